@@ -1,0 +1,96 @@
+# Every recipe calls the project's own environment; nothing needs to be activated, nothing needs root.
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: install
+install: $(INSTALLED) ## make .venv with everything in it (PYTHON=python3.11 picks the interpreter)
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
+	@echo "installing into .venv (one to three minutes the first time)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# floor: service
+.PHONY: run
+run: $(INSTALLED) ## the main job: sample a table if there is none, train, serve (PORT=8000)
+	@sh scripts/prepare.sh
+	@$(BIN)/churn-service serve --port $(PORT)
+
+.PHONY: demo
+demo: $(INSTALLED) ## the same road, ending by itself: train, start, predict, stop
+	@sh scripts/prepare.sh
+	@$(BIN)/python scripts/demo.py
+
+# end floor
+.PHONY: test
+test: $(INSTALLED) ## every test that needs neither root nor system programs
+	$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term --cov-fail-under=95
+
+.PHONY: test-all
+test-all: $(INSTALLED) ## every test; fails if a program it needs is absent (see services)
+	$(BIN)/python -m pytest --all
+
+.PHONY: services
+services: ## install the system programs that test-all starts (Debian, root)
+	@sh scripts/services.sh
+
+.PHONY: check
+check: $(INSTALLED) ## linters, types, contracts; changes nothing
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
+	$(BIN)/typos
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --schemafile config.schema.json config.yaml
+	$(BIN)/zizmor --offline --quiet .github
+	# floor: service
+	$(BIN)/hadolint Dockerfile
+	# end floor
+
+.PHONY: format
+format: $(INSTALLED) ## rewrite what check would complain about, where a tool can
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
+	$(BIN)/nbstripout notebooks/*.ipynb
+
+.PHONY: schema
+schema: $(INSTALLED) ## write config.schema.json from the section models
+	$(BIN)/python -m churn_service.config > config.schema.json
+
+.PHONY: notebook
+notebook: $(INSTALLED) ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyter lab notebooks
+
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+SERVING_EXTRAS =
+# floor: service
+SERVING_EXTRAS = --extra service
+# end floor
+
+.PHONY: lock
+lock: $(INSTALLED) ## write both lockfiles (UPGRADE=--upgrade moves every pin)
+	$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
+	$(COMPILE) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
+
+.PHONY: clean
+clean: ## remove what can be made again; data, models and .venv stay
+	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,135 @@
+"""The HTTP contract and nothing else: requests → the predictor → answers that name their model version."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi_offline import FastAPIOffline
+
+from churn_service import contract
+from churn_service.errors import BatchTooLargeError, NotReadyError
+from churn_service.messages import (
+    BatchPrediction,
+    BatchRequest,
+    Health,
+    ModelDescription,
+    Prediction,
+    Problem,
+    Readiness,
+)
+from churn_service.predict import Predictor
+from churn_service.problems import answer_with_problems
+from churn_service.schema import Customer
+from churn_service.sections import ServingConfig
+
+router = APIRouter()
+EXAMPLE: Final = contract.example()
+
+
+@router.post("/predict")
+async def predict(request: Request, customer: Annotated[Customer, Body(examples=[EXAMPLE])]) -> Prediction:
+    """Predict one customer's churn."""
+    (prediction,) = _answer(_predictor(request), [customer])
+    return prediction
+
+
+@router.post("/predict/batch", responses={413: {"model": Problem}})
+async def predict_batch(
+    request: Request, batch: Annotated[BatchRequest, Body(examples=[{"customers": [EXAMPLE, EXAMPLE]}])]
+) -> BatchPrediction:
+    """Predict many customers' churn: the same answers as one by one."""
+    started = time.perf_counter()
+    limit = request.app.state.serving.max_batch_rows
+    if len(batch.customers) > limit:
+        msg = f"a batch holds at most {limit} customers; send several"
+        raise BatchTooLargeError(msg)
+    predictions = _answer(_predictor(request), batch.customers)
+    latency_ms = (time.perf_counter() - started) * 1000
+    return BatchPrediction(predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms)
+
+
+@router.get("/model")
+async def describe_model(request: Request) -> ModelDescription:
+    """Describe the model that answers."""
+    metadata = _predictor(request).metadata
+    decision = metadata.identity.decision
+    return ModelDescription(
+        version=metadata.version,
+        trained_at=metadata.trained_at,
+        fields=metadata.identity.columns,
+        threshold=decision.threshold,
+        tiers={"LOW": 0.0, "MEDIUM": decision.medium_risk, "HIGH": decision.high_risk},
+    )
+
+
+@router.get("/health")
+async def health(request: Request) -> Health:
+    """Tell that the process lives; restart it if this does not answer."""
+    state = request.app.state
+    predictor: Predictor | None = state.predictor
+    return Health(
+        model_loaded=predictor is not None,
+        model_version=predictor and predictor.version,
+        uptime_seconds=time.monotonic() - state.started,
+    )
+
+
+@router.get("/ready")
+async def ready(request: Request) -> Readiness:
+    """Tell that predictions are answered; send traffic only then."""
+    return Readiness(model_version=_predictor(request).version)
+
+
+def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI:
+    """Build the application.
+
+    Parameters
+    ----------
+    load
+        Called once, when the server starts; until it has returned, `/ready` is 503.
+    serving
+        The `serving` section of config.yaml.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.predictor = load()
+        yield
+        app.state.predictor = None
+
+    app: FastAPI = FastAPIOffline(
+        title="churn-service",
+        version="1",
+        description="Churn probability of a customer, by a versioned model.",
+        lifespan=lifespan,
+        responses={422: {"model": Problem}, 503: {"model": Problem}},
+    )
+    app.state.predictor, app.state.serving, app.state.started = None, serving, time.monotonic()
+    app.include_router(router)
+    app.include_router(router, prefix="/v1", include_in_schema=False)
+    answer_with_problems(app)
+    return app
+
+
+def _predictor(request: Request) -> Predictor:
+    predictor: Predictor | None = request.app.state.predictor
+    if predictor is None:
+        msg = "no model is loaded yet; ask /ready"
+        raise NotReadyError(msg)
+    return predictor
+
+
+def _answer(predictor: Predictor, customers: list[Customer]) -> list[Prediction]:
+    metadata = predictor.metadata
+    return [
+        Prediction(
+            **decision.model_dump(),
+            model_version=metadata.version,
+            trained_at=metadata.trained_at,
+            prediction_id=uuid.uuid4().hex,
+        )
+        for decision in predictor.predict(customers)
+    ]

@@ -1,0 +1,30 @@
+"""The transparent rule from config: what a model must beat, and what answers when there is no model."""
+
+import numpy as np
+
+from churn_service.contract import Columns
+from churn_service.features import FeaturesConfig, feature_matrix
+from churn_service.sections import BaselineConfig
+
+
+def baseline_probability(
+    customers: Columns, features: FeaturesConfig, baseline: BaselineConfig
+) -> np.ndarray:
+    """Read the churn probability off a scorecard: one model column, a few cuts.
+
+    A value equal to a cut belongs to the interval that the cut begins; a missing value has its own entry.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Probabilities in [0, 1].
+
+    Raises
+    ------
+    KeyError
+        `baseline.column` is not a feature.
+    """
+    values = feature_matrix(customers, features, [baseline.column])[:, 0]
+    interval = np.searchsorted(np.asarray(baseline.cuts), values, side="right")
+    interval[np.isnan(values)] = len(baseline.cuts) + 1
+    return np.asarray(baseline.probabilities, dtype=np.float64)[interval]

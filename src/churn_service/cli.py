@@ -1,0 +1,40 @@
+"""Collect the commands of the floors that are present: ``churn-service --help``."""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from churn_service.errors import ChurnError
+
+COMMANDS = ("churn_service.commands", "churn_service.serving.commands", "churn_service.monitoring.commands")
+
+app = typer.Typer(
+    help="Train, check, score and serve the churn model. Every command has --help with an example.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _present(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the floor's package is not there
+        return False
+
+
+for _name in filter(_present, COMMANDS):
+    import_module(_name).add_commands(app)
+
+
+def main() -> None:
+    """Run a command; an error of the project ends it with its message and exit code, never a trace."""
+    try:
+        app()
+    except ChurnError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT

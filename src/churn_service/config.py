@@ -1,0 +1,122 @@
+"""config.yaml → frozen `Config`; environment → `Settings`. The only reader of either.
+
+Run ``python -m churn_service.config`` to print the JSON schema that editors check config.yaml with.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from churn_service.errors import ConfigError
+from churn_service.sections import Config
+
+
+class Settings(BaseSettings):
+    """What differs by host, from `CHURN_…` variables or, in development, a `.env` file."""
+
+    model_config = SettingsConfigDict(env_prefix="CHURN_", env_file=".env", extra="ignore", frozen=True)
+
+    config: Annotated[Path, Field(description="The configuration file")] = Path("config.yaml")
+    # floor: service
+    host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # end floor
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises
+    ------
+    ConfigError
+        A `CHURN_…` variable holds a wrong value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"CHURN_{'_'.join(map(str, found['loc'])).upper()}: found {found['input']!r}; {found['msg']}"
+            for found in error.errors()
+        ]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def load_config(path: Path) -> Config:
+    """Read and check config.yaml.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or a key, type or value is wrong; every fault is named with its full path,
+        the value found and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read ({error}). Name another file with --config or CHURN_CONFIG"
+        raise ConfigError(msg) from error
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader, see below
+        return Config.model_validate_json(json.dumps(document, default=str))
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML: {error}"
+        raise ConfigError(msg) from error
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in _faults(error))) from None
+
+
+def _faults(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(map(str, fault["loc"])) or "the file"
+        match fault["type"]:
+            case "missing":
+                lines.append(f"{key}: missing; add it (config.schema.json describes it)")
+            case "extra_forbidden":
+                lines.append(
+                    f"{key}: unknown key, found {fault['input']!r}; allowed are {_siblings(fault['loc'])}"
+                )
+            case _:
+                lines.append(f"{key}: found {fault['input']!r}; {fault['msg']}")
+    return lines
+
+
+def _siblings(loc: tuple[int | str, ...]) -> str:
+    model: Any = Config
+    for key in loc[:-1]:
+        model = model.model_fields[str(key)].annotation
+    return ", ".join(model.model_fields)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets a later key silently replace an earlier one; a configuration must not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call] # PyYAML's stubs
+        for key in keys:
+            if keys.count(key) > 1:
+                problem = f"the key {key!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+# floor: service
+def hand_down(config: Path) -> None:
+    """Set CHURN_CONFIG for the worker processes that this process starts."""
+    os.environ["CHURN_CONFIG"] = str(config.resolve())  # noqa: TID251 - this module is the one that may
+
+
+# end floor
+def config_schema() -> str:
+    """Render the JSON schema of config.yaml, as config.schema.json holds it."""
+    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(config_schema(), end="")  # noqa: T201 - this is what the module does when it is run

@@ -1,0 +1,82 @@
+"""The exceptions of the project, as a tree; each class says when to catch it.
+
+::
+
+    ChurnError
+    ├── ConfigError
+    ├── NotReadyError
+    ├── BatchTooLargeError
+    └── RefusedError
+        ├── TableError
+        └── ArtifactError
+            ├── ArtifactNotFoundError
+            ├── TamperedArtifactError
+            ├── UnsafeModelError
+            ├── IncompatibleArtifactError
+            └── ParityError
+
+Every message says what happened, what was found, what is allowed and what to do. `exit_code` is what a
+command ends with: 1 failed, 2 usage or configuration, 3 the answer is no.
+"""
+
+from typing import Any, ClassVar
+
+
+class ChurnError(Exception):
+    """Catch this for anything the project itself reports."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(ChurnError):
+    """config.yaml or the environment holds a wrong key, type or value."""
+
+    exit_code: ClassVar[int] = 2
+
+
+# floor: service
+class NotReadyError(ChurnError):
+    """A prediction was asked for before a model was loaded."""
+
+
+class BatchTooLargeError(ChurnError):
+    """A request holds more customers than the service takes at once."""
+
+
+# end floor
+class RefusedError(ChurnError):
+    """The work could be done but must not be: the input or the model does not pass."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class TableError(RefusedError):
+    """A table breaks the contract; `faults` lists every broken cell (a DataFrame), if there are any."""
+
+    def __init__(self, message: str, faults: Any = None) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class ArtifactError(RefusedError):
+    """A model version cannot be used; catch this around any loading of a model."""
+
+
+class ArtifactNotFoundError(ArtifactError):
+    """No version of that name, or none at all yet."""
+
+
+class TamperedArtifactError(ArtifactError):
+    """A file of the version is missing, extra, or not the bytes that were written."""
+
+
+class UnsafeModelError(ArtifactError):
+    """The model file asks for something that a model must not do, or is a pickle nobody allowed."""
+
+
+class IncompatibleArtifactError(ArtifactError):
+    """The version is whole, but this code cannot reproduce its answers."""
+
+
+class ParityError(ArtifactError):
+    """The exported model does not answer like the model that was trained."""

@@ -1,0 +1,138 @@
+"""Table → every cell that breaks the contract, by row, column and rule, found by pandera."""
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+from pydantic import BaseModel
+
+from churn_service.contract import Column, columns, id_length
+from churn_service.errors import TableError
+from churn_service.schema import ID, TARGET, Customer
+from churn_service.table import read_cells, typed
+
+ROWS_SHOWN = 5
+TARGET_COLUMN = Column(name=TARGET, kind="integer", minimum=0, maximum=1)
+
+
+def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
+    """Return the training table with the contract's columns and types: id, columns in order, target.
+
+    Columns that the contract does not name are left out.
+
+    Raises
+    ------
+    TableError
+        Names every broken rule with its count and first rows; its `faults` lists every cell.
+    """
+    faults = find_faults(table, record, training=True)
+    if len(faults):
+        raise TableError(_describe(faults), faults)
+    return typed(table, record).assign(**{TARGET: read_cells(table[TARGET], TARGET_COLUMN).astype(np.int64)})
+
+
+def find_faults(
+    table: pd.DataFrame, record: type[BaseModel] = Customer, *, training: bool = False
+) -> pd.DataFrame:
+    """List every cell that breaks the contract.
+
+    Parameters
+    ----------
+    table
+        As read; the index is the row number to report.
+    record
+        The contract.
+    training
+        Whether the table must also have rows, a unique id on each, every column, and both outcomes.
+
+    Returns
+    -------
+    DataFrame with columns row, column, rule, found
+        One line per broken cell; `row` is missing where a whole column is at fault. Empty: all is well.
+    """
+    if training and not len(table):
+        return pd.DataFrame([{"row": None, "column": "table", "rule": "at least one row", "found": "none"}])
+    try:
+        pa.DataFrameSchema(_rules(record, training=training)).validate(table, lazy=True)
+    except SchemaErrors as error:
+        return _as_faults(error.failure_cases)
+    return pd.DataFrame({"row": [], "column": [], "rule": [], "found": []})
+
+
+def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
+    shortest, longest = id_length(record)
+    rules = {
+        column.name: pa.Column(
+            None, _checks(column), nullable=column.nullable, required=training or not column.nullable
+        )
+        for column in columns(record)
+    }
+    rules[ID] = pa.Column(
+        None,
+        pa.Check.str_length(shortest, longest, error=f"text of {shortest} to {longest} characters"),
+        unique=training,
+        nullable=not training,
+        required=training,
+        report_duplicates="exclude_first",
+    )
+    if training:
+        both = pa.Check(lambda values: len(values.unique()) > 1, error="both 0 and 1 must occur")
+        rules[TARGET] = pa.Column(None, [*_checks(TARGET_COLUMN), both])
+    return rules
+
+
+def _checks(column: Column) -> list[pa.Check]:
+    """Rules as vectorised checks on the non-missing cells, as they were read."""
+    if column.kind == "category":
+        return [pa.Check.isin(column.categories, error=column.rule)]
+    checks = [pa.Check(lambda values: _has_kind(values, column), error=_article(column.kind))]
+    if column.kind != "boolean":
+        checks.append(pa.Check(lambda values: _in_range(values, column), error=column.rule))
+    return checks
+
+
+def _has_kind(values: pd.Series, column: Column) -> pd.Series:
+    cells = read_cells(values, column)
+    return cells.notna() & (cells % 1 == 0) if column.kind == "integer" else cells.notna()
+
+
+def _in_range(values: pd.Series, column: Column) -> pd.Series:
+    cells = read_cells(values, column)
+    return cells.isna() | cells.between(column.minimum, column.maximum)
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind == 'integer' else 'a'} {kind}"
+
+
+def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
+    whole = cases["check"] == "column_in_dataframe"
+    rule = cases["check"].replace(
+        {
+            "not_nullable": "not missing",
+            "field_uniqueness": "unique",
+            "column_in_dataframe": "present as a column",
+        }
+    )
+    return pd.DataFrame(
+        {
+            "row": cases["index"],
+            "column": cases["column"].where(~whole, cases["failure_case"]),
+            "rule": rule,
+            "found": cases["failure_case"].where(cases["index"].notna(), "").astype("str"),
+        }
+    ).reset_index(drop=True)
+
+
+def _describe(faults: pd.DataFrame) -> str:
+    lines = [f"the table breaks {len(faults.groupby(['column', 'rule']))} rules in {len(faults)} places"]
+    for (column, rule), group in faults.groupby(["column", "rule"], sort=False):
+        line = f"  {column}: must be {rule}"
+        if group["row"].notna().any():
+            first = group.head(ROWS_SHOWN)
+            shown = ", ".join(
+                f"{row} ({cell})" for row, cell in zip(first["row"], first["found"], strict=True)
+            )
+            line += f"; {len(group)} cells, rows {shown}"
+        lines.append(line)
+    return "\n".join(lines)

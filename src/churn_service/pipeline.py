@@ -1,0 +1,163 @@
+"""config.yaml + table → a registered version: the road of training, end to end."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from churn_service.artifact import (
+    CARD,
+    JOBLIB,
+    METADATA,
+    ONNX,
+    PICTURES,
+    Golden,
+    Identity,
+    Metadata,
+    sha256,
+    write_artifact,
+)
+from churn_service.card import render_card
+from churn_service.compare import beside_references, measure
+from churn_service.contract import columns, to_arrays
+from churn_service.export import check_parity, export_model
+from churn_service.faults import check_table
+from churn_service.features import add_features, feature_matrix
+from churn_service.plots import as_svg, draw_calibration, draw_roc
+from churn_service.predict import onnx_scorer
+from churn_service.provenance import provenance
+from churn_service.registry import read_metadata
+from churn_service.schema import ID, TARGET
+from churn_service.sections import Config
+from churn_service.simulate import simulate
+from churn_service.table import data_hash, is_holdout, read_table
+from churn_service.train import train
+
+LOCK: Final = "requirements-dev.lock"
+GOLDEN_ROWS = 16
+GOLDEN_SEED = 1
+PARITY_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training came to: the version, and whether it was there before."""
+
+    folder: Path
+    metadata: Metadata
+    already_there: bool
+
+
+def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> Trained:
+    """Read, check, split, fit, export, evaluate, and write a version under `registry.path`.
+
+    Parameters
+    ----------
+    config
+        All of config.yaml.
+    root
+        The folder that its relative paths start from.
+    say
+        Called with a line before each step that takes time.
+
+    Raises
+    ------
+    ConfigError
+        `baseline.column` is not a feature.
+    TableError
+        The table breaks the contract.
+    ParityError
+        The model cannot be exported faithfully.
+    TamperedArtifactError
+        The version exists already and is damaged.
+    """
+    say(f"reading and checking {config.data.path}")
+    table = check_table(read_table(root / config.data.path))
+    held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
+    matrix, target = feature_matrix(table, config.features), table[TARGET].to_numpy()
+
+    say(f"training on {np.sum(~held_out):,} customers, {np.sum(held_out):,} held out")
+    fitted = train(matrix[~held_out], target[~held_out], config.model)
+
+    say("exporting to ONNX and comparing with scikit-learn")
+    exported = export_model(fitted, matrix.shape[1])
+    difference = check_parity(fitted, exported, matrix[:PARITY_ROWS])
+
+    say("evaluating on the holdout")
+    holdout = table[held_out]
+    probabilities = beside_references(holdout, onnx_scorer(exported)(matrix[held_out]), config)
+    metrics = measure(holdout, probabilities, config.decision.threshold)
+    identity = _identity(config, lock=root / LOCK, exported=exported, table=table)
+    metadata = Metadata(
+        version=identity.version(config.model.version),
+        trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        identity=identity,
+        golden=_golden(config, exported),
+        holdout={
+            "rows": len(holdout),
+            "fraction": config.data.holdout_fraction,
+            "salt": config.data.holdout_salt,
+        },
+        metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
+        provenance=provenance(root)
+        | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
+    )
+    outcomes = holdout[TARGET].to_numpy()
+    pictures = {
+        PICTURES[0]: as_svg(lambda axes: draw_roc(axes, outcomes, probabilities)),
+        PICTURES[1]: as_svg(
+            lambda axes: draw_calibration(axes, {name: each.calibration for name, each in metrics.items()})
+        ),
+    }
+    return _register(
+        root / config.registry.path, metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
+    )
+
+
+def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFrame) -> Identity:
+    return Identity(
+        onnx_sha256=sha256(exported),
+        columns=columns(),
+        feature_names=tuple(add_features(table, config.features)),
+        features=config.features.model_dump(mode="json"),
+        decision=config.decision,
+        data_sha256=data_hash(table),
+        lock_sha256=sha256(lock.read_bytes().replace(b"\r\n", b"\n")) if lock.exists() else "no lock",
+    )
+
+
+def _golden(config: Config, exported: bytes) -> Golden:
+    made_up = simulate(GOLDEN_ROWS, GOLDEN_SEED)
+    customers = {column.name: _as_json(made_up[column.name]) for column in columns()}
+    matrix = feature_matrix(to_arrays(customers), config.features)
+    return Golden(customers=customers, probabilities=onnx_scorer(exported)(matrix).tolist())
+
+
+def _register(registry: Path, metadata: Metadata, files: dict[str, bytes]) -> Trained:
+    """Write the version; if it exists, verify it and keep it."""
+    text = {CARD: render_card(metadata), METADATA: metadata.model_dump_json(indent=2) + "\n"}
+    try:
+        folder = write_artifact(
+            registry, metadata.version, files | {name: value.encode() for name, value in text.items()}
+        )
+    except FileExistsError:
+        return Trained(
+            registry / metadata.version, read_metadata(registry, metadata.version), already_there=True
+        )
+    return Trained(folder, metadata, already_there=False)
+
+
+def _as_json(values: np.ndarray) -> list[Any]:
+    return [None if value is None or value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
+
+
+def _dump(fitted: Any) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(fitted, buffer)
+    return buffer.getvalue()

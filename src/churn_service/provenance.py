@@ -1,0 +1,28 @@
+"""Machine and checkout → what a version or an event records about where it came from."""
+
+import platform
+import subprocess
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any, Final
+
+LIBRARIES: Final = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "skl2onnx")
+
+
+def provenance(root: Path) -> dict[str, Any]:
+    """Name the git commit, Python, platform and libraries; the commit is None outside a checkout."""
+    return {
+        "git_commit": _git(root, "rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": {name: library_version(name) for name in LIBRARIES},
+    }
+
+
+def _git(root: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603, S607 - fixed words, git from PATH
+    except (OSError, subprocess.CalledProcessError):
+        return None  # not a git checkout, or no git: provenance says so
+    return done.stdout.strip()

@@ -1,0 +1,99 @@
+"""File → file: score a table in bounded memory; bad rows go to their own file with the reasons."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from churn_service.errors import TableError
+from churn_service.faults import find_faults
+from churn_service.predict import TIERS, Predictor
+from churn_service.schema import ID
+from churn_service.table import atomic_path, read_parts, typed
+
+PART_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run came to; `rejects` is None when every row was good."""
+
+    rows: int
+    rejected: int
+    output: Path
+    rejects: Path | None
+
+
+def score_file(
+    source: Path, output: Path, predictor: Predictor, *, rejects: Path, progress: Callable[[int], None]
+) -> Scored:
+    """Score every good row of a CSV or Parquet file, in order.
+
+    Parameters
+    ----------
+    source
+        Rows with the contract's columns; the id and columns that may be missing can be left out.
+    output
+        CSV or Parquet: row (counted from 1), id, probability, decision, tier, version.
+    predictor
+        The version that answers.
+    rejects
+        CSV: row, column, rule, found; one line per broken cell. Only written if there is one.
+    progress
+        Called with the number of rows after each part.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read, or lacks a column. Neither output is left behind.
+    """
+    rows = rejected = 0
+    with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
+        writer = None
+        for part in read_parts(source, PART_ROWS):
+            faults = find_faults(part)
+            if faults["row"].isna().any():
+                columns = ", ".join(faults.loc[faults["row"].isna(), "column"])
+                msg = f"{source}: lacks {columns}; nothing was scored"
+                raise TableError(msg)
+            bad = part.index.isin(faults["row"])
+            answers = pa.Table.from_pandas(_answers(part[~bad], predictor), preserve_index=False)
+            writer = writer or _writer(new_output, output.suffix, answers.schema)
+            writer.write_table(answers)
+            faults.to_csv(new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n")
+            rows, rejected = rows + len(part), rejected + int(np.sum(bad))
+            progress(len(part))
+        if writer is None:
+            msg = f"{source}: has no rows; nothing was scored"
+            raise TableError(msg)
+        writer.close()
+        if not rejected:
+            new_rejects.unlink()
+    return Scored(rows, rejected, output, rejects if rejected else None)
+
+
+def _answers(part: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
+    customers = typed(part)
+    probabilities = predictor.probabilities(customers)
+    return pd.DataFrame(
+        {
+            "row": part.index.to_numpy(),
+            ID: customers[ID].astype("str"),
+            "churn_probability": probabilities,
+            "churn_prediction": probabilities >= predictor.threshold,
+            "risk_tier": np.array(TIERS)[predictor.tier_positions(probabilities)],
+            "model_version": predictor.version,
+        }
+    )
+
+
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
+        return pyarrow.csv.CSVWriter(path, schema)
+    return pyarrow.parquet.ParquetWriter(path, schema)

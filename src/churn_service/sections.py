@@ -1,0 +1,126 @@
+"""What config.yaml may hold: one model per section, with each key's type, range and meaning."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from churn_service.features import FeaturesConfig
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel, frozen=True, strict=True, extra="forbid", allow_inf_nan=False):
+    """A part of config.yaml: no unknown key, no silent conversion."""
+
+
+class SampleConfig(Section):
+    """The simulated table that `churn-service sample` writes."""
+
+    rows: Annotated[int, Field(ge=1, le=100_000_000, description="Customers to simulate; rows")]
+    random_state: Annotated[int, Field(ge=0, description="Seed of the simulator")]
+
+
+class DataConfig(Section):
+    """Where the training table is and how it is split."""
+
+    path: Annotated[str, Field(min_length=1, description="Training table, .csv or .parquet")]
+    holdout_fraction: Annotated[float, Field(gt=0, lt=1, description="Share of customers held out")]
+    holdout_salt: Annotated[
+        str,
+        Field(min_length=1, max_length=64, description="Key of the split; changing it changes the holdout"),
+    ]
+    sample: SampleConfig
+
+
+class ModelConfig(Section):
+    """The estimator and its version."""
+
+    version: Annotated[
+        str,
+        Field(
+            pattern=r"^\d+\.\d+\.\d+$", description="MAJOR.MINOR.PATCH; raise it when you change the model"
+        ),
+    ]
+    random_state: Annotated[int, Field(ge=0, description="Seed of training")]
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Shrinkage of each tree")]
+    max_iter: Annotated[int, Field(ge=1, le=10_000, description="Trees")]
+    max_leaf_nodes: Annotated[int, Field(ge=2, le=1_024, description="Leaves of a tree")]
+    min_samples_leaf: Annotated[int, Field(ge=1, description="Customers in a leaf, at least")]
+    l2_regularization: Annotated[float, Field(ge=0, description="Penalty on leaf values")]
+    calibration: Annotated[
+        Literal["none", "sigmoid", "isotonic"],
+        Field(description="Map scores to probabilities by 5-fold cross-validation"),
+    ]
+
+
+class DecisionConfig(Section):
+    """From a probability to a decision."""
+
+    threshold: Annotated[Probability, Field(description="Predict churn from this probability on")]
+    medium_risk: Annotated[Probability, Field(description="risk_tier MEDIUM from this probability on")]
+    high_risk: Annotated[Probability, Field(description="risk_tier HIGH from this probability on")]
+
+    @model_validator(mode="after")
+    def _tiers_rise(self) -> Self:
+        if self.medium_risk > self.high_risk:
+            msg = f"medium_risk {self.medium_risk} must be at most high_risk {self.high_risk}"
+            raise ValueError(msg)
+        return self
+
+
+class BaselineConfig(Section):
+    """A scorecard on one model column: what a model must beat."""
+
+    column: Annotated[str, Field(description="A key of add_features")]
+    cuts: Annotated[tuple[float, ...], Field(min_length=1, description="Increasing; in the column's unit")]
+    probabilities: Annotated[
+        tuple[Probability, ...],
+        Field(description="One per interval (one more than cuts), then one for missing"),
+    ]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if any(low >= high for low, high in zip(self.cuts, self.cuts[1:], strict=False)):
+            msg = f"cuts must increase; found {list(self.cuts)}"
+            raise ValueError(msg)
+        if len(self.probabilities) != len(self.cuts) + 2:
+            msg = (
+                f"{len(self.cuts)} cuts need {len(self.cuts) + 2} probabilities "
+                f"(one per interval, then one for missing); found {len(self.probabilities)}"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class RegistryConfig(Section):
+    """Where model versions are kept."""
+
+    path: Annotated[str, Field(min_length=1, description="Folder of versions")]
+
+
+# floor: service
+class ServingConfig(Section):
+    """The HTTP service; nothing here changes an answer."""
+
+    runtime: Annotated[Literal["onnx", "scikit-learn"], Field(description="What runs the model")]
+    allow_pickle: Annotated[
+        bool, Field(description="Accept model.joblib, which can run any code; scikit-learn only")
+    ]
+    max_batch_rows: Annotated[
+        int, Field(ge=1, le=100_000, description="Customers in one batch request; rows")
+    ]
+
+
+# end floor
+class Config(Section):
+    """The whole of config.yaml."""
+
+    data: DataConfig
+    features: FeaturesConfig
+    model: ModelConfig
+    decision: DecisionConfig
+    baseline: BaselineConfig
+    registry: RegistryConfig
+    # floor: service
+    serving: ServingConfig
+    # end floor

@@ -1,0 +1,1 @@
+"""What surrounds the HTTP contract, one concern per file."""

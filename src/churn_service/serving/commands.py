@@ -1,0 +1,55 @@
+"""The second floor's command: serve."""
+
+from typing import Annotated
+
+import typer
+
+from churn_service.terminal import ConfigOption, open_config
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register this floor's commands."""
+    app.command()(serve)
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Default: CHURN_HOST, else 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: CHURN_PORT, else 8000")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer")] = 1,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart when the code changes")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the newest model version over HTTP until Ctrl-C.
+
+    A model that is refused opens no port: the command ends with 3 and says why.
+
+    Example: churn-service serve --port 8080
+    """
+    import uvicorn
+
+    from churn_service.api import create_app
+    from churn_service.config import hand_down, load_settings
+    from churn_service.serving.app import open_predictor
+
+    settings = load_settings()
+    loaded, root = open_config(config)
+    predictor = open_predictor(loaded, root)
+    host, port = host or settings.host, port or settings.port
+    _announce(host, port, predictor.version)
+    options = {"host": host, "port": port, "log_level": settings.log_level, "access_log": False}
+    if workers == 1 and not reload:
+        uvicorn.run(create_app(lambda: predictor, loaded.serving), **options)
+    else:
+        hand_down(config or settings.config)
+        factory = "churn_service.serving.app:app_from_environment"
+        uvicorn.run(factory, factory=True, workers=workers, reload=reload, **options)
+
+
+def _announce(host: str, port: int, version: str) -> None:
+    url = f"http://{host}:{port}"
+    typer.echo(f"serving {version}; stop with Ctrl-C")
+    typer.echo(f"docs: {url}/docs")
+    typer.echo(
+        f"""try:  curl {url}/predict -H 'Content-Type: application/json' -d "$(churn-service example)" """
+    )

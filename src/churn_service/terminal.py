@@ -1,0 +1,73 @@
+"""What every command shares: its options, and results as a person or a program reads them."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from churn_service.config import load_config, load_settings
+from churn_service.errors import ConfigError
+from churn_service.sections import Config
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Default: CHURN_CONFIG, else ./config.yaml", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
+VersionOption = Annotated[
+    str | None, typer.Option("--version", help="Default: the newest", show_default=False)
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")]
+
+
+def open_config(path: Path | None) -> tuple[Config, Path]:
+    """Load the configuration; return it and the folder that its relative paths start from."""
+    path = path or load_settings().config
+    return load_config(path), path.resolve().parent
+
+
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Stop before work is lost: no command replaces a file unasked.
+
+    Raises
+    ------
+    ConfigError
+        A file is there, and `overwrite` is not set.
+    """
+    there = [str(path) for path in paths if path.exists()]
+    if there and not overwrite:
+        msg = f"{', '.join(there)} exists already; name another file or add --overwrite"
+        raise ConfigError(msg)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print one object on one line."""
+    typer.echo(json.dumps(result))
+
+
+def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
+    """Print a table: a line per metric, a column per set of probabilities."""
+    typer.echo(f"{'':18}" + "".join(f"{name:>15}" for name in metrics))
+    for metric in ("roc_auc", "average_precision", "brier", "log_loss"):
+        values = "".join(f"{each[metric]:15.4f}" for each in metrics.values())
+        typer.echo(f"{metric.replace('_', ' '):18}{values}")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the rows done so far, on a terminal only."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import, rarely needed
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - ditto
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description} {task.completed:,.0f} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda rows: bar.advance(task, rows)
