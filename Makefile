@@ -22,15 +22,21 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What a model is made of; if any of it is newer than the last training, train again.
+INGREDIENTS = config.yaml requirements-dev.lock $(wildcard src/churn_service/*.py data/*)
+
+models/.trained: $(INSTALLED) $(INGREDIENTS)
+	@$(BIN)/churn-service sample --if-absent
+	@$(BIN)/churn-service train
+	@mkdir -p models && touch $@
+
 # floor: service
 .PHONY: run
-run: $(INSTALLED) ## the main job: sample a table if there is none, train, serve (PORT=8000)
-	@sh scripts/prepare.sh
+run: models/.trained ## the main job: sample a table if there is none, train, serve (PORT=8000)
 	@$(BIN)/churn-service serve --port $(PORT)
 
 .PHONY: demo
-demo: $(INSTALLED) ## the same road, ending by itself: train, start, predict, stop
-	@sh scripts/prepare.sh
+demo: models/.trained ## the same road, ending by itself: train, start, predict, stop
 	@$(BIN)/python scripts/demo.py
 
 # end floor

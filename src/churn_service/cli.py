@@ -1,8 +1,10 @@
 """Collect the commands of the floors that are present: ``churn-service --help``."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import NoReturn
 
 import typer
 
@@ -29,12 +31,13 @@ for _name in filter(_present, COMMANDS):
     import_module(_name).add_commands(app)
 
 
-def main() -> None:
-    """Run a command; an error of the project ends it with its message and exit code, never a trace."""
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit; an error of the project ends it with its message and code, never a trace."""
     try:
-        app()
+        app(words)
     except ChurnError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT
+    sys.exit(0)

@@ -31,6 +31,7 @@ def sample(
     out: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
     *,
     rows: Annotated[int | None, typer.Option(min=1, help="Default: data.sample.rows")] = None,
+    if_absent: Annotated[bool, typer.Option("--if-absent", help="Do nothing if the file exists")] = False,
     overwrite: OverwriteOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -45,6 +46,8 @@ def sample(
 
     settings, root = open_config(config)
     path = out or root / settings.data.path
+    if if_absent and path.exists():
+        return
     refuse_existing([path], overwrite=overwrite)
     rows = rows or settings.data.sample.rows
     write_table(pd.DataFrame(simulate(rows, settings.data.sample.random_state)), path)

@@ -98,7 +98,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML lets a later key silently replace an earlier one; a configuration must not."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call] # PyYAML's stubs
+        keys = [self.construct_object(key) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 problem = f"the key {key!r} stands twice"

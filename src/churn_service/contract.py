@@ -4,9 +4,9 @@ Nothing here knows a column's name. A record is turned into columns in two shape
 arrays of length n (`as_columns`) and NumPy scalars (`as_scalars`, for one record, without the arrays' cost).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel
@@ -14,8 +14,13 @@ from pydantic import BaseModel
 from churn_service.schema import ID, Customer
 
 Kind = Literal["integer", "number", "boolean", "category"]
-Columns = Mapping[str, Any]
-"""Column name → pandas Series, Dask Series, NumPy array of shape (n,) or NumPy scalar."""
+
+
+class Columns(Protocol):
+    """Column name → pandas Series, Dask Series, NumPy array of shape (n,) or NumPy scalar."""
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Column(BaseModel, frozen=True, extra="ignore"):
@@ -37,6 +42,11 @@ class Column(BaseModel, frozen=True, extra="ignore"):
         if self.kind == "number" or self.nullable:
             return np.dtype(np.float64)
         return np.dtype(np.int64 if self.kind == "integer" else np.bool_)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value of a number; both are declared, see `columns`."""
+        return float(self.minimum or 0), float(self.maximum or 0)
 
     @property
     def rule(self) -> str:

@@ -1,5 +1,6 @@
 """Fitted model → ONNX bytes that answer the same, checked before anything is written."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def export_model(fitted: Any, features: int) -> bytes:
             return _isotonic(fitted, features)
         model, scores = _convert(fitted, features, raw_scores=False)
     except Exception as error:  # skl2onnx raises whatever its converters run into
-        msg = f"{type(fitted).__name__} cannot be exported to ONNX: {error}. Serve another estimator"
+        reason = str(error).partition("\n")[0]
+        msg = f"{type(fitted).__name__} cannot be exported to ONNX ({reason}); choose another estimator"
         raise ParityError(msg) from error
     tail = [helper.make_node("Gather", [scores, "one"], [OUTPUT], axis=1)]
     return _with_tail(model, tail, {"one": np.int64(1)})
@@ -65,9 +67,12 @@ def beside_splits(fitted: Any, row: np.ndarray) -> np.ndarray:
 
 def _convert(fitted: Any, features: int, *, raw_scores: bool) -> tuple[onnx.ModelProto, str]:
     options = {"zipmap": False, "raw_scores": True} if raw_scores else {"zipmap": False}
-    model = to_onnx(
-        fitted, initial_types=[(INPUT, FloatTensorType([None, features]))], options={id(fitted): options}
-    )
+    with warnings.catch_warnings():
+        # skl2onnx writes booleans as integers, which protobuf 7 refuses; hence protobuf<7 in pyproject.toml.
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        model = to_onnx(
+            fitted, initial_types=[(INPUT, FloatTensorType([None, features]))], options={id(fitted): options}
+        )
     return model, model.graph.output[1].name
 
 

@@ -98,7 +98,7 @@ def _has_kind(values: pd.Series, column: Column) -> pd.Series:
 
 def _in_range(values: pd.Series, column: Column) -> pd.Series:
     cells = read_cells(values, column)
-    return cells.isna() | cells.between(column.minimum, column.maximum)
+    return cells.isna() | cells.between(*column.bounds)
 
 
 def _article(kind: str) -> str:

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_curve
 
 from churn_service.contract import Column
 from churn_service.evaluate import CalibrationBin
+from churn_service.schema import TARGET
 
 BINS = 30
 ROC_POINTS = np.linspace(0, 1, 201)  # enough for the eye; a million customers would be megabytes of SVG
@@ -19,23 +20,53 @@ ROC_POINTS = np.linspace(0, 1, 201)  # enough for the eye; a million customers w
 
 def draw_distribution(axes: Axes, values: pd.Series, column: Column) -> None:
     """Show how often each value occurs; the title tells the share that is missing."""
-    if column.kind == "number" or (column.kind == "integer" and values.nunique() > BINS):
-        axes.hist(values.dropna(), bins=BINS)
+    if _has_many_values(values, column):
+        axes.hist(values.dropna(), bins=_edges(values) if column.kind == "integer" else BINS)
     else:
-        counts = values.value_counts(sort=False).sort_index()
-        axes.bar([str(value) for value in counts.index], counts)
+        counts = _groups(values, column).value_counts(sort=False)
+        axes.bar(_labels(counts.index), counts)
     missing = values.isna().mean()
     axes.set(title=f"{column.name}, {missing:.0%} missing" if missing else column.name, ylabel="customers")
 
 
-def draw_target_by_column(axes: Axes, values: pd.Series, target: pd.Series) -> None:
-    """Show the share that churned in each category, or in each tenth of a number."""
-    groups = pd.qcut(values, 10, duplicates="drop") if values.nunique() > BINS else values
-    share = target.groupby(groups, observed=True).mean()
-    axes.plot([str(group) for group in share.index], share, marker="o")
+def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column) -> None:
+    """Show the share with target 1 by value, or by tenth of a number, each with two standard errors.
+
+    The dotted line is the share among all customers; missing values are left out.
+    """
+    values, target = table[column.name], table[TARGET]
+    groups = _groups(values, column)
+    share = target.groupby(groups, observed=True).agg(["mean", "sem"])
+    many = _has_many_values(values, column)
+    places = values.groupby(groups, observed=True).mean() if many else _labels(share.index)
+    axes.errorbar(places, share["mean"], yerr=2 * share["sem"], fmt="o-" if many else "o", capsize=3)
     axes.axhline(target.mean(), color="grey", linestyle=":")
-    axes.tick_params(axis="x", rotation=45)
-    axes.set(title=str(values.name), ylabel="share that churned", ylim=(0, None))
+    axes.margins(x=0.05 if many else 0.2)
+    axes.set(title=column.name, ylabel=f"share with {TARGET} = 1")
+
+
+def _has_many_values(values: pd.Series, column: Column) -> bool:
+    return column.kind in {"number", "integer"} and values.nunique() > BINS
+
+
+def _edges(values: pd.Series) -> np.ndarray:
+    """Bin whole numbers by equally many; otherwise every other bin would stand out."""
+    low, high = values.min(), values.max()
+    step = np.ceil((high - low + 1) / BINS)
+    return np.asarray(np.arange(low, high + step + 1, step) - 0.5)
+
+
+def _groups(values: pd.Series, column: Column) -> pd.Series:
+    """Tenths of a number with many values; otherwise the values themselves, categories as declared."""
+    if _has_many_values(values, column):
+        return pd.qcut(values, 10, duplicates="drop")
+    known = list(column.categories) or sorted(values.dropna().unique())
+    return values.astype(pd.CategoricalDtype(known))
+
+
+def _labels(values: pd.Index) -> list[str]:
+    """Write 1.0 as 1: a whole number that may be missing is kept as a float."""
+    return [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
 
 
 def draw_roc(axes: Axes, outcomes: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> None:
@@ -63,7 +94,9 @@ def draw_campaign_value(axes: Axes, thresholds: np.ndarray, values: np.ndarray) 
     """Draw the value of a retention campaign by threshold and mark the best one."""
     best = int(np.argmax(values))
     axes.plot(thresholds, values)
-    axes.axvline(thresholds[best], color="grey", linestyle=":")
+    axes.plot(thresholds[best], values[best], marker="o", color="tab:blue")
+    axes.axvline(thresholds[best], color="grey", linestyle=":", label="best")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set(
         xlabel="contact from this probability on",
         ylabel="value against contacting nobody",

@@ -28,7 +28,7 @@ RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
 TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
 Runtime = Literal["onnx", "scikit-learn"]
 Scorer = Callable[[np.ndarray], np.ndarray]
-"""Matrix, float32 (n, k) → churn probabilities, float (n,)."""
+"""Matrix, float32 (n, k) → churn probabilities, float64 (n,)."""
 
 
 class Decision(BaseModel, frozen=True):
@@ -63,7 +63,7 @@ class Predictor:
         The columns must keep the contract: see `churn_service.table` and `Customer`.
         """
         matrix = feature_matrix(customers, self._features, self._names)
-        return np.asarray(self._scorer(matrix), dtype=np.float64)
+        return self._scorer(matrix)
 
     def predict(self, customers: Sequence[Customer]) -> list[Decision]:
         """Score validated records; bit for bit the same one by one or together, in any order."""
@@ -145,7 +145,7 @@ def onnx_scorer(model: bytes) -> Scorer:
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         msg = f"model.onnx cannot be loaded: {error}"
         raise UnsafeModelError(msg) from error
-    return lambda matrix: session.run([OUTPUT], {INPUT: matrix})[0]  # type: ignore[no-any-return] # untyped
+    return lambda matrix: session.run([OUTPUT], {INPUT: matrix})[0].astype(np.float64)
 
 
 def _scorer(artifact: Artifact, runtime: Runtime, *, allow_pickle: bool) -> Scorer:

@@ -69,7 +69,7 @@ def score_file(
             faults.to_csv(new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n")
             rows, rejected = rows + len(part), rejected + int(np.sum(bad))
             progress(len(part))
-        if writer is None:
+        if writer is None or not rows:
             msg = f"{source}: has no rows; nothing was scored"
             raise TableError(msg)
         writer.close()

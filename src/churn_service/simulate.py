@@ -6,7 +6,7 @@ record alone (`true_probability`), which is what no model can beat.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -32,7 +32,7 @@ def simulate(rows: int, seed: int, record: type[BaseModel] = Customer) -> dict[s
     return {ID: ids, **drawn, TARGET: target}
 
 
-def is_simulated(ids: Sequence[str]) -> bool:
+def is_simulated(ids: Iterable[str]) -> bool:
     """Tell whether every id is the simulator's, so that the true probabilities are known."""
     return all(str(name).startswith(ID_PREFIX) for name in ids)
 
@@ -69,7 +69,7 @@ def _with_missing(values: np.ndarray, column: Column, random: np.random.Generato
 
 def _spread(column: Column, record: type[BaseModel]) -> tuple[float, float, float]:
     """Lowest and highest value, and the typical distance from the lowest: to the field's example."""
-    low, high = float(column.minimum or 0), float(column.maximum or 0)
+    low, high = column.bounds
     typical = float(example(record).get(column.name) or 0) - low
     return low, high, typical if typical > 0 else max((high - low) / 4, 1e-9)
 
@@ -87,4 +87,4 @@ def _effect(values: np.ndarray, column: Column, record: type[BaseModel]) -> np.n
     else:
         low, _, scale = _spread(column, record)
         position = np.tanh((values.astype(np.float64) - low) / scale - 1) / 2
-    return sign * EFFECT * np.nan_to_num(position)
+    return np.asarray(sign * EFFECT * np.nan_to_num(position))

@@ -1,6 +1,7 @@
 """The second floor's command: serve."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
@@ -31,25 +32,31 @@ def serve(
     from churn_service.api import create_app
     from churn_service.config import hand_down, load_settings
     from churn_service.serving.app import open_predictor
+    from churn_service.serving.server import serve_one
 
     settings = load_settings()
     loaded, root = open_config(config)
     predictor = open_predictor(loaded, root)
-    host, port = host or settings.host, port or settings.port
-    _announce(host, port, predictor.version)
-    options = {"host": host, "port": port, "log_level": settings.log_level, "access_log": False}
+    options: dict[str, Any] = {
+        "host": host or settings.host,
+        "port": port or settings.port,
+        "log_level": settings.log_level,
+        "access_log": False,
+    }
+    announce = partial(_announce, options["host"], options["port"], predictor.version)
     if workers == 1 and not reload:
-        uvicorn.run(create_app(lambda: predictor, loaded.serving), **options)
-    else:
-        hand_down(config or settings.config)
-        factory = "churn_service.serving.app:app_from_environment"
-        uvicorn.run(factory, factory=True, workers=workers, reload=reload, **options)
+        listened = serve_one(create_app(lambda: predictor, loaded.serving), options, announce)
+        raise typer.Exit(0 if listened else 1)
+    hand_down(config or settings.config)
+    announce()
+    factory = "churn_service.serving.app:app_from_environment"
+    uvicorn.run(factory, factory=True, workers=workers, reload=reload, **options)
 
 
 def _announce(host: str, port: int, version: str) -> None:
     url = f"http://{host}:{port}"
-    typer.echo(f"serving {version}; stop with Ctrl-C")
-    typer.echo(f"docs: {url}/docs")
-    typer.echo(
-        f"""try:  curl {url}/predict -H 'Content-Type: application/json' -d "$(churn-service example)" """
-    )
+    typer.echo(f"""
+serving {version} at {url}, until Ctrl-C
+docs:  {url}/docs
+try:   curl {url}/predict -H 'Content-Type: application/json' -d "$(.venv/bin/churn-service example)"
+""")

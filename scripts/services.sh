@@ -1,0 +1,14 @@
+#!/bin/sh
+# Install the system programs that tests marked `needs` start. Debian or Ubuntu; asks for root only if needed.
+set -eu
+packages=""
+for pair in curl:curl sha256sum:coreutils; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
+done
+[ -n "$packages" ] || { echo "services: everything is there"; exit 0; }
+command -v apt-get >/dev/null 2>&1 || { echo "services: no apt-get; install by hand:$packages"; exit 1; }
+root=""
+[ "$(id -u)" = 0 ] || root=sudo
+$root apt-get update -qq
+# shellcheck disable=SC2086 # one word per package
+$root apt-get install -qq --yes --no-install-recommends $packages

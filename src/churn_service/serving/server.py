@@ -1,0 +1,45 @@
+"""Application → a listening process that says where it is and stops cleanly."""
+
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+
+class _Server(uvicorn.Server):
+    """A server that calls back once it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def serve_one(app: FastAPI, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
+    """Serve in this process until SIGINT or SIGTERM; requests in flight are answered first.
+
+    Returns
+    -------
+    bool
+        Whether it ever listened: False if the address is taken.
+    """
+    # uvicorn raises the signal again when it is done; without this the process would look killed.
+    signal.signal(signal.SIGTERM, _stop)
+    server = _Server(uvicorn.Config(app, **options), announce)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    return server.started
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

@@ -1,0 +1,112 @@
+"""What every test can ask for: a project folder, a trained version, a command line, absent programs named."""
+
+import contextlib
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from churn_service.cli import main
+
+ROOT = Path(__file__).parents[1]
+TABLE = "data/table.csv"
+
+absent_programs: dict[str, int] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="fail if a program that a test needs is absent")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept, left_out = [], []
+    for item in items:
+        marks = item.iter_markers("needs")
+        absent = [name for mark in marks for name in mark.args if shutil.which(name) is None]
+        (left_out if absent else kept).append(item)
+        for name in absent:
+            absent_programs[name] = absent_programs.get(name, 0) + 1
+    if absent_programs and config.getoption("--all"):
+        message = f"absent: {', '.join(absent_programs)}; `make services` installs what the tests need"
+        raise pytest.UsageError(message)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, count in absent_programs.items():
+        terminalreporter.write_line(f"left out {count} tests that need {name}: `make services` installs it")
+
+
+def make_project(folder: Path) -> Path:
+    """Copy what a clone has and a command reads: the configuration, made small, and the lock."""
+    document = yaml.safe_load((ROOT / "config.yaml").read_text())
+    document["data"] |= {"path": TABLE, "sample": {"rows": 3000, "random_state": 42}}
+    document["model"]["max_iter"] = 40
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(document))
+    shutil.copy(ROOT / "requirements-dev.lock", folder)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a fresh project folder, without a table and without a model."""
+    return make_project(tmp_path / "project")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_command(folder: Path, *words: object) -> Done:
+    """Run a command in a project folder; in this process, because importing pandas takes a second."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main([str(word) for word in words])
+    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+    """Return a project folder with a table and one registered version; do not change it."""
+    folder = make_project(tmp_path_factory.mktemp("trained") / "project")
+    for command in ("sample", "train"):
+        done = run(folder, command)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def version(trained: Path) -> Path:
+    """Return the folder of the registered version; do not change it."""
+    (folder,) = (trained / "models").iterdir()
+    return folder
+
+
+@pytest.fixture
+def own_version(version: Path, tmp_path: Path) -> Path:
+    """Return a copy of the registered version that the test may damage."""
+    return Path(shutil.copytree(version, tmp_path / "models" / version.name))

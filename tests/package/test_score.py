@@ -1,0 +1,133 @@
+"""File → file scoring: the same answers, bad rows aside, nothing half-written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn_service import score as score_module
+from churn_service.contract import as_columns, columns
+from churn_service.errors import TableError
+from churn_service.predict import Predictor, load_predictor
+from churn_service.schema import ID, TARGET, Customer
+from churn_service.score import score_file
+from churn_service.simulate import simulate
+from churn_service.table import read_table, typed, write_table
+
+SUFFIXES = [".csv", ".parquet"]
+
+
+@pytest.fixture(scope="module")
+def predictor(version: Path) -> Predictor:
+    return load_predictor(version)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return pd.DataFrame(simulate(1000, 8)).drop(columns=TARGET)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(score_module, "PART_ROWS", 300)
+
+
+def scored(source: Path, output: Path, predictor: Predictor):
+    rejects = output.with_suffix(".rejects.csv")
+    return score_file(source, output, predictor, rejects=rejects, progress=print)
+
+
+@pytest.mark.parametrize("read", SUFFIXES)
+@pytest.mark.parametrize("write", SUFFIXES)
+def test_a_file_scores_like_the_table_in_a_notebook(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str, write: str
+):
+    write_table(table, tmp_path / f"in{read}")
+    expected = predictor.probabilities(typed(table))
+
+    result = scored(tmp_path / f"in{read}", tmp_path / f"out{write}", predictor)
+
+    reader = pd.read_csv if write == ".csv" else pd.read_parquet
+    answers = reader(tmp_path / f"out{write}")
+    assert (result.rows, result.rejected, result.rejects) == (1000, 0, None)
+    assert np.array_equal(answers["churn_probability"], expected)
+    assert list(answers["row"]) == list(range(1, 1001))
+    assert list(answers[ID]) == list(table[ID])
+    assert set(answers["model_version"]) == {predictor.version}
+    decisions = [predictor.decide(value) for value in expected]
+    assert list(answers["risk_tier"]) == [each.risk_tier for each in decisions]
+    assert list(answers["churn_prediction"]) == [each.churn_prediction for each in decisions]
+
+
+def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path
+):
+    number = next(column for column in columns() if column.kind == "number")
+    category = next(column for column in columns() if column.kind == "category")
+    table.loc[[9, 609], number.name] = -1
+    table.loc[609, category.name] = "no such category"
+    write_table(table, tmp_path / "in.csv")
+
+    result = scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
+
+    rejects = pd.read_csv(tmp_path / "out.rejects.csv")
+    good = pd.read_csv(tmp_path / "out.csv")
+    assert (result.rows, result.rejected) == (1000, 2)
+    assert list(rejects["row"]) == [10, 610, 610]
+    assert set(rejects["column"]) == {number.name, category.name}
+    assert sorted({*good["row"], *rejects["row"]}) == list(range(1, 1001))
+
+
+def test_a_part_with_only_bad_rows_is_no_obstacle(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
+    number = next(column for column in columns() if column.kind == "number")
+    table.loc[:299, number.name] = -1
+    write_table(table, tmp_path / "in.parquet")
+
+    result = scored(tmp_path / "in.parquet", tmp_path / "out.parquet", predictor)
+
+    assert (result.rows, result.rejected) == (1000, 300)
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 700
+
+
+def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path
+):
+    optional = [column.name for column in columns() if column.nullable]
+    table = table.drop(columns=[ID, *optional])
+    write_table(table, tmp_path / "in.csv")
+    records = [Customer(**row) for row in table.head(20).to_dict("records")]
+
+    scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
+
+    answers = pd.read_csv(tmp_path / "out.csv")
+    assert np.array_equal(answers["churn_probability"][:20], predictor.probabilities(as_columns(records)))
+    assert answers[ID].isna().all()
+
+
+@pytest.mark.parametrize("damage", ["no column", "no rows", "no table"])
+def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path, damage: str
+):
+    source = tmp_path / "in.csv"
+    required = next(column.name for column in columns() if not column.nullable)
+    damaged = {"no column": table.drop(columns=required), "no rows": table[:0], "no table": table}[damage]
+    write_table(damaged, source)
+    if damage == "no table":
+        source.write_bytes(source.read_bytes()[:20_000] + b"\n1,2,3,4,5,6,7,8,9,10,11,12\n")
+
+    with pytest.raises(TableError, match=r"in\.csv"):
+        scored(source, tmp_path / "out.csv", predictor)
+
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_the_command_says_what_it_did_and_replaces_nothing_unasked(trained: Path, tmp_path: Path, run):
+    first = run(trained, "score", "data/table.csv", tmp_path / "out.parquet", "--json")
+    again = run(trained, "score", "data/table.csv", tmp_path / "out.parquet")
+    asked = run(trained, "score", "data/table.csv", tmp_path / "out.parquet", "--overwrite")
+
+    assert json.loads(first.stdout)["rows"] == len(read_table(tmp_path / "out.parquet")) == 3000
+    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
+    assert (asked.returncode, "3,000 of 3,000 rows" in asked.stdout) == (0, True)

@@ -1,0 +1,85 @@
+"""Reading, writing, fingerprint and holdout of a table."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churn_service.faults import check_table
+from churn_service.schema import ID
+from churn_service.simulate import simulate
+from churn_service.table import data_hash, is_holdout, read_parts, read_table, write_table
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return pd.DataFrame(simulate(500, 3))
+
+
+def test_the_fingerprint_is_the_same_for_csv_and_parquet(table: pd.DataFrame, tmp_path: Path):
+    for name in ("t.csv", "t.parquet"):
+        write_table(table, tmp_path / name)
+
+    hashes = {data_hash(check_table(read_table(tmp_path / name))) for name in ("t.csv", "t.parquet")}
+
+    assert len(hashes) == 1
+
+
+def test_any_changed_cell_changes_the_fingerprint(table: pd.DataFrame):
+    checked = check_table(table)
+    before = data_hash(checked)
+
+    for name in checked:
+        changed = checked.copy()
+        changed.loc[17, name] = changed.loc[changed[name] != changed.loc[17, name], name].iloc[0]
+        assert data_hash(changed) != before, name
+
+
+def test_parts_together_are_the_whole_table(table: pd.DataFrame, tmp_path: Path):
+    for name in ("t.csv", "t.parquet"):
+        write_table(table, tmp_path / name)
+
+        parts = list(read_parts(tmp_path / name, 120))
+
+        assert [len(part) for part in parts] == [120, 120, 120, 120, 20]
+        pd.testing.assert_frame_equal(pd.concat(parts), read_table(tmp_path / name))
+
+
+@given(old=st.lists(st.text(min_size=1), unique=True), new=st.lists(st.text(min_size=1), unique=True))
+def test_adding_customers_moves_nobody_into_or_out_of_the_holdout(old: list[str], new: list[str]):
+    before = is_holdout(pd.Series(old, dtype="str"), fraction=0.3, salt="s")
+
+    after = is_holdout(pd.Series(old + new, dtype="str"), fraction=0.3, salt="s")
+
+    assert np.array_equal(after[: len(old)], before)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.5, 0.99])
+def test_the_holdout_has_the_wanted_share(fraction: float):
+    ids = pd.Series([f"c-{number}" for number in range(20_000)])
+
+    share = is_holdout(ids, fraction=fraction, salt="churn").mean()
+
+    assert abs(share - fraction) < 5 * np.sqrt(fraction * (1 - fraction) / len(ids))
+
+
+def test_another_salt_is_another_holdout(table: pd.DataFrame):
+    one = is_holdout(table[ID], fraction=0.5, salt="one")
+    two = is_holdout(table[ID], fraction=0.5, salt="two")
+
+    assert 0.3 < (one == two).mean() < 0.7
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(table: pd.DataFrame, tmp_path: Path):
+    path = tmp_path / "t.parquet"
+    write_table(table, path)
+    before = path.read_bytes()
+
+    with pytest.raises(ValueError, match="uplicate"):
+        write_table(pd.concat([table, table], axis=1), path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,34 @@
+"""Hypothesis strategies, derived from the contract: no column is named here."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from churn_service.contract import Column, columns
+from churn_service.schema import ID, Customer
+
+
+def values(column: Column) -> st.SearchStrategy[Any]:
+    """Every value that the contract allows in a column; None is missing."""
+    match column.kind:
+        case "category":
+            allowed: st.SearchStrategy[Any] = st.sampled_from(column.categories)
+        case "boolean":
+            allowed = st.booleans()
+        case "integer":
+            allowed = st.integers(int(column.minimum), int(column.maximum))
+        case "number":
+            allowed = st.floats(column.minimum, column.maximum)
+    return st.none() | allowed if column.nullable else allowed
+
+
+def payloads() -> st.SearchStrategy[dict[str, Any]]:
+    """Valid JSON records; a field that may be missing is null or left out."""
+    required = {column.name: values(column) for column in columns() if not column.nullable}
+    optional = {column.name: values(column) for column in columns() if column.nullable}
+    return st.fixed_dictionaries(required, optional={**optional, ID: st.just("c-1")})
+
+
+def customers() -> st.SearchStrategy[Customer]:
+    """Build validated records."""
+    return payloads().map(lambda payload: Customer(**payload))

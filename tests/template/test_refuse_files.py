@@ -1,0 +1,92 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "refuse_files.py"
+MARK = "-" * 5  # pieced together here, so that this file passes itself
+
+
+def refuse(*paths: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(SCRIPT), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def header(kind: str) -> bytes:
+    return f"{MARK}BEGIN {kind}{MARK}\n".encode()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "EC PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "PGP PRIVATE KEY BLOCK",
+    ],
+)
+def test_a_private_key_is_refused_wherever_it_stands(tmp_path: Path, kind: str) -> None:
+    path = written(tmp_path / "notes.bin", b"\x00\xff some text\n" + header(kind) + b"MIIB")
+
+    done = refuse(path)
+
+    assert done.returncode == 1
+    assert f"{path}: it holds a private key" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["PUBLIC KEY", "CERTIFICATE", "RSA PUBLIC KEY"])
+def test_what_is_public_passes(tmp_path: Path, kind: str) -> None:
+    done = refuse(written(tmp_path / "public.pem", header(kind)))
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_is_refused_from_one_byte_over_the_limit_on(tmp_path: Path) -> None:
+    largest = written(tmp_path / "largest", bytes(1_000_000))
+    too_large = written(tmp_path / "too_large", bytes(1_000_001))
+
+    done = refuse(largest, too_large)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"{too_large}: it has 1,000,001 bytes; at most 1,000,000 are allowed"]
+
+
+@pytest.mark.parametrize("name", [".env", ".env.production", ".env.local"])
+def test_a_file_of_secrets_is_refused_by_its_name_even_when_empty(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / name, b"")
+
+    done = refuse(path)
+
+    assert done.returncode == 1
+    assert f"{path}: it is a file of secrets" in done.stderr
+
+
+@pytest.mark.parametrize("name", [".env.example", ".envrc", "environment.py", "my.env.md"])
+def test_a_name_that_only_resembles_one_passes(tmp_path: Path, name: str) -> None:
+    assert refuse(written(tmp_path / name, b"CHURN_PORT=8000\n")).returncode == 0
+
+
+def test_every_refusal_is_named_at_once(tmp_path: Path) -> None:
+    both = written(tmp_path / ".env", header("PRIVATE KEY"))
+    key = written(tmp_path / "key", header("PRIVATE KEY"))
+
+    done = refuse(both, written(tmp_path / "fine", b"fine"), key)
+
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == [str(both), str(both), str(key)]
+
+
+def test_the_script_and_its_test_pass_themselves() -> None:
+    assert refuse(SCRIPT, Path(__file__)).returncode == 0
