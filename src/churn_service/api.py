@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, FastAPI, Request
 from fastapi_offline import FastAPIOffline
@@ -27,16 +27,18 @@ from churn_service.sections import ServingConfig
 
 router = APIRouter()
 EXAMPLE: Final = contract.example()
+NOT_READY: Final[dict[int | str, Any]] = {503: {"model": Problem}}
+REFUSED: Final[dict[int | str, Any]] = {400: {"model": Problem}, 422: {"model": Problem}, **NOT_READY}
 
 
-@router.post("/predict")
+@router.post("/predict", responses=REFUSED)
 async def predict(request: Request, customer: Annotated[Customer, Body(examples=[EXAMPLE])]) -> Prediction:
     """Predict one customer's churn."""
     (prediction,) = _answer(_predictor(request), [customer])
     return prediction
 
 
-@router.post("/predict/batch", responses={413: {"model": Problem}})
+@router.post("/predict/batch", responses={413: {"model": Problem}, **REFUSED})
 async def predict_batch(
     request: Request, batch: Annotated[BatchRequest, Body(examples=[{"customers": [EXAMPLE, EXAMPLE]}])]
 ) -> BatchPrediction:
@@ -51,7 +53,7 @@ async def predict_batch(
     return BatchPrediction(predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms)
 
 
-@router.get("/model")
+@router.get("/model", responses=NOT_READY)
 async def describe_model(request: Request) -> ModelDescription:
     """Describe the model that answers."""
     metadata = _predictor(request).metadata
@@ -77,7 +79,7 @@ async def health(request: Request) -> Health:
     )
 
 
-@router.get("/ready")
+@router.get("/ready", responses=NOT_READY)
 async def ready(request: Request) -> Readiness:
     """Tell that predictions are answered; send traffic only then."""
     return Readiness(model_version=_predictor(request).version)
@@ -105,7 +107,6 @@ def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI
         version="1",
         description="Churn probability of a customer, by a versioned model.",
         lifespan=lifespan,
-        responses={422: {"model": Problem}, 503: {"model": Problem}},
     )
     app.state.predictor, app.state.serving, app.state.started = None, serving, time.monotonic()
     app.include_router(router)

@@ -82,19 +82,20 @@ def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: floa
 
 
 def calibration(probabilities: np.ndarray, outcomes: np.ndarray) -> tuple[CalibrationBin, ...]:
-    """Compare predicted and observed churn in bins of (nearly) equally many customers.
+    """Compare predicted and observed churn in tenths of the customers; equal probabilities share a bin.
 
-    >>> calibration(np.array([0.1, 0.3]), np.array([0, 1]))[1]
-    CalibrationBin(predicted=0.3, observed=1.0, rows=1)
+    >>> calibration(np.array([0.1, 0.3, 0.3]), np.array([0, 1, 0]))[1]
+    CalibrationBin(predicted=0.3, observed=0.5, rows=2)
     """
-    order = np.argsort(probabilities, kind="stable")
+    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
+    position = np.searchsorted(edges, probabilities)
     return tuple(
         CalibrationBin(
-            predicted=float(np.mean(probabilities[part])),
-            observed=float(np.mean(outcomes[part])),
-            rows=len(part),
+            predicted=float(np.mean(probabilities[position == part])),
+            observed=float(np.mean(outcomes[position == part])),
+            rows=int(np.sum(position == part)),
         )
-        for part in np.array_split(order, min(CALIBRATION_BINS, len(order)))
+        for part in np.unique(position)
     )
 
 

@@ -15,6 +15,7 @@ from churn_service.evaluate import CalibrationBin
 from churn_service.schema import TARGET
 
 BINS = 30
+LABELS_FIT = 30  # characters under a small picture, before they run into each other
 ROC_POINTS = np.linspace(0, 1, 201)  # enough for the eye; a million customers would be megabytes of SVG
 
 
@@ -25,6 +26,7 @@ def draw_distribution(axes: Axes, values: pd.Series, column: Column) -> None:
     else:
         counts = _groups(values, column).value_counts(sort=False)
         axes.bar(_labels(counts.index), counts)
+        _tilt_long_labels(axes, column)
     missing = values.isna().mean()
     axes.set(title=f"{column.name}, {missing:.0%} missing" if missing else column.name, ylabel="customers")
 
@@ -42,6 +44,7 @@ def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column) -> No
     axes.errorbar(places, share["mean"], yerr=2 * share["sem"], fmt="o-" if many else "o", capsize=3)
     axes.axhline(target.mean(), color="grey", linestyle=":")
     axes.margins(x=0.05 if many else 0.2)
+    _tilt_long_labels(axes, column)
     axes.set(title=column.name, ylabel=f"share with {TARGET} = 1")
 
 
@@ -49,11 +52,11 @@ def _has_many_values(values: pd.Series, column: Column) -> bool:
     return column.kind in {"number", "integer"} and values.nunique() > BINS
 
 
-def _edges(values: pd.Series) -> np.ndarray:
-    """Bin whole numbers by equally many; otherwise every other bin would stand out."""
+def _edges(values: pd.Series) -> list[float]:
+    """Give every bin equally many whole numbers; otherwise some would stand out."""
     low, high = values.min(), values.max()
     step = np.ceil((high - low + 1) / BINS)
-    return np.asarray(np.arange(low, high + step + 1, step) - 0.5)
+    return list(np.arange(low, high + step + 1, step) - 0.5)
 
 
 def _groups(values: pd.Series, column: Column) -> pd.Series:
@@ -67,6 +70,11 @@ def _groups(values: pd.Series, column: Column) -> pd.Series:
 def _labels(values: pd.Index) -> list[str]:
     """Write 1.0 as 1: a whole number that may be missing is kept as a float."""
     return [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+
+
+def _tilt_long_labels(axes: Axes, column: Column) -> None:
+    if sum(len(category) for category in column.categories) > LABELS_FIT:
+        axes.tick_params(axis="x", labelrotation=30)
 
 
 def draw_roc(axes: Axes, outcomes: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> None:

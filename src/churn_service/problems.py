@@ -57,7 +57,7 @@ async def _failed(_request: Request, error: Any) -> Response:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    """Write a location as ``customers.0.spend``; a position in broken JSON is no field."""
+    """Write a location as ``customers.0.field``; a position in broken JSON is no field."""
     names = [name for name in location if name != "body"]
     if not any(isinstance(name, str) for name in names):
         return "body"

@@ -4,15 +4,23 @@ Request body, OpenAPI example, table validation, simulator, test strategies and 
 dictionary are all read off `Customer`. Write a fact about a field here and nowhere else.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 ID: Final = "customer_id"
 """Column that identifies a record: required and unique in a table, optional in a request."""
 
 TARGET: Final = "churned"
 """Column of the training table to predict: 1 left within 90 days of the snapshot, 0 stayed."""
+
+
+def _as_whole(value: Any) -> Any:
+    """Take 4.0 for 4, as JSON Schema does; pandas writes it when other rows miss the value."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_as_whole)  # stands last in an integer's annotation
 
 
 class Customer(BaseModel):
@@ -25,7 +33,7 @@ class Customer(BaseModel):
         Field(min_length=1, max_length=64, description="Your own key for this customer", examples=["c-1042"]),
     ] = None
     tenure_months: Annotated[
-        int, Field(ge=0, le=600, description="Months since the first contract", examples=[14])
+        int, Field(ge=0, le=600, description="Months since the first contract", examples=[14]), WHOLE
     ]
     plan: Annotated[
         Literal["basic", "standard", "premium"], Field(description="Current plan", examples=["standard"])
@@ -34,12 +42,13 @@ class Customer(BaseModel):
         float, Field(ge=0, le=100_000, description="USD over the last 365 days", examples=[240.5])
     ]
     active_days: Annotated[
-        int, Field(ge=0, le=365, description="Days with a login in the last 365 days", examples=[48])
+        int, Field(ge=0, le=365, description="Days with a login in the last 365 days", examples=[48]), WHOLE
     ]
     days_since_login: Annotated[
-        int, Field(ge=0, le=3_650, description="Days since the last login", examples=[21])
+        int, Field(ge=0, le=3_650, description="Days since the last login", examples=[21]), WHOLE
     ]
     satisfaction: Annotated[
         int | None,
         Field(ge=1, le=5, description="Last survey answer, 1 (bad) to 5 (good)", examples=[4]),
+        WHOLE,
     ] = None

@@ -56,7 +56,8 @@ def _with_spaced_knots(isotonic: IsotonicRegression) -> IsotonicRegression:
     """Resample an isotonic calibration on knots a fixed distance apart.
 
     Fitted knots lie as close as 1e-5 log-odds, so a rounding of the score moves the probability by percents
-    and no two runtimes agree. Spaced knots keep the map monotone and its slope at most 1 / KNOT_SPACING.
+    and no two runtimes agree. Spaced knots keep the map monotone and its slope small: at most
+    1 / KNOT_SPACING, unless all scores lie closer together than that.
     """
     low, high = isotonic.X_min_, isotonic.X_max_
     knots = np.linspace(low, high, max(2, int((high - low) / KNOT_SPACING) + 1))

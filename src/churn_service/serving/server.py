@@ -36,7 +36,7 @@ def serve_one(app: FastAPI, options: Mapping[str, Any], announce: Callable[[], N
     # uvicorn raises the signal again when it is done; without this the process would look killed.
     signal.signal(signal.SIGTERM, _stop)
     server = _Server(uvicorn.Config(app, **options), announce)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):  # SIGINT; SIGTERM or an address that is taken
         server.run()
     return server.started
 

@@ -1,0 +1,51 @@
+"""Start real server processes and ask them over HTTP."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+COMMAND = [sys.executable, "-W", "error", "-m", "churn_service", "serve"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(url: str, body: object = None) -> dict:
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=10) as answer:  # noqa: S310 - loopback
+        return json.load(answer)
+
+
+@contextlib.contextmanager
+def serving(
+    folder: Path, *words: str, command: list[str] = COMMAND
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start a server, wait until it is ready, and end it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [*command, "--port", str(port), *words], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server never became ready"
+            with contextlib.suppress(URLError, ConnectionError):
+                ask(f"{url}/ready")
+                break
+            time.sleep(0.05)
+        yield url, server
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)

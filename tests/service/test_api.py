@@ -1,0 +1,266 @@
+"""The HTTP contract: answers, refusals, and what neither ever says."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from churn_service.api import create_app
+from churn_service.contract import Column, columns, example
+from churn_service.predict import Predictor
+from churn_service.schema import Customer
+from churn_service.sections import ServingConfig
+from strategies import payloads
+
+SERVING = ServingConfig(runtime="onnx", allow_pickle=False, max_batch_rows=3)
+INTEGER = next(column for column in columns() if column.kind == "integer" and not column.nullable)
+NUMBER = next(column for column in columns() if column.kind == "number")
+CATEGORY = next(column for column in columns() if column.kind == "category")
+REQUIRED = [column for column in columns() if not column.nullable]
+JSON = {"content-type": "application/json"}
+
+
+def without_id(prediction: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in prediction.items() if name != "prediction_id"}
+
+
+@settings(max_examples=50)
+@given(batch=st.lists(payloads(), min_size=1, max_size=6))
+def test_single_batch_and_notebook_give_the_same_answer_bit_for_bit(
+    batch: list[dict[str, Any]], client: TestClient, predictor: Predictor
+):
+    decisions = predictor.predict([Customer(**payload) for payload in batch])
+    expected = [decision.model_dump() for decision in decisions]
+
+    together = client.post("/predict/batch", json={"customers": batch}).json()
+    alone = [client.post("/predict", json=payload).json() for payload in batch]
+
+    source = {"model_version": predictor.version, "trained_at": predictor.metadata.trained_at}
+    assert [without_id(each) for each in alone] == [each | source for each in expected]
+    assert [without_id(each) for each in together["predictions"]] == [without_id(each) for each in alone]
+    assert together["batch_size"] == len(batch)
+    assert together["latency_ms"] > 0
+
+
+def test_every_prediction_has_an_id_of_its_own(client: TestClient):
+    answers = client.post("/predict/batch", json={"customers": [example()] * 50}).json()["predictions"]
+
+    assert len({answer["prediction_id"] for answer in answers}) == 50
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/health", "/ready"])
+def test_every_road_is_also_there_under_v1(client: TestClient, path: str):
+    body = {"/predict": example(), "/predict/batch": {"customers": [example()]}}.get(path)
+    ask = client.get if body is None else client.post
+    options = {} if body is None else {"json": body}
+
+    plain, versioned = ask(path, **options), ask(f"/v1{path}", **options)
+
+    assert plain.status_code == versioned.status_code == 200
+    assert plain.json().keys() == versioned.json().keys()
+
+
+WRONG_VALUES = [
+    (INTEGER, "12", "int_type"),
+    (INTEGER, True, "int_type"),
+    (INTEGER, 12.5, "int_type"),
+    (INTEGER, None, "int_type"),
+    (INTEGER, [], "int_type"),
+    (INTEGER, int(INTEGER.minimum) - 1, "greater_than_equal"),
+    (INTEGER, int(INTEGER.maximum) + 1, "less_than_equal"),
+    (INTEGER, 10**400, "less_than_equal"),
+    (NUMBER, float("nan"), "finite_number"),
+    (NUMBER, float("inf"), "finite_number"),
+    (NUMBER, float("-inf"), "finite_number"),
+    (NUMBER, "1.5", "float_type"),
+    (NUMBER, NUMBER.maximum * 2, "less_than_equal"),
+    (CATEGORY, "no-such-category", "literal_error"),
+    (CATEGORY, 1, "literal_error"),
+    (CATEGORY, None, "literal_error"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "rule"), WRONG_VALUES)
+def test_a_wrong_value_is_a_422_that_names_field_and_rule_but_not_the_value(
+    client: TestClient, column: Column, value: Any, rule: str
+):
+    body = json.dumps(example() | {column.name: value})
+
+    answer = client.post("/predict", content=body, headers=JSON)
+
+    (fault,) = answer.json()["errors"]
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (fault["field"], fault["rule"]) == (column.name, rule)
+    assert "no-such-category" not in answer.text
+    assert "000000" not in answer.text
+
+
+def test_a_whole_number_written_as_a_float_is_that_number(client: TestClient):
+    """pandas writes 4.0 where other rows miss the value, and JSON Schema takes it for an integer."""
+    as_floats = {name: float(value) if isinstance(value, int) else value for name, value in example().items()}
+
+    plain, floats = client.post("/predict", json=example()), client.post("/predict", json=as_floats)
+
+    assert plain.json()["churn_probability"] == floats.json()["churn_probability"]
+
+
+@pytest.mark.parametrize("column", REQUIRED, ids=lambda column: column.name)
+def test_a_missing_field_is_named(client: TestClient, column: Column):
+    body = {name: value for name, value in example().items() if name != column.name}
+
+    (fault,) = client.post("/predict", json=body).json()["errors"]
+
+    assert (fault["field"], fault["rule"]) == (column.name, "missing")
+
+
+def test_an_unknown_field_is_refused_and_its_name_shortened(client: TestClient):
+    answer = client.post("/predict", json=example() | {"x" * 500: "secret"})
+
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, fault["field"], fault["rule"]) == (422, "x" * 64, "extra_forbidden")
+    assert "secret" not in answer.text
+
+
+def test_a_fault_in_a_batch_names_the_customer(client: TestClient):
+    bad = example() | {NUMBER.name: -1e300}
+
+    answer = client.post("/predict/batch", json={"customers": [example(), example(), bad]})
+
+    assert [fault["field"] for fault in answer.json()["errors"]] == [f"customers.2.{NUMBER.name}"]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"customers": []}, {"customers": {}}, {"customers": [1]}, [], 1, "x", None]
+)
+def test_a_batch_of_another_shape_is_refused(client: TestClient, body: Any):
+    assert client.post("/predict/batch", json=body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 422),
+        (b"{", 422),
+        (b'{"a": 1,}', 422),
+        (b"null", 422),
+        (b"[" * 100_000, 400),
+        (b"\xff\xfe\x00", 400),
+        (b"1" * 5000, 400),
+    ],
+)
+def test_a_broken_body_is_refused_and_nothing_of_it_repeated(client: TestClient, content: bytes, status: int):
+    answer = client.post("/predict", content=content, headers=JSON)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert len(answer.content) < 1500
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str):
+    answer = client.post("/predict", content=json.dumps(example()), headers={"content-type": content_type})
+
+    assert answer.status_code == 422
+
+
+def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(predictor: Predictor):
+    with TestClient(create_app(lambda: predictor, SERVING)) as client:
+        most = client.post("/predict/batch", json={"customers": [example()] * 3})
+        more = client.post("/predict/batch", json={"customers": [example()] * 4})
+
+    assert most.status_code == 200
+    assert (more.status_code, "at most 3" in more.json()["detail"]) == (413, True)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/ready"])
+def test_before_the_model_is_loaded_everything_but_health_is_503(predictor: Predictor, path: str):
+    not_started = TestClient(create_app(lambda: predictor, SERVING))
+    body = {"/predict": example(), "/predict/batch": {"customers": [example()]}}.get(path)
+
+    answer = not_started.get(path) if body is None else not_started.post(path, json=body)
+    health = not_started.get("/health").json()
+
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert (health["status"], health["model_loaded"], health["model_version"]) == ("ok", False, None)
+
+
+def test_the_model_is_loaded_once_however_many_requests_come(predictor: Predictor):
+    loads = []
+    app = create_app(lambda: loads.append(1) or predictor, SERVING)
+
+    with TestClient(app) as client:
+        for _ in range(5):
+            client.post("/predict", json=example())
+
+    assert loads == [1]
+
+
+def test_health_and_ready_name_the_version(client: TestClient, predictor: Predictor):
+    health, ready = client.get("/health").json(), client.get("/ready").json()
+
+    assert health.keys() == {"status", "model_loaded", "model_version", "uptime_seconds"}
+    assert health["model_version"] == ready["model_version"] == predictor.version
+    assert client.get("/health").json()["uptime_seconds"] >= health["uptime_seconds"] >= 0
+
+
+def test_the_model_description_holds_the_contract_and_no_more(client: TestClient, predictor: Predictor):
+    described = client.get("/model").json()
+
+    assert described.keys() == {"version", "trained_at", "fields", "threshold", "tiers"}
+    assert [field["name"] for field in described["fields"]] == [column.name for column in columns()]
+    assert described["version"] == predictor.version
+    assert list(described["tiers"]) == ["LOW", "MEDIUM", "HIGH"]
+
+
+def test_a_crash_inside_is_a_500_that_tells_nothing_and_the_next_request_works(predictor: Predictor):
+    answers = iter([lambda _: 1 / 0, predictor.predict])
+
+    class Flaky:
+        metadata, version = predictor.metadata, predictor.version
+
+        def predict(self, customers: list[Customer]):
+            return next(answers)(customers)
+
+    with TestClient(create_app(Flaky, SERVING), raise_server_exceptions=False) as client:
+        first, second = client.post("/predict", json=example()), client.post("/predict", json=example())
+
+    assert (first.status_code, first.headers["content-type"]) == (500, "application/problem+json")
+    assert "division" not in first.text
+    assert second.status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/predict", 405), ("GET", "/nothing", 404)])
+def test_a_wrong_road_is_a_problem_too(client: TestClient, method: str, path: str, status: int):
+    answer = client.request(method, path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_documentation_opens_in_a_closed_network(client: TestClient, path: str):
+    page = client.get(path)
+
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    assert client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_the_examples_in_the_documentation_work(client: TestClient):
+    document = client.get("/openapi.json").json()
+
+    for path in ("/predict", "/predict/batch"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        (shown, *_) = content.get("examples") or content["schema"]["examples"]
+        assert client.post(path, json=shown).status_code == 200
+
+
+def test_the_documentation_derives_the_request_from_the_record(client: TestClient):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+
+    assert schemas["Customer"]["properties"].keys() == Customer.model_fields.keys()
+    assert schemas["Customer"]["additionalProperties"] is False
+    assert "HTTPValidationError" not in schemas

@@ -1,0 +1,58 @@
+"""What README shows is what happens."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from running import serving
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, run) -> Path:
+    """Return a project with the committed configuration, as `make run` would prepare it."""
+    folder = tmp_path_factory.mktemp("real")
+    for name in ("config.yaml", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, folder)
+    for command in ("sample", "train"):
+        assert run(folder, command).returncode == 0
+    return folder
+
+
+def block(language: str) -> str:
+    readme = (ROOT / "README.md").read_text()
+    return re.search(rf"(?ms)^```{language}\n(.*?)^```$", readme)[1]
+
+
+@pytest.mark.posix
+@pytest.mark.needs("curl")
+def test_the_readmes_request_gets_the_readmes_answer(real: Path):
+    shown = json.loads(block("json"))
+    curl = block("bash").replace(".venv/bin/churn-service", f"{sys.executable} -m churn_service")
+
+    with serving(real) as (url, _):
+        said = subprocess.check_output(["bash", "-c", curl.replace("http://127.0.0.1:8000", url)], text=True)
+
+    answer = json.loads(said)
+    assert answer.keys() == shown.keys()
+    assert answer["churn_probability"] == pytest.approx(shown["churn_probability"], abs=1e-6)
+    assert (answer["churn_prediction"], answer["risk_tier"]) == (
+        shown["churn_prediction"],
+        shown["risk_tier"],
+    )
+
+
+@pytest.mark.posix
+def test_the_readmes_python_client_works_as_it_stands(real: Path):
+    with serving(real) as (url, _):
+        client = block("python").replace("http://127.0.0.1:8000", url)
+        said = subprocess.check_output([sys.executable, "-W", "error", "-c", client], text=True)
+
+    tier, version = said.split()
+    assert tier in {"LOW", "MEDIUM", "HIGH"}
+    assert (real / "models" / version).is_dir()
