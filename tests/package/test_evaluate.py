@@ -12,12 +12,13 @@ from churn_service.config import load_config
 from churn_service.contract import columns
 from churn_service.errors import ConfigError, TableError
 from churn_service.evaluate import calibration, campaign_value, evaluate
-from churn_service.faults import check_table
+from churn_service.faults import check_table, find_faults
 from churn_service.features import feature_matrix
 from churn_service.schema import ID, TARGET
 from churn_service.sections import BaselineConfig
 from churn_service.simulate import simulate, true_probability
 from conftest import ROOT
+from machine import Machine
 
 CONFIG = load_config(ROOT / "config.yaml")
 probability_lists = st.lists(st.floats(0, 1), min_size=2, max_size=60)
@@ -114,6 +115,17 @@ def test_every_simulated_table_keeps_the_contract():
     for seed in range(5):
         checked = check_table(pd.DataFrame(simulate(2000, seed)))
         assert len(checked) == 2000
+
+
+def test_the_simulator_works_for_any_contract():
+    table = pd.DataFrame(simulate(3000, 1, Machine))
+
+    assert len(find_faults(table, Machine, training=True)) == 0
+    assert set(table["state"].dropna()) == {"on", "off"}
+    assert table["running"].isna().any()
+    assert 0.05 < table[TARGET].mean() < 0.95
+    best = evaluate(true_probability(table, Machine), table[TARGET].to_numpy(), threshold=0.5)
+    assert best.roc_auc > 0.6
 
 
 def test_references_name_the_best_possible_only_for_the_simulators_own_table():

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from churn_service.config import load_config
 from churn_service.errors import ParityError, UnsafeModelError
@@ -106,6 +109,17 @@ def test_a_model_that_answers_otherwise_is_refused():
 
     with pytest.raises(ParityError, match="at most 1e-05 is allowed"):
         check_parity(one, export_model(other, matrix.shape[1]), matrix)
+
+
+def test_another_estimator_exports_too():
+    matrix, target = training_data()
+    matrix = np.nan_to_num(matrix)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(matrix, target)
+
+    difference = check_parity(fitted, export_model(fitted, matrix.shape[1]), matrix)
+
+    assert split_points(fitted) == []
+    assert 0 <= difference <= PARITY
 
 
 def test_an_estimator_that_onnx_cannot_express_is_refused_with_its_name():

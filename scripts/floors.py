@@ -1,0 +1,74 @@
+"""Cut a copy of the project down to a floor: whole files go, and so do the marked parts of the others.
+
+Usage: python scripts/floors.py {package,service} FOLDER
+
+A part is marked ``floor: service`` to ``end floor``, each in a comment on a line of its own; a mark behind
+other text stands for that line alone. Run ``make format schema lock`` in the folder afterwards.
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+FLOORS: Final = ("package", "service", "monitored")
+FILES: Final = {
+    "service": (
+        "src/churn_service/api.py",
+        "src/churn_service/messages.py",
+        "src/churn_service/problems.py",
+        "src/churn_service/serving",
+        "notebooks/03_from_notebook_to_service.ipynb",
+        "tests/service",
+        "tests/running.py",
+        "scripts/demo.py",
+        "Dockerfile",
+        ".dockerignore",
+    ),
+    "monitored": (),
+}
+BEGIN: Final = re.compile(r"(?:#|<!--) floor: (\w+)(?: -->)?$")
+END: Final = re.compile(r"(?:#|<!--) end floor(?: -->)?$")
+
+
+def cut(text: str, absent: set[str]) -> str:
+    r"""Leave out the marked parts of absent floors; the marks of present floors stay.
+
+    >>> cut("a\n# floor: service\nb\n# end floor\nc  # floor: service\nd\n", {"service"})
+    'a\nd\n'
+    """
+    kept, cutting = [], False
+    for line in text.splitlines(keepends=True):
+        begin, end = BEGIN.search(line.strip()), END.search(line.strip())
+        ours = begin is not None and begin[1] in absent
+        alone = begin is not None and begin.start() == 0
+        if ours and alone:
+            cutting = True
+        elif end and cutting:
+            cutting = False
+        elif not cutting and not ours:
+            kept.append(line)
+    return "".join(kept)
+
+
+def main(floor: str, folder: Path) -> None:
+    """Cut the project in a folder down to a floor."""
+    absent = set(FLOORS[FLOORS.index(floor) + 1 :])
+    for name in (name for each in absent for name in FILES[each]):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not {".git", ".venv"} & set(path.relative_to(folder).parts):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                continue  # not text, so without marks
+            if (shorter := cut(text, absent)) != text:
+                path.write_text(shorter, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in FLOORS:  # noqa: PLR2004 - program, floor, folder
+        sys.exit(__doc__)
+    main(sys.argv[1], Path(sys.argv[2]))
