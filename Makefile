@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 
@@ -13,13 +14,17 @@ help: ## list the targets
 .PHONY: install
 install: $(INSTALLED) ## make .venv with everything in it (PYTHON=python3.11 picks the interpreter)
 
-$(INSTALLED): requirements-dev.lock pyproject.toml
+# A new lock makes the environment anew, so that nothing is left in it that the lock does not name.
+.venv/.locked: requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
 	@echo "installing into .venv (one to three minutes the first time)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(INSTALLED): .venv/.locked pyproject.toml
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 # What a model is made of; if any of it is newer than the last training, train again.
@@ -79,6 +84,11 @@ format: $(INSTALLED) ## rewrite what check would complain about, where a tool ca
 .PHONY: schema
 schema: $(INSTALLED) ## write config.schema.json from the section models
 	$(BIN)/python -m churn_service.config > config.schema.json
+
+.PHONY: bench
+bench: models/.trained ## measure, as ratios against named references in the same run
+	@$(BIN)/python benchmarks/train.py
+	@$(BIN)/python benchmarks/start.py # floor: service
 
 .PHONY: notebook
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab

@@ -22,6 +22,7 @@ FILES: Final = {
         "notebooks/03_from_notebook_to_service.ipynb",
         "tests/service",
         "tests/running.py",
+        "benchmarks/start.py",
         "scripts/demo.py",
         "Dockerfile",
         ".dockerignore",
