@@ -71,9 +71,9 @@ check: $(INSTALLED) ## linters, types, contracts; changes nothing
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --schemafile config.schema.json config.yaml
 	$(BIN)/zizmor --offline --quiet .github
-	# floor: service
+# floor: service
 	$(BIN)/hadolint Dockerfile
-	# end floor
+# end floor
 
 .PHONY: format
 format: $(INSTALLED) ## rewrite what check would complain about, where a tool can
