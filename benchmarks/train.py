@@ -25,7 +25,7 @@ from pathlib import Path
 from churn_service.config import load_config
 from churn_service.features import feature_matrix
 from churn_service.schema import ID, TARGET
-from churn_service.table import is_holdout
+from churn_service.split import is_holdout
 from churn_service.train import build_model
 config = load_config(Path("config.yaml"))
 data = config.data

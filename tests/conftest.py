@@ -102,7 +102,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
 @pytest.fixture(scope="session")
 def version(trained: Path) -> Path:
     """Return the folder of the registered version; do not change it."""
-    (folder,) = (trained / "models").iterdir()
+    (folder,) = (trained / "models").glob("*-*")
     return folder
 
 

@@ -1,8 +1,8 @@
-"""A churn model from its notebook to a tested, served, watched production API.
+"""A churn model from its notebook to a tested production API.
 
 The data walks one road, and the modules are named after its steps::
 
-    raw record → schema → features → model → probability → response → prediction log → drift → retrain
+    raw record → schema → features → model → probability → response
 """
 
 import os

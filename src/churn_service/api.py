@@ -1,12 +1,12 @@
 """The HTTP contract and nothing else: requests → the predictor → answers that name their model version."""
 
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 
 from churn_service import contract
@@ -28,7 +28,7 @@ from churn_service.sections import ServingConfig
 router = APIRouter()
 EXAMPLE: Final = contract.example()
 NOT_READY: Final[dict[int | str, Any]] = {503: {"model": Problem}}
-REFUSED: Final[dict[int | str, Any]] = {400: {"model": Problem}, 422: {"model": Problem}, **NOT_READY}
+REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (400, 413, 422, 503)}
 
 
 @router.post("/predict", responses=REFUSED)
@@ -38,16 +38,23 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
     return prediction
 
 
-@router.post("/predict/batch", responses={413: {"model": Problem}, **REFUSED})
+async def limit_batch(request: Request) -> None:
+    """Refuse too large a batch before its customers are validated, which is what costs."""
+    with contextlib.suppress(ValueError):  # a body that is no JSON is refused like any other
+        body = await request.json()
+        customers = body.get("customers") if isinstance(body, dict) else None
+        limit = request.app.state.serving.max_batch_rows
+        if isinstance(customers, list) and len(customers) > limit:
+            msg = f"a batch holds at most {limit} customers; send several"
+            raise BatchTooLargeError(msg)
+
+
+@router.post("/predict/batch", responses=REFUSED, dependencies=[Depends(limit_batch)])
 async def predict_batch(
     request: Request, batch: Annotated[BatchRequest, Body(examples=[{"customers": [EXAMPLE, EXAMPLE]}])]
 ) -> BatchPrediction:
     """Predict many customers' churn: the same answers as one by one."""
     started = time.perf_counter()
-    limit = request.app.state.serving.max_batch_rows
-    if len(batch.customers) > limit:
-        msg = f"a batch holds at most {limit} customers; send several"
-        raise BatchTooLargeError(msg)
     predictions = _answer(_predictor(request), batch.customers)
     latency_ms = (time.perf_counter() - started) * 1000
     return BatchPrediction(predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms)
@@ -91,12 +98,12 @@ def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI
     Parameters
     ----------
     load
-        Called once, when the server starts; until it has returned, `/ready` is 503.
+        Called once, when the application starts; before and after, `/ready` is 503.
     serving
         The `serving` section of config.yaml.
     """
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.predictor = load()
         yield
@@ -107,11 +114,12 @@ def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI
         version="1",
         description="Churn probability of a customer, by a versioned model.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would repeat the Host header that was sent
     )
     app.state.predictor, app.state.serving, app.state.started = None, serving, time.monotonic()
     app.include_router(router)
     app.include_router(router, prefix="/v1", include_in_schema=False)
-    answer_with_problems(app)
+    answer_with_problems(app, serving.max_body_bytes)
     return app
 
 

@@ -6,20 +6,19 @@ an answer, so the same data, config and lock give the same version. `manifest.sh
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
-from churn_service.contract import Column
-from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
-from churn_service.sections import DecisionConfig
+from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError, VersionExistsError
+from churn_service.metadata import Metadata
 
 ONNX: Final = "model.onnx"
 JOBLIB: Final = "model.joblib"
@@ -29,43 +28,8 @@ PICTURES: Final = ("roc.svg", "calibration.svg")
 FILES: Final = frozenset({ONNX, JOBLIB, METADATA, CARD, *PICTURES})
 MANIFEST: Final = "manifest.sha256"
 SHA256: Final = re.compile("[0-9a-f]{64}")
+LARGEST_FILE: Final = 2**30  # bytes
 UNFINISHED: Final = ".unfinished-"
-
-
-class Identity(BaseModel, frozen=True, extra="ignore"):
-    """Everything that decides an answer; its digest is the version's second half."""
-
-    onnx_sha256: str
-    columns: tuple[Column, ...]
-    feature_names: tuple[str, ...]
-    features: dict[str, Any]
-    decision: DecisionConfig
-    data_sha256: str
-    lock_sha256: str
-
-    def version(self, number: str) -> str:
-        """Name the version: its number, then the first 8 hex digits of the identity's SHA-256."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return f"{number}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
-
-
-class Golden(BaseModel, frozen=True, extra="ignore"):
-    """Made-up customers and the probabilities that this version must give them, wherever it runs."""
-
-    customers: dict[str, list[Any]]
-    probabilities: list[float]
-
-
-class Metadata(BaseModel, frozen=True, extra="ignore"):
-    """What metadata.json holds; fields that a later version of this code adds are ignored."""
-
-    version: str
-    trained_at: str
-    identity: Identity
-    golden: Golden
-    holdout: dict[str, Any]
-    metrics: dict[str, Any]
-    provenance: dict[str, Any]
 
 
 class Artifact(BaseModel, frozen=True):
@@ -87,8 +51,10 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
 
     Raises
     ------
-    FileExistsError
+    VersionExistsError
         The version is there already; it is not touched.
+    OSError
+        The folder cannot be written.
     """
     if set(files) != FILES:
         msg = f"a version consists of {sorted(FILES)}; got {sorted(files)}"
@@ -102,12 +68,12 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
         unfinished.chmod(0o755)  # mkdtemp's folder is private; a version is not
         _flush_folder(unfinished)
         if target.exists():  # POSIX would rename onto an empty folder
-            raise FileExistsError(target)
+            raise VersionExistsError(version)
         unfinished.rename(target)
         _flush_folder(root)
     except OSError as error:
         if target.exists():  # somebody else wrote it meanwhile
-            raise FileExistsError(target) from error
+            raise VersionExistsError(version) from error
         raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -169,10 +135,14 @@ def _read_files(folder: Path) -> dict[str, bytes]:
         raise _tampered(folder, name, "it is missing")
     for name in sorted(found - expected):
         raise _tampered(folder, name, "it is not part of a version")
-    try:
-        return {name: (folder / name).read_bytes() for name in sorted(expected)}
-    except OSError as error:
-        raise _tampered(folder, str(error.filename), f"it cannot be read ({error.strerror})") from error
+    return {name: _read_file(folder, name) for name in sorted(expected)}
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    found = (folder / name).lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
+        raise _tampered(folder, name, f"it must be a plain file of at most {LARGEST_FILE:,} bytes")
+    return (folder / name).read_bytes()
 
 
 def _tampered(folder: Path, name: str, reason: str) -> TamperedArtifactError:

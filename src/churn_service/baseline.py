@@ -1,4 +1,4 @@
-"""The transparent rule from config: what a model must beat, and what answers when there is no model."""
+"""The transparent rule from config: what a model must beat."""
 
 import numpy as np
 

@@ -2,14 +2,12 @@
 
 import inspect
 from importlib.resources import files
-from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from churn_service.artifact import Metadata
+from churn_service.evaluate import SCORES
+from churn_service.metadata import Metadata
 from churn_service.schema import TARGET, Customer
-
-METRICS: Final = ("roc_auc", "average_precision", "brier", "log_loss")
 
 
 def render_card(metadata: Metadata) -> str:
@@ -18,7 +16,7 @@ def render_card(metadata: Metadata) -> str:
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - Markdown, of our own numbers
     return environment.from_string(template).render(
         m=metadata,
-        metrics=METRICS,
+        metrics=SCORES,
         confusion=metadata.metrics["model"]["confusion"],
         target=TARGET,
         record=inspect.getdoc(Customer),

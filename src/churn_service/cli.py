@@ -38,6 +38,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except ChurnError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except (OSError, UnicodeError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(ChurnError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT
     sys.exit(0)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from churn_service.terminal import (
     progress,
     refuse_existing,
 )
+
+if TYPE_CHECKING:
+    from churn_service.metadata import Metadata
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -64,11 +67,15 @@ def train(
 
     Example: churn-service train
     """
+    from churn_service.atomic import check_suffix
     from churn_service.errors import TableError
     from churn_service.pipeline import train_version
     from churn_service.table import write_table
 
     settings, root = open_config(config)
+    if faults is not None:
+        check_suffix(faults)
+        refuse_existing([faults], overwrite=False)
     try:
         trained = train_version(settings, root, say=lambda line: typer.echo(line, err=True))
     except TableError as error:
@@ -82,11 +89,9 @@ def train(
         )
         return
     print_metrics(trained.metadata.metrics)
-    typer.echo(
-        f"{trained.metadata.version} was trained before: verified and kept"
-        if trained.already_there
-        else f"{trained.metadata.version} registered"
-    )
+    _say_what_it_is_worth(trained.metadata)
+    kept = "was trained before: verified and kept, with its first metrics"
+    typer.echo(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
     typer.echo(f"card: {trained.folder / 'card.md'}")
 
 
@@ -101,27 +106,14 @@ def evaluate(
 
     Example: churn-service evaluate --version 0.1.0-1a2b3c4d
     """
-    from churn_service.compare import beside_references, measure
-    from churn_service.faults import check_table
-    from churn_service.predict import load_predictor
-    from churn_service.registry import find_version
-    from churn_service.schema import ID
-    from churn_service.table import is_holdout, read_table
+    from churn_service.compare import evaluate_version
 
     settings, root = open_config(config)
-    predictor = load_predictor(find_version(root / settings.registry.path, version))
-    checked = check_table(read_table(table or root / settings.data.path))
-    split = predictor.metadata.holdout
-    holdout = checked[is_holdout(checked[ID], fraction=split["fraction"], salt=split["salt"])]
-    probabilities = beside_references(holdout, predictor.probabilities(holdout), settings)
-    metrics = {
-        name: each.model_dump(mode="json")
-        for name, each in measure(holdout, probabilities, predictor.threshold).items()
-    }
+    evaluated, metrics = evaluate_version(settings, root, version=version, table=table)
     if as_json:
-        print_json({"version": predictor.version, "metrics": metrics})
+        print_json({"version": evaluated, "metrics": metrics})
     else:
-        typer.echo(f"{predictor.version} on {len(holdout):,} customers it never saw")
+        typer.echo(f"{evaluated} on {metrics['model']['rows']:,} customers it never saw")
         print_metrics(metrics)
 
 
@@ -154,7 +146,8 @@ def score(
 
     settings, root = open_config(config)
     rejects = out.with_suffix(".rejects.csv")
-    refuse_existing([out, rejects], overwrite=overwrite)
+    own = source.resolve() in {out.resolve(), rejects.resolve()}  # never, asked or not
+    refuse_existing([out, rejects], overwrite=overwrite and not own)
     predictor = load_predictor(find_version(root / settings.registry.path, version))
     with progress("scoring") as advance:
         scored = score_file(source, out, predictor, rejects=rejects, progress=advance)
@@ -172,3 +165,11 @@ def score(
         typer.echo(f"{out}: {scored.rows - scored.rejected:,} of {scored.rows:,} rows by {predictor.version}")
         if scored.rejects:
             typer.echo(f"{scored.rejects}: {scored.rejected:,} rows refused, with the reasons")
+
+
+def _say_what_it_is_worth(metadata: "Metadata") -> None:
+    model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
+    if "best possible" in metadata.metrics:
+        typer.echo("the table is the simulator's: this model knows nothing of your customers")
+    if model <= baseline:
+        typer.echo("the model is no better than the baseline: do not use it")

@@ -1,4 +1,4 @@
-"""config.yaml → frozen `Config`; environment → `Settings`. The only reader of either.
+"""config.yaml → frozen `Config`; environment → `Settings`. Nothing else reads either.
 
 Run ``python -m churn_service.config`` to print the JSON schema that editors check config.yaml with.
 """
@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     # floor: service
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000
+    version: Annotated[str | None, Field(description="The model version to serve; default: the newest")] = (
+        None
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # end floor
 
@@ -39,6 +42,9 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()
+    except UnicodeDecodeError as error:
+        msg = f".env: must be UTF-8 text ({error})"
+        raise ConfigError(msg) from error
     except ValidationError as error:
         lines = [
             f"CHURN_{'_'.join(map(str, found['loc'])).upper()}: found {found['input']!r}; {found['msg']}"
@@ -62,11 +68,12 @@ def load_config(path: Path) -> Config:
         msg = f"{path}: cannot be read ({error}). Name another file with --config or CHURN_CONFIG"
         raise ConfigError(msg) from error
     try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader, see below
-        return Config.model_validate_json(json.dumps(document, default=str))
-    except yaml.YAMLError as error:
+        document = json.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506 - a SafeLoader, see below
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         msg = f"{path}: not valid YAML: {error}"
         raise ConfigError(msg) from error
+    try:
+        return Config.model_validate_json(document)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in _faults(error))) from None
 
@@ -94,8 +101,8 @@ def _siblings(loc: tuple[int | str, ...]) -> str:
     return ", ".join(model.model_fields)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a later key silently replace an earlier one; a configuration must not."""
+class _Loader(yaml.SafeLoader):
+    """YAML as JSON means it: no date made of text, and no later key that silently replaces an earlier one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         keys = [self.construct_object(key) for key, _ in node.value]
@@ -106,10 +113,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 # floor: service
-def hand_down(config: Path) -> None:
-    """Set CHURN_CONFIG for the worker processes that this process starts."""
-    os.environ["CHURN_CONFIG"] = str(config.resolve())  # noqa: TID251 - this module is the one that may
+def hand_down(config: Path, version: str) -> None:
+    """Tell the worker processes that this process starts what to serve: all the same version."""
+    os.environ |= {"CHURN_CONFIG": str(config.resolve()), "CHURN_VERSION": version}  # noqa: TID251 - this module is the one that may
 
 
 # end floor

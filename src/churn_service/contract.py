@@ -4,13 +4,14 @@ Nothing here knows a column's name. A record is turned into columns in two shape
 arrays of length n (`as_columns`) and NumPy scalars (`as_scalars`, for one record, without the arrays' cost).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel
 
+from churn_service.errors import ConfigError
 from churn_service.schema import ID, Customer
 
 Kind = Literal["integer", "number", "boolean", "category"]
@@ -56,7 +57,8 @@ class Column(BaseModel, frozen=True, extra="ignore"):
         elif self.kind == "boolean":
             allowed = "true or false"
         else:
-            allowed = f"{self.kind}, {self.minimum:g} to {self.maximum:g}"
+            low, high = (f"{bound:,.12g}" for bound in self.bounds)
+            allowed = f"{self.kind}, {low} to {high}"
         return f"{allowed}, or missing" if self.nullable else allowed
 
 
@@ -66,7 +68,7 @@ def columns(record: type[BaseModel] = Customer) -> tuple[Column, ...]:
 
     Raises
     ------
-    TypeError
+    ConfigError
         A field is neither integer, number, boolean nor a choice of strings, or a number lacks a bound.
     """
     properties = record.model_json_schema()["properties"]
@@ -84,7 +86,7 @@ def _column(name: str, spec: Mapping[str, Any]) -> Column:
             f"schema.py: {name} must be an int or float with ge= and le=, a bool, or a Literal of strings "
             f"(each may be `| None`); found {dict(spec)}"
         )
-        raise TypeError(msg)
+        raise ConfigError(msg)
     return Column(
         name=name,
         kind=kind,
@@ -99,7 +101,11 @@ def _column(name: str, spec: Mapping[str, Any]) -> Column:
 @cache
 def categories(name: str) -> tuple[str, ...]:
     """Return the values that the contract declares for a category column, in their declared order."""
-    return next(column.categories for column in columns() if column.name == name)
+    declared = {column.name: column.categories for column in columns() if column.kind == "category"}
+    if name not in declared:
+        msg = f"schema.py: {name} is not a category; {', '.join(declared) or 'none'} is"
+        raise ConfigError(msg)
+    return declared[name]
 
 
 @cache
@@ -138,19 +144,22 @@ def to_arrays(values: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
 
 
 def as_scalars(record: BaseModel) -> dict[str, Any]:
-    """Turn one validated record into NumPy scalars: the same values as `as_columns`, without arrays."""
+    """Turn one validated record into NumPy scalars: the same values as `as_columns`, without arrays.
+
+    A missing category is the empty string: like None it equals no category, and like an array's cell its
+    comparisons are NumPy's, so that ``~`` and ``+`` mean the same as on columns.
+    """
     return {
-        name: kind(np.nan if (value := getattr(record, name)) is None else value)
-        if kind is not None
-        else getattr(record, name)
-        for name, kind in _scalar_kinds(type(record))
+        name: kind(missing if (value := getattr(record, name)) is None else value)
+        for name, kind, missing in _scalar_kinds(type(record))
     }
 
 
 @cache
-def _scalar_kinds(record: type[BaseModel]) -> tuple[tuple[str, type[np.generic] | None], ...]:
+def _scalar_kinds(record: type[BaseModel]) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
     return tuple(
-        (column.name, None if column.kind == "category" else column.dtype.type) for column in columns(record)
+        (column.name, np.str_, "") if column.kind == "category" else (column.name, column.dtype.type, np.nan)
+        for column in columns(record)
     )
 
 

@@ -10,6 +10,7 @@
         ├── TableError
         └── ArtifactError
             ├── ArtifactNotFoundError
+            ├── VersionExistsError
             ├── TamperedArtifactError
             ├── UnsafeModelError
             ├── IncompatibleArtifactError
@@ -64,6 +65,10 @@ class ArtifactError(RefusedError):
 
 class ArtifactNotFoundError(ArtifactError):
     """No version of that name, or none at all yet."""
+
+
+class VersionExistsError(ArtifactError):
+    """A version of that name was written before; it is never written again."""
 
 
 class TamperedArtifactError(ArtifactError):

@@ -1,6 +1,6 @@
 """Probabilities and outcomes → metrics: how good a model is, beside the baseline and the best possible."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -43,6 +43,10 @@ class Metrics(BaseModel, frozen=True):
     calibration: tuple[CalibrationBin, ...]
     rows: int
     churn_rate: float
+
+
+SCORES: Final = ("roc_auc", "average_precision", "brier", "log_loss")
+"""The metrics that are one number each, as they are listed to people."""
 
 
 def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float) -> Metrics:

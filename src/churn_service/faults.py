@@ -28,7 +28,7 @@ def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.D
     faults = find_faults(table, record, training=True)
     if len(faults):
         raise TableError(_describe(faults), faults)
-    return typed(table, record).assign(**{TARGET: read_cells(table[TARGET], TARGET_COLUMN).astype(np.int64)})
+    return typed(table, record).assign(**{TARGET: pd.to_numeric(table[TARGET]).astype(np.int64)})
 
 
 def find_faults(
@@ -50,6 +50,8 @@ def find_faults(
     DataFrame with columns row, column, rule, found
         One line per broken cell; `row` is missing where a whole column is at fault. Empty: all is well.
     """
+    if TARGET in table and table[TARGET].dtype == bool:  # how Parquet stores 0 and 1, often
+        table = table.astype({TARGET: np.int64})
     if training and not len(table):
         return pd.DataFrame([{"row": None, "column": "table", "rule": "at least one row", "found": "none"}])
     try:
@@ -69,14 +71,19 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
     }
     rules[ID] = pa.Column(
         None,
-        pa.Check.str_length(shortest, longest, error=f"text of {shortest} to {longest} characters"),
+        pa.Check(
+            lambda values: values.map(
+                lambda name: isinstance(name, str) and shortest <= len(name) <= longest
+            ),
+            error=f"text of {shortest} to {longest} characters",
+        ),
         unique=training,
         nullable=not training,
         required=training,
         report_duplicates="exclude_first",
     )
     if training:
-        both = pa.Check(lambda values: len(values.unique()) > 1, error="both 0 and 1 must occur")
+        both = pa.Check(lambda values: len(values.unique()) > 1, error="0 for some rows and 1 for others")
         rules[TARGET] = pa.Column(None, [*_checks(TARGET_COLUMN), both])
     return rules
 
@@ -84,11 +91,15 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
 def _checks(column: Column) -> list[pa.Check]:
     """Rules as vectorised checks on the non-missing cells, as they were read."""
     if column.kind == "category":
-        return [pa.Check.isin(column.categories, error=column.rule)]
+        return [pa.Check(lambda values: _in_categories(values, column), error=column.rule)]
     checks = [pa.Check(lambda values: _has_kind(values, column), error=_article(column.kind))]
     if column.kind != "boolean":
         checks.append(pa.Check(lambda values: _in_range(values, column), error=column.rule))
     return checks
+
+
+def _in_categories(values: pd.Series, column: Column) -> pd.Series:
+    return values.isin(column.categories) & values.map(lambda cell: isinstance(cell, str)).astype(bool)
 
 
 def _has_kind(values: pd.Series, column: Column) -> pd.Series:
@@ -125,7 +136,7 @@ def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _describe(faults: pd.DataFrame) -> str:
-    lines = [f"the table breaks {len(faults.groupby(['column', 'rule']))} rules in {len(faults)} places"]
+    lines = [f"rules broken: {len(faults.groupby(['column', 'rule']))}, cells: {len(faults)}"]
     for (column, rule), group in faults.groupby(["column", "rule"], sort=False):
         line = f"  {column}: must be {rule}"
         if group["row"].notna().any():
@@ -133,6 +144,6 @@ def _describe(faults: pd.DataFrame) -> str:
             shown = ", ".join(
                 f"{row} ({cell})" for row, cell in zip(first["row"], first["found"], strict=True)
             )
-            line += f"; {len(group)} cells, rows {shown}"
+            line += f"; cells: {len(group)}, rows {shown}"
         lines.append(line)
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from churn_service.contract import Columns, categories
+from churn_service.errors import ConfigError
 
 
 class FeaturesConfig(BaseModel, frozen=True, strict=True, extra="forbid", allow_inf_nan=False):
@@ -84,10 +85,16 @@ def feature_matrix(
     ------
     KeyError
         A wanted feature is not made by this code.
+    ConfigError
+        A feature is not a number.
     """
     made = add_features(customers, features)
     names = tuple(made) if names is None else names
     matrix = np.empty((np.size(customers[next(iter(customers))]), len(names)), dtype=np.float32)
     for position, name in enumerate(names):
-        matrix[:, position] = made[name]
+        try:
+            matrix[:, position] = made[name]
+        except (ValueError, TypeError) as error:
+            msg = f"features.py: {name} does not come out as numbers ({error}); a category needs one_hot"
+            raise ConfigError(msg) from error
     return matrix

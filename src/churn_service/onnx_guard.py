@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from churn_service.errors import UnsafeModelError
 
 NUMBER, BYTES = 0, 2  # wire types that begin with a varint: the value itself, or the length of what follows
+LONGEST_KEY = 2**32
+CONTINUES = 0x80  # bit of a byte after which the varint goes on
 FIXED = {1: 8, 5: 4}  # wire types of fixed length → bytes
 SIZED = {BYTES, *FIXED}
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
@@ -51,7 +53,7 @@ def _check(data: memoryview, message: str) -> None:
             case "domain", memoryview() if (domain := bytes(value).decode()) not in DOMAINS:
                 msg = f"model.onnx uses operators of {domain!r}; only the ONNX standard's are allowed"
                 raise UnsafeModelError(msg)
-            case ("external", _) | ("location", 1):
+            case ("external", _) | ("location", _) if value != 0:
                 msg = "model.onnx keeps weights in other files; they must be inside it"
                 raise UnsafeModelError(msg)
             case str(inner), memoryview() if inner in MESSAGES:
@@ -63,6 +65,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(data):
         key, position = _varint(data, position)
+        if key >= LONGEST_KEY:  # another reader would cut it off and see another field
+            raise IndexError
         number, kind = key >> 3, key & 7
         value, position = (FIXED[kind], position) if kind in FIXED else _varint(data, position)
         if kind == NUMBER:
@@ -80,6 +84,6 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         byte = data[position]
         value |= (byte & 0x7F) << shift
         position += 1
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+        if byte < CONTINUES:
             return value, position
         shift += 7

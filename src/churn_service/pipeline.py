@@ -11,33 +11,25 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from churn_service.artifact import (
-    CARD,
-    JOBLIB,
-    METADATA,
-    ONNX,
-    PICTURES,
-    Golden,
-    Identity,
-    Metadata,
-    sha256,
-    write_artifact,
-)
+from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256, write_artifact
 from churn_service.card import render_card
 from churn_service.compare import beside_references, measure
 from churn_service.contract import columns, to_arrays
+from churn_service.errors import TableError, VersionExistsError
 from churn_service.export import check_parity, export_model
 from churn_service.faults import check_table
 from churn_service.features import add_features, feature_matrix
+from churn_service.metadata import Golden, Holdout, Identity, Metadata
 from churn_service.plots import as_svg, draw_calibration, draw_roc
 from churn_service.predict import onnx_scorer
 from churn_service.provenance import provenance
-from churn_service.registry import read_metadata
+from churn_service.registry import read_metadata, remember_newest
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
 from churn_service.simulate import simulate
-from churn_service.table import data_hash, is_holdout, read_table
-from churn_service.train import train
+from churn_service.split import is_holdout
+from churn_service.table import data_hash, read_table
+from churn_service.train import FOLDS, train
 
 LOCK: Final = "requirements-dev.lock"
 GOLDEN_ROWS = 16
@@ -80,8 +72,10 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
     say(f"reading and checking {config.data.path}")
     table = check_table(read_table(root / config.data.path))
     held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
+    beside_references(table[:1], np.zeros(1), config)  # refuses a wrong baseline before the work, not after
     matrix, target = feature_matrix(table, config.features), table[TARGET].to_numpy()
 
+    _check_training(matrix[~held_out], target[~held_out], list(add_features(table, config.features)))
     say(f"training on {np.sum(~held_out):,} customers, {np.sum(held_out):,} held out")
     fitted = train(matrix[~held_out], target[~held_out], config.model)
 
@@ -99,11 +93,9 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
         trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         identity=identity,
         golden=_golden(config, exported),
-        holdout={
-            "rows": len(holdout),
-            "fraction": config.data.holdout_fraction,
-            "salt": config.data.holdout_salt,
-        },
+        holdout=Holdout(
+            rows=len(holdout), fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
+        ),
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
         provenance=provenance(root)
         | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
@@ -118,6 +110,21 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
     return _register(
         root / config.registry.path, metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
     )
+
+
+def _check_training(matrix: np.ndarray, target: np.ndarray, names: list[str]) -> None:
+    """Refuse what no estimator can learn from, before it fails in its own words."""
+    smallest = min(np.sum(target == 0), np.sum(target == 1))
+    if smallest < FOLDS:
+        msg = (
+            f"{len(target)} customers are left to train on, {smallest} of them with the rarer outcome; at "
+            f"least {FOLDS} are needed. Give a larger table or lower data.holdout_fraction"
+        )
+        raise TableError(msg)
+    empty = [name for name, values in zip(names, matrix.T, strict=True) if np.isnan(values).all()]
+    if empty:
+        msg = f"no customer to train on has a value for {', '.join(empty)}; fill it upstream or drop it"
+        raise TableError(msg)
 
 
 def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFrame) -> Identity:
@@ -140,17 +147,16 @@ def _golden(config: Config, exported: bytes) -> Golden:
 
 
 def _register(registry: Path, metadata: Metadata, files: dict[str, bytes]) -> Trained:
-    """Write the version; if it exists, verify it and keep it."""
+    """Write the version; if it exists, verify it and keep it. Either way it is the newest now."""
     text = {CARD: render_card(metadata), METADATA: metadata.model_dump_json(indent=2) + "\n"}
+    contents = files | {name: value.encode() for name, value in text.items()}
+    folder, already_there = registry / metadata.version, False
     try:
-        folder = write_artifact(
-            registry, metadata.version, files | {name: value.encode() for name, value in text.items()}
-        )
-    except FileExistsError:
-        return Trained(
-            registry / metadata.version, read_metadata(registry, metadata.version), already_there=True
-        )
-    return Trained(folder, metadata, already_there=False)
+        write_artifact(registry, metadata.version, contents)
+    except VersionExistsError:
+        metadata, already_there = read_metadata(registry, metadata.version), True
+    remember_newest(registry, metadata.version)
+    return Trained(folder, metadata, already_there)
 
 
 def _as_json(values: np.ndarray) -> list[Any]:

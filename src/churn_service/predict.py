@@ -13,10 +13,11 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ValidationError
 
-from churn_service.artifact import JOBLIB, ONNX, Artifact, Metadata, read_artifact
+from churn_service.artifact import JOBLIB, ONNX, Artifact, read_artifact
 from churn_service.contract import Columns, as_columns, as_scalars, to_arrays
 from churn_service.errors import IncompatibleArtifactError, UnsafeModelError
 from churn_service.features import FeaturesConfig, feature_matrix
+from churn_service.metadata import Metadata
 from churn_service.onnx_guard import check_onnx
 from churn_service.schema import Customer
 
@@ -90,10 +91,16 @@ class Predictor:
         golden = self.metadata.golden
         try:
             answers = self.probabilities(to_arrays(golden.customers))
+            difference = np.abs(answers - np.array(golden.probabilities)).max()
         except KeyError as error:
             reason = f"schema.py or features.py no longer has {error}"
             raise self._incompatible(reason) from error
-        difference = np.abs(answers - np.array(golden.probabilities)).max()
+        except Exception as error:  # whatever made-up rows can do to features or to the runtime
+            reason = f"its golden rows cannot be scored ({error})"
+            raise self._incompatible(reason) from error
+        if not (answers.min() >= 0 and answers.max() <= 1):
+            reason = "its answers are not probabilities"
+            raise self._incompatible(reason)
         if not difference <= GOLDEN_TOLERANCE:
             reason = f"its golden rows come out {difference:.2g} away from what they were"
             raise self._incompatible(reason)

@@ -7,7 +7,9 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from churn_service.errors import BatchTooLargeError, ChurnError, NotReadyError
 from churn_service.messages import FieldError, Problem
@@ -16,11 +18,46 @@ STATUS: Final[dict[type[ChurnError], int]] = {NotReadyError: 503, BatchTooLargeE
 """The project's errors as HTTP; anything else is a 500."""
 
 PROBLEM_JSON = "application/problem+json"
+MOST_FAULTS = 100  # that an answer lists; a client has to mend those first
 LONGEST_NAME = 64  # characters of an unknown field's name that an error repeats
 
 
-def answer_with_problems(app: FastAPI) -> None:
+class BodyLimit:
+    """Refuse a large body by what it announces, or while it is read: never more is held than is allowed.
+
+    FastAPI's own limit would answer in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, largest: int) -> None:
+        self._app = app
+        self._largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its bytes counted."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = f"a body holds at most {self._largest} bytes"
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length) > self._largest:
+            await _problem(413, refusal)(scope, receive, send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._largest:
+                raise HTTPException(413, refusal)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def answer_with_problems(app: FastAPI, largest_body: int) -> None:
     """Make every error of the application problem+json, in its answers and in its OpenAPI document."""
+    app.add_middleware(BodyLimit, largest=largest_body)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(ChurnError, _failed)
@@ -39,7 +76,7 @@ async def _invalid(_request: Request, error: Any) -> Response:
     """Name each field and the rule it broke, never the value that was sent."""
     faults = [
         FieldError(field=_field(fault["loc"]), rule=fault["type"], message=fault["msg"])
-        for fault in error.errors()
+        for fault in error.errors()[:MOST_FAULTS]
     ]
     detail = "the request breaks the contract; errors names each field and rule, /docs shows what is allowed"
     return _problem(422, detail, errors=faults)

@@ -1,11 +1,14 @@
 """The folder of model versions: list them, find one."""
 
+import os
 import re
 from pathlib import Path
 
-from churn_service.artifact import Metadata, read_artifact
+from churn_service.artifact import read_artifact
 from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
+from churn_service.metadata import Metadata
 
+NEWEST = "newest"
 VERSION = re.compile(r"\d+\.\d+\.\d+-[0-9a-f]{8}")
 
 
@@ -36,20 +39,25 @@ def read_metadata(root: Path, version: str) -> Metadata:
     return metadata
 
 
-def find_version(root: Path, version: str | None = None) -> Path:
-    """Return the folder of a version; by default of the newest.
+def remember_newest(root: Path, version: str) -> None:
+    """Note which version was trained last, also if it existed before; written whole or not at all."""
+    unfinished = root / f".{NEWEST}-{os.getpid()}"
+    unfinished.write_text(version + "\n", encoding="ascii")
+    unfinished.replace(root / NEWEST)
 
-    Every version is verified on the way: a damaged one could otherwise hide that it is the newest.
+
+def find_version(root: Path, version: str | None = None) -> Path:
+    """Return the folder of a version; by default of the one that was trained last.
 
     Raises
     ------
     ArtifactError
-        There is no version (of that name), or one is damaged.
+        There is no version (of that name), or it is damaged.
     """
-    if version is not None:
-        return root / read_metadata(root, version).version
-    versions = [read_metadata(root, name) for name in list_versions(root)]
-    if not versions:
-        msg = f"{root}: no model version yet. Make one with `churn-service train`"
-        raise ArtifactNotFoundError(msg)
-    return root / max(versions, key=lambda metadata: metadata.trained_at).version
+    if version is None:
+        try:
+            version = (root / NEWEST).read_text(encoding="ascii").strip()
+        except FileNotFoundError as error:
+            msg = f"{root}: no model version yet. Make one with `churn-service train`"
+            raise ArtifactNotFoundError(msg) from error
+    return root / read_metadata(root, version).version

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from churn_service.atomic import atomic_path
 from churn_service.errors import TableError
 from churn_service.faults import find_faults
 from churn_service.predict import TIERS, Predictor
 from churn_service.schema import ID
-from churn_service.table import atomic_path, read_parts, typed
+from churn_service.table import read_parts, typed
 
 PART_ROWS = 100_000
 
@@ -58,9 +59,10 @@ def score_file(
         writer = None
         for part in read_parts(source, PART_ROWS):
             faults = find_faults(part)
-            if faults["row"].isna().any():
-                columns = ", ".join(faults.loc[faults["row"].isna(), "column"])
-                msg = f"{source}: lacks {columns}; nothing was scored"
+            whole = faults[faults["row"].isna()]
+            if len(whole):
+                reasons = "; ".join(whole["column"] + " must be " + whole["rule"])
+                msg = f"{source}: {reasons}. Nothing was scored"
                 raise TableError(msg)
             bad = part.index.isin(faults["row"])
             answers = pa.Table.from_pandas(_answers(part[~bad], predictor), preserve_index=False)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from churn_service.features import FeaturesConfig
 
+VERSION_NUMBER = r"^[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}$"
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -17,7 +18,7 @@ class SampleConfig(Section):
     """The simulated table that `churn-service sample` writes."""
 
     rows: Annotated[int, Field(ge=1, le=100_000_000, description="Customers to simulate; rows")]
-    random_state: Annotated[int, Field(ge=0, description="Seed of the simulator")]
+    random_state: Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of the simulator")]
 
 
 class DataConfig(Section):
@@ -27,7 +28,7 @@ class DataConfig(Section):
     holdout_fraction: Annotated[float, Field(gt=0, lt=1, description="Share of customers held out")]
     holdout_salt: Annotated[
         str,
-        Field(min_length=1, max_length=64, description="Key of the split; changing it changes the holdout"),
+        Field(min_length=1, max_length=64, pattern="^[ -~]+$", description="Key of the split, ASCII"),
     ]
     sample: SampleConfig
 
@@ -36,16 +37,13 @@ class ModelConfig(Section):
     """The estimator and its version."""
 
     version: Annotated[
-        str,
-        Field(
-            pattern=r"^\d+\.\d+\.\d+$", description="MAJOR.MINOR.PATCH; raise it when you change the model"
-        ),
+        str, Field(pattern=VERSION_NUMBER, description="MAJOR.MINOR.PATCH; raise it when the model changes")
     ]
-    random_state: Annotated[int, Field(ge=0, description="Seed of training")]
+    random_state: Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of training")]
     learning_rate: Annotated[float, Field(gt=0, le=1, description="Shrinkage of each tree")]
     max_iter: Annotated[int, Field(ge=1, le=10_000, description="Trees")]
     max_leaf_nodes: Annotated[int, Field(ge=2, le=1_024, description="Leaves of a tree")]
-    min_samples_leaf: Annotated[int, Field(ge=1, description="Customers in a leaf, at least")]
+    min_samples_leaf: Annotated[int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")]
     l2_regularization: Annotated[float, Field(ge=0, description="Penalty on leaf values")]
     calibration: Annotated[
         Literal["none", "sigmoid", "isotonic"],
@@ -106,6 +104,7 @@ class ServingConfig(Section):
     allow_pickle: Annotated[
         bool, Field(description="Accept model.joblib, which can run any code; scikit-learn only")
     ]
+    max_body_bytes: Annotated[int, Field(ge=1_024, le=2**30, description="Largest request body; bytes")]
     max_batch_rows: Annotated[
         int, Field(ge=1, le=100_000, description="Customers in one batch request; rows")
     ]

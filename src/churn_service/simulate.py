@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from churn_service.contract import Column, Columns, columns, example
 from churn_service.schema import ID, TARGET, Customer
 
-ID_PREFIX = "sim-"
+ID_PREFIX = "simulated-"
 MISSING_SHARE = 0.1
 BASE_LOG_ODDS = -1.6
 PROCESS = 13  # decides each column's direction; this one suits the default table

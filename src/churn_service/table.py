@@ -2,22 +2,30 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from churn_service.atomic import SUFFIXES, atomic_path
 from churn_service.contract import Column, columns
 from churn_service.errors import TableError
-from churn_service.schema import ID, Customer
+from churn_service.schema import ID, TARGET, Customer
 
-SUFFIXES = (".csv", ".parquet")
+PLAIN_TYPES = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_null,
+)
 BOOLEANS = {True: 1.0, False: 0.0, "True": 1.0, "False": 0.0, "true": 1.0, "false": 0.0}
 
 
@@ -48,26 +56,59 @@ def read_parts(path: Path, rows: int, record: type[BaseModel] = Customer) -> Ite
 def _open(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
     match path.suffix:
         case ".csv":
-            texts = {ID: "str"} | {c.name: "str" for c in columns(record) if c.kind == "category"}
-            with pd.read_csv(
-                path,
-                chunksize=rows,
-                dtype=texts,
-                keep_default_na=False,
-                na_values=[""],
-                low_memory=False,  # one guess of a column's type per part, not several
-            ) as reader:
-                for part in reader:
-                    if not isinstance(part.index, pd.RangeIndex):  # pandas takes the surplus for an index
-                        msg = "its rows have more cells than its header"
-                        raise ValueError(msg)  # noqa: TRY004 - the file is wrong, not a type
-                    yield part
+            return _open_csv(path, rows, record)
         case ".parquet":
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=rows):
-                    yield batch.to_pandas()
+            return _open_parquet(path, rows, record)
         case other:
             msg = f"its name ends in {other!r}; allowed are {' and '.join(SUFFIXES)}"
+            raise ValueError(msg)
+
+
+def _open_csv(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
+    _check_header(path)
+    texts = {ID: "str"} | {column.name: "str" for column in columns(record) if column.kind == "category"}
+    with pd.read_csv(
+        path,
+        chunksize=rows,
+        dtype=texts,
+        keep_default_na=False,
+        na_values=[""],
+        low_memory=False,  # one guess of a column's type per part, not several
+    ) as reader:
+        for part in reader:
+            if not isinstance(part.index, pd.RangeIndex):  # pandas takes the surplus for an index
+                msg = "its rows have more cells than its header"
+                raise ValueError(msg)  # noqa: TRY004 - the file is wrong, not a type
+            yield part
+
+
+def _open_parquet(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(path) as file:
+        _check_types(file.schema_arrow, {ID, TARGET} | {column.name for column in columns(record)})
+        for batch in file.iter_batches(batch_size=rows):
+            part = batch.to_pandas()
+            if ID in part and pd.api.types.is_integer_dtype(part[ID]):
+                part[ID] = part[ID].astype("str")  # as in CSV, where digits may be an id too
+            yield part
+
+
+def _check_header(path: Path) -> None:
+    header = pd.read_csv(path, header=None, nrows=1, dtype="str").iloc[0]
+    if header.duplicated().any():
+        msg = f"the column {header[header.duplicated()].iloc[0]} stands twice"
+        raise ValueError(msg)
+
+
+def _check_types(schema: pa.Schema, names: set[str]) -> None:
+    """Refuse columns that stand twice or hold something else than numbers, text or truth values."""
+    for name in names & set(schema.names):
+        if schema.names.count(name) > 1:
+            msg = f"the column {name} stands twice"
+            raise ValueError(msg)
+        kind = schema.field(name).type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not any(test(plain) for test in PLAIN_TYPES):
+            msg = f"the column {name} is of type {kind}; allowed are numbers, text and truth values"
             raise ValueError(msg)
 
 
@@ -84,31 +125,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
             table.to_csv(unfinished, index=False, lineterminator="\n")
         else:
             table.to_parquet(unfinished, index=False)
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write a table to; it becomes `path` at the end, or is removed if anything fails.
-
-    Raises
-    ------
-    TableError
-        The name does not end in .csv or .parquet.
-    """
-    if path.suffix not in SUFFIXES:
-        msg = f"{path}: its name ends in {path.suffix!r}; allowed are {' and '.join(SUFFIXES)}"
-        raise TableError(msg)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    unfinished = Path(name)
-    try:
-        yield unfinished
-        if unfinished.exists():
-            unfinished.chmod(0o644)  # mkstemp's file is private
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def typed(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
@@ -139,22 +155,6 @@ def data_hash(table: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def is_holdout(ids: pd.Series, *, fraction: float, salt: str) -> np.ndarray:
-    """Tell which customers are held out, bool of shape (n,); adding rows moves nobody to the other side.
-
-    A keyed hash of the id decides, so the split needs neither a seed nor the other rows.
-    """
-    key = salt.encode()
-    limit = int(fraction * 2**64)
-    return np.array(
-        [
-            int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, key=key).digest(), "big") < limit
-            for name in ids
-        ],
-        dtype=bool,
-    )
-
-
 def read_cells(values: pd.Series, column: Column) -> pd.Series:
     """Read cells as numbers; NaN where a cell is none. A CSV column with one bad cell arrives as text."""
     match column.kind:
@@ -163,4 +163,12 @@ def read_cells(values: pd.Series, column: Column) -> pd.Series:
         case "boolean":
             return values.map(BOOLEANS)
         case "integer" | "number":
-            return pd.to_numeric(values.astype("str") if values.dtype == bool else values, errors="coerce")
+            if values.dtype.kind not in "iufO":  # truth values, dates, complex numbers
+                return pd.Series(np.nan, index=values.index)
+            if values.dtype == object:
+                values = values.where(values.map(_is_number_or_text))
+            return pd.to_numeric(values, errors="coerce")
+
+
+def _is_number_or_text(cell: object) -> bool:
+    return isinstance(cell, (int, float, str, Decimal, np.number)) and not isinstance(cell, (bool, complex))

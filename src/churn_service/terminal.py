@@ -52,7 +52,9 @@ def print_json(result: dict[str, Any]) -> None:
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
     """Print a table: a line per metric, a column per set of probabilities."""
     typer.echo(f"{'':18}" + "".join(f"{name:>15}" for name in metrics))
-    for metric in ("roc_auc", "average_precision", "brier", "log_loss"):
+    for metric, score in next(iter(metrics.values())).items():
+        if not isinstance(score, float):
+            continue
         values = "".join(f"{each[metric]:15.4f}" for each in metrics.values())
         typer.echo(f"{metric.replace('_', ' '):18}{values}")
 

@@ -10,6 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from churn_service.sections import ModelConfig
 
+FOLDS = 5  # of the calibration
 KNOT_SPACING = 0.5  # log-odds; see `_with_spaced_knots`
 
 
@@ -30,7 +31,7 @@ def build_model(model: ModelConfig) -> ClassifierMixin:
     if model.calibration == "none":
         return classifier
     # One classifier on all rows, calibrated on out-of-fold scores: the served model stays one model.
-    return CalibratedClassifierCV(classifier, method=model.calibration, cv=5, ensemble=False)
+    return CalibratedClassifierCV(classifier, method=model.calibration, cv=FOLDS, ensemble=False)
 
 
 def train(matrix: np.ndarray, target: np.ndarray, model: ModelConfig) -> Any:

@@ -1,15 +1,22 @@
 """A version is written whole or not at all, is the same for the same inputs, and is refused when touched."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from churn_service.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact, sha256, write_artifact
-from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError, UnsafeModelError
+from churn_service.errors import (
+    ArtifactNotFoundError,
+    TamperedArtifactError,
+    UnsafeModelError,
+    VersionExistsError,
+)
 from churn_service.predict import load_predictor
 from conftest import make_project
 
@@ -38,9 +45,10 @@ def test_one_flipped_bit_is_refused_and_the_file_named(
 
 
 @pytest.mark.parametrize("name", ALL_FILES)
-@pytest.mark.parametrize("content", [b"", b"short"])
-def test_a_truncated_file_is_refused_and_named(own_version: Path, name: str, content: bytes):
-    (own_version / name).write_bytes(content)
+@pytest.mark.parametrize("kept", [0, 0.5, 1])
+def test_a_truncated_file_is_refused_and_named(own_version: Path, name: str, kept: float):
+    whole = (own_version / name).read_bytes()
+    (own_version / name).write_bytes(whole[: int(kept * (len(whole) - 1))])
 
     with pytest.raises(TamperedArtifactError, match=name):
         read_artifact(own_version)
@@ -104,11 +112,12 @@ def test_metadata_that_describe_no_version_are_refused(own_version: Path):
 
 
 @pytest.mark.posix
-def test_a_file_that_cannot_be_read_is_refused_and_named(own_version: Path):
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_plain_file_is_refused_and_named(own_version: Path, make: Callable[[Path], None]):
     (own_version / ONNX).unlink()
-    (own_version / ONNX).mkdir()
+    make(own_version / ONNX)
 
-    with pytest.raises(TamperedArtifactError, match=r"model\.onnx: it cannot be read"):
+    with pytest.raises(TamperedArtifactError, match=r"model\.onnx: it must be a plain file"):
         read_artifact(own_version)
 
 
@@ -141,7 +150,7 @@ def test_a_version_that_exists_is_not_touched(tmp_path: Path):
     folder = write_artifact(tmp_path, "0.1.0-00000000", EMPTY)
     before = {path: path.read_bytes() for path in folder.iterdir()}
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(VersionExistsError):
         write_artifact(tmp_path, "0.1.0-00000000", dict.fromkeys(FILES, b"other"))
 
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
@@ -150,6 +159,7 @@ def test_a_version_that_exists_is_not_touched(tmp_path: Path):
 
 CRASH = """
 import os, sys
+from collections.abc import Callable
 from pathlib import Path
 from churn_service.artifact import FILES, write_artifact
 steps = int(sys.argv[2])
@@ -195,18 +205,18 @@ def test_the_same_inputs_give_the_same_version_in_another_folder_and_process(
     subprocess.run(
         [sys.executable, "-W", "error", "-m", "churn_service", "train"],
         cwd=again,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},  # noqa: TID251 - the child inherits ours
+        env=os.environ | {"OMP_NUM_THREADS": "3"},  # noqa: TID251 - the child inherits ours
         check=True,
     )
 
-    (folder,) = (again / "models").iterdir()
+    (folder,) = (again / "models").glob("*-*")
     assert folder.name == version.name
     assert (folder / ONNX).read_bytes() == (version / ONNX).read_bytes()
 
 
 def test_training_again_verifies_the_version_and_keeps_it(trained: Path, tmp_path: Path, run):
     again = Path(shutil.copytree(trained, tmp_path / "again"))
-    (folder,) = (again / "models").iterdir()
+    (folder,) = (again / "models").glob("*-*")
     before = (folder / METADATA).read_bytes()
 
     kept = run(again, "train")
@@ -218,21 +228,35 @@ def test_training_again_verifies_the_version_and_keeps_it(trained: Path, tmp_pat
     assert (folder / METADATA).read_bytes() == before
 
 
-@pytest.mark.parametrize("changed", ["data.holdout_salt", "decision.threshold", "model.random_state"])
+@pytest.mark.parametrize("changed", ["data.holdout_salt", "decision.threshold", "model.max_iter"])
 def test_another_input_gives_another_version(trained: Path, tmp_path: Path, changed: str, run):
     import yaml
 
     other = Path(shutil.copytree(trained, tmp_path / "other"))
     document = yaml.safe_load((other / "config.yaml").read_text())
     section, key = changed.split(".")
-    document[section][key] = {"holdout_salt": "other", "threshold": 0.45, "random_state": 7}[key]
+    document[section][key] = {"holdout_salt": "other", "threshold": 0.45, "max_iter": 41}[key]
     (other / "config.yaml").write_text(yaml.safe_dump(document))
 
     done = run(other, "train")
 
     assert done.returncode == 0, done.stderr
-    expected = 1 if changed == "model.random_state" else 2  # without sampling the seed changes no tree
-    assert len(list((other / "models").iterdir())) == expected
+    assert len(list((other / "models").glob("*-*"))) == 2
+
+
+def test_the_version_trained_last_answers_also_when_it_is_an_old_one(trained: Path, tmp_path: Path, run):
+    other = Path(shutil.copytree(trained, tmp_path / "other"))
+    config = (other / "config.yaml").read_text()
+    first = run(other, "registry", "show", "--json").stdout
+    (other / "config.yaml").write_text(config.replace("max_iter: 40", "max_iter: 41"))
+    run(other, "train")
+    second = run(other, "registry", "show", "--json").stdout
+    (other / "config.yaml").write_text(config)
+
+    run(other, "train")
+
+    assert json.loads(second)["version"] != json.loads(first)["version"]
+    assert run(other, "registry", "show", "--json").stdout == first
 
 
 def test_no_customers_record_is_in_a_version(trained: Path, version: Path):

@@ -76,9 +76,63 @@ def test_training_on_a_bad_table_names_every_fault_and_writes_them_where_asked(
     faults = pd.read_csv(bad / "faults.csv")
     assert done.returncode == 3
     assert f"{TARGET}: must be" in done.stderr
-    assert f"{ID}: must be unique; 1 cells, rows 6" in done.stderr
+    assert f"{ID}: must be unique; cells: 1, rows 6" in done.stderr
     assert set(faults["row"]) == {4, 6}
-    assert len(list((bad / "models").iterdir())) == 1
+    assert len(list((bad / "models").glob("*-*"))) == 1
+
+
+def test_the_list_of_faults_replaces_no_file_and_its_name_is_checked_before_the_work(
+    trained: Path, tmp_path: Path, run
+):
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    before = (own / "data/table.csv").read_bytes()
+
+    onto_the_table = run(own, "train", "--faults", "data/table.csv")
+    of_another_kind = run(own, "train", "--faults", "faults.txt")
+
+    assert (onto_the_table.returncode, of_another_kind.returncode) == (2, 3)
+    assert (own / "data/table.csv").read_bytes() == before
+
+
+def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: Path, run):
+    nullable = next(column for column in columns() if column.nullable)
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    table = read_table(own / "data/table.csv")
+    write_table(table.assign(**{nullable.name: None}), own / "data/table.csv")
+
+    done = run(own, "train")
+
+    assert (done.returncode, nullable.name in done.stderr) == (3, True)
+    assert "Traceback" not in done.stderr
+
+
+def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path, run):
+    run(project, "sample", "--rows", 8)
+
+    done = run(project, "train")
+
+    assert (done.returncode, "holdout_fraction" in done.stderr) == (3, True)
+
+
+def test_a_model_that_knows_nothing_of_real_customers_says_so(trained: Path, version: Path, run):
+    assert "this model knows nothing of your customers" in run(trained, "train").stdout
+    assert "**The table is the simulator's.**" in (version / "card.md").read_text()
+
+
+def test_sample_if_absent_leaves_a_table_alone(trained: Path, run):
+    before = (trained / "data/table.csv").read_bytes()
+
+    done = run(trained, "sample", "--if-absent")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (trained / "data/table.csv").read_bytes() == before
+
+
+def test_an_error_of_the_system_is_told_without_a_trace(project: Path, run):
+    done = run(project, "sample", "/dev/null/t.csv")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
 
 
 def test_results_are_json_where_asked(trained: Path, run):
@@ -122,7 +176,7 @@ def test_the_cards_pictures_are_small_self_contained_svg(version: Path, name: st
 
 def test_verify_finds_every_damaged_version(trained: Path, tmp_path: Path, run):
     damaged = Path(shutil.copytree(trained, tmp_path / "damaged"))
-    (folder,) = (damaged / "models").iterdir()
+    (folder,) = (damaged / "models").glob("*-*")
     other = Path(shutil.copytree(folder, folder.with_name("0.1.0-00000000")))
     (folder / "model.joblib").write_bytes(b"")
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from churn_service import contract, features, predict
@@ -80,6 +81,22 @@ def test_a_features_section_that_the_code_does_not_take_is_refused_by_its_key(
         IncompatibleArtifactError, match=r"does not take its features section \(another_knob\)"
     ):
         load_predictor(version)
+
+
+def test_answers_that_are_no_probabilities_are_refused(version: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(predict, "onnx_scorer", lambda _: lambda matrix: np.full(len(matrix), 67.0))
+
+    with pytest.raises(IncompatibleArtifactError, match="its answers are not probabilities"):
+        load_predictor(version)
+
+
+@pytest.mark.parametrize("golden", [{}, {"a": []}, {"a": [1], "b": [1, 2]}])
+def test_golden_rows_that_cannot_be_scored_are_refused(version: Path, golden: dict[str, list[int]]):
+    metadata = read_artifact(version).metadata
+    broken = metadata.model_copy(update={"golden": metadata.golden.model_copy(update={"customers": golden})})
+
+    with pytest.raises(IncompatibleArtifactError):
+        predict.Predictor(broken, lambda matrix: np.zeros(len(matrix)))
 
 
 def test_no_customers_give_no_predictions(version: Path):

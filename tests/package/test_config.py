@@ -44,6 +44,8 @@ def edited(project: Path, key: str, value: Any) -> Path:
         ("model.version", "v1", r"model\.version: found 'v1'; .* pattern"),
         ("model.calibration", "platt", r"model\.calibration: found 'platt'; .*'isotonic'"),
         ("decision.medium_risk", 1.0, r"decision: .*medium_risk 1.0 must be at most high_risk"),
+        ("model.random_state", 2**33, r"model\.random_state: found 8589934592"),
+        ("data.holdout_salt", "é" * 64, r"data\.holdout_salt: found 'éé"),
         ("baseline.cuts", [2.0, 1.0], r"baseline: .*cuts must increase"),
         ("baseline.probabilities", [0.5], r"baseline: .* cuts need \d+ probabilities"),
     ],
@@ -61,6 +63,11 @@ def test_a_wrong_value_is_refused_by_its_full_path(project: Path, key: str, valu
         ("model:\n  max_iter: 1\n  max_iter: 2\n", "the key 'max_iter' stands twice"),
         ("- 1\n", r"the file: found \[1\]"),
         ("", "the file: found None"),
+        ("2020-01-01: 1\n", "the file: missing|unknown key"),
+        ("data: !!binary aGk=\n", "not valid YAML"),
+        ("data: &x [*x]\n", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
+        ("data: " + "9" * 5000, "not valid YAML"),
         ("a: [", "not valid YAML"),
     ],
 )
@@ -109,6 +116,21 @@ def test_every_number_in_the_configuration_says_its_unit_or_range():
     bare = [line for line in lines if re.search(r": *[\[0-9]", line) and "#" not in line]
 
     assert bare == []
+
+
+def test_text_that_looks_like_a_date_stays_text(project: Path):
+    path = edited(project, "data.holdout_salt", "S")
+    path.write_text(path.read_text().replace("holdout_salt: S", "holdout_salt: 2026-1-1"))
+
+    assert load_config(path).data.holdout_salt == "2026-1-1"
+
+
+def test_a_dotenv_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match="must be UTF-8"):
+        load_settings()
 
 
 def test_the_environment_names_the_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

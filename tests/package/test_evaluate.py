@@ -13,7 +13,7 @@ from churn_service.contract import columns
 from churn_service.errors import ConfigError, TableError
 from churn_service.evaluate import calibration, campaign_value, evaluate
 from churn_service.faults import check_table, find_faults
-from churn_service.features import feature_matrix
+from churn_service.features import add_features, feature_matrix
 from churn_service.schema import ID, TARGET
 from churn_service.sections import BaselineConfig
 from churn_service.simulate import simulate, true_probability
@@ -158,9 +158,11 @@ def test_the_baseline_reads_its_scorecard():
 
 
 def test_a_missing_value_has_its_own_entry_in_the_scorecard():
-    nullable = next(column for column in columns() if column.nullable and column.kind != "category")
-    made = simulate(50, 2)
-    made[nullable.name] = np.full(50, np.nan)
-    card = BaselineConfig(column=nullable.name, cuts=(1.0,), probabilities=(0.1, 0.9, 0.4))
+    made = {column.name: np.full(3, np.nan) for column in columns() if column.kind != "category"}
+    made |= {column.name: np.full(3, None) for column in columns() if column.kind == "category"}
+    name = next(
+        name for name, values in add_features(made, CONFIG.features).items() if np.isnan(values).all()
+    )
+    card = BaselineConfig(column=name, cuts=(1.0,), probabilities=(0.1, 0.9, 0.4))
 
-    assert set(baseline_probability(made, CONFIG.features, card)) == {0.4}
+    assert list(baseline_probability(made, CONFIG.features, card)) == [0.4] * 3

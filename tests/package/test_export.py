@@ -163,6 +163,23 @@ def test_weights_in_other_files_are_refused():
         check_onnx(model.SerializeToString())
 
 
+def overlong(number: int, kind: int) -> bytes:
+    """Write a field's key so that a careless reader sees another field than protobuf does."""
+    key, out = (number << 3 | kind) | 1 << 32, b""
+    while key > 0x7F:
+        out, key = out + bytes([key & 0x7F | 0x80]), key >> 7
+    return out + bytes([key])
+
+
+def test_a_field_hidden_behind_an_overlong_key_is_refused():
+    hidden = overlong(14, 0) + b"\x01"  # data_location: external
+    tensor = bytes([5 << 3 | 2, len(hidden)]) + hidden
+    model = bytes([7 << 3 | 2, len(tensor)]) + tensor
+
+    with pytest.raises(UnsafeModelError, match="not an ONNX file"):
+        check_onnx(model)
+
+
 def test_foreign_operators_deep_inside_a_branch_are_refused():
     inner = tiny_model(domain="evil").graph
     branch = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=tiny_model().graph)

@@ -1,6 +1,8 @@
 """File → file scoring: the same answers, bad rows aside, nothing half-written."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +68,7 @@ def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
 ):
     number = next(column for column in columns() if column.kind == "number")
     category = next(column for column in columns() if column.kind == "category")
-    table.loc[[9, 609], number.name] = -1
+    table.loc[[9, 609], number.name] = number.minimum - 1
     table.loc[609, category.name] = "no such category"
     write_table(table, tmp_path / "in.csv")
 
@@ -80,9 +82,44 @@ def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
     assert sorted({*good["row"], *rejects["row"]}) == list(range(1, 1001))
 
 
+def test_rejects_of_an_earlier_run_do_not_stay_beside_a_clean_one(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path
+):
+    write_table(table, tmp_path / "in.csv")
+    (tmp_path / "out.rejects.csv").write_text("row\n1\n")
+
+    scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
+
+    assert not (tmp_path / "out.rejects.csv").exists()
+
+
+@pytest.mark.posix
+def test_scored_customers_are_as_private_as_the_person_wants(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path
+):
+    write_table(table, tmp_path / "in.csv")
+    usual = os.umask(0o077)
+    try:
+        scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
+    finally:
+        os.umask(usual)
+
+    assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_file_is_scored_onto_itself_even_if_asked(trained: Path, tmp_path: Path, run):
+    source = Path(shutil.copy(trained / "data/table.csv", tmp_path / "x.rejects.csv"))
+    before = source.read_bytes()
+
+    done = [run(trained, "score", source, tmp_path / name, "--overwrite") for name in ("x.csv", source.name)]
+
+    assert [each.returncode for each in done] == [2, 2]
+    assert source.read_bytes() == before
+
+
 def test_a_part_with_only_bad_rows_is_no_obstacle(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
     number = next(column for column in columns() if column.kind == "number")
-    table.loc[:299, number.name] = -1
+    table.loc[:299, number.name] = number.minimum - 1
     write_table(table, tmp_path / "in.parquet")
 
     result = scored(tmp_path / "in.parquet", tmp_path / "out.parquet", predictor)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from churn_service.faults import check_table
 from churn_service.schema import ID
 from churn_service.simulate import simulate
-from churn_service.table import data_hash, is_holdout, read_parts, read_table, write_table
+from churn_service.split import is_holdout
+from churn_service.table import data_hash, read_parts, read_table, write_table
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """A real server process: it starts fast, imports little, refuses a bad model, stops cleanly."""
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,40 @@ def test_one_flipped_byte_makes_serve_refuse_with_three_and_name_the_file(
     done = run(damaged, "serve", "--port", free_port())
 
     assert (done.returncode, name in done.stderr) == (3, True)
+
+
+@pytest.mark.posix
+def test_workers_on_a_taken_port_end_with_one_and_announce_nothing(trained: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = [*COMMAND, "--workers", "2", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(words, cwd=trained, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.posix
+def test_a_worker_that_is_replaced_serves_the_version_of_the_others(trained: Path, tmp_path: Path, run):
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    config = (own / "config.yaml").read_text()
+    with serving(own, "--workers", "2") as (url, server):
+        before = ask(f"{url}/predict", example())["model_version"]
+        (own / "config.yaml").write_text(config.replace("max_iter: 40", "max_iter: 41"))
+        assert run(own, "train").returncode == 0
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        time.sleep(3)  # there is no event to wait for: uvicorn replaces the worker at its next look
+        after = {ask(f"{url}/predict", example())["model_version"] for _ in range(30)}
+
+    assert len(workers) == 2
+    assert after == {before}
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "-1", "http"])
+def test_a_wrong_port_is_a_usage_error(trained: Path, port: str, run):
+    assert run(trained, "serve", "--port", port).returncode == 2
 
 
 def test_without_a_model_serve_says_how_to_make_one(project: Path, run):

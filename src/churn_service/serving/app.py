@@ -11,8 +11,8 @@ from churn_service.registry import find_version
 from churn_service.sections import Config
 
 
-def open_predictor(config: Config, root: Path) -> Predictor:
-    """Load the newest version with the configured runtime.
+def open_predictor(config: Config, root: Path, version: str | None = None) -> Predictor:
+    """Load a version, by default the newest, with the configured runtime.
 
     Raises
     ------
@@ -20,12 +20,12 @@ def open_predictor(config: Config, root: Path) -> Predictor:
         There is none, or it is refused.
     """
     serving = config.serving
-    folder = find_version(root / config.registry.path)
+    folder = find_version(root / config.registry.path, version)
     return load_predictor(folder, runtime=serving.runtime, allow_pickle=serving.allow_pickle)
 
 
 def app_from_environment() -> FastAPI:
-    """Build the application of one worker process, from CHURN_CONFIG."""
-    path = load_settings().config
-    config = load_config(path)
-    return create_app(lambda: open_predictor(config, path.resolve().parent), config.serving)
+    """Build the application of one worker process, from CHURN_CONFIG and CHURN_VERSION."""
+    settings = load_settings()
+    config, root = load_config(settings.config), settings.config.resolve().parent
+    return create_app(lambda: open_predictor(config, root, settings.version), config.serving)

@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
 
 class _Server(uvicorn.Server):
@@ -39,6 +41,28 @@ def serve_one(app: FastAPI, options: Mapping[str, Any], announce: Callable[[], N
     with contextlib.suppress(KeyboardInterrupt, SystemExit):  # SIGINT; SIGTERM or an address that is taken
         server.run()
     return server.started
+
+
+def serve_many(factory: str, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
+    """Serve in worker processes, each of which builds its application by the factory's name.
+
+    Returns
+    -------
+    bool
+        Whether it was stopped by a signal: False if the address is taken or a worker could not start.
+    """
+    config = uvicorn.Config(factory, **options)
+    try:
+        listening = config.bind_socket()
+    except SystemExit:
+        return False
+    announce()
+    if config.should_reload:
+        ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+        return True
+    supervisor = Multiprocess(config, sockets=[listening])
+    supervisor.run()
+    return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,54 @@
+"""What metadata.json holds: where a version comes from, what it needs, what it is worth."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from churn_service.contract import Column
+from churn_service.sections import DecisionConfig
+
+
+class Identity(BaseModel, frozen=True, extra="ignore"):
+    """Everything that decides an answer; its digest is the version's second half."""
+
+    onnx_sha256: str
+    columns: tuple[Column, ...]
+    feature_names: tuple[str, ...]
+    features: dict[str, Any]
+    decision: DecisionConfig
+    data_sha256: str
+    lock_sha256: str
+
+    def version(self, number: str) -> str:
+        """Name the version: its number, then the first 8 hex digits of the identity's SHA-256."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return f"{number}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+class Golden(BaseModel, frozen=True, extra="ignore"):
+    """Made-up customers and the probabilities that this version must give them, wherever it runs."""
+
+    customers: dict[str, list[Any]]
+    probabilities: list[float]
+
+
+class Holdout(BaseModel, frozen=True, extra="ignore"):
+    """Which customers a version never saw; see `churn_service.table.is_holdout`."""
+
+    rows: int
+    fraction: float
+    salt: str
+
+
+class Metadata(BaseModel, frozen=True, extra="ignore"):
+    """What metadata.json holds; fields that a later version of this code adds are ignored."""
+
+    version: str
+    trained_at: str
+    identity: Identity
+    golden: Golden
+    holdout: Holdout
+    metrics: dict[str, dict[str, Any]]
+    provenance: dict[str, Any]
