@@ -72,9 +72,7 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
     rules[ID] = pa.Column(
         None,
         pa.Check(
-            lambda values: values.map(
-                lambda name: isinstance(name, str) and shortest <= len(name) <= longest
-            ),
+            lambda names: _has_length(names, shortest, longest),
             error=f"text of {shortest} to {longest} characters",
         ),
         unique=training,
@@ -99,7 +97,18 @@ def _checks(column: Column) -> list[pa.Check]:
 
 
 def _in_categories(values: pd.Series, column: Column) -> pd.Series:
-    return values.isin(column.categories) & values.map(lambda cell: isinstance(cell, str)).astype(bool)
+    return values.isin(column.categories) & _is_text(values)
+
+
+def _has_length(names: pd.Series, shortest: int, longest: int) -> pd.Series:
+    return _is_text(names) & names.astype("str").str.len().between(shortest, longest)
+
+
+def _is_text(values: pd.Series) -> pd.Series:
+    """Tell which cells are text; a column of another kind than text may still hold some."""
+    if values.dtype == "str":
+        return pd.Series(True, index=values.index)  # noqa: FBT003 - a value
+    return values.map(lambda cell: isinstance(cell, str)).astype(bool)
 
 
 def _has_kind(values: pd.Series, column: Column) -> pd.Series:
