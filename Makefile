@@ -88,6 +88,7 @@ schema: $(INSTALLED) ## write config.schema.json from the section models
 bench: train ## measure, as ratios against named references in the same run
 	@$(BIN)/python benchmarks/train.py
 	@$(BIN)/python benchmarks/start.py # floor: service
+	@$(BIN)/python benchmarks/serve.py # floor: service
 
 .PHONY: notebook
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Request
+from fastapi import Body, Depends, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 
 from churn_service import contract
@@ -24,14 +24,13 @@ from churn_service.predict import Predictor
 from churn_service.problems import answer_with_problems
 from churn_service.schema import Customer
 from churn_service.sections import ServingConfig
+from churn_service.short_path import ShortPath
 
-router = APIRouter()
 EXAMPLE: Final = contract.example()
 NOT_READY: Final[dict[int | str, Any]] = {503: {"model": Problem}}
 REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (400, 413, 422, 503)}
 
 
-@router.post("/predict", responses=REFUSED)
 async def predict(request: Request, customer: Annotated[Customer, Body(examples=[EXAMPLE])]) -> Prediction:
     """Predict one customer's churn."""
     (prediction,) = _answer(_predictor(request), [customer])
@@ -39,28 +38,25 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
 
 
 async def limit_batch(request: Request) -> None:
-    """Refuse too large a batch before its customers are validated, which is what costs."""
+    """Refuse too large a batch before its customers are validated one by one, which is what costs."""
     with contextlib.suppress(ValueError):  # a body that is no JSON is refused like any other
         body = await request.json()
         customers = body.get("customers") if isinstance(body, dict) else None
-        limit = request.app.state.serving.max_batch_rows
-        if isinstance(customers, list) and len(customers) > limit:
-            msg = f"a batch holds at most {limit} customers; send several"
-            raise BatchTooLargeError(msg)
+        if isinstance(customers, list):
+            _check_rows(request, len(customers))
 
 
-@router.post("/predict/batch", responses=REFUSED, dependencies=[Depends(limit_batch)])
 async def predict_batch(
     request: Request, batch: Annotated[BatchRequest, Body(examples=[{"customers": [EXAMPLE, EXAMPLE]}])]
 ) -> BatchPrediction:
     """Predict many customers' churn: the same answers as one by one."""
     started = time.perf_counter()
+    _check_rows(request, len(batch.customers))
     predictions = _answer(_predictor(request), batch.customers)
     latency_ms = (time.perf_counter() - started) * 1000
     return BatchPrediction(predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms)
 
 
-@router.get("/model", responses=NOT_READY)
 async def describe_model(request: Request) -> ModelDescription:
     """Describe the model that answers."""
     metadata = _predictor(request).metadata
@@ -74,7 +70,6 @@ async def describe_model(request: Request) -> ModelDescription:
     )
 
 
-@router.get("/health")
 async def health(request: Request) -> Health:
     """Tell that the process lives; restart it if this does not answer."""
     state = request.app.state
@@ -86,10 +81,24 @@ async def health(request: Request) -> Health:
     )
 
 
-@router.get("/ready", responses=NOT_READY)
 async def ready(request: Request) -> Readiness:
     """Tell that predictions are answered; send traffic only then."""
     return Readiness(model_version=_predictor(request).version)
+
+
+ROUTES: Final[list[dict[str, Any]]] = [
+    {"path": "/predict", "endpoint": predict, "methods": ["POST"], "responses": REFUSED},
+    {
+        "path": "/predict/batch",
+        "endpoint": predict_batch,
+        "methods": ["POST"],
+        "responses": REFUSED,
+        "dependencies": [Depends(limit_batch)],
+    },
+    {"path": "/model", "endpoint": describe_model, "methods": ["GET"], "responses": NOT_READY},
+    {"path": "/health", "endpoint": health, "methods": ["GET"]},
+    {"path": "/ready", "endpoint": ready, "methods": ["GET"], "responses": NOT_READY},
+]
 
 
 def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI:
@@ -117,8 +126,10 @@ def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI
         redirect_slashes=False,  # a redirect would repeat the Host header that was sent
     )
     app.state.predictor, app.state.serving, app.state.started = None, serving, time.monotonic()
-    app.include_router(router)
-    app.include_router(router, prefix="/v1", include_in_schema=False)
+    for prefix in ("", "/v1"):
+        for route in ROUTES:
+            app.add_api_route(**route | {"path": prefix + route["path"]}, include_in_schema=not prefix)
+    app.add_middleware(ShortPath, owner=app)
     answer_with_problems(app, serving.max_body_bytes)
     return app
 
@@ -131,11 +142,18 @@ def _predictor(request: Request) -> Predictor:
     return predictor
 
 
+def _check_rows(request: Request, rows: int) -> None:
+    limit = request.app.state.serving.max_batch_rows
+    if rows > limit:
+        msg = f"a batch holds at most {limit} customers; send several"
+        raise BatchTooLargeError(msg)
+
+
 def _answer(predictor: Predictor, customers: list[Customer]) -> list[Prediction]:
     metadata = predictor.metadata
     return [
-        Prediction(
-            **decision.model_dump(),
+        Prediction.model_construct(  # of values that need no second validation
+            **decision.__dict__,
             model_version=metadata.version,
             trained_at=metadata.trained_at,
             prediction_id=uuid.uuid4().hex,

@@ -90,11 +90,10 @@ def feature_matrix(
     """
     made = add_features(customers, features)
     names = tuple(made) if names is None else names
-    matrix = np.empty((np.size(customers[next(iter(customers))]), len(names)), dtype=np.float32)
-    for position, name in enumerate(names):
-        try:
-            matrix[:, position] = made[name]
-        except (ValueError, TypeError) as error:
-            msg = f"features.py: {name} does not come out as numbers ({error}); a category needs one_hot"
-            raise ConfigError(msg) from error
-    return matrix
+    try:
+        # A row per feature, then turned: the quickest way with scalars, and as quick as any with columns.
+        matrix = np.array([made[name] for name in names], dtype=np.float32).reshape(len(names), -1)
+    except (ValueError, TypeError) as error:
+        msg = f"features.py: a feature does not come out as numbers ({error}); a category needs one_hot"
+        raise ConfigError(msg) from error
+    return np.ascontiguousarray(matrix.T)

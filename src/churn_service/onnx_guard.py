@@ -65,9 +65,9 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(data):
         key, position = _varint(data, position)
-        if key >= LONGEST_KEY:  # another reader would cut it off and see another field
-            raise IndexError
         number, kind = key >> 3, key & 7
+        if not number or key >= LONGEST_KEY:  # another reader would cut it off and see another field
+            raise IndexError
         value, position = (FIXED[kind], position) if kind in FIXED else _varint(data, position)
         if kind == NUMBER:
             yield number, value

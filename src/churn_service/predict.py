@@ -147,6 +147,7 @@ def onnx_scorer(model: bytes) -> Scorer:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # else it burns CPU while idle
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, no other format
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own

@@ -7,7 +7,6 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,16 +37,17 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         refusal = f"a body holds at most {self._largest} bytes"
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length) > self._largest:
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if length.isdigit() and int(length) > self._largest:
             await _problem(413, refusal)(scope, receive, send)
             return
         read = 0
 
         async def counted() -> Message:
             nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
+            if read <= self._largest:  # else there may be nothing more to wait for
+                message = await receive()
+                read += len(message.get("body", b""))
             if read > self._largest:
                 raise HTTPException(413, refusal)
             return message

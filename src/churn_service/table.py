@@ -65,7 +65,7 @@ def _open(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFra
 
 
 def _open_csv(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
-    _check_header(path)
+    _check_header(path, _names(record))
     texts = {ID: "str"} | {column.name: "str" for column in columns(record) if column.kind == "category"}
     with pd.read_csv(
         path,
@@ -84,18 +84,26 @@ def _open_csv(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.Dat
 
 def _open_parquet(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path) as file:
-        _check_types(file.schema_arrow, {ID, TARGET} | {column.name for column in columns(record)})
+        _check_types(file.schema_arrow, _names(record))
         for batch in file.iter_batches(batch_size=rows):
-            part = batch.to_pandas()
-            if ID in part and pd.api.types.is_integer_dtype(part[ID]):
-                part[ID] = part[ID].astype("str")  # as in CSV, where digits may be an id too
-            yield part
+            yield _with_text_ids(batch).to_pandas(ignore_metadata=True)  # an index of pandas is a column here
 
 
-def _check_header(path: Path) -> None:
-    header = pd.read_csv(path, header=None, nrows=1, dtype="str").iloc[0]
-    if header.duplicated().any():
-        msg = f"the column {header[header.duplicated()].iloc[0]} stands twice"
+def _with_text_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Write ids that are whole numbers as text, as in CSV, where digits may be an id too."""
+    if ID not in batch.column_names or not pa.types.is_integer(batch.schema.field(ID).type):
+        return batch
+    return batch.set_column(batch.column_names.index(ID), ID, batch[ID].cast(pa.string()))
+
+
+def _names(record: type[BaseModel]) -> set[str]:
+    return {ID, TARGET} | {column.name for column in columns(record)}
+
+
+def _check_header(path: Path, names: set[str]) -> None:
+    header = pd.read_csv(path, header=None, nrows=1, dtype="str", keep_default_na=False).iloc[0]
+    for name in names & set(header[header.duplicated()]):
+        msg = f"the column {name} stands twice"
         raise ValueError(msg)
 
 
@@ -167,7 +175,8 @@ def read_cells(values: pd.Series, column: Column) -> pd.Series:
                 return pd.Series(np.nan, index=values.index)
             if values.dtype == object:
                 values = values.where(values.map(_is_number_or_text))
-            return pd.to_numeric(values, errors="coerce")
+            # As float64, else a bound beyond a smaller type's range would be infinity, and so would a cell.
+            return pd.to_numeric(values, errors="coerce").astype(np.float64)
 
 
 def _is_number_or_text(cell: object) -> bool:

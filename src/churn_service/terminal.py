@@ -1,6 +1,7 @@
 """What every command shares: its options, and results as a person or a program reads them."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,9 +39,9 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
     ConfigError
         A file is there, and `overwrite` is not set.
     """
-    there = [str(path) for path in paths if path.exists()]
+    there = [str(path) for path in paths if os.path.lexists(path)]
     if there and not overwrite:
-        msg = f"{', '.join(there)} exists already; name another file or add --overwrite"
+        msg = f"{', '.join(there)} exists already; name another file, or --overwrite where there is one"
         raise ConfigError(msg)
 
 

@@ -1,9 +1,11 @@
 """The exported model answers like the trained one, everywhere, or is refused."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from churn_service import predict
 from churn_service.config import load_config
 from churn_service.errors import ParityError, UnsafeModelError
 from churn_service.export import PARITY, beside_splits, check_parity, export_model
@@ -178,6 +181,18 @@ def test_a_field_hidden_behind_an_overlong_key_is_refused():
 
     with pytest.raises(UnsafeModelError, match="not an ONNX file"):
         check_onnx(model)
+
+
+def test_another_file_format_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model, options = tiny_model(), onnxruntime.SessionOptions()
+    model.ir_version = 8
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(model.SerializeToString(), options)
+    monkeypatch.setattr(predict, "check_onnx", lambda _: None)  # let it pass the guard, as a polyglot could
+
+    with pytest.raises(UnsafeModelError, match="cannot be loaded"):
+        onnx_scorer((tmp_path / "model.ort").read_bytes())
 
 
 def test_foreign_operators_deep_inside_a_branch_are_refused():

@@ -206,6 +206,21 @@ def test_whole_numbers_are_ids_in_parquet_as_in_csv(table: pd.DataFrame, tmp_pat
     assert ids[0] == ids[1] == [str(number) for number in range(len(table))]
 
 
+def test_an_id_that_is_the_index_of_a_parquet_table_is_an_id(table: pd.DataFrame, tmp_path: Path):
+    table.infer_objects().set_index(ID).to_parquet(tmp_path / "t.parquet")
+
+    assert list(check_table(read_table(tmp_path / "t.parquet"))[ID]) == list(table[ID])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_infinity_is_out_of_range_in_every_type(table: pd.DataFrame, kind: type):
+    number = next(column for column in NUMBERS if column.kind == "number")
+    table[number.name] = np.full(len(table), number.minimum, dtype=kind)
+    table.loc[3, number.name] = kind(np.inf)
+
+    assert only_fault(table)["row"] == 3
+
+
 def test_columns_that_the_contract_does_not_name_are_left_out(table: pd.DataFrame):
     checked = check_table(table.assign(extra="x"))
 

@@ -18,9 +18,9 @@ from running import COMMAND, ask, free_port, serving
 LISTS_MODULES = """
 import json, sys
 from churn_service import api
-@api.router.get("/modules")
 async def modules() -> list[str]:
     return sorted({name.partition(".")[0] for name in sys.modules})
+api.ROUTES.append({"path": "/modules", "endpoint": modules})
 from churn_service.cli import main
 main()
 """
