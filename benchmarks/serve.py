@@ -1,14 +1,16 @@
 """Requests per second of this service, against an empty FastAPI endpoint and the plain way of serving.
 
-The empty endpoint has the same request and response models and does nothing. The plain way is what a notebook
-turns into: pydantic → DataFrame → features → scikit-learn in a `def` route. The server has one core, wrk the
-other.
+Every server has one core and wrk has the other. `service` has everything on: keys, limits, metrics, both
+logs; `bare` is the contract and its short path alone. `empty` is a FastAPI endpoint with the same request and
+response models that does nothing; `raw` is an ASGI application that answers a constant. `plain` is what a
+notebook turns into: pydantic → DataFrame → features → scikit-learn in a `def` route.
 
 Usage: python benchmarks/serve.py [SECONDS]
 """
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -16,115 +18,211 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
-from urllib.error import URLError
+from typing import NamedTuple
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from churn_service.contract import example
-
-PORT = 9_101
-URL = f"http://127.0.0.1:{PORT}/predict"
-ROOT = Path(__file__).parents[1]
-SERVER = """
-import os, sys
-from pathlib import Path
-import pandas as pd
-import uvicorn
-from fastapi import FastAPI
-from churn_service.config import load_config
-from churn_service.features import FeaturesConfig, feature_matrix
-from churn_service.messages import Prediction
+from churn_service.contract import as_columns, example
+from churn_service.messages import BatchRequest
 from churn_service.predict import load_predictor
 from churn_service.registry import find_version
-from churn_service.schema import Customer
-from churn_service.table import typed
+from churn_service.serving.access import new_key
 
-kind, port = sys.argv[1], int(sys.argv[2])
-config = load_config(Path("config.yaml"))
-folder = find_version(Path(config.registry.path))
-app = FastAPI()
+PORT = 9_101
+ROOT = Path(__file__).parents[1]
+ROWS = 1_000
+ROUNDS = 3
+LIBRARIES = ("fastapi", "numpy", "onnxruntime", "pydantic", "scikit-learn", "uvicorn", "uvloop")
+SERVER = """
+import os, sys
+from functools import partial
+from pathlib import Path
+import uvicorn
+from fastapi import FastAPI
+from churn_service.api import create_app
+from churn_service.config import load_config, load_settings
+from churn_service.messages import BatchPrediction, BatchRequest, Prediction
+from churn_service.schema import Customer
+from churn_service.serving.app import Service, open_predictor, spare_the_collector
+from churn_service.serving.server import server_options
+from churn_service.short_path import ShortPath
+
+kind, port, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+root = Path.cwd()
+config = load_config(root / "config.yaml")
+monitoring = config.monitoring.model_copy(update={"prediction_log": log})
+serving = config.serving.model_copy(update={"rate_limit_per_minute": 10**9})
+config = config.model_copy(update={"monitoring": monitoring, "serving": serving})
+load = partial(open_predictor, config, root)
 answer = Prediction(churn_probability=0.5, churn_prediction=True, risk_tier="MEDIUM", model_version="0",
                     trained_at="0", prediction_id="0")
-if kind == "empty":
+options = {"port": port, "log_level": "warning", "access_log": False}
+app = FastAPI()
+if kind == "raw":
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            await receive()
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"{}"})
+elif kind == "empty":
     @app.post("/predict")
     async def empty(customer: Customer) -> Prediction:
         return answer
-    @app.get("/ready")
-    async def ready() -> None: ...
 elif kind == "plain":
     import joblib
-    model = joblib.load(folder / "model.joblib")
+    import pandas as pd
+    from churn_service.features import feature_matrix
+    from churn_service.registry import find_version
+    from churn_service.table import typed
+    model = joblib.load(find_version(root / config.registry.path) / "model.joblib")
+    def probabilities(customers):
+        table = typed(pd.DataFrame([customer.model_dump() for customer in customers]))
+        return model.predict_proba(feature_matrix(table, config.features))[:, 1]
+    def predictions(customers):
+        return [Prediction(p, p >= 0.5, "LOW", "0", "0", "0") for p in probabilities(customers).tolist()]
     @app.post("/predict")
     def plain(customer: Customer) -> Prediction:
-        table = typed(pd.DataFrame([customer.model_dump()]))
-        probability = model.predict_proba(feature_matrix(table, config.features))[0, 1]
-        return answer.model_copy(update={"churn_probability": probability})
-    @app.get("/ready")
-    def ready() -> None: ...
+        return predictions([customer])[0]
+    @app.post("/predict/batch")
+    def plain_batch(batch: BatchRequest) -> BatchPrediction:
+        return BatchPrediction(predictions=predictions(batch.customers), batch_size=1, latency_ms=0)
+elif kind == "bare":
+    app = create_app(load, config.serving)
+    app = ShortPath(app, owner=app)
 else:
-    from churn_service.api import create_app
-    predictor = load_predictor(folder)
-    app = create_app(lambda: predictor, config.serving)
+    app = Service(load, config, root=root, settings=load_settings()).app
+    spare_the_collector()
+    options = server_options("127.0.0.1", port)
 os.sched_setaffinity(0, {0})
-uvicorn.run(app, port=port, log_level="warning", access_log=False)
+uvicorn.run(app, **options)
 """
-POST = 'wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"; wrk.body = [[{}]]'
+POST = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["X-API-Key"] = "{key}"
+wrk.body = [[{body}]]
+"""
 
 
-def wrk(script: Path, connections: int, seconds: int) -> tuple[float, float]:
-    """Return requests per second and the median latency in milliseconds."""
-    load = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", script, URL]
-    said = subprocess.check_output(["taskset", "-c", "1", *load], text=True)
+class Speed(NamedTuple):
+    """Requests per second and median milliseconds per request."""
+
+    rate: float
+    median_ms: float
+
+
+def wrk(script: Path, path: str, *, connections: int, seconds: int) -> Speed:
+    """Load the server and read wrk's summary."""
+    load = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", script]
+    said = subprocess.check_output(["taskset", "-c", "1", *load, f"http://127.0.0.1:{PORT}{path}"], text=True)
     if "Non-2xx" in said:
         sys.exit(f"the server refused requests:\n{said}")
     median, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", said).groups()
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-    return rate, float(median) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
+    return Speed(rate, float(median) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit])
 
 
-def measure(kind: str, script: Path, seconds: int) -> tuple[float, float]:
-    """Return requests per second at 32 connections and the median latency at one, in milliseconds."""
-    server = subprocess.Popen([sys.executable, "-c", SERVER, kind, str(PORT)], cwd=ROOT)
+def measure(kind: str, folder: Path, seconds: int) -> dict[str, Speed]:
+    """Start a server, load it in each way, end it."""
+    line = (folder / "line").read_text()
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, kind, str(PORT), str(folder / "log")],
+        cwd=ROOT,
+        env={**os.environ, "CHURN_API_KEYS": line, "OMP_NUM_THREADS": "1"},  # noqa: TID251 - of the server
+        stderr=subprocess.DEVNULL if kind == "service" else None,
+    )
     try:
-        for _ in range(300):
-            try:
-                urlopen(f"http://127.0.0.1:{PORT}/ready", timeout=1).close()
-                break
-            except (URLError, ConnectionError):
-                time.sleep(0.1)
-        wrk(script, 32, 1)  # to warm up
-        return wrk(script, 32, seconds)[0], wrk(script, 1, seconds)[1]
+        wait_until_it_answers()
+        wrk(folder / "one.lua", "/predict", connections=32, seconds=1)  # to warm up
+        speeds = {
+            "one connection": wrk(folder / "one.lua", "/predict", connections=1, seconds=seconds),
+            "32 connections": wrk(folder / "one.lua", "/predict", connections=32, seconds=seconds),
+        }
+        if kind in {"service", "bare", "plain"}:
+            speeds["batches"] = wrk(folder / "many.lua", "/predict/batch", connections=4, seconds=seconds)
+        return speeds
     finally:
         server.send_signal(signal.SIGKILL)
         server.wait(timeout=10)
+        shutil.rmtree(folder / "log", ignore_errors=True)
+
+
+def wait_until_it_answers() -> None:
+    """Ask until something listens."""
+    for _ in range(300):
+        try:
+            urlopen(f"http://127.0.0.1:{PORT}/ready", timeout=1).close()
+        except HTTPError:
+            return
+        except (URLError, ConnectionError):
+            time.sleep(0.1)
+        else:
+            return
+    sys.exit("the server did not start")
+
+
+def in_process(seconds: int) -> float:
+    """Rows per second of bytes → validated → features → ONNX, without a server."""
+    predictor = load_predictor(find_version(ROOT / "models"))
+    body = json.dumps({"customers": [example()] * ROWS}).encode()
+    rows, started = 0, time.perf_counter()
+    while time.perf_counter() < started + seconds:
+        batch = BatchRequest.model_validate_json(body)
+        predictor.probabilities(as_columns(batch.customers))
+        rows += ROWS
+    return rows / (time.perf_counter() - started)
 
 
 def main(seconds: int) -> None:
-    """Measure the three in turn, three times, and print the ratios of the best rounds first."""
+    """Measure each kind in turn, three times; print ratios of the best rounds first."""
     absent = [name for name in ("wrk", "taskset") if shutil.which(name) is None]
     if absent or len(os.sched_getaffinity(0)) < 2:
         sys.exit(f"needs {', '.join(absent) or 'two cores'}: `make services` installs programs")
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "post.lua"
-        script.write_text(POST.format(json.dumps(example())))
-        rounds = {kind: [] for kind in ("service", "empty", "plain")}
-        for _ in range(3):
+    rounds = {kind: [] for kind in ("service", "bare", "empty", "plain", "raw")}
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        key, line = new_key("bench", "predict")
+        (folder / "line").write_text(line)
+        for script, body in {"one": example(), "many": {"customers": [example()] * ROWS}}.items():
+            (folder / f"{script}.lua").write_text(POST.format(key=key, body=json.dumps(body)))
+        for _ in range(ROUNDS):
             for kind, results in rounds.items():
-                results.append(measure(kind, script, seconds))
-    report(rounds)
+                results.append(measure(kind, folder, seconds))
+            rows.append(in_process(seconds))
+    report(rounds, max(rows))
 
 
-def report(rounds: dict[str, list[tuple[float, float]]]) -> None:
-    """Print the ratios of the best rounds, then the best rounds."""
-    best = {}
-    for kind, results in rounds.items():
-        rates, medians = zip(*results, strict=True)
-        best[kind] = max(rates), min(medians)
-    service = best.pop("service")
-    for kind, (rate, median) in best.items():
-        print(f"service / {kind}: rate {service[0] / rate:.2f}, median latency {service[1] / median:.2f}")
-    for kind, (rate, median) in {"service": service, **best}.items():
-        print(f"{kind}: {rate:,.0f} requests/s at 32 connections, median {median:.3f} ms at one")
+def report(rounds: dict[str, list[dict[str, Speed]]], rows: float) -> None:
+    """Print the ratios, then what they are made of, then the machine."""
+    rate = {
+        kind: {load: max(each[load].rate for each in results) for load in results[0]}
+        for kind, results in rounds.items()
+    }
+    median = {
+        kind: min(each["one connection"].median_ms for each in results) for kind, results in rounds.items()
+    }
+    for kind in ("service", "bare"):
+        for other in ("empty", "plain", "raw"):
+            print(
+                f"{kind} / {other}: rate at 32 connections "
+                f"{rate[kind]['32 connections'] / rate[other]['32 connections']:.2f}, "
+                f"median time at one {median[kind] / median[other]:.2f}"
+            )
+        batches = rate[kind]["batches"]
+        print(f"{kind} / plain: rows in batches of {ROWS} {batches / rate['plain']['batches']:.2f}")
+        print(f"{kind} / in process: the same rows {batches * ROWS / rows:.2f}")
+    print(f"service / bare: rate {rate['service']['32 connections'] / rate['bare']['32 connections']:.2f}")
+    for kind, rates in rate.items():
+        single = rates["32 connections"]
+        said = f"{kind}: {single:,.0f} requests/s at 32 connections, {median[kind]:.3f} ms at one"
+        print(said + (f", {rates['batches'] * ROWS:,.0f} rows/s" if "batches" in rates else ""))
+    print(f"in process: {rows:,.0f} rows/s")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.platform()}")
+    print(", ".join(f"{name} {version(name)}" for name in LIBRARIES))
 
 
 if __name__ == "__main__":

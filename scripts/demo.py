@@ -1,6 +1,7 @@
 """Start the real service, ask it for one prediction and for a batch, show the answers, stop it."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def main() -> None:
         batch = ask(f"{url}/predict/batch", {"customers": [customer] * 3})
         print(f"batch of {batch['batch_size']}: {[p['churn_probability'] for p in batch['predictions']]}")
     finally:
-        service.terminate()
+        service.send_signal(signal.SIGINT)  # at once; SIGTERM would let callers leave first
         code = service.wait(timeout=DEADLINE)
     print(f"stopped, exit code {code}")
     sys.exit(code)

@@ -15,8 +15,11 @@ from typing import Final
 FLOORS: Final = ("package", "service", "monitored")
 FILES: Final = {
     "service": (
+        "src/churn_service/answer.py",
         "src/churn_service/api.py",
+        "src/churn_service/background.py",
         "src/churn_service/messages.py",
+        "src/churn_service/pool.py",
         "src/churn_service/problems.py",
         "src/churn_service/short_path.py",
         "src/churn_service/serving",
@@ -29,7 +32,7 @@ FILES: Final = {
         "Dockerfile",
         ".dockerignore",
     ),
-    "monitored": (),
+    "monitored": ("src/churn_service/monitoring",),
 }
 BEGIN: Final = re.compile(r"(?:#|<!--) floor: (\w+)(?: -->)?$")
 END: Final = re.compile(r"(?:#|<!--) end floor(?: -->)?$")

@@ -47,6 +47,9 @@ def make_project(folder: Path) -> Path:
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     document["data"] |= {"path": TABLE, "sample": {"rows": 3000, "random_state": 42}}
     document["model"]["max_iter"] = 40
+    # floor: service
+    document["serving"]["drain_seconds"] = 0  # a test that waits says so itself
+    # end floor
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(document))
     shutil.copy(ROOT / "requirements-dev.lock", folder)

@@ -2,14 +2,16 @@
 
 import contextlib
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Final
 
-from fastapi import Body, Depends, FastAPI, Request
+from fastapi import Body, Depends, FastAPI, Request, Security
+from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
 
 from churn_service import contract
+from churn_service.answer import Together, answer, loaded
 from churn_service.errors import BatchTooLargeError, NotReadyError
 from churn_service.messages import (
     BatchPrediction,
@@ -20,20 +22,22 @@ from churn_service.messages import (
     Problem,
     Readiness,
 )
+from churn_service.pool import Pool
 from churn_service.predict import Predictor
 from churn_service.problems import answer_with_problems
 from churn_service.schema import Customer
 from churn_service.sections import ServingConfig
-from churn_service.short_path import ShortPath
 
 EXAMPLE: Final = contract.example()
-NOT_READY: Final[dict[int | str, Any]] = {503: {"model": Problem}}
-REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (400, 413, 422, 503)}
+BAD, LIMITS = (400, 413, 422), (401, 403, 429, 503)
+PROBLEMS: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in LIMITS}
+REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (*BAD, *LIMITS)}
+KEY: Final = Security(APIKeyHeader(name="X-API-Key", auto_error=False))  # documents what the guard asks for
 
 
 async def predict(request: Request, customer: Annotated[Customer, Body(examples=[EXAMPLE])]) -> Prediction:
     """Predict one customer's churn."""
-    (prediction,) = _answer(_predictor(request), [customer])
+    (prediction,) = await answer(request, [customer])
     return prediction
 
 
@@ -52,19 +56,21 @@ async def predict_batch(
     """Predict many customers' churn: the same answers as one by one."""
     started = time.perf_counter()
     _check_rows(request, len(batch.customers))
-    predictions = _answer(_predictor(request), batch.customers)
+    predictions = await answer(request, batch.customers)
     latency_ms = (time.perf_counter() - started) * 1000
-    return BatchPrediction(predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms)
+    return BatchPrediction.model_construct(
+        predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms
+    )
 
 
 async def describe_model(request: Request) -> ModelDescription:
     """Describe the model that answers."""
-    metadata = _predictor(request).metadata
-    decision = metadata.identity.decision
+    source = loaded(request).source
+    decision = source.decision
     return ModelDescription(
-        version=metadata.version,
-        trained_at=metadata.trained_at,
-        fields=metadata.identity.columns,
+        version=source.version,
+        trained_at=source.trained_at,
+        fields=source.columns,
         threshold=decision.threshold,
         tiers={"LOW": 0.0, "MEDIUM": decision.medium_risk, "HIGH": decision.high_risk},
     )
@@ -83,25 +89,48 @@ async def health(request: Request) -> Health:
 
 async def ready(request: Request) -> Readiness:
     """Tell that predictions are answered; send traffic only then."""
-    return Readiness(model_version=_predictor(request).version)
+    source = loaded(request).source
+    if request.app.state.draining:
+        msg = "this process is stopping"
+        raise NotReadyError(msg)
+    return Readiness(status="ready" if source.trained_at else "degraded", model_version=source.version)
 
 
-ROUTES: Final[list[dict[str, Any]]] = [
-    {"path": "/predict", "endpoint": predict, "methods": ["POST"], "responses": REFUSED},
+ROUTES: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "path": "/predict",
+        "endpoint": predict,
+        "methods": ["POST"],
+        "responses": REFUSED,
+        "dependencies": [KEY],
+    },
     {
         "path": "/predict/batch",
         "endpoint": predict_batch,
         "methods": ["POST"],
         "responses": REFUSED,
-        "dependencies": [Depends(limit_batch)],
+        "dependencies": [KEY, Depends(limit_batch)],
     },
-    {"path": "/model", "endpoint": describe_model, "methods": ["GET"], "responses": NOT_READY},
-    {"path": "/health", "endpoint": health, "methods": ["GET"]},
-    {"path": "/ready", "endpoint": ready, "methods": ["GET"], "responses": NOT_READY},
-]
+    {"path": "/model", "endpoint": describe_model, "responses": PROBLEMS, "dependencies": [KEY]},
+    {"path": "/health", "endpoint": health},
+    {"path": "/ready", "endpoint": ready, "responses": {503: {"model": Problem}}},
+)
+
+Resources = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI:
+@contextlib.asynccontextmanager
+async def _nothing(_app: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def create_app(
+    load: Callable[[], Predictor],
+    serving: ServingConfig,
+    *,
+    routes: Sequence[dict[str, Any]] = (),
+    resources: Resources = _nothing,
+) -> FastAPI:
     """Build the application.
 
     Parameters
@@ -110,12 +139,19 @@ def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI
         Called once, when the application starts; before and after, `/ready` is 503.
     serving
         The `serving` section of config.yaml.
+    routes
+        More routes, each as the arguments of `FastAPI.add_api_route`.
+    resources
+        Entered after the model is loaded, left when the application ends.
     """
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         app.state.predictor = load()
-        yield
+        app.state.together = Together()
+        app.state.pool = Pool(serving.pool_threads, serving.deadline_seconds)
+        async with resources(app):
+            yield {"serving": serving}
         app.state.predictor = None
 
     app: FastAPI = FastAPIOffline(
@@ -125,21 +161,13 @@ def create_app(load: Callable[[], Predictor], serving: ServingConfig) -> FastAPI
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect would repeat the Host header that was sent
     )
-    app.state.predictor, app.state.serving, app.state.started = None, serving, time.monotonic()
+    app.state.predictor, app.state.draining = None, False
+    app.state.serving, app.state.started = serving, time.monotonic()
     for prefix in ("", "/v1"):
-        for route in ROUTES:
+        for route in (*ROUTES, *routes):
             app.add_api_route(**route | {"path": prefix + route["path"]}, include_in_schema=not prefix)
-    app.add_middleware(ShortPath, owner=app)
-    answer_with_problems(app, serving.max_body_bytes)
+    answer_with_problems(app)
     return app
-
-
-def _predictor(request: Request) -> Predictor:
-    predictor: Predictor | None = request.app.state.predictor
-    if predictor is None:
-        msg = "no model is loaded yet; ask /ready"
-        raise NotReadyError(msg)
-    return predictor
 
 
 def _check_rows(request: Request, rows: int) -> None:
@@ -147,16 +175,3 @@ def _check_rows(request: Request, rows: int) -> None:
     if rows > limit:
         msg = f"a batch holds at most {limit} customers; send several"
         raise BatchTooLargeError(msg)
-
-
-def _answer(predictor: Predictor, customers: list[Customer]) -> list[Prediction]:
-    metadata = predictor.metadata
-    return [
-        Prediction.model_construct(  # of values that need no second validation
-            **decision.__dict__,
-            model_version=metadata.version,
-            trained_at=metadata.trained_at,
-            prediction_id=uuid.uuid4().hex,
-        )
-        for decision in predictor.predict(customers)
-    ]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from churn_service.artifact import read_artifact
 from churn_service.baseline import baseline_probability
 from churn_service.errors import ConfigError
 from churn_service.evaluate import Metrics, evaluate
@@ -81,9 +82,9 @@ def evaluate_version(
     TableError
         The table breaks the contract.
     """
-    predictor = load_predictor(find_version(root / config.registry.path, version))
+    folder = find_version(root / config.registry.path, version)
+    predictor, split = load_predictor(folder), read_artifact(folder).metadata.holdout
     checked = check_table(read_table(table or root / config.data.path))
-    split = predictor.metadata.holdout
     holdout = checked[is_holdout(checked[ID], fraction=split.fraction, salt=split.salt)]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), config)
     metrics = measure(holdout, probabilities, predictor.threshold)

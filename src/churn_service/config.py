@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from churn_service.errors import ConfigError
@@ -29,6 +29,13 @@ class Settings(BaseSettings):
         None
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    api_keys: Annotated[SecretStr, Field(description="id:sha256:scope, separated by commas")] = SecretStr("")
+    allow_anonymous: Annotated[bool, Field(description="Answer callers from anywhere without a key")] = False
+    redis_url: Annotated[SecretStr | None, Field(description="Where processes share rate limits")] = None
+    metrics_dir: Annotated[Path | None, Field(description="Where workers share their metrics")] = None
+    # end floor
+    # floor: monitored
+    hash_key: Annotated[SecretStr | None, Field(description="Key of the columns that the log hashes")] = None
     # end floor
 
 
@@ -120,9 +127,11 @@ _Loader.yaml_implicit_resolvers = {
 
 
 # floor: service
-def hand_down(config: Path, version: str) -> None:
-    """Tell the worker processes that this process starts what to serve: all the same version."""
-    os.environ |= {"CHURN_CONFIG": str(config.resolve()), "CHURN_VERSION": version}  # noqa: TID251 - this module is the one that may
+def hand_down(config: Path, version: str | None, metrics: Path) -> None:
+    """Tell the worker processes that this process starts what to serve, all the same, and where to count."""
+    handed = {"CONFIG": config.resolve(), "METRICS_DIR": metrics, **({"VERSION": version} if version else {})}
+    os.environ |= {f"CHURN_{name}": str(value) for name, value in handed.items()}  # noqa: TID251 - this module is the one that may
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)  # noqa: TID251 - prometheus_client reads it when imported
 
 
 # end floor

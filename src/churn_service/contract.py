@@ -127,16 +127,15 @@ def example(record: type[BaseModel] = Customer) -> dict[str, Any]:
 
 def as_columns(records: Sequence[BaseModel]) -> dict[str, np.ndarray]:
     """Turn n validated records into arrays of shape (n,)."""
-    return to_arrays(
-        {column.name: [getattr(record, column.name) for record in records] for column in columns()}
-    )
+    rows = [record.__dict__ for record in records]
+    return to_arrays({column.name: [row[column.name] for row in rows] for column in columns()})
 
 
 def to_arrays(values: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
     """Turn lists of JSON values (None is missing) into the contract's arrays; an absent column is missing."""
     rows = len(next(iter(values.values())))
     return {
-        column.name: np.array([_missing(value, column) for value in values[column.name]], dtype=column.dtype)
+        column.name: np.array(_present(values[column.name], column), dtype=column.dtype)
         if column.name in values
         else np.full(rows, None if column.kind == "category" else np.nan)
         for column in columns()
@@ -163,6 +162,8 @@ def _scalar_kinds(record: type[BaseModel]) -> tuple[tuple[str, Callable[[Any], n
     )
 
 
-def _missing(value: Any, column: Column) -> Any:
+def _present(values: Sequence[Any], column: Column) -> Sequence[Any]:
     """Write a missing number as NaN; a missing category stays None and equals no category."""
-    return np.nan if value is None and column.kind != "category" else value
+    if column.kind == "category" or not column.nullable:
+        return values
+    return [np.nan if value is None else value for value in values]

@@ -4,8 +4,10 @@
 
     ChurnError
     ├── ConfigError
+    ├── PredictionError
     ├── NotReadyError
     ├── BatchTooLargeError
+    ├── DeadlineError
     └── RefusedError
         ├── TableError
         └── ArtifactError
@@ -35,6 +37,10 @@ class ConfigError(ChurnError):
     exit_code: ClassVar[int] = 2
 
 
+class PredictionError(ChurnError):
+    """A loaded model answered something that is no probability."""
+
+
 # floor: service
 class NotReadyError(ChurnError):
     """A prediction was asked for before a model was loaded."""
@@ -42,6 +48,10 @@ class NotReadyError(ChurnError):
 
 class BatchTooLargeError(ChurnError):
     """A request holds more customers than the service takes at once."""
+
+
+class DeadlineError(ChurnError):
+    """A prediction took longer than the service lets a caller wait."""
 
 
 # end floor

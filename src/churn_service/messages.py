@@ -1,17 +1,23 @@
 """What goes over the wire: requests and responses, their names fixed whatever table the project serves."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from churn_service.contract import Column
-from churn_service.predict import Decision
+from churn_service.decision import RiskTier, Source
 from churn_service.schema import Customer
 
 
-class Prediction(Decision):
+@dataclass(slots=True)
+class Prediction:
     """An answer, and which model gave it."""
 
+    churn_probability: float
+    churn_prediction: bool
+    risk_tier: RiskTier
     model_version: str
     trained_at: str | None
     prediction_id: Annotated[str, Field(description="Unique to this answer; quote it to trace the answer")]
@@ -35,7 +41,7 @@ class ModelDescription(BaseModel):
     """What a caller has to know about the model that answers."""
 
     version: str
-    trained_at: str
+    trained_at: str | None
     fields: tuple[Column, ...]
     threshold: float
     tiers: Annotated[dict[str, float], Field(description="Tier → the probability that it begins at")]
@@ -51,9 +57,9 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the process can answer predictions."""
+    """Whether the process can answer predictions; degraded answers come from the baseline."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready", "degraded"]
     model_version: str
 
 
@@ -72,4 +78,14 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    request_id: Annotated[str | None, Field(description="Quote it to find the request in the logs")] = None
     errors: list[FieldError] = []
+
+
+class Answered(NamedTuple):
+    """What was asked and answered, as the contract leaves it in `scope["state"]["answered"]`."""
+
+    customers: Sequence[Customer]
+    predictions: Sequence[Prediction]
+    source: Source
+    latency_ms: float

@@ -7,17 +7,18 @@ so an edit of config.yaml changes no answer.
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnxruntime
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from churn_service.artifact import JOBLIB, ONNX, Artifact, read_artifact
 from churn_service.contract import Columns, as_columns, as_scalars, to_arrays
-from churn_service.errors import IncompatibleArtifactError, UnsafeModelError
+from churn_service.decision import TIERS, Decision, Source
+from churn_service.errors import IncompatibleArtifactError, PredictionError, UnsafeModelError
 from churn_service.features import FeaturesConfig, feature_matrix
-from churn_service.metadata import Metadata
+from churn_service.metadata import Golden, Metadata
 from churn_service.onnx_guard import check_onnx
 from churn_service.schema import Customer
 
@@ -25,92 +26,107 @@ INPUT: Final = "features"
 OUTPUT: Final = "churn_probability"
 GOLDEN_TOLERANCE = 1e-5  # of a probability, between processors and runtimes
 
-RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
-TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
 Runtime = Literal["onnx", "scikit-learn"]
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Matrix, float32 (n, k) → churn probabilities, float64 (n,)."""
 
 
-class Decision(BaseModel, frozen=True):
-    """A probability and what follows from it."""
-
-    churn_probability: float
-    churn_prediction: bool
-    risk_tier: RiskTier
-
-
 class Predictor:
-    """A verified model version, ready to answer; safe to share between threads."""
+    """A way from records to probabilities that has a version; safe to share between threads.
 
-    def __init__(self, metadata: Metadata, scorer: Scorer) -> None:
-        self.metadata = metadata
-        self.version = metadata.version
-        self.threshold = metadata.identity.decision.threshold
-        self._scorer = scorer
-        self._names = metadata.identity.feature_names
-        self._decision = metadata.identity.decision
-        try:
-            self._features = FeaturesConfig.model_validate(metadata.identity.features)
-        except ValidationError as error:
-            wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
-            reason = f"features.py does not take its features section ({wrong})"
-            raise self._incompatible(reason) from error
-        self._reproduce_golden()
+    Attributes
+    ----------
+    source
+        Who answers.
+    version
+        Its version.
+    probabilities
+        Scores a DataFrame or a mapping of arrays with n customers; float64 (n,) in [0, 1]. The columns must
+        keep the contract: see `churn_service.table` and `Customer`.
+    """
 
-    def probabilities(self, customers: Columns) -> np.ndarray:
-        """Score a DataFrame or a mapping of arrays with n customers; float64 (n,) in [0, 1].
-
-        The columns must keep the contract: see `churn_service.table` and `Customer`.
-        """
-        matrix = feature_matrix(customers, self._features, self._names)
-        return self._scorer(matrix)
+    def __init__(self, source: Source, probabilities: Callable[[Columns], np.ndarray]) -> None:
+        self.source = source
+        self.version = source.version
+        self.probabilities = probabilities
+        decision = source.decision
+        self.threshold = decision.threshold
+        self._bounds = (decision.medium_risk, decision.high_risk)
 
     def predict(self, customers: Sequence[Customer]) -> list[Decision]:
-        """Score validated records; bit for bit the same one by one or together, in any order."""
+        """Score validated records; bit for bit the same one by one or together, in any order.
+
+        Raises
+        ------
+        PredictionError
+            An answer is no probability; nothing is known about the customers then.
+        """
         if not customers:
             return []
         columns = as_scalars(customers[0]) if len(customers) == 1 else as_columns(customers)
         return [self.decide(probability) for probability in self.probabilities(columns).tolist()]
 
     def decide(self, probability: float) -> Decision:
-        """Apply the artefact's threshold and tiers to one probability."""
-        return Decision(
-            churn_probability=probability,
-            churn_prediction=probability >= self.threshold,
-            risk_tier=TIERS[self.tier_positions(probability)],
-        )
+        """Apply the threshold and the tiers to one probability; a bound belongs to the tier above."""
+        if not 0 <= probability <= 1:
+            msg = f"{self.version} answered {probability}, which is no probability"
+            raise PredictionError(msg)
+        return Decision(probability, probability >= self.threshold, TIERS[self.tier_positions(probability)])
 
     def tier_positions(self, probabilities: Any) -> Any:
-        """Return positions in `TIERS` of one probability or an array; a bound belongs to the tier above."""
-        bounds = (self._decision.medium_risk, self._decision.high_risk)
-        return sum(1 * (probabilities >= bound) for bound in bounds)
+        """Return positions in `TIERS` of one probability or an array."""
+        medium, high = self._bounds
+        return 1 * (probabilities >= medium) + (probabilities >= high)
 
-    def _reproduce_golden(self) -> None:
-        """Answer the golden rows, which also warms the model up."""
-        golden = self.metadata.golden
-        try:
-            answers = self.probabilities(to_arrays(golden.customers))
-            difference = np.abs(answers - np.array(golden.probabilities)).max()
-        except KeyError as error:
-            reason = f"schema.py or features.py no longer has {error}"
-            raise self._incompatible(reason) from error
-        except Exception as error:  # whatever made-up rows can do to features or to the runtime
-            reason = f"its golden rows cannot be scored ({error})"
-            raise self._incompatible(reason) from error
-        if not (answers.min() >= 0 and answers.max() <= 1):
-            reason = "its answers are not probabilities"
-            raise self._incompatible(reason)
-        if not difference <= GOLDEN_TOLERANCE:
-            reason = f"its golden rows come out {difference:.2g} away from what they were"
-            raise self._incompatible(reason)
 
-    def _incompatible(self, reason: str) -> IncompatibleArtifactError:
-        commit = self.metadata.provenance.get("git_commit") or "unknown (trained outside git)"
-        return IncompatibleArtifactError(
-            f"{self.metadata.version} does not fit this code: {reason}. "
-            f"The commit that can serve it: {commit}; or train again"
-        )
+def predictor_of(metadata: Metadata, scorer: Scorer) -> Predictor:
+    """Put features and a loaded model together, and try them out on the golden rows.
+
+    Raises
+    ------
+    IncompatibleArtifactError
+        This code cannot make the features, or the golden rows come out otherwise.
+    """
+    identity = metadata.identity
+    try:
+        features = FeaturesConfig.model_validate(identity.features)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        reason = f"features.py does not take its features section ({wrong})"
+        raise _incompatible(metadata, reason) from error
+
+    def probabilities(customers: Columns) -> np.ndarray:
+        return scorer(feature_matrix(customers, features, identity.feature_names))
+
+    fault = _golden_fault(metadata.golden, probabilities)
+    if fault is not None:
+        raise _incompatible(metadata, fault)
+    source = Source(metadata.version, metadata.trained_at, identity.columns, identity.decision)
+    return Predictor(source, probabilities)
+
+
+def _golden_fault(golden: Golden, probabilities: Callable[[Columns], np.ndarray]) -> str | None:
+    """Answer the golden rows, which also warms the model up; say what is wrong, if anything."""
+    try:
+        answers = probabilities(to_arrays(golden.customers))
+        difference = np.abs(answers - np.array(golden.probabilities)).max()
+    except KeyError as error:
+        return f"schema.py or features.py no longer has {error}"
+    except Exception as error:  # noqa: BLE001 - whatever made-up rows can do to features or to the runtime
+        return f"its golden rows cannot be scored ({error})"
+    if not (answers.min() >= 0 and answers.max() <= 1):
+        return "its answers are not probabilities"
+    if not difference <= GOLDEN_TOLERANCE:
+        return f"its golden rows come out {difference:.2g} away from what they were"
+    return None
+
+
+def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
+    commit = metadata.provenance.get("git_commit") or "unknown (trained outside git)"
+    return IncompatibleArtifactError(
+        f"{metadata.version} does not fit this code: {reason}. "
+        f"The commit that can serve it: {commit}; or train again"
+    )
 
 
 def load_predictor(folder: Path, *, runtime: Runtime = "onnx", allow_pickle: bool = False) -> Predictor:
@@ -131,7 +147,7 @@ def load_predictor(folder: Path, *, runtime: Runtime = "onnx", allow_pickle: boo
         One of its subclasses, for each reason to refuse.
     """
     artifact = read_artifact(folder)
-    return Predictor(artifact.metadata, _scorer(artifact, runtime, allow_pickle=allow_pickle))
+    return predictor_of(artifact.metadata, _scorer(artifact, runtime, allow_pickle=allow_pickle))
 
 
 def onnx_scorer(model: bytes) -> Scorer:

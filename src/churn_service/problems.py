@@ -10,13 +10,16 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from churn_service.errors import BatchTooLargeError, ChurnError, NotReadyError
+from churn_service.errors import BatchTooLargeError, ChurnError, DeadlineError, NotReadyError
 from churn_service.messages import FieldError, Problem
 
-STATUS: Final[dict[type[ChurnError], int]] = {NotReadyError: 503, BatchTooLargeError: 413}
+STATUS: Final[dict[type[ChurnError], int]] = {NotReadyError: 503, DeadlineError: 503, BatchTooLargeError: 413}
 """The project's errors as HTTP; anything else is a 500."""
 
 PROBLEM_JSON = "application/problem+json"
+FAILED = "the service failed to answer"
+SERVER_ERROR, UNAVAILABLE = 500, 503
+RETRY = {"Retry-After": "1"}  # seconds
 MOST_FAULTS = 100  # that an answer lists; a client has to mend those first
 LONGEST_NAME = 64  # characters of an unknown field's name that an error repeats
 
@@ -30,17 +33,22 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, largest: int) -> None:
         self._app = app
         self._largest = largest
+        self._refusal = f"a body holds at most {largest} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its bytes counted."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = f"a body holds at most {self._largest} bytes"
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if length.isdigit() and int(length) > self._largest:
-            await _problem(413, refusal)(scope, receive, send)
+        headers = dict(scope["headers"])
+        announced = b"transfer-encoding" not in headers  # then the server takes no more than content-length
+        length = headers.get(b"content-length", b"")
+        if announced and length.isdigit() and int(length) > self._largest:
+            await problem(scope, 413, self._refusal)(scope, receive, send)
             return
+        await self._app(scope, receive if announced else self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Receive:
         read = 0
 
         async def counted() -> Message:
@@ -49,15 +57,14 @@ class BodyLimit:
                 message = await receive()
                 read += len(message.get("body", b""))
             if read > self._largest:
-                raise HTTPException(413, refusal)
+                raise HTTPException(413, self._refusal)
             return message
 
-        await self._app(scope, counted, send)
+        return counted
 
 
-def answer_with_problems(app: FastAPI, largest_body: int) -> None:
+def answer_with_problems(app: FastAPI) -> None:
     """Make every error of the application problem+json, in its answers and in its OpenAPI document."""
-    app.add_middleware(BodyLimit, largest=largest_body)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(ChurnError, _failed)
@@ -65,32 +72,40 @@ def answer_with_problems(app: FastAPI, largest_body: int) -> None:
     _declare_problems(app)
 
 
-def _problem(
-    status: int, detail: str, *, errors: list[FieldError] | None = None, headers: Any = None
+def problem(
+    scope: Scope, status: int, detail: str, *, errors: Sequence[FieldError] = (), headers: Any = None
 ) -> Response:
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or [])
-    return JSONResponse(problem.model_dump(), status, headers, media_type=PROBLEM_JSON)
+    """Build the answer to a request that cannot be answered otherwise."""
+    told = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        request_id=scope.get("state", {}).get("request_id"),
+        errors=list(errors),
+    )
+    return JSONResponse(told.model_dump(), status, headers, media_type=PROBLEM_JSON)
 
 
-async def _invalid(_request: Request, error: Any) -> Response:
+async def _invalid(request: Request, error: Any) -> Response:
     """Name each field and the rule it broke, never the value that was sent."""
     faults = [
         FieldError(field=_field(fault["loc"]), rule=fault["type"], message=fault["msg"])
         for fault in error.errors()[:MOST_FAULTS]
     ]
     detail = "the request breaks the contract; errors names each field and rule, /docs shows what is allowed"
-    return _problem(422, detail, errors=faults)
+    return problem(request.scope, 422, detail, errors=faults)
 
 
-async def _refused(_request: Request, error: Any) -> Response:
+async def _refused(request: Request, error: Any) -> Response:
     """Answer what the framework refuses: unknown path, wrong method, unreadable body."""
-    return _problem(error.status_code, str(error.detail), headers=error.headers)
+    return problem(request.scope, error.status_code, str(error.detail), headers=error.headers)
 
 
-async def _failed(_request: Request, error: Any) -> Response:
+async def _failed(request: Request, error: Any) -> Response:
     """Answer the project's own errors by `STATUS`; say nothing about any other, the log has it."""
-    status = STATUS.get(type(error), 500)
-    return _problem(status, "the service failed to answer" if status == 500 else str(error))  # noqa: PLR2004 - 500
+    status = STATUS.get(type(error), SERVER_ERROR)
+    detail = FAILED if status == SERVER_ERROR else str(error)
+    return problem(request.scope, status, detail, headers=RETRY if status == UNAVAILABLE else None)
 
 
 def _field(location: Sequence[int | str]) -> str:

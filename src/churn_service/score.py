@@ -12,9 +12,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from churn_service.atomic import atomic_path
+from churn_service.decision import TIERS
 from churn_service.errors import TableError
 from churn_service.faults import find_faults
-from churn_service.predict import TIERS, Predictor
+from churn_service.predict import Predictor
 from churn_service.schema import ID
 from churn_service.table import read_parts, typed
 

@@ -4,7 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+# floor: monitored
+from churn_service.contract import columns
+
+# end floor
 from churn_service.features import FeaturesConfig
+
+# floor: monitored
+from churn_service.schema import ID
+
+# end floor
 
 VERSION_NUMBER = r"^[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}$"
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -104,10 +113,72 @@ class ServingConfig(Section):
     allow_pickle: Annotated[
         bool, Field(description="Accept model.joblib, which can run any code; scikit-learn only")
     ]
+    fallback: Annotated[
+        Literal["refuse", "baseline"], Field(description="What `serve` does while no model can be loaded")
+    ]
     max_body_bytes: Annotated[int, Field(ge=1_024, le=2**30, description="Largest request body; bytes")]
     max_batch_rows: Annotated[
         int, Field(ge=1, le=100_000, description="Customers in one batch request; rows")
     ]
+    max_connections: Annotated[int, Field(ge=1, le=100_000, description="Open at once, per process")]
+    max_in_flight: Annotated[
+        int, Field(ge=1, le=100_000, description="Requests that may wait, per process; more are 503")
+    ]
+    slow_client_seconds: Annotated[
+        float,
+        Field(gt=0, le=3_600, description="A caller who is idle so long is left; seconds"),
+    ]
+    pool_threads: Annotated[int, Field(ge=1, le=64, description="Large batches at once, per process")]
+    deadline_seconds: Annotated[
+        float, Field(gt=0, le=3_600, description="A large batch that takes longer is 503; seconds")
+    ]
+    drain_seconds: Annotated[
+        float, Field(ge=0, le=3_600, description="Answering goes on so long after SIGTERM; seconds")
+    ]
+    rate_limit_per_minute: Annotated[int, Field(ge=1, le=10**9, description="Of a caller with a key")]
+    rate_limit_anonymous: Annotated[
+        int | None,
+        Field(ge=1, le=10**9, description="Of all callers without one; null: no limit"),
+    ]
+    rate_limit_by: Annotated[Literal["request", "row"], Field(description="What a batch counts as")]
+    cors_origins: Annotated[
+        tuple[str, ...], Field(description="Web origins whose pages may call, such as https://crm.example")
+    ]
+    expected_per_second: Annotated[
+        int, Field(ge=1, le=100_000, description="Expected peak that `make load` tries; requests per second")
+    ]
+
+
+# end floor
+# floor: monitored
+Privacy = Literal["keep", "drop", "hash", "bucket"]
+
+
+class MonitoringConfig(Section):
+    """What is remembered of the answers."""
+
+    prediction_log: Annotated[
+        str | None, Field(min_length=1, description="Folder of the prediction log; null: no log")
+    ]
+    flush_seconds: Annotated[
+        float, Field(gt=0, le=60, description="What a killed process may lose of the log; seconds")
+    ]
+    privacy: Annotated[
+        dict[str, Privacy],
+        Field(description="Column → how the log holds it; hash needs CHURN_HASH_KEY, bucket keeps one digit"),
+    ]
+
+    @model_validator(mode="after")
+    def _fits_the_record(self) -> Self:
+        kinds = {ID: "id", **{column.name: column.kind for column in columns()}}
+        for name, privacy in self.privacy.items():
+            if name not in kinds:
+                msg = f"privacy names {name}, which is no column; there are {', '.join(kinds)}"
+                raise ValueError(msg)
+            if privacy == "bucket" and kinds[name] not in {"integer", "number"}:
+                msg = f"privacy: {name} is no number, so it cannot be bucketed; hash or drop it"
+                raise ValueError(msg)
+        return self
 
 
 # end floor
@@ -122,4 +193,7 @@ class Config(Section):
     registry: RegistryConfig
     # floor: service
     serving: ServingConfig
+    # end floor
+    # floor: monitored
+    monitoring: MonitoringConfig
     # end floor

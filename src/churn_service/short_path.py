@@ -3,27 +3,32 @@
 FastAPI looks for the route, parses the body into Python objects, validates those and encodes the answer: most
 of what a prediction costs. Here pydantic validates the bytes with the model that the route declares, and
 writes the answer's bytes itself. Whatever does not end in an answer that way is handed on as it came, so
-every refusal and every error is the framework's own. Without this file and its one line in `create_app` only
-the speed changes.
+every refusal and every error is the framework's own. Without this file and its one line in `serving/app.py`
+only the speed changes.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON = b"application/json"
-Road = tuple[Callable[[bytes], BaseModel], Callable[[Request, Any], Awaitable[BaseModel]]]
+
+
+class _Road(NamedTuple):
+    validate: Callable[[bytes], BaseModel]
+    endpoint: Callable[[Request, Any], Awaitable[Any]]
+    to_json: Callable[[Any], bytes]
 
 
 class ShortPath:
     """Answer valid POST requests to routes whose endpoint takes the request and one model of the body."""
 
     def __init__(self, app: ASGIApp, owner: FastAPI) -> None:
-        self._app = app
+        self._app, self._owner = app, owner
         self._roads = {
             route.path: road
             for route in owner.routes
@@ -41,7 +46,8 @@ class ShortPath:
         received: list[Message] = []
         try:
             body = await _read(receive, received)
-            content = await _answer(road, Request(scope), body)
+            scope["app"] = self._owner
+            content = road.to_json(await road.endpoint(Request(scope), road.validate(body)))
         except Exception:  # noqa: BLE001 - whatever it is, it happens again below, where it is handled
             await self._app(scope, _replay(received, receive), send)
             return
@@ -50,12 +56,14 @@ class ShortPath:
         await send({"type": "http.response.body", "body": content})
 
 
-def _road(route: APIRoute) -> Road | None:
+def _road(route: APIRoute) -> _Road | None:
     """Find the body's model among the endpoint's parameters: the one that is no request."""
     hints = get_type_hints(route.endpoint)
-    hints.pop("return", None)
+    answer = TypeAdapter(hints.pop("return", None))
     models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)]
-    return (models[0].__pydantic_validator__.validate_json, route.endpoint) if len(models) == 1 else None
+    if len(models) != 1:
+        return None
+    return _Road(models[0].__pydantic_validator__.validate_json, route.endpoint, answer.serializer.to_json)
 
 
 async def _read(receive: Receive, received: list[Message]) -> bytes:
@@ -63,12 +71,6 @@ async def _read(receive: Receive, received: list[Message]) -> bytes:
     while not received or received[-1].get("more_body", False):
         received.append(await receive())
     return b"".join(message["body"] for message in received)
-
-
-async def _answer(road: Road, request: Request, body: bytes) -> bytes:
-    validate, endpoint = road
-    answer = await endpoint(request, validate(body))
-    return answer.__pydantic_serializer__.to_json(answer)
 
 
 def _replay(received: list[Message], receive: Receive) -> Receive:

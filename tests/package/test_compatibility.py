@@ -96,7 +96,7 @@ def test_golden_rows_that_cannot_be_scored_are_refused(version: Path, golden: di
     broken = metadata.model_copy(update={"golden": metadata.golden.model_copy(update={"customers": golden})})
 
     with pytest.raises(IncompatibleArtifactError):
-        predict.Predictor(broken, lambda matrix: np.zeros(len(matrix)))
+        predict.predictor_of(broken, lambda matrix: np.zeros(len(matrix)))
 
 
 def test_no_customers_give_no_predictions(version: Path):
@@ -105,7 +105,7 @@ def test_no_customers_give_no_predictions(version: Path):
 
 def test_a_bound_belongs_to_the_tier_that_it_begins(version: Path):
     predictor = load_predictor(version)
-    decision = predictor.metadata.identity.decision
+    decision = predictor.source.decision
 
     tiers = [predictor.decide(p).risk_tier for p in (0.0, decision.medium_risk, decision.high_risk, 1.0)]
 

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from churn_service.artifact import read_artifact
 from churn_service.contract import as_columns, as_scalars, example
 from churn_service.features import FeaturesConfig, add_features, feature_matrix
 from churn_service.predict import Predictor, load_predictor
@@ -24,8 +25,8 @@ def predictor(version: Path) -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def features(predictor: Predictor) -> FeaturesConfig:
-    return FeaturesConfig(**predictor.metadata.identity.features)
+def features(version: Path) -> FeaturesConfig:
+    return FeaturesConfig(**read_artifact(version).metadata.identity.features)
 
 
 def as_table(records: list[Customer]) -> pd.DataFrame:

@@ -1,16 +1,19 @@
-"""What the tests of the service share: the application on a trained version, and a client of it."""
+"""What the tests of the service share: the whole application on a trained version, and a client of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from churn_service.api import create_app
-from churn_service.config import load_config
+from churn_service.config import Settings, load_config
 from churn_service.predict import Predictor, load_predictor
+from churn_service.serving.app import Service
 from conftest import ROOT
+
+HERE = ("127.0.0.1", 50_000)
+Build = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +22,37 @@ def predictor(version: Path) -> Predictor:
 
 
 @pytest.fixture(scope="session")
-def app(predictor: Predictor) -> FastAPI:
-    return create_app(lambda: predictor, load_config(ROOT / "config.yaml").serving)
+def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Build a service as production does, with other settings where a test names them."""
+
+    def build_service(
+        load: Callable[[], Predictor] = lambda: predictor,
+        *,
+        serving: dict[str, Any] | None = None,
+        environment: dict[str, Any] | None = None,
+        root: Path | None = None,
+        **sections: Any,
+    ) -> Service:
+        config = load_config(ROOT / "config.yaml")
+        changed = {"serving": config.serving.model_copy(update=serving or {}), **sections}
+        folder = root or tmp_path_factory.mktemp("service")
+        settings = Settings(_env_file=None, **environment or {})
+        return Service(load, config.model_copy(update=changed), root=folder, settings=settings)
+
+    return build_service
 
 
 @pytest.fixture(scope="session")
-def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as started:
+def connect() -> Callable[..., TestClient]:
+    """Return a client on the same host, or elsewhere; errors come as answers."""
+
+    def client(service: Service, host: tuple[str, int] = HERE) -> TestClient:
+        return TestClient(service.app, raise_server_exceptions=False, client=host)
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def client(build: Build, connect: Callable[..., TestClient]) -> Iterator[TestClient]:
+    with connect(build()) as started:
         yield started

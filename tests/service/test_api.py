@@ -8,14 +8,12 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_service.api import create_app
 from churn_service.contract import Column, columns, example
 from churn_service.predict import Predictor
 from churn_service.schema import Customer
-from churn_service.sections import ServingConfig
 from strategies import payloads
 
-SERVING = ServingConfig(runtime="onnx", allow_pickle=False, max_body_bytes=100_000, max_batch_rows=3)
+SMALL = {"max_body_bytes": 100_000, "max_batch_rows": 3}
 INTEGER = next(column for column in columns() if column.kind == "integer" and not column.nullable)
 NUMBER = next(column for column in columns() if column.kind == "number")
 CATEGORY = next(column for column in columns() if column.kind == "category" and not column.nullable)
@@ -33,12 +31,12 @@ def test_single_batch_and_notebook_give_the_same_answer_bit_for_bit(
     batch: list[dict[str, Any]], client: TestClient, predictor: Predictor
 ):
     decisions = predictor.predict([Customer(**payload) for payload in batch])
-    expected = [decision.model_dump() for decision in decisions]
+    expected = [decision._asdict() for decision in decisions]
 
     together = client.post("/predict/batch", json={"customers": batch}).json()
     alone = [client.post("/predict", json=payload).json() for payload in batch]
 
-    source = {"model_version": predictor.version, "trained_at": predictor.metadata.trained_at}
+    source = {"model_version": predictor.version, "trained_at": predictor.source.trained_at}
     assert [without_id(each) for each in alone] == [each | source for each in expected]
     assert [without_id(each) for each in together["predictions"]] == [without_id(each) for each in alone]
     assert together["batch_size"] == len(batch)
@@ -166,8 +164,8 @@ def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str
     assert answer.status_code == 422
 
 
-def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(predictor: Predictor):
-    with TestClient(create_app(lambda: predictor, SERVING)) as client:
+def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(build, connect):
+    with connect(build(serving=SMALL)) as client:
         most = client.post("/predict/batch", json={"customers": [example()] * 3})
         more = client.post("/predict/batch", json={"customers": [example()] * 4})
 
@@ -175,15 +173,15 @@ def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(predictor:
     assert (more.status_code, "at most 3" in more.json()["detail"]) == (413, True)
 
 
-def test_too_large_a_batch_is_refused_before_its_customers_are_looked_at(predictor: Predictor):
-    with TestClient(create_app(lambda: predictor, SERVING)) as client:
+def test_too_large_a_batch_is_refused_before_its_customers_are_looked_at(build, connect):
+    with connect(build(serving=SMALL)) as client:
         answer = client.post("/predict/batch", json={"customers": [{}] * 20_000})
 
     assert (answer.status_code, answer.json()["errors"]) == (413, [])
 
 
-def test_too_large_a_body_is_refused(predictor: Predictor):
-    with TestClient(create_app(lambda: predictor, SERVING)) as client:
+def test_too_large_a_body_is_refused(build, connect):
+    with connect(build(serving=SMALL)) as client:
         announced = client.post("/predict", content=b" " * 100_001, headers=JSON)
         streamed = client.post("/predict", content=iter([b" " * 60_000] * 2), headers=JSON)
 
@@ -207,8 +205,8 @@ def test_no_answer_repeats_the_host_that_was_named(client: TestClient):
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/ready"])
-def test_before_the_model_is_loaded_everything_but_health_is_503(predictor: Predictor, path: str):
-    not_started = TestClient(create_app(lambda: predictor, SERVING))
+def test_before_the_model_is_loaded_everything_but_health_is_503(build, connect, path: str):
+    not_started = connect(build())
     body = {"/predict": example(), "/predict/batch": {"customers": [example()]}}.get(path)
 
     answer = not_started.get(path) if body is None else not_started.post(path, json=body)
@@ -218,11 +216,10 @@ def test_before_the_model_is_loaded_everything_but_health_is_503(predictor: Pred
     assert (health["status"], health["model_loaded"], health["model_version"]) == ("ok", False, None)
 
 
-def test_the_model_is_loaded_once_however_many_requests_come(predictor: Predictor):
+def test_the_model_is_loaded_once_however_many_requests_come(build, connect, predictor: Predictor):
     loads = []
-    app = create_app(lambda: loads.append(1) or predictor, SERVING)
 
-    with TestClient(app) as client:
+    with connect(build(lambda: loads.append(1) or predictor)) as client:
         for _ in range(5):
             client.post("/predict", json=example())
 
@@ -246,17 +243,17 @@ def test_the_model_description_holds_the_contract_and_no_more(client: TestClient
     assert list(described["tiers"]) == ["LOW", "MEDIUM", "HIGH"]
 
 
-def test_a_crash_inside_is_a_500_that_tells_nothing_and_the_next_request_works(predictor: Predictor):
-    class Flaky:
-        metadata, version, broken = predictor.metadata, predictor.version, True
+def test_a_crash_inside_is_a_500_that_tells_nothing_and_the_next_request_works(
+    build, connect, predictor: Predictor
+):
+    broken = [True]
 
-        def predict(self, customers: list[Customer]):
-            return 1 / 0 if self.broken else predictor.predict(customers)
+    def probabilities(columns):
+        return 1 / 0 if broken else predictor.probabilities(columns)
 
-    flaky = Flaky()
-    with TestClient(create_app(lambda: flaky, SERVING), raise_server_exceptions=False) as client:
+    with connect(build(lambda: Predictor(predictor.source, probabilities))) as client:
         first = client.post("/predict", json=example())
-        flaky.broken = False
+        broken.clear()
         second = client.post("/predict", json=example())
 
     assert (first.status_code, first.headers["content-type"]) == (500, "application/problem+json")

@@ -20,7 +20,8 @@ import json, sys
 from churn_service import api
 async def modules() -> list[str]:
     return sorted({name.partition(".")[0] for name in sys.modules})
-api.ROUTES.append({"path": "/modules", "endpoint": modules})
+from churn_service.serving import app
+app.ROUTES += ({"path": "/modules", "endpoint": modules},)
 from churn_service.cli import main
 main()
 """

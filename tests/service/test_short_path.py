@@ -9,15 +9,12 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn_service import api
-from churn_service.api import create_app
 from churn_service.contract import columns
-from churn_service.predict import Predictor
-from churn_service.sections import ServingConfig
+from churn_service.serving import app
 from strategies import payloads
 
-SERVING = ServingConfig(runtime="onnx", allow_pickle=False, max_body_bytes=20_000, max_batch_rows=5)
-OWN = ("prediction_id", "latency_ms")
+SMALL = {"max_body_bytes": 20_000, "max_batch_rows": 5}
+OWN = ("prediction_id", "latency_ms", "request_id")
 HOSTILE = [
     None,
     True,
@@ -39,16 +36,12 @@ TYPES = ["application/json", "application/json; charset=utf-8", "APPLICATION/JSO
 
 
 @pytest.fixture(scope="module")
-def clients(predictor: Predictor) -> Iterator[tuple[TestClient, TestClient]]:
-    short = create_app(lambda: predictor, SERVING)
+def clients(build, connect) -> Iterator[tuple[TestClient, TestClient]]:
+    short = build(serving=SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "ShortPath", lambda app, **_: app)
-        plain = create_app(lambda: predictor, SERVING)
-        plain.build_middleware_stack()
-    with (
-        TestClient(short, raise_server_exceptions=False) as one,
-        TestClient(plain, raise_server_exceptions=False) as two,
-    ):
+        patch.setattr(app, "ShortPath", lambda inner, **_: inner)
+        plain = build(serving=SMALL)
+    with connect(short) as one, connect(plain) as two:
         yield one, two
 
 

@@ -1,16 +1,51 @@
-"""The second floor's command: serve."""
+"""The second floor's commands: serve, keys new."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from churn_service.terminal import ConfigOption, open_config
+from churn_service.errors import ArtifactError
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+
+if TYPE_CHECKING:
+    from churn_service.predict import Predictor
 
 
 def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands."""
     app.command()(serve)
+    keys = typer.Typer(help="Keys of those who call the service.", no_args_is_help=True)
+    keys.command("new")(make_key)
+    app.add_typer(keys, name="keys")
+
+
+def make_key(
+    *,
+    name: Annotated[str, typer.Option("--id", help="Who will call: it shows in logs, and limits go by it")],
+    scope: Annotated[
+        Literal["predict", "admin"], typer.Option(help="admin may also read /metrics")
+    ] = "predict",
+    json: JsonOption = False,
+) -> None:
+    """Make a key for somebody who calls the service.
+
+    The key is shown this once; the service needs only the line with its hash. To exchange a key, configure
+    two lines with the same id, and take the old one out when nobody uses it any more.
+
+    Example: churn-service keys new --id crm
+    """
+    from churn_service.serving.access import new_key
+
+    key, line = new_key(name, scope)
+    if json:
+        print_json({"key": key, "line": line})
+        return
+    typer.echo(f"key, for the caller, in the header X-API-Key; it is not shown again:\n  {key}")
+    typer.echo(f"line, for the service, in CHURN_API_KEYS; several are separated by commas:\n  {line}")
 
 
 def serve(
@@ -30,28 +65,42 @@ def serve(
 
     Example: churn-service serve --port 8080
     """
-    from churn_service.api import create_app
-    from churn_service.config import hand_down, load_settings
-    from churn_service.serving.app import open_predictor
-    from churn_service.serving.server import serve_many, serve_one
+    from churn_service.config import load_settings
+    from churn_service.serving.access import Keys, refuse_exposure
+    from churn_service.serving.app import Service, open_predictor, spare_the_collector
+    from churn_service.serving.fallback import VERSION
+    from churn_service.serving.server import serve_many, serve_one, server_options
 
     settings = load_settings()
     loaded, root = open_config(config)
-    predictor = open_predictor(loaded, root, version or settings.version)
-    options: dict[str, Any] = {
-        "host": settings.host if host is None else host,
-        "port": settings.port if port is None else port,
-        "log_level": settings.log_level,
-        "access_log": False,
-    }
-    announce = partial(_announce, options["host"], options["port"], predictor.version)
+    version = version or settings.version
+    options = server_options(host or settings.host, port or settings.port)
+    keys = Keys(settings.api_keys.get_secret_value())
+    refuse_exposure(options["host"], keys, allow_anonymous=settings.allow_anonymous)
+    load = partial(open_predictor, loaded, root, version)
+    first = _first(load, loaded.serving.fallback)
+    announce = partial(_announce, options["host"], options["port"], first.version if first else VERSION)
     if workers == 1 and not reload:
-        served = serve_one(create_app(lambda: predictor, loaded.serving), options, announce)
+        ready = [first] if first else []
+        service = Service(lambda: ready.pop() if ready else load(), loaded, root=root, settings=settings)
+        spare_the_collector()
+        served = serve_one(service.app, options, announce)
     else:
-        hand_down(config or settings.config, predictor.version)
-        options |= {"workers": workers, "reload": reload, "factory": True}
-        served = serve_many("churn_service.serving.app:app_from_environment", options, announce)
+        options |= {"workers": workers, "reload": reload}
+        pinned = version or (first.version if first else None)
+        served = serve_many(config or settings.config, pinned, options=options, announce=announce)
     raise typer.Exit(0 if served else 1)
+
+
+def _first(load: Callable[[], Predictor], fallback: str) -> Predictor | None:
+    """Load the model before a port is opened; None if the baseline has to answer."""
+    try:
+        return load()
+    except ArtifactError as error:
+        if fallback == "refuse":
+            raise
+        typer.echo(f"warning: the baseline answers until there is a good model: {error}", err=True)
+        return None
 
 
 def _announce(host: str, port: int, version: str) -> None:

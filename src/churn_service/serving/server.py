@@ -4,14 +4,19 @@ import contextlib
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from churn_service.config import hand_down
+from churn_service.serving.connections import Connection
 
 
 class _Server(uvicorn.Server):
@@ -27,7 +32,22 @@ class _Server(uvicorn.Server):
             self._announce()
 
 
-def serve_one(app: FastAPI, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
+def server_options(host: str, port: int) -> dict[str, Any]:
+    """Return what the server is told: to log through the application, and to say nothing about itself."""
+    return {
+        "host": host,
+        "port": port,
+        "http": Connection,
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": False,  # the guard judges by them, and believes none
+        "timeout_graceful_shutdown": 30,  # seconds; more than any request may take
+    }
+
+
+def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
     """Serve in this process until SIGINT or SIGTERM; requests in flight are answered first.
 
     Returns
@@ -43,15 +63,24 @@ def serve_one(app: FastAPI, options: Mapping[str, Any], announce: Callable[[], N
     return server.started
 
 
-def serve_many(factory: str, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
-    """Serve in worker processes, each of which builds its application by the factory's name.
+def serve_many(
+    config: Path, version: str | None, *, options: Mapping[str, Any], announce: Callable[[], None]
+) -> bool:
+    """Serve in worker processes, each of which builds its application from the environment.
 
     Returns
     -------
     bool
         Whether it was stopped by a signal: False if the address is taken or a worker could not start.
     """
-    config = uvicorn.Config(factory, **options)
+    with tempfile.TemporaryDirectory(prefix="churn-service-metrics-") as metrics:
+        hand_down(config, version, Path(metrics))
+        name = "app_for_development" if options["reload"] else "app_from_environment"
+        started = uvicorn.Config(f"churn_service.serving.app:{name}", **options, factory=True)
+        return _supervise(started, announce)
+
+
+def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
     try:
         listening = config.bind_socket()
     except SystemExit:

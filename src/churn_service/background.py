@@ -1,0 +1,73 @@
+"""Items → a sink, by a thread of its own: whoever puts an item in never waits for a disk or a pipe."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+CLOSING_SECONDS = 5.0  # that a sink which hangs may delay the end
+SLICE = 64  # items written in one go: short, so that the event loop never waits long for the interpreter
+
+
+class BackgroundWriter(Generic[Item]):
+    """A bounded queue and the thread that empties it.
+
+    Parameters
+    ----------
+    write
+        Takes items to where they belong, in order; raises nothing.
+    lost
+        Told how much a full queue did not take, or an end did not wait for.
+    most
+        How much may wait, in the unit of `put`'s weight.
+    seconds
+        Items are written at the latest so long after they were put in.
+    """
+
+    def __init__(
+        self, write: Callable[[list[Item]], None], lost: Callable[[int], None], *, most: int, seconds: float
+    ) -> None:
+        self._write, self._lost = write, lost
+        self._most, self._seconds = most, seconds
+        self._waiting: deque[tuple[Item, int]] = deque()
+        self._weight, self._lock = 0, threading.Lock()
+        self._some, self._closing = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item, weight: int = 1) -> None:
+        """Hand an item over, or lose it; at once in either case."""
+        with self._lock:
+            fits = self._weight + weight <= self._most
+            if fits:
+                self._weight += weight
+        if not fits:
+            self._lost(weight)
+            return
+        self._waiting.append((item, weight))
+        if not self._some.is_set():
+            self._some.set()
+
+    def close(self) -> None:
+        """Write what waits; what cannot be written in time is lost."""
+        self._closing.set()
+        self._some.set()
+        self._thread.join(CLOSING_SECONDS)
+        if self._weight:
+            self._lost(self._weight)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._some.wait()
+            self._closing.wait(self._seconds)
+            self._some.clear()
+            self._empty()
+        self._empty()
+
+    def _empty(self) -> None:
+        while self._waiting:
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), SLICE))]
+            self._write([item for item, _ in taken])
+            with self._lock:
+                self._weight -= sum(weight for _, weight in taken)

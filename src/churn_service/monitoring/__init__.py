@@ -1,0 +1,1 @@
+"""The third floor: what was answered, remembered and watched."""

@@ -1,0 +1,187 @@
+"""Answers → JSON lines in files, one per process and day, without an answer ever waiting for a disk.
+
+A killed process loses at most what it had not written for `flush_seconds`; a full or slow disk loses lines,
+which are counted. What is written stays readable: a line cut short by either is ended before the next begins.
+"""
+
+import hmac
+import io
+import itertools
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from math import floor, log10
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pydantic import SecretStr, TypeAdapter
+
+from churn_service.background import BackgroundWriter
+from churn_service.errors import ConfigError
+from churn_service.messages import Answered, Prediction
+from churn_service.schema import Customer
+from churn_service.sections import MonitoringConfig, Privacy
+
+MOST_WAITING = 50_000  # lines; each a few hundred bytes
+MOST_BYTES = 256 * 1024 * 1024  # of a file; then the next begins
+WARN_SECONDS = 10.0  # between two warnings
+HASH_DIGITS = 32
+WIRE: Final = TypeAdapter(Prediction).serializer
+FACTS: Final = TypeAdapter(dict[str, Any]).serializer
+
+Hide = Callable[[Any], Any]
+Report = tuple[Callable[[int], None], Callable[..., Any]]
+
+
+class Noted(Protocol):
+    """What the log has to know of a request."""
+
+    @property
+    def time(self) -> float:
+        """Seconds since 1970."""
+
+    @property
+    def request_id(self) -> str:
+        """Its id."""
+
+    @property
+    def route(self) -> str:
+        """Where it was asked."""
+
+
+class PredictionLog:
+    """The log of one process.
+
+    Parameters
+    ----------
+    monitoring
+        Its section of config.yaml.
+    root
+        The folder that relative paths start from.
+    hash_key
+        Key of the columns to hash.
+    report
+        Told how many lines were lost; and a function that warns.
+
+    Raises
+    ------
+    ConfigError
+        A column is to be hashed and there is no key.
+    """
+
+    def __init__(
+        self, monitoring: MonitoringConfig, root: Path, *, hash_key: SecretStr | None, report: Report
+    ) -> None:
+        self._folder = root / str(monitoring.prediction_log)
+        self._process = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._hide = _hiding(monitoring.privacy, hash_key)
+        self._lost, self._warn = report
+        self._warned = -WARN_SECONDS
+        self._part = 0
+        self._writer = BackgroundWriter[tuple[datetime, bytes]](
+            self._write, self._lost, most=MOST_WAITING, seconds=monitoring.flush_seconds
+        )
+
+    def observe(self, note: Noted, answer: Answered) -> None:
+        """Log the predictions of one request, a line each."""
+        day = datetime.fromtimestamp(note.time, UTC)
+        lines = self._lines(note, day, answer)
+        self._writer.put((day, b"".join(lines)), weight=len(lines))
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._writer.close()
+
+    def _lines(self, note: Noted, time: datetime, answer: Answered) -> list[bytes]:
+        """Write what is the same for all rows once, and put each row's own JSON behind it."""
+        shared = {
+            "time": time,
+            "request_id": note.request_id,
+            "source": note.route,
+            "threshold": answer.source.decision.threshold,
+            "latency_ms": answer.latency_ms,
+        }
+        head = FACTS.to_json(shared)[:-1]
+        return [
+            b'%s,"customer":%s,"answer":%s}\n' % (head, self._record(customer), WIRE.to_json(prediction))
+            for customer, prediction in zip(answer.customers, answer.predictions, strict=True)
+        ]
+
+    def _record(self, customer: Customer) -> bytes:
+        if not self._hide:
+            return customer.__pydantic_serializer__.to_json(customer)
+        values = {name: value for name, value in customer.__dict__.items() if name not in self._hide}
+        hidden = {
+            name: hide(getattr(customer, name)) for name, hide in self._hide.items() if hide is not None
+        }
+        return FACTS.to_json(values | hidden)
+
+    def _write(self, parts: list[tuple[datetime, bytes]]) -> None:
+        """Write to the day's file; say how many lines did not go there."""
+        for day, together in itertools.groupby(parts, key=lambda part: part[0].date()):
+            data = b"".join(lines for _, lines in together)
+            written, reason = 0, "disk full"
+            try:
+                written = self._append(data, day)
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+            if missing := data.count(b"\n") - written:
+                self._report_lost(missing, reason)
+
+    def _report_lost(self, lines: int, reason: str) -> None:
+        self._lost(lines)
+        if time.monotonic() - self._warned >= WARN_SECONDS:
+            self._warned = time.monotonic()
+            self._warn("the prediction log loses lines", lines=lines, reason=reason)
+
+    def _append(self, data: bytes, day: date) -> int:
+        """Append to the day's file; return how many lines are whole on it."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f"{day.isoformat()}.{self._process}.{self._part:03}.jsonl"
+        with open(path, "ab+", buffering=0, opener=_private) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size and _last_byte(file) != b"\n":
+                file.write(b"\n")  # ends the line that a full disk cut short
+            written = file.write(data)
+        if size + written > MOST_BYTES:
+            self._part += 1
+        return data.count(b"\n", 0, written)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _last_byte(file: io.FileIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
+
+
+def _hiding(privacy: dict[str, Privacy], hash_key: SecretStr | None) -> dict[str, Hide | None]:
+    """Return what to do with the columns that are not kept as they are; None drops one."""
+    if "hash" in privacy.values() and hash_key is None:
+        msg = "monitoring.privacy hashes a column: set CHURN_HASH_KEY to a secret, or drop the column"
+        raise ConfigError(msg)
+    key = hash_key.get_secret_value().encode() if hash_key else b""
+
+    def keyed(value: Any) -> Any:
+        return None if value is None else hmac.digest(key, str(value).encode(), "sha256").hex()[:HASH_DIGITS]
+
+    ways: Final = {"drop": None, "hash": keyed, "bucket": bucket}
+    return {name: ways[way] for name, way in privacy.items() if way != "keep"}
+
+
+def bucket(value: Any) -> Any:
+    """Keep the first digit of a number.
+
+    >>> bucket(247.5), bucket(48), bucket(-0.032), bucket(0), bucket(None)
+    (200.0, 40, -0.04, 0, None)
+    """
+    if not value:
+        return value
+    exponent = floor(log10(abs(value)))
+    digit = floor(round(value / 10.0**exponent, ndigits=9))  # 0.3 / 0.1 is a little less than 3
+    return type(value)(float(f"{digit}e{exponent}"))

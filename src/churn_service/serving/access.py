@@ -1,0 +1,98 @@
+"""`X-API-Key` → who calls, and what they may do."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections import Counter
+from typing import Final, Literal, NamedTuple, get_args
+
+from churn_service.errors import ConfigError
+
+KeyScope = Literal["predict", "admin"]
+SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
+LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64}):(predict|admin)")
+MOST_PER_ID = 2  # keys of one caller: the old one and the new one while they are exchanged
+FORM: Final = "id:sha256:scope, as `churn-service keys new` prints it; several are separated by commas"
+
+
+class Caller(NamedTuple):
+    """Who calls: a key's id and scope. An admin may also predict."""
+
+    id: str
+    scope: KeyScope
+
+
+class Keys:
+    """The configured keys, of which only hashes are known.
+
+    Raises
+    ------
+    ConfigError
+        A part is malformed, or an id has more than two keys. The message repeats no part: it may be a key.
+    """
+
+    def __init__(self, text: str) -> None:
+        parts = [part for part in re.split(r"[,\s]+", text) if part]
+        self._keys: list[tuple[bytes, Caller]] = []
+        self._seen: dict[bytes, Caller] = {}
+        for position, part in enumerate(parts, start=1):
+            found = LINE.fullmatch(part)
+            if found is None:
+                msg = f"CHURN_API_KEYS: part {position} of {len(parts)} is malformed; it must be {FORM}"
+                raise ConfigError(msg)
+            caller = Caller(found[1], next(scope for scope in SCOPES if scope == found[3]))
+            self._keys.append((bytes.fromhex(found[2]), caller))
+        for name, count in Counter(caller.id for _, caller in self._keys).items():
+            if count > MOST_PER_ID:
+                msg = f"CHURN_API_KEYS: {name} has {count} keys; allowed are {MOST_PER_ID}, old and new"
+                raise ConfigError(msg)
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def caller(self, key: bytes) -> Caller | None:
+        """Find whose key this is, in a time that tells nothing about the keys."""
+        if (seen := self._seen.get(key)) is not None:  # it was right before; wrong ones are not kept
+            return seen
+        digest = hashlib.sha256(key).digest()
+        found = None
+        for known, caller in self._keys:
+            if hmac.compare_digest(digest, known):
+                found = caller
+        if found is not None:
+            self._seen[key] = found
+        return found
+
+
+def new_key(name: str, scope: KeyScope) -> tuple[str, str]:
+    """Make a key; return it and the line to configure, which holds only its hash.
+
+    Raises
+    ------
+    ConfigError
+        The name does not fit into the line.
+    """
+    key = secrets.token_urlsafe(32)
+    line = f"{name}:{hashlib.sha256(key.encode()).hexdigest()}:{scope}"
+    if LINE.fullmatch(line) is None:
+        msg = f"id: found {name!r}; allowed are 1 to 64 letters, digits, '.', '_' and '-'"
+        raise ConfigError(msg)
+    return key, line
+
+
+def refuse_exposure(host: str, keys: Keys, *, allow_anonymous: bool) -> None:
+    """Stop before anybody on the network can ask without a key.
+
+    Raises
+    ------
+    ConfigError
+        The host is not this machine alone, there is no key, and nobody allowed that.
+    """
+    local = host in {"localhost", "::1"} or host.startswith("127.")
+    if not (local or keys or allow_anonymous):
+        msg = (
+            f"{host} can be reached from other machines, and no key is configured. Make one with "
+            "`churn-service keys new` and set CHURN_API_KEYS; or CHURN_ALLOW_ANONYMOUS=true to answer anybody"
+        )
+        raise ConfigError(msg)

@@ -1,0 +1,105 @@
+"""Who may pass: load is shed, keys are asked for and requests are counted before any of the body is read."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from churn_service.problems import problem
+from churn_service.sections import ServingConfig
+from churn_service.serving.access import Caller, Keys
+from churn_service.serving.metrics import Meter
+from churn_service.serving.window import SECONDS, Window
+
+OPEN: Final = ("/health", "/ready", "/docs", "/redoc", "/openapi.json")
+STATIC: Final = "/static-offline-docs/"
+ADMIN: Final = ("/metrics", "/stats")
+FORWARDED: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
+ANONYMOUS: Final = Caller("anonymous", "predict")
+ON_HOST: Final = Caller("on-host", "admin")  # reads /metrics and /stats
+SHED_RETRY = "1"  # seconds
+NO_KEY = "send your key in X-API-Key; whoever runs the service makes one by `churn-service keys new`"
+NO_KEYS = "no key is configured, so only callers on the same host are answered; configure CHURN_API_KEYS"
+
+
+class Guard:
+    """Let a request pass, or answer it with a problem."""
+
+    def __init__(
+        self, app: ASGIApp, owner: FastAPI, *, keys: Keys, window: Window, allow_anonymous: bool
+    ) -> None:
+        serving: ServingConfig = owner.state.serving
+        self._app, self._keys, self._window = app, keys, window
+        self._meter: Meter = owner.state.meter
+        self._allow_anonymous = allow_anonymous
+        self._by_row = serving.rate_limit_by == "row"
+        self._most_waiting = serving.max_in_flight
+        self._most_by_key = serving.rate_limit_per_minute
+        self._most_anonymous = serving.rate_limit_anonymous
+        if allow_anonymous and self._most_anonymous is None:
+            self._most_anonymous = serving.rate_limit_per_minute
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        path = scope.get("path", "").removeprefix("/v1")
+        if path in OPEN or scope["type"] != "http" or path.startswith(STATIC):
+            await self._app(scope, receive, send)
+            return
+        state = scope["state"]
+        try:
+            if len(state.get("tasks", ())) > self._most_waiting and path not in ADMIN:
+                self._shed()
+            caller = self._caller(scope, path)
+            state["caller"] = caller.id
+            most = self._most_anonymous if caller is ANONYMOUS else self._most_by_key
+            if most is not None:
+                await self._count(state, caller, most)
+        except HTTPException as refusal:
+            answer = problem(scope, refusal.status_code, refusal.detail, headers=refusal.headers)
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+        if self._by_row and most is not None and "answered" in state:  # what is over burdens the next request
+            await self._window.take(caller.id, len(state["answered"].customers) - 1)
+
+    def _shed(self) -> None:
+        """Refuse quickly what would wait too long: the server's tasks are the requests that wait."""
+        self._meter.shed.inc()
+        raise HTTPException(503, "too many requests are waiting", {"Retry-After": SHED_RETRY})
+
+    def _caller(self, scope: Scope, path: str) -> Caller:
+        headers = dict(scope["headers"])
+        key = headers.get(b"x-api-key")
+        caller = self._keys.caller(key) if key else self._nobody(scope, path, headers)
+        if caller is None:
+            detail = NO_KEY if self._keys else NO_KEYS
+            raise HTTPException(401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'})
+        if path in ADMIN and caller.scope != "admin":
+            raise HTTPException(403, "this needs a key of the scope admin")
+        return caller
+
+    def _nobody(self, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Caller | None:
+        """Say as whom a caller without a key may pass, if at all."""
+        on_host = _on_host(scope, headers)
+        if path in ADMIN:
+            return ON_HOST if on_host else None
+        return ANONYMOUS if not self._keys and (on_host or self._allow_anonymous) else None
+
+    async def _count(self, state: dict[str, Any], caller: Caller, most: int) -> None:
+        """Count the request and tell what is left, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
+        used, seconds_left = await self._window.take(caller.id, 1)
+        seconds = int(seconds_left) + 1
+        left = b'"minute";r=%d;t=%d' % (max(most - used, 0), seconds)
+        state["headers"].append((b"ratelimit", left))
+        if used > most:
+            self._meter.limited.inc()
+            policy = {"Retry-After": str(seconds), "RateLimit-Policy": f'"minute";q={most};w={SECONDS}'}
+            raise HTTPException(429, f"a caller has {most} requests a minute; wait {seconds} seconds", policy)
+
+
+def _on_host(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Tell whether the caller is on this host, and not a proxy that passes somebody else's request on."""
+    client = scope.get("client")
+    host = client[0] if client else ""  # a Unix socket has no address
+    return (host.startswith("127.") or host in {"", "::1"}) and not FORWARDED & headers.keys()

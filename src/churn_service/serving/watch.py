@@ -1,0 +1,101 @@
+"""Every request, seen from outside: its id, its time, its error if nobody caught it, a note of its end."""
+
+import os
+import re
+import time
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
+
+from churn_service.problems import FAILED, problem
+from churn_service.serving.journal import OK, Journal, Note
+from churn_service.serving.logs import describe
+
+SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")  # by W3C
+SAFE: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+PAGES: Final = ("/docs", "/redoc")
+PAGE_POLICY: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; worker-src blob:; frame-ancestors 'none'"
+)
+CLIENT_LEFT = 499  # as nginx counts a caller who did not wait for the answer
+
+
+class Watch:
+    """The outermost layer: whatever happens inside, the caller gets an answer and the journal a note."""
+
+    def __init__(self, app: ASGIApp, owner: FastAPI, *, journal: Journal, log: FilteringBoundLogger) -> None:
+        self._app, self._journal, self._log = app, journal, log
+        self._state = owner.state
+        self._routes = {route.path for route in owner.routes if isinstance(route, Route)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and see it through to its end."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), CLIENT_LEFT
+        state, headers = scope.setdefault("state", {}), dict(scope["headers"])
+        request_id = state["request_id"] = _request_id(headers.get(b"x-request-id"))
+        extra = state["headers"] = self._headers(request_id, scope["path"])
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *extra]
+            await send(message)
+
+        self._journal.begin()
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - the last place that can answer
+            self._log.error("crashed", request_id=request_id, **describe(error))
+            if status == CLIENT_LEFT:
+                await problem(scope, 500, FAILED)(scope, receive, sending)
+        finally:
+            seconds = time.perf_counter() - started
+            self._note(scope, status, seconds=seconds, trace=_trace(headers.get(b"traceparent")))
+
+    def _headers(self, request_id: str, path: str) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", request_id.encode()), *SAFE]
+        if self._state.draining:
+            headers.append((b"connection", b"close"))
+        if path in PAGES:
+            headers.append((b"content-security-policy", PAGE_POLICY.encode()))
+        return headers
+
+    def _note(self, scope: Scope, status: int, *, seconds: float, trace: dict[str, str]) -> None:
+        state = scope["state"]
+        self._journal.end(
+            Note(
+                time.time(),
+                state["request_id"],
+                scope["method"],
+                self._route(scope),
+                status,
+                seconds,
+                state.get("caller"),
+                trace,
+                state.get("answered") if status == OK else None,
+            )
+        )
+
+    def _route(self, scope: Scope) -> str:
+        """Return the template of the route, of which there are few."""
+        path: str = scope["path"]
+        return path if path in self._routes else getattr(scope.get("route"), "path", "unmatched")
+
+
+def _request_id(proposed: bytes | None) -> str:
+    """Take the caller's id if it is harmless, else make one."""
+    return proposed.decode() if proposed and SANE_ID.fullmatch(proposed) else os.urandom(16).hex()
+
+
+def _trace(traceparent: bytes | None) -> dict[str, str]:
+    found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return {"trace_id": found[1].decode(), "span_id": found[2].decode()} if found else {}
