@@ -90,6 +90,12 @@ bench: train ## measure, as ratios against named references in the same run
 	@$(BIN)/python benchmarks/start.py # floor: service
 	@$(BIN)/python benchmarks/serve.py # floor: service
 
+# floor: service
+.PHONY: load
+load: train ## the expected peak, and beyond what the service can do
+	@$(BIN)/python benchmarks/load.py
+
+# end floor
 .PHONY: notebook
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab notebooks

@@ -95,7 +95,7 @@ elif kind == "bare":
 else:
     app = Service(load, config, root=root, settings=load_settings()).app
     spare_the_collector()
-    options = server_options("127.0.0.1", port)
+    options = server_options("127.0.0.1", port, config.serving)
 os.sched_setaffinity(0, {0})
 uvicorn.run(app, **options)
 """

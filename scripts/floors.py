@@ -26,13 +26,16 @@ FILES: Final = {
         "notebooks/03_from_notebook_to_service.ipynb",
         "tests/service",
         "tests/running.py",
+        "benchmarks/load.py",
         "benchmarks/serve.py",
         "benchmarks/start.py",
+        "docs/service",
+        "examples",
         "scripts/demo.py",
         "Dockerfile",
         ".dockerignore",
     ),
-    "monitored": ("src/churn_service/monitoring",),
+    "monitored": ("src/churn_service/monitoring", "tests/monitoring"),
 }
 BEGIN: Final = re.compile(r"(?:#|<!--) floor: (\w+)(?: -->)?$")
 END: Final = re.compile(r"(?:#|<!--) end floor(?: -->)?$")

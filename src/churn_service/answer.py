@@ -56,26 +56,28 @@ class Together:
     """The single requests of one turn of the event loop."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Customer, asyncio.Future[Decision]]] = []
+        self._waiting: dict[Predictor, list[tuple[Customer, asyncio.Future[Decision]]]] = {}
 
     async def predict(self, predictor: Predictor, customer: Customer) -> Decision:
         """Predict with whatever else was asked in this turn of the event loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Decision] = loop.create_future()
-        self._waiting.append((customer, future))
-        if len(self._waiting) == 1:
+        waiting = self._waiting.setdefault(predictor, [])
+        waiting.append((customer, future))
+        if len(waiting) == 1:
             loop.call_soon(self._run, predictor)
         return await future
 
     def _run(self, predictor: Predictor) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting.pop(predictor)
         try:
             decisions = predictor.predict([customer for customer, _ in waiting])
+            decided = list(zip(waiting, decisions, strict=True))
         except Exception:  # noqa: BLE001 - one customer's error must not become the others'
             for customer, future in waiting:
                 _alone(predictor, customer, future)
             return
-        for (_, future), decision in zip(waiting, decisions, strict=True):
+        for (_, future), decision in decided:
             if not future.done():
                 future.set_result(decision)
 

@@ -5,6 +5,7 @@ than the pool holds can ever exist, and being a daemon it does not keep the proc
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -34,11 +35,18 @@ class Pool:
             async with asyncio.timeout(self._seconds):
                 await self._free.acquire()
                 call = partial(self._call, loop, outcome, partial(work, *arguments))
-                threading.Thread(target=call, daemon=True).start()
+                self._start(call)
                 return await outcome
         except TimeoutError:
             msg = f"no answer within {self._seconds:g} seconds; try again later, or send fewer customers"
             raise DeadlineError(msg) from None
+
+    def _start(self, call: Callable[[], None]) -> None:
+        try:
+            threading.Thread(target=call, daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            self._free.release()
+            raise
 
     def _call(
         self, loop: asyncio.AbstractEventLoop, outcome: asyncio.Future[Any], work: Callable[[], Any]
@@ -48,7 +56,7 @@ class Pool:
             result = work()
         except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
             failure = error
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(self._finish, outcome, result, failure)
 
     def _finish(self, outcome: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:

@@ -14,12 +14,13 @@ from churn_service.errors import BatchTooLargeError, ChurnError, DeadlineError, 
 from churn_service.messages import FieldError, Problem
 
 STATUS: Final[dict[type[ChurnError], int]] = {NotReadyError: 503, DeadlineError: 503, BatchTooLargeError: 413}
-"""The project's errors as HTTP; anything else is a 500."""
+"""The project's errors as HTTP; anything else is a crash, a 500."""
 
 PROBLEM_JSON = "application/problem+json"
 FAILED = "the service failed to answer"
 SERVER_ERROR, UNAVAILABLE = 500, 503
 RETRY = {"Retry-After": "1"}  # seconds
+MOST_DIGITS = 19  # of an announced length; int() takes a few thousand and then raises
 MOST_FAULTS = 100  # that an answer lists; a client has to mend those first
 LONGEST_NAME = 64  # characters of an unknown field's name that an error repeats
 
@@ -43,7 +44,7 @@ class BodyLimit:
         headers = dict(scope["headers"])
         announced = b"transfer-encoding" not in headers  # then the server takes no more than content-length
         length = headers.get(b"content-length", b"")
-        if announced and length.isdigit() and int(length) > self._largest:
+        if announced and length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self._largest):
             await problem(scope, 413, self._refusal)(scope, receive, send)
             return
         await self._app(scope, receive if announced else self._counted(receive), send)
@@ -68,7 +69,7 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(ChurnError, _failed)
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(Exception, _crashed)
     _declare_problems(app)
 
 
@@ -102,10 +103,16 @@ async def _refused(request: Request, error: Any) -> Response:
 
 
 async def _failed(request: Request, error: Any) -> Response:
-    """Answer the project's own errors by `STATUS`; say nothing about any other, the log has it."""
-    status = STATUS.get(type(error), SERVER_ERROR)
-    detail = FAILED if status == SERVER_ERROR else str(error)
-    return problem(request.scope, status, detail, headers=RETRY if status == UNAVAILABLE else None)
+    """Answer the project's own errors by `STATUS`; any other is nobody's fault but ours."""
+    status = STATUS.get(type(error))
+    if status is None:
+        raise error
+    return problem(request.scope, status, str(error), headers=RETRY if status == UNAVAILABLE else None)
+
+
+async def _crashed(request: Request, _error: Any) -> Response:
+    """Say nothing about what nobody foresaw; the log does."""
+    return problem(request.scope, SERVER_ERROR, FAILED)
 
 
 def _field(location: Sequence[int | str]) -> str:

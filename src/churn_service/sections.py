@@ -117,16 +117,14 @@ class ServingConfig(Section):
         Literal["refuse", "baseline"], Field(description="What `serve` does while no model can be loaded")
     ]
     max_body_bytes: Annotated[int, Field(ge=1_024, le=2**30, description="Largest request body; bytes")]
-    max_batch_rows: Annotated[
-        int, Field(ge=1, le=100_000, description="Customers in one batch request; rows")
-    ]
+    max_batch_rows: Annotated[int, Field(ge=1, le=50_000, description="Customers in one batch request; rows")]
     max_connections: Annotated[int, Field(ge=1, le=100_000, description="Open at once, per process")]
     max_in_flight: Annotated[
         int, Field(ge=1, le=100_000, description="Requests that may wait, per process; more are 503")
     ]
     slow_client_seconds: Annotated[
         float,
-        Field(gt=0, le=3_600, description="A caller who is idle so long is left; seconds"),
+        Field(gt=0, le=3_600, description="For a caller to send a request, or read an answer; seconds"),
     ]
     pool_threads: Annotated[int, Field(ge=1, le=64, description="Large batches at once, per process")]
     deadline_seconds: Annotated[

@@ -2,15 +2,16 @@
 
 FastAPI looks for the route, parses the body into Python objects, validates those and encodes the answer: most
 of what a prediction costs. Here pydantic validates the bytes with the model that the route declares, and
-writes the answer's bytes itself. Whatever does not end in an answer that way is handed on as it came, so
-every refusal and every error is the framework's own. Without this file and its one line in `serving/app.py`
-only the speed changes.
+writes the answer's bytes itself. What does not validate is handed on as it came, so that every refusal is the
+framework's own; an error of the endpoint goes to the application's own handlers. Without this file and its
+one line in `serving/app.py` only the speed changes.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, get_type_hints
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,15 +46,29 @@ class ShortPath:
             return
         received: list[Message] = []
         try:
-            body = await _read(receive, received)
-            scope["app"] = self._owner
-            content = road.to_json(await road.endpoint(Request(scope), road.validate(body)))
+            asked = road.validate(await _read(receive, received))
         except Exception:  # noqa: BLE001 - whatever it is, it happens again below, where it is handled
             await self._app(scope, _replay(received, receive), send)
+            return
+        scope["app"] = self._owner
+        request = Request(scope)
+        try:
+            content = road.to_json(await road.endpoint(request, asked))
+        except Exception as error:  # noqa: BLE001 - what nobody handles is raised again
+            await (await self._handled(request, error))(scope, receive, send)
             return
         headers = [(b"content-type", JSON), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _handled(self, request: Request, error: Exception) -> Response:
+        """Answer an error as the application does, by the handler of its nearest class."""
+        handlers = self._owner.exception_handlers
+        for kind in type(error).__mro__:
+            if kind in handlers and kind is not Exception:
+                answer = handlers[kind](request, error)
+                return await answer if inspect.isawaitable(answer) else answer
+        raise error
 
 
 def _road(route: APIRoute) -> _Road | None:

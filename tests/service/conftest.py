@@ -13,6 +13,7 @@ from churn_service.serving.app import Service
 from conftest import ROOT
 
 HERE = ("127.0.0.1", 50_000)
+QUIET = {"log_level": "warning"}
 Build = Callable[..., Service]
 
 
@@ -47,12 +48,13 @@ def connect() -> Callable[..., TestClient]:
     """Return a client on the same host, or elsewhere; errors come as answers."""
 
     def client(service: Service, host: tuple[str, int] = HERE) -> TestClient:
-        return TestClient(service.app, raise_server_exceptions=False, client=host)
+        url = "http://127.0.0.1"
+        return TestClient(service.app, base_url=url, raise_server_exceptions=False, client=host)
 
     return client
 
 
 @pytest.fixture(scope="session")
 def client(build: Build, connect: Callable[..., TestClient]) -> Iterator[TestClient]:
-    with connect(build()) as started:
+    with connect(build(environment=QUIET)) as started:
         yield started

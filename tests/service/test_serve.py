@@ -173,3 +173,14 @@ def test_the_scikit_learn_runtime_answers_like_onnx(trained: Path, with_scikit_l
         first, second = (ask(f"{url}/predict", example())["churn_probability"] for url in (one, other))
 
     assert first == pytest.approx(second, abs=1e-5)
+
+
+@pytest.mark.parametrize("setting", [("CHURN_REDIS_URL", "nonsense"), ("CHURN_API_KEYS", "nonsense")])
+def test_wrong_settings_end_the_command_and_not_each_worker_for_ever(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, setting: tuple[str, str], run
+):
+    monkeypatch.setenv(*setting)
+
+    done = run(trained, "serve", "--workers", "2", "--port", free_port())
+
+    assert (done.returncode, setting[0] in done.stderr, setting[1] in done.stderr) == (2, True, False)

@@ -14,6 +14,7 @@ from churn_service.serving import app
 from strategies import payloads
 
 SMALL = {"max_body_bytes": 20_000, "max_batch_rows": 5}
+QUIET = {"log_level": "warning"}
 OWN = ("prediction_id", "latency_ms", "request_id")
 HOSTILE = [
     None,
@@ -37,10 +38,10 @@ TYPES = ["application/json", "application/json; charset=utf-8", "APPLICATION/JSO
 
 @pytest.fixture(scope="module")
 def clients(build, connect) -> Iterator[tuple[TestClient, TestClient]]:
-    short = build(serving=SMALL)
+    short = build(serving=SMALL, environment=QUIET)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "ShortPath", lambda inner, **_: inner)
-        plain = build(serving=SMALL)
+        plain = build(serving=SMALL, environment=QUIET)
     with connect(short) as one, connect(plain) as two:
         yield one, two
 

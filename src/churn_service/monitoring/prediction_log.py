@@ -29,6 +29,7 @@ MOST_WAITING = 50_000  # lines; each a few hundred bytes
 MOST_BYTES = 256 * 1024 * 1024  # of a file; then the next begins
 WARN_SECONDS = 10.0  # between two warnings
 HASH_DIGITS = 32
+SMALLEST_EXPONENT = -307  # of ten; a smaller power has lost digits, or is 0
 WIRE: Final = TypeAdapter(Prediction).serializer
 FACTS: Final = TypeAdapter(dict[str, Any]).serializer
 
@@ -182,6 +183,6 @@ def bucket(value: Any) -> Any:
     """
     if not value:
         return value
-    exponent = floor(log10(abs(value)))
+    exponent = max(floor(log10(abs(value))), SMALLEST_EXPONENT)
     digit = floor(round(value / 10.0**exponent, ndigits=9))  # 0.3 / 0.1 is a little less than 3
     return type(value)(float(f"{digit}e{exponent}"))

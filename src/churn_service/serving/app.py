@@ -95,13 +95,18 @@ class Service:
     def _surround(self, contract: FastAPI, settings: Settings) -> ASGIApp:
         """Put the layers around the contract, the innermost first."""
         serving = self._config.serving
-        keys, window = Keys(settings.api_keys.get_secret_value()), _window(settings, self._log)
+        keys, self._window = Keys(settings.api_keys.get_secret_value()), _window(settings, self._log)
         app: ASGIApp = ShortPath(contract, owner=contract)
         app = BodyLimit(app, serving.max_body_bytes)
-        app = Guard(app, contract, keys=keys, window=window, allow_anonymous=settings.allow_anonymous)
+        app = Guard(app, contract, keys=keys, window=self._window, allow_anonymous=settings.allow_anonymous)
         if serving.cors_origins:
-            headers = ["Content-Type", "X-API-Key", "X-Request-ID"]
-            app = CORSMiddleware(app, serving.cors_origins, ["GET", "POST"], headers)
+            app = CORSMiddleware(
+                app,
+                allow_origins=serving.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Content-Type", "X-API-Key", "X-Request-ID"],
+                expose_headers=["X-Request-ID", "RateLimit", "Retry-After"],
+            )
         return Watch(app, contract, journal=self._journal, log=self._log)
 
     def _load_or_fall_back(self) -> Predictor:
@@ -125,6 +130,7 @@ class Service:
         finally:
             waiting.cancel()
             self._journal.flush()
+            await self._window.close()
             self._log.info("stopped")
             for close in self._closers:
                 await asyncio.to_thread(close)

@@ -69,25 +69,26 @@ def serve(
     from churn_service.serving.access import Keys, refuse_exposure
     from churn_service.serving.app import Service, open_predictor, spare_the_collector
     from churn_service.serving.fallback import VERSION
-    from churn_service.serving.server import serve_many, serve_one, server_options
+    from churn_service.serving.server import allow_connections, serve_many, serve_one, server_options
 
     settings = load_settings()
     loaded, root = open_config(config)
-    version = version or settings.version
-    options = server_options(host or settings.host, port or settings.port)
+    options = server_options(host or settings.host, port or settings.port, loaded.serving)
     keys = Keys(settings.api_keys.get_secret_value())
     refuse_exposure(options["host"], keys, allow_anonymous=settings.allow_anonymous)
-    load = partial(open_predictor, loaded, root, version)
+    load = partial(open_predictor, loaded, root, version or settings.version)
     first = _first(load, loaded.serving.fallback)
+    ready = [first] if first else []
+    # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
+    service = Service(lambda: ready.pop() if ready else load(), loaded, root=root, settings=settings)
     announce = partial(_announce, options["host"], options["port"], first.version if first else VERSION)
+    allow_connections()
     if workers == 1 and not reload:
-        ready = [first] if first else []
-        service = Service(lambda: ready.pop() if ready else load(), loaded, root=root, settings=settings)
         spare_the_collector()
         served = serve_one(service.app, options, announce)
     else:
         options |= {"workers": workers, "reload": reload}
-        pinned = version or (first.version if first else None)
+        pinned = first.version if first else version or settings.version
         served = serve_many(config or settings.config, pinned, options=options, announce=announce)
     raise typer.Exit(0 if served else 1)
 

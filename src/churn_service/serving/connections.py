@@ -4,6 +4,7 @@ What the server itself does not bound: a caller who sends or reads byte by byte,
 of a request, and ten thousand who connect at once.
 """
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -13,13 +14,21 @@ from churn_service.sections import ServingConfig
 
 MOST_HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0  # that a refused caller has to read why
-BUSY: Final = Problem(
-    title="Service Unavailable", status=503, detail="too many connections"
-).model_dump_json()
-REFUSAL: Final = (
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n"
-    f"connection: close\r\ncontent-length: {len(BUSY)}\r\n\r\n{BUSY}"
-).encode()
+FIRST_WORDS_SECONDS = 0.5  # that a caller has to ask when the server is about to stop
+
+
+def refusal(status: HTTPStatus, detail: str) -> bytes:
+    """Write an answer for when there is no application to ask."""
+    body = Problem(title=status.phrase, status=status, detail=detail).model_dump_json()
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n"
+        f"connection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode()
+
+
+BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
 
 
 class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever of uvicorn's two is installed
@@ -29,9 +38,17 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
         super().__init__(*arguments, **options)
         self.app_state["tasks"] = self.tasks  # requests that wait: the guard sheds by them
         self._head_bytes = 0
+        self._whole: object = None  # the last request that was read to its end
         self._refused = False
         self._seen: object = None
         self._timer: Any = None
+
+    def shutdown(self) -> None:
+        """Close the connection when its request is answered; who has only just connected may still ask."""
+        if self.cycle is None:
+            self.loop.call_later(FIRST_WORDS_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     @property
     def _bounds(self) -> ServingConfig:
@@ -42,38 +59,50 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
         super().connection_made(transport)
         if len(self.connections) > self._bounds.max_connections:
             self._refused = True
-            transport.write(REFUSAL)
+            self.connections.discard(self)  # it takes nobody's place while it lingers
+            transport.write(BUSY)
             transport.write_eof()
             self._timer = self.loop.call_later(LINGER_SECONDS, transport.abort)
         else:
             self._timer = self.loop.call_later(self._bounds.slow_client_seconds, self._look)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, while the head of the request is not too large."""
+        """Read on, while the head of the request is not too large.
+
+        What is left of a refused body is read and forgotten: a caller reads the refusal after sending.
+        """
         if self._refused:
             return
+        whole = self._whole
         super().data_received(data)
-        if self._awaits_head:
+        if whole is self._whole is self.cycle:  # all of it belongs to a head
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self.transport.abort()
         else:
             self._head_bytes = 0
 
+    def on_message_complete(self) -> None:
+        """Note that the next bytes begin a head; h11 says no such thing, and bounds heads itself."""
+        super().on_message_complete()
+        self._whole = self.cycle
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's own words
+        """Refuse what cannot be parsed."""
+        self.transport.write(GARBLED)
+        self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._timer.cancel()
         super().connection_lost(exc)
 
-    @property
-    def _awaits_head(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
     def _look(self) -> None:
         """End the connection if it waits for the caller as it did at the last look."""
-        waits = self._awaits_head or self.cycle.more_body or self.flow.write_paused
-        if waits and self._seen is (self.cycle or self):
+        cycle = self.cycle
+        waits = cycle is None or cycle.response_complete or cycle.more_body or self.flow.write_paused
+        if waits and self._seen is (cycle or self):
             self.transport.abort()
             return
-        self._seen = (self.cycle or self) if waits else None
+        self._seen = (cycle or self) if waits else None
         self._timer = self.loop.call_later(self._bounds.slow_client_seconds, self._look)

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from churn_service.messages import Problem
 from churn_service.problems import problem
 from churn_service.sections import ServingConfig
 from churn_service.serving.access import Caller, Keys
@@ -16,11 +17,19 @@ OPEN: Final = ("/health", "/ready", "/docs", "/redoc", "/openapi.json")
 STATIC: Final = "/static-offline-docs/"
 ADMIN: Final = ("/metrics", "/stats")
 FORWARDED: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
-ANONYMOUS: Final = Caller("anonymous", "predict")
-ON_HOST: Final = Caller("on-host", "admin")  # reads /metrics and /stats
-SHED_RETRY = "1"  # seconds
+NAMES: Final = frozenset((b"localhost", b"127.0.0.1", b"[::1]"))  # of this host
+ANONYMOUS: Final = Caller("(anonymous)", "predict")
+ON_HOST: Final = Caller("(on host)", "admin")  # reads /metrics and /stats
+SHED: Final = (  # made before, because it has to be cheap
+    Problem(title="Service Unavailable", status=503, detail="too many requests are waiting", request_id="%s")
+    .model_dump_json()
+    .encode()
+)
 NO_KEY = "send your key in X-API-Key; whoever runs the service makes one by `churn-service keys new`"
-NO_KEYS = "no key is configured, so only callers on the same host are answered; configure CHURN_API_KEYS"
+NO_KEYS = (
+    "no key is configured, so only callers on this host, who call it 127.0.0.1 or localhost, are answered; "
+    "configure CHURN_API_KEYS"
+)
 
 
 class Guard:
@@ -34,25 +43,46 @@ class Guard:
         self._meter: Meter = owner.state.meter
         self._allow_anonymous = allow_anonymous
         self._by_row = serving.rate_limit_by == "row"
-        self._most_waiting = serving.max_in_flight
+        self._inside, self._most_inside = 0, serving.max_in_flight
         self._most_by_key = serving.rate_limit_per_minute
-        self._most_anonymous = serving.rate_limit_anonymous
-        if allow_anonymous and self._most_anonymous is None:
-            self._most_anonymous = serving.rate_limit_per_minute
+        most_anonymous = serving.rate_limit_anonymous
+        if allow_anonymous and most_anonymous is None:
+            most_anonymous = serving.rate_limit_per_minute
+        self._most = {ANONYMOUS.id: most_anonymous, ON_HOST.id: None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        path = scope.get("path", "").removeprefix("/v1")
+        path = scope.get("path", "").removeprefix("/v1").rstrip("\n")  # which the router overlooks
         if path in OPEN or scope["type"] != "http" or path.startswith(STATIC):
             await self._app(scope, receive, send)
             return
+        if self._inside >= self._most_inside and path not in ADMIN:
+            await self._shed(scope["state"]["request_id"], send)
+            return
+        self._inside += 1
+        try:
+            await self._ask(scope, receive, send, path=path)
+        finally:
+            self._inside -= 1
+
+    async def _shed(self, request_id: str, send: Send) -> None:
+        self._meter.shed.inc()
+        body = SHED % request_id.encode()
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"retry-after", b"1"),
+        ]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send, *, path: str) -> None:
+        """Ask who calls, and count; whoever passes is answered."""
         state = scope["state"]
         try:
-            if len(state.get("tasks", ())) > self._most_waiting and path not in ADMIN:
-                self._shed()
             caller = self._caller(scope, path)
             state["caller"] = caller.id
-            most = self._most_anonymous if caller is ANONYMOUS else self._most_by_key
+            most = self._most.get(caller.id, self._most_by_key)
             if most is not None:
                 await self._count(state, caller, most)
         except HTTPException as refusal:
@@ -62,11 +92,6 @@ class Guard:
         await self._app(scope, receive, send)
         if self._by_row and most is not None and "answered" in state:  # what is over burdens the next request
             await self._window.take(caller.id, len(state["answered"].customers) - 1)
-
-    def _shed(self) -> None:
-        """Refuse quickly what would wait too long: the server's tasks are the requests that wait."""
-        self._meter.shed.inc()
-        raise HTTPException(503, "too many requests are waiting", {"Retry-After": SHED_RETRY})
 
     def _caller(self, scope: Scope, path: str) -> Caller:
         headers = dict(scope["headers"])
@@ -99,7 +124,12 @@ class Guard:
 
 
 def _on_host(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """Tell whether the caller is on this host, and not a proxy that passes somebody else's request on."""
+    """Tell whether the caller is on this host.
+
+    Not a proxy that passes somebody else's request on, nor a web page whose name was made to lead here.
+    """
     client = scope.get("client")
-    host = client[0] if client else ""  # a Unix socket has no address
-    return (host.startswith("127.") or host in {"", "::1"}) and not FORWARDED & headers.keys()
+    address = client[0] if client else ""  # a Unix socket has none
+    here = address.startswith("127.") or address in {"", "::1"}
+    named = headers.get(b"host", b"localhost").rsplit(b":", 1)[0] in NAMES or headers[b"host"] in NAMES
+    return here and named and not FORWARDED & headers.keys()

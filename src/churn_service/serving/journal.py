@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from churn_service.messages import Answered
+from churn_service.serving.logs import describe
 from churn_service.serving.metrics import Meter
 
 SECONDS: Final = 0.05
-SLICE: Final = 100  # notes worked off before the event loop goes on: about a millisecond
-MOST_NOTES: Final = 50_000
-PROBES: Final = ("/health", "/ready")  # asked every few seconds: a line each would hide the others
+SLICE: Final = 100  # lines written before the event loop goes on: about a millisecond
+PROBES: Final = ("/health", "/ready", "/v1/health", "/v1/ready")  # lines of theirs would hide the others
 OK: Final = 200
 
 
@@ -46,7 +46,7 @@ class Journal:
 
     def __init__(self, meter: Meter, log: FilteringBoundLogger, observers: Sequence[Observer]) -> None:
         self._meter, self._log, self._observers = meter, log, observers
-        self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
+        self._notes: deque[Note] = deque()
         self._open, self._due = 0, False
 
     def begin(self) -> None:
@@ -68,8 +68,13 @@ class Journal:
         self._meter.in_flight.set(self._open)
 
     def _work(self) -> None:
-        for _ in range(min(SLICE, len(self._notes))):
-            self._write(self._notes.popleft())
+        """Work off some, and at least half, so that never more than two turns' notes wait."""
+        lines, half = 0, len(self._notes) // 2
+        while self._notes and (lines < SLICE or half > 0):
+            note = self._notes.popleft()
+            lines += len(note.answer.predictions) if note.answer else 1
+            half -= 1
+            self._write(note)
         self._meter.in_flight.set(self._open)
         self._due = bool(self._notes or self._open)
         if self._due:
@@ -84,7 +89,7 @@ class Journal:
             facts |= _outcome(answer)
             level = logging.INFO if answer.source.trained_at else logging.WARNING
             for observe in self._observers:
-                observe(note, answer)
+                self._tell(observe, note, answer)
         self._log.log(
             level,
             "request",
@@ -97,6 +102,12 @@ class Journal:
             caller=note.caller,
             **facts,
         )
+
+    def _tell(self, observe: Observer, note: Note, answer: Answered) -> None:
+        try:
+            observe(note, answer)
+        except Exception as error:  # noqa: BLE001 - else this and all later notes would be lost
+            self._log.error("an answer was not observed", request_id=note.request_id, **describe(error))
 
 
 def _outcome(answer: Answered) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,8 @@ from churn_service.background import BackgroundWriter
 
 MOST_LINES = 10_000  # that may wait for a slow reader
 FLUSH_SECONDS = 0.05
-FOREIGN: Final = "uvicorn"
+MOST_AT_ONCE = 4096  # bytes that a pipe takes whole on Linux: so no worker's line cuts another's
+FOREIGN: Final = ("uvicorn", "asyncio")
 EVENT: Final = TypeAdapter(dict[str, Any]).serializer
 
 
@@ -27,7 +28,7 @@ class _Lines:
 
 
 class _Forward(logging.Handler):
-    """The web server's own messages, which come by the standard library; a trace's values are left out."""
+    """What web server and event loop say by the standard library, without values: a first line, no trace."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__()
@@ -36,7 +37,8 @@ class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         failure = record.exc_info[1] if record.exc_info else None
         facts = describe(failure) if failure else {}
-        self._log.log(record.levelno, record.getMessage().strip(), logger=record.name, **facts)
+        said, _, _ = record.getMessage().strip().partition("\n")
+        self._log.log(record.levelno, said, logger=record.name, **facts)
 
 
 def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLogger, Callable[[], None]]:
@@ -44,8 +46,9 @@ def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLog
 
     def write(lines: list[bytes]) -> None:
         try:
-            sys.stderr.write(b"".join(lines).decode())
-            sys.stderr.flush()
+            for piece in _pieces(lines):
+                sys.stderr.write(piece.decode())
+                sys.stderr.flush()
         except (OSError, ValueError):  # nobody reads any more
             lost(len(lines))
 
@@ -56,9 +59,9 @@ def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLog
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     ).bind()
-    uvicorn = logging.getLogger(FOREIGN)
-    uvicorn.handlers, uvicorn.propagate = [_Forward(log)], False
-    uvicorn.setLevel(level.upper())
+    for foreign in map(logging.getLogger, FOREIGN):
+        foreign.handlers, foreign.propagate = [_Forward(log)], False
+        foreign.setLevel(level.upper())
     return log, writer.close
 
 
@@ -70,6 +73,16 @@ def describe(error: BaseException) -> dict[str, Any]:
         places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
     return {"error": type(error).__name__, "places": places[-8:]}
+
+
+def _pieces(lines: list[bytes]) -> Iterator[bytes]:
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > MOST_AT_ONCE:
+            yield piece
+            piece = b""
+        piece += line
+    yield piece
 
 
 def _stamp(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:

@@ -117,7 +117,7 @@ class Meter:
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # gone, or its number is now somebody else's
         return False
     return True
 

@@ -1,13 +1,16 @@
 """Requests per caller and minute, counted in Redis for all processes together."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from churn_service.errors import ConfigError
 from churn_service.serving.window import SECONDS, MemoryWindow, Taken
 
+CONNECTIONS = 16  # to Redis, per process; more requests than that wait for one
 PATIENCE_SECONDS = 0.1  # that a request may wait for Redis
 PAUSE_SECONDS = 5.0  # before Redis is asked again after it failed
 
@@ -21,12 +24,20 @@ class RedisWindow:
         Such as ``redis://:password@host:6379/0``.
     failed
         Told why, each time that Redis fails.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed. The message does not repeat it: it may hold a password.
     """
 
     def __init__(self, url: str, failed: Callable[[Exception], None]) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
-        )
+        try:
+            pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS)
+        except ValueError:
+            msg = "CHURN_REDIS_URL: malformed; it must be such as redis://:password@host:6379/0"
+            raise ConfigError(msg) from None
+        self._redis = Redis.from_pool(pool)
         self._failed = failed
         self._alone = MemoryWindow()
         self._paused_until = 0.0
@@ -37,13 +48,18 @@ class RedisWindow:
             return await self._alone.take(caller, cost)
         key = f"churn-service:window:{caller}"
         try:
-            async with self._redis.pipeline(transaction=True) as together:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._redis.pipeline() as together:
                 together.set(key, 0, ex=SECONDS, nx=True)
                 together.incrby(key, cost)
                 together.pttl(key)
                 _, used, milliseconds_left = await together.execute()
         except (RedisError, OSError) as error:
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-            self._failed(error)
+            if time.monotonic() >= self._paused_until:  # else another request has told
+                self._paused_until = time.monotonic() + PAUSE_SECONDS
+                self._failed(error)
             return await self._alone.take(caller, cost)
         return Taken(used, milliseconds_left / 1000)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()

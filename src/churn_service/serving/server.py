@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from math import ceil
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from churn_service.config import hand_down
+from churn_service.sections import ServingConfig
 from churn_service.serving.connections import Connection
 
 
@@ -32,18 +34,20 @@ class _Server(uvicorn.Server):
             self._announce()
 
 
-def server_options(host: str, port: int) -> dict[str, Any]:
+def server_options(host: str, port: int, serving: ServingConfig) -> dict[str, Any]:
     """Return what the server is told: to log through the application, and to say nothing about itself."""
     return {
         "host": host,
         "port": port,
         "http": Connection,
+        "loop": "asyncio",  # uvloop accepts one connection a turn, so probes wait under overload (0012)
         "ws": "none",
         "access_log": False,
         "log_config": None,
         "server_header": False,
         "proxy_headers": False,  # the guard judges by them, and believes none
-        "timeout_graceful_shutdown": 30,  # seconds; more than any request may take
+        # Seconds; as long as any request may take.
+        "timeout_graceful_shutdown": ceil(2 * serving.slow_client_seconds + serving.deadline_seconds),
     }
 
 
@@ -80,6 +84,15 @@ def serve_many(
         return _supervise(started, announce)
 
 
+class _Supervisor(Multiprocess):
+    """Worker processes, which alone listen when they are told to stop: else callers would wait for nobody."""
+
+    def join_all(self) -> None:
+        for listening in self.sockets:
+            listening.close()
+        super().join_all()
+
+
 def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
     try:
         listening = config.bind_socket()
@@ -89,9 +102,18 @@ def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
     if config.should_reload:
         ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
         return True
-    supervisor = Multiprocess(config, sockets=[listening])
+    supervisor = _Supervisor(config, sockets=[listening])
     supervisor.run()
     return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
+
+
+def allow_connections() -> None:
+    """Raise how many files this process and its workers may hold open to what the system grants them."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource  # noqa: PLC0415 - POSIX only
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 from pydantic import BaseModel
 
 from churn_service.serving.metrics import REQUESTS, TIERS, Meter
@@ -42,10 +43,10 @@ async def stats(request: Request) -> Stats:
     state.journal.flush()
     meter: Meter = state.meter
     families = {family.name: family for family in meter.collect()}
-    tiers, versions = _predictions(families[TIERS])
+    tiers, versions = _predictions(_samples(families, TIERS))
     return Stats(
         uptime_seconds=time.monotonic() - state.started,
-        routes=_routes(families[REQUESTS]),
+        routes=_routes(_samples(families, REQUESTS)),
         predictions=versions,
         tier_shares={tier: count / (sum(tiers.values()) or 1) for tier, count in tiers.items()},
         counts=_counts(families.values()),
@@ -68,10 +69,15 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | No
     return None
 
 
-def _routes(requests: Metric) -> dict[str, RouteStats]:
+def _samples(families: dict[str, Metric], name: str) -> list[Sample]:
+    """Return a family's samples; of what was never counted, several workers name not even the family."""
+    return families[name].samples if name in families else []
+
+
+def _routes(requests: Sequence[Sample]) -> dict[str, RouteStats]:
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    for sample in requests.samples:
+    for sample in requests:
         route = sample.labels["route"]
         if sample.name.endswith("_count"):
             counts[route][sample.labels["status"]] += int(sample.value)
@@ -86,13 +92,13 @@ def _route(statuses: dict[str, int], buckets: Sequence[tuple[float, float]]) -> 
     p50, p95, p99 = (
         None if (seconds := quantile(share, buckets)) is None else seconds * 1000 for share in QUANTILES
     )
-    return RouteStats(requests=total, error_rate=errors / total, p50_ms=p50, p95_ms=p95, p99_ms=p99)
+    return RouteStats(requests=total, error_rate=errors / (total or 1), p50_ms=p50, p95_ms=p95, p99_ms=p99)
 
 
-def _predictions(predictions: Metric) -> tuple[dict[str, int], dict[str, int]]:
+def _predictions(predictions: Sequence[Sample]) -> tuple[dict[str, int], dict[str, int]]:
     tiers: dict[str, int] = defaultdict(int)
     versions: dict[str, int] = defaultdict(int)
-    for sample in predictions.samples:
+    for sample in predictions:
         if sample.name.endswith("_total"):
             tiers[sample.labels["tier"]] += int(sample.value)
             versions[sample.labels["version"]] += int(sample.value)

@@ -15,7 +15,7 @@ from churn_service.serving.journal import OK, Journal, Note
 from churn_service.serving.logs import describe
 
 SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")  # by W3C
+TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")  # by W3C
 SAFE: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 PAGES: Final = ("/docs", "/redoc")
 PAGE_POLICY: Final = (

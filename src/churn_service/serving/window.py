@@ -23,6 +23,9 @@ class Window(Protocol):
     async def take(self, caller: str, cost: int) -> Taken:
         """Count a request, refused or not."""
 
+    async def close(self) -> None:
+        """Give back what it holds."""
+
 
 class MemoryWindow:
     """Counts of this process; holds one entry per caller that has a key."""
@@ -39,3 +42,6 @@ class MemoryWindow:
             ends, used = now + SECONDS, 0
         self._windows[caller] = ends, used + cost
         return Taken(used + cost, ends - now)
+
+    async def close(self) -> None:
+        """Give back nothing: it holds no more than memory."""

@@ -1,0 +1,30 @@
+"""The same predictor inside a Flask application that exists already.
+
+Try it: flask --app examples/flask_app run
+"""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request
+from pydantic import ValidationError
+
+from churn_service.config import load_config
+from churn_service.predict import load_predictor
+from churn_service.registry import find_version
+from churn_service.schema import Customer
+
+ROOT = Path(__file__).parents[1]
+app = Flask(__name__)
+predictor = load_predictor(find_version(ROOT / load_config(ROOT / "config.yaml").registry.path))
+
+
+@app.post("/churn")
+def churn() -> tuple[dict[str, Any], int]:
+    """Predict one customer's churn."""
+    try:
+        customer = Customer.model_validate_json(request.get_data())
+    except ValidationError as error:
+        return {"errors": error.errors(include_url=False, include_input=False, include_context=False)}, 422
+    (decision,) = predictor.predict([customer])
+    return {**decision._asdict(), "model_version": predictor.version}, 200

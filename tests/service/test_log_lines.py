@@ -1,0 +1,133 @@
+"""What a log line holds, whatever callers send; and what neither a line nor an answer ever holds."""
+
+import json
+import logging
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from churn_service.contract import columns, example
+from churn_service.predict import Predictor
+from logged import logged, requests
+
+SENT = "65.41592"  # what nobody may repeat; no time of day holds it
+NUMBER = next(column for column in columns() if column.kind == "number" and column.maximum > float(SENT))
+REVEALING = example() | {NUMBER.name: float(SENT)}
+JSON = {"content-type": "application/json"}
+HEADERS = [
+    "X-Request-ID",
+    "traceparent",
+    "User-Agent",
+    "X-API-Key",
+    "Content-Type",
+    "X-Forwarded-For",
+    "Cookie",
+]
+QUIET = {"suppress_health_check": list(HealthCheck), "deadline": None, "database": None}
+
+
+def crashes(columns: Any) -> Any:
+    msg = f"cannot compute {columns}"
+    raise RuntimeError(msg)
+
+
+def test_a_line_says_who_asked_what_and_how_it_went(build, connect, predictor: Predictor):
+    with logged(connect(build())) as (client, lines):
+        tier = client.post("/predict", json=example()).json()["risk_tier"]
+        client.post("/predict/batch", json={"customers": [example()] * 3})
+        client.post("/v1/predict", json={})
+
+    single, batch, wrong = requests(lines)
+    shared = {"level": "info", "method": "POST", "caller": "(anonymous)"}
+    answered = {"status": 200, "model_version": predictor.version}
+    assert single.items() >= (shared | answered | {"route": "/predict", "tier": tier}).items()
+    assert batch.items() >= (shared | answered | {"route": "/predict/batch", "rows": 3}).items()
+    assert wrong.items() >= (shared | {"route": "/v1/predict", "status": 422}).items()
+    assert all(line["latency_ms"] > 0 for line in (single, batch, wrong))
+    assert single["time"] <= batch["time"] <= wrong["time"]
+
+
+@pytest.mark.parametrize(("level", "shown"), [("info", []), ("debug", ["/health", "/ready", "/v1/ready"])])
+def test_probes_are_logged_for_debugging_only(build, connect, level: str, shown: list[str]):
+    with logged(connect(build(environment={"log_level": level}))) as (client, lines):
+        for path in ("/health", "/ready", "/v1/ready"):
+            client.get(path)
+
+    assert [line["route"] for line in requests(lines) if line["level"] == "debug"] == shown
+
+
+def test_whatever_callers_send_a_line_is_one_json_object_and_repeats_none_of_it(build, connect):
+    values = st.text(st.characters(codec="latin-1", exclude_characters="\0\r\n"), max_size=30)
+    statuses = []
+
+    @settings(max_examples=100, **QUIET)
+    @given(
+        path=st.text(max_size=30), value=values, body=st.binary(max_size=50), name=st.sampled_from(HEADERS)
+    )
+    def fuzz(path: str, value: str, body: bytes, name: str):
+        headers = {name: f"owned by me {value}".encode("latin-1")}
+        answer = client.post(
+            "/" + quote(f"owned by me {path}"), content=b"owned by me" + body, headers=headers
+        )
+        statuses.append(answer.status_code)
+        assert "owned" not in answer.text + str(answer.headers)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    with logged(connect(build())) as (client, lines):
+        fuzz()
+
+    assert len(requests(lines)) == len(statuses) >= 100
+    assert {line["route"] for line in requests(lines)} == {"unmatched"}
+    assert "owned" not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_crash_is_a_500_with_an_id_and_the_log_says_where_but_repeats_no_input(
+    build, connect, predictor: Predictor, path: str
+):
+    body = REVEALING if path == "/predict" else {"customers": [REVEALING] * 2}
+
+    with logged(connect(build(lambda: Predictor(predictor.source, crashes)))) as (client, lines):
+        answer = client.post(path, json=body)
+
+    (crash,) = [line for line in lines if line["event"] == "crashed"]
+    (request,) = requests(lines)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["request_id"] == crash["request_id"] == request["request_id"]
+    assert (crash["level"], crash["error"], request["status"]) == ("error", "RuntimeError", 500)
+    assert [place for place in crash["places"] if place.endswith(" crashes")]
+    assert SENT not in answer.text + json.dumps(lines)
+    assert "cannot compute" not in answer.text + json.dumps(lines)
+
+
+@pytest.mark.parametrize("limit", [1024, 2**20])
+def test_neither_a_422_nor_a_413_repeats_a_value(build, connect, limit: int):
+    wrong = [example() | {column.name: f"not-{SENT}"} for column in columns()]
+
+    with logged(connect(build(serving={"max_body_bytes": limit}))) as (client, lines):
+        answers = [client.post("/predict/batch", json={"customers": [*wrong, REVEALING]})]
+        answers += [client.post("/predict", json=REVEALING | {NUMBER.name: f"{SENT}e99"})]
+        answers += [client.post("/predict", content=f'{{"{NUMBER.name}": {SENT},,}}', headers=JSON)]
+
+    assert {answer.status_code for answer in answers} <= {413, 422}
+    assert not [answer for answer in answers if SENT in answer.text]
+    assert SENT not in json.dumps(lines)
+
+
+def test_what_the_web_server_and_the_event_loop_say_comes_as_json_without_values(build, connect):
+    with logged(connect(build())) as (_, lines):
+        for name in ("uvicorn.error", "asyncio"):
+            try:
+                raise ValueError(SENT)  # noqa: TRY301 - a message of somebody else's
+            except ValueError as error:
+                logging.getLogger(name).exception("Task failed\nfuture: <Task exception=%r>", error)  # noqa: TRY401 - as asyncio does
+
+    said = [line for line in lines if line["event"] == "Task failed"]
+    assert [(line["logger"], line["error"]) for line in said] == [
+        ("uvicorn.error", "ValueError"),
+        ("asyncio", "ValueError"),
+    ]
+    assert SENT not in json.dumps(lines)
