@@ -25,9 +25,10 @@ async def answer(request: Request, customers: list[Customer]) -> list[Prediction
     """Predict, and leave what was asked and answered where the layers around can see it."""
     started = time.perf_counter()
     predictor, state = loaded(request), request.app.state
+    seen = request.scope.setdefault("state", {})
     if state.serving.runtime == "scikit-learn" or len(customers) > INLINE_ROWS:
         decisions = await state.pool.run(predictor.predict, customers)
-    elif len(customers) == 1 and len(request.scope["state"].get("tasks", ())) > 1:
+    elif len(customers) == 1 and len(seen.get("tasks", ())) > 1:
         decisions = [await state.together.predict(predictor, customers[0])]
     else:
         decisions = predictor.predict(customers)
@@ -39,7 +40,7 @@ async def answer(request: Request, customers: list[Customer]) -> list[Prediction
         for start, (probability, churns, tier) in zip(range(0, len(ids), ID_DIGITS), decisions, strict=True)
     ]
     latency_ms = (time.perf_counter() - started) * 1000
-    request.scope.setdefault("state", {})["answered"] = Answered(customers, predictions, source, latency_ms)
+    seen["answered"] = Answered(customers, predictions, source, latency_ms)
     return predictions
 
 
