@@ -24,6 +24,8 @@ WORKDIR /app
 COPY src src
 COPY config.yaml config.yaml
 COPY models models
+# The prediction log, the one thing that is written: mount a volume here.
+RUN install --directory --owner=10001 --group=10001 /app/predictions
 # ONNX Runtime's official builds send telemetry unless they are told not to before they start.
 ENV PATH=/opt/venv/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
@@ -32,7 +34,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     CHURN_HOST=0.0.0.0 \
     CHURN_PORT=8000
-# A number, so that Kubernetes can see that it is not root. Nothing in the image is writable for it.
+# A number, so that Kubernetes can see that it is not root. Nothing else in the image is writable for it.
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -32,6 +32,7 @@ EXAMPLE: Final = contract.example()
 BAD, LIMITS = (400, 413, 422), (401, 403, 429, 503)
 PROBLEMS: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in LIMITS}
 REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (*BAD, *LIMITS)}
+MOST_FIELDS: Final = 2 * len(Customer.model_fields) + 100
 KEY: Final = Security(APIKeyHeader(name="X-API-Key", auto_error=False))  # documents what the guard asks for
 
 
@@ -41,13 +42,16 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
     return prediction
 
 
-async def limit_batch(request: Request) -> None:
-    """Refuse too large a batch before its customers are validated one by one, which is what costs."""
+async def limit_body(request: Request) -> None:
+    """Refuse too many customers, or fields of one, before they are validated: that is what costs."""
     with contextlib.suppress(ValueError):  # a body that is no JSON is refused like any other
         body = await request.json()
-        customers = body.get("customers") if isinstance(body, dict) else None
+        customers = body.get("customers", [body]) if isinstance(body, dict) else body
         if isinstance(customers, list):
             _check_rows(request, len(customers))
+            if any(isinstance(each, dict) and len(each) > MOST_FIELDS for each in customers):
+                msg = f"a customer has at most {MOST_FIELDS} fields, unknown ones included"
+                raise BatchTooLargeError(msg)
 
 
 async def predict_batch(
@@ -102,14 +106,14 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "endpoint": predict,
         "methods": ["POST"],
         "responses": REFUSED,
-        "dependencies": [KEY],
+        "dependencies": [KEY, Depends(limit_body)],
     },
     {
         "path": "/predict/batch",
         "endpoint": predict_batch,
         "methods": ["POST"],
         "responses": REFUSED,
-        "dependencies": [KEY, Depends(limit_batch)],
+        "dependencies": [KEY, Depends(limit_body)],
     },
     {"path": "/model", "endpoint": describe_model, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/health", "endpoint": health},

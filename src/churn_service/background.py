@@ -16,7 +16,7 @@ class BackgroundWriter(Generic[Item]):
     Parameters
     ----------
     write
-        Takes items to where they belong, in order; raises nothing.
+        Takes items to where they belong, in order; what it raises on is lost.
     lost
         Told how much a full queue did not take, or an end did not wait for.
     most
@@ -68,6 +68,10 @@ class BackgroundWriter(Generic[Item]):
     def _empty(self) -> None:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), SLICE))]
-            self._write([item for item, _ in taken])
+            weight = sum(weight for _, weight in taken)
+            try:
+                self._write([item for item, _ in taken])
+            except Exception:  # noqa: BLE001 - else the thread would end, and nothing be written any more
+                self._lost(weight)
             with self._lock:
-                self._weight -= sum(weight for _, weight in taken)
+                self._weight -= weight

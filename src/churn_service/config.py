@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     metrics_dir: Annotated[Path | None, Field(description="Where workers share their metrics")] = None
     # end floor
     # floor: monitored
-    hash_key: Annotated[SecretStr | None, Field(description="Key of the columns that the log hashes")] = None
+    hash_key: Annotated[
+        SecretStr | None, Field(min_length=16, description="Key of the columns that the log hashes")
+    ] = None
     # end floor
 
 
@@ -54,10 +56,17 @@ def load_settings() -> Settings:
         raise ConfigError(msg) from error
     except ValidationError as error:
         lines = [
-            f"CHURN_{'_'.join(map(str, found['loc'])).upper()}: found {found['input']!r}; {found['msg']}"
+            f"CHURN_{found['loc'][0]!s}: ".upper()
+            + _shown(str(found["loc"][0]), found["input"])
+            + found["msg"]
             for found in error.errors()
         ]
         raise ConfigError("\n".join(lines)) from None
+
+
+def _shown(name: str, value: Any) -> str:
+    is_secret = "Secret" in str(Settings.model_fields[name].annotation)
+    return "" if is_secret else f"found {value!r}; "
 
 
 def load_config(path: Path) -> Config:

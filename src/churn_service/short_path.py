@@ -9,17 +9,22 @@ one line in `serving/app.py` only the speed changes.
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, get_type_hints
+from math import inf
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, FailFast, TypeAdapter, create_model
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON = b"application/json"
 
 
+MOST_SINGLE = 64 * 1024  # bytes of a body that is no list; with very many wrong fields every one would cost
+
+
 class _Road(NamedTuple):
+    most_bytes: float
     validate: Callable[[bytes], BaseModel]
     endpoint: Callable[[Request, Any], Awaitable[Any]]
     to_json: Callable[[Any], bytes]
@@ -46,7 +51,8 @@ class ShortPath:
             return
         received: list[Message] = []
         try:
-            asked = road.validate(await _read(receive, received))
+            body = await _read(receive, received)
+            asked = road.validate(body if len(body) <= road.most_bytes else b"")
         except Exception:  # noqa: BLE001 - whatever it is, it happens again below, where it is handled
             await self._app(scope, _replay(received, receive), send)
             return
@@ -78,7 +84,23 @@ def _road(route: APIRoute) -> _Road | None:
     models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)]
     if len(models) != 1:
         return None
-    return _Road(models[0].__pydantic_validator__.validate_json, route.endpoint, answer.serializer.to_json)
+    model, holds_list = _at_first_fault(models[0])
+    most_bytes = inf if holds_list else MOST_SINGLE
+    return _Road(
+        most_bytes, model.__pydantic_validator__.validate_json, route.endpoint, answer.serializer.to_json
+    )
+
+
+def _at_first_fault(model: type[BaseModel]) -> tuple[type[BaseModel], bool]:
+    """Let a list end at its first faulty item: who is refused here is refused in full elsewhere."""
+    annotated: Any = Annotated
+    lists = {
+        name: (annotated[(field.annotation, *field.metadata, FailFast())], ...)
+        for name, field in model.model_fields.items()
+        if get_origin(field.annotation) is list
+    }
+    fields: Any = lists
+    return (create_model(model.__name__, __base__=model, **fields), True) if lists else (model, False)
 
 
 async def _read(receive: Receive, received: list[Message]) -> bytes:

@@ -29,7 +29,9 @@ generously = settings(max_examples=150, deadline=None, suppress_health_check=lis
 
 def check_every_case(build: Build, path: str, method: str, mode: GenerationMode) -> set[int]:
     key, line = new_key("schemathesis", "predict")
-    service = build(environment={"api_keys": line, "log_level": "warning"}, serving={"rate_limit_per_minute": 10**9})
+    service = build(
+        environment={"api_keys": line, "log_level": "warning"}, serving={"rate_limit_per_minute": 10**9}
+    )
     operation = schemathesis.openapi.from_asgi("/openapi.json", service.app)[path][method]
     seen = set()
 

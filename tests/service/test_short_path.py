@@ -1,6 +1,7 @@
 """The short path and the framework's own road give the same answers, to anything."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,3 +123,26 @@ def test_both_roads_answer_alike_ten_thousand_times(clients: tuple[TestClient, T
 
     assert sum(seen.values()) >= 10_000
     assert min(seen[status] for status in (200, 413, 422)) > 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"customers":[' + b",".join([b"{}"] * 300_000) + b"]}",
+        b'{"customers":[' + b",".join([b"0"] * 450_000) + b"]}",
+        b'{"customers":[{' + b",".join(b'"%d":1' % number for number in range(50_000)) + b"}]}",
+        b"{" + b",".join(b'"%d":1' % number for number in range(50_000)) + b"}",
+    ],
+    ids=["empty customers", "numbers", "unknown fields in a batch", "unknown fields"],
+)
+def test_no_body_makes_the_service_list_very_many_faults(build, connect, body: bytes):
+    """Each would cost a microsecond and a kilobyte: a body of the largest size, seconds and a gigabyte."""
+    path = "/predict/batch" if b"customers" in body[:20] else "/predict"
+    with connect(build(environment=QUIET)) as client:
+        tracemalloc.start()
+        answer = client.post(path, content=body, headers={"content-type": "application/json"})
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert (answer.status_code, answer.json()["errors"]) == (413, [])
+    assert most < 60 * 1024 * 1024

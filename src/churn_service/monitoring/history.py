@@ -39,10 +39,12 @@ def read_predictions(folder: Path, *, since: date | None = None, until: date | N
         try:
             entry = json.loads(line)
             shared = {name: value for name, value in entry.items() if name not in PARTS}
-            answers.append(shared | entry["answer"])
-            customers.append(entry["customer"])
+            answer, customer = shared | entry["answer"], dict(entry["customer"])
         except (ValueError, KeyError, AttributeError, TypeError):
             unreadable += 1
+        else:
+            answers.append(answer)
+            customers.append(customer)
     table = pd.DataFrame(answers)
     if not table.empty:
         table["time"] = pd.to_datetime(table["time"], format="ISO8601", utc=True)
@@ -52,7 +54,7 @@ def read_predictions(folder: Path, *, since: date | None = None, until: date | N
 
 
 def _lines(folder: Path, since: date | None, until: date | None) -> Iterator[bytes]:
-    for path in sorted(folder.glob("????-??-??.*.jsonl")):
+    for path in sorted(folder.glob("20[0-9][0-9]-[01][0-9]-[0-3][0-9].*.jsonl")):
         day = date.fromisoformat(path.name[:10])
         if (since is None or day >= since) and (until is None or day <= until):
             with path.open("rb") as file:

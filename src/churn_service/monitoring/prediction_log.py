@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from math import floor, log10
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,7 +26,7 @@ from churn_service.messages import Answered, Prediction
 from churn_service.schema import Customer
 from churn_service.sections import MonitoringConfig, Privacy
 
-MOST_WAITING = 50_000  # lines; each a few hundred bytes
+MOST_WAITING = 100_000  # lines; each a few hundred bytes
 MOST_BYTES = 256 * 1024 * 1024  # of a file; then the next begins
 WARN_SECONDS = 10.0  # between two warnings
 HASH_DIGITS = 32
@@ -83,7 +84,10 @@ class PredictionLog:
         self._warned = -WARN_SECONDS
         self._part = 0
         self._writer = BackgroundWriter[tuple[datetime, bytes]](
-            self._write, self._lost, most=MOST_WAITING, seconds=monitoring.flush_seconds
+            self._write,
+            partial(self._report_lost, reason="too slow a disk"),
+            most=MOST_WAITING,
+            seconds=monitoring.flush_seconds,
         )
 
     def observe(self, note: Noted, answer: Answered) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 from collections import Counter
@@ -89,10 +90,16 @@ def refuse_exposure(host: str, keys: Keys, *, allow_anonymous: bool) -> None:
     ConfigError
         The host is not this machine alone, there is no key, and nobody allowed that.
     """
-    local = host in {"localhost", "::1"} or host.startswith("127.")
-    if not (local or keys or allow_anonymous):
+    if not (_is_loopback(host) or keys or allow_anonymous):
         msg = (
             f"{host} can be reached from other machines, and no key is configured. Make one with "
             "`churn-service keys new` and set CHURN_API_KEYS; or CHURN_ALLOW_ANONYMOUS=true to answer anybody"
         )
         raise ConfigError(msg)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name; another than this one may lead anywhere
+        return host == "localhost"

@@ -3,6 +3,10 @@
 import asyncio
 import contextlib
 import gc
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -151,12 +155,26 @@ def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
         config = config.model_copy(update={"serving": serving})
     load = partial(open_predictor, config, root, settings.version)
     spare_the_collector()
+    leave_with_supervisor()
     return Service(load, config, root=root, settings=settings).app
 
 
 def app_for_development() -> ASGIApp:
     """Build the application that is restarted with every change of the code: at once."""
     return app_from_environment(drain_seconds=0)
+
+
+def leave_with_supervisor() -> None:
+    """Stop when the process that started this worker is gone: nobody else would ever stop it."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        return
+
+    def leave() -> None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 def spare_the_collector() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -69,9 +69,9 @@ def serve(
     from churn_service.serving.access import Keys, refuse_exposure
     from churn_service.serving.app import Service, open_predictor, spare_the_collector
     from churn_service.serving.fallback import VERSION
-    from churn_service.serving.server import allow_connections, serve_many, serve_one, server_options
+    from churn_service.serving.server import serve_many, serve_one, server_options
 
-    settings = load_settings()
+    settings = load_settings().model_copy(update={"metrics_dir": None})  # which is for workers
     loaded, root = open_config(config)
     options = server_options(host or settings.host, port or settings.port, loaded.serving)
     keys = Keys(settings.api_keys.get_secret_value())
@@ -82,7 +82,6 @@ def serve(
     # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
     service = Service(lambda: ready.pop() if ready else load(), loaded, root=root, settings=settings)
     announce = partial(_announce, options["host"], options["port"], first.version if first else VERSION)
-    allow_connections()
     if workers == 1 and not reload:
         spare_the_collector()
         served = serve_one(service.app, options, announce)
@@ -90,7 +89,15 @@ def serve(
         options |= {"workers": workers, "reload": reload}
         pinned = first.version if first else version or settings.version
         served = serve_many(config or settings.config, pinned, options=options, announce=announce)
-    raise typer.Exit(0 if served else 1)
+    raise typer.Exit(_outcome(options, served=served))
+
+
+def _outcome(options: dict[str, Any], *, served: bool) -> int:
+    if served:
+        return 0
+    taken = f"{options['host']}:{options['port']} is taken"
+    typer.echo(f"error: {taken}, or a worker could not start; the log says which", err=True)
+    return 1
 
 
 def _first(load: Callable[[], Predictor], fallback: str) -> Predictor | None:

@@ -17,17 +17,17 @@ LINGER_SECONDS = 1.0  # that a refused caller has to read why
 FIRST_WORDS_SECONDS = 0.5  # that a caller has to ask when the server is about to stop
 
 
-def refusal(status: HTTPStatus, detail: str) -> bytes:
+def refusal(status: HTTPStatus, detail: str, *headers: str) -> bytes:
     """Write an answer for when there is no application to ask."""
     body = Problem(title=status.phrase, status=status, detail=detail).model_dump_json()
     head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n"
-        f"connection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"connection: close\r\ncontent-length: {len(body)}\r\n"
     )
-    return (head + body).encode()
+    return (head + "".join(f"{header}\r\n" for header in headers) + "\r\n" + body).encode()
 
 
-BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1")
 GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
 
 

@@ -1,5 +1,6 @@
 """Who may pass: load is shed, keys are asked for and requests are counted before any of the body is read."""
 
+from math import ceil
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -27,9 +28,11 @@ SHED: Final = (  # made before, because it has to be cheap
 )
 NO_KEY = "send your key in X-API-Key; whoever runs the service makes one by `churn-service keys new`"
 NO_KEYS = (
-    "no key is configured, so only callers on this host, who call it 127.0.0.1 or localhost, are answered; "
+    "no key is configured, so only callers on this host are answered, who call it 127.0.0.1 or localhost and "
+    "come by no proxy; "
     "configure CHURN_API_KEYS"
 )
+KEY_UNASKED = "a key was sent, but none is configured; leave it out, or configure CHURN_API_KEYS"
 
 
 class Guard:
@@ -81,8 +84,7 @@ class Guard:
         state = scope["state"]
         try:
             caller = self._caller(scope, path)
-            state["caller"] = caller.id
-            most = self._most.get(caller.id, self._most_by_key)
+            most = None if path in ADMIN else self._most.get(caller.id, self._most_by_key)
             if most is not None:
                 await self._count(state, caller, most)
         except HTTPException as refusal:
@@ -96,10 +98,11 @@ class Guard:
     def _caller(self, scope: Scope, path: str) -> Caller:
         headers = dict(scope["headers"])
         key = headers.get(b"x-api-key")
-        caller = self._keys.caller(key) if key else self._nobody(scope, path, headers)
+        caller = self._nobody(scope, path, headers) if key is None else self._keys.caller(key)
         if caller is None:
-            detail = NO_KEY if self._keys else NO_KEYS
+            detail = NO_KEY if self._keys else NO_KEYS if key is None else KEY_UNASKED
             raise HTTPException(401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'})
+        scope["state"]["caller"] = caller.id
         if path in ADMIN and caller.scope != "admin":
             raise HTTPException(403, "this needs a key of the scope admin")
         return caller
@@ -114,7 +117,7 @@ class Guard:
     async def _count(self, state: dict[str, Any], caller: Caller, most: int) -> None:
         """Count the request and tell what is left, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
         used, seconds_left = await self._window.take(caller.id, 1)
-        seconds = int(seconds_left) + 1
+        seconds = ceil(seconds_left)
         left = b'"minute";r=%d;t=%d' % (max(most - used, 0), seconds)
         state["headers"].append((b"ratelimit", left))
         if used > most:
@@ -131,5 +134,6 @@ def _on_host(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     client = scope.get("client")
     address = client[0] if client else ""  # a Unix socket has none
     here = address.startswith("127.") or address in {"", "::1"}
-    named = headers.get(b"host", b"localhost").rsplit(b":", 1)[0] in NAMES or headers[b"host"] in NAMES
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    named = len(hosts) == 1 and (hosts[0] in NAMES or hosts[0].rsplit(b":", 1)[0] in NAMES)
     return here and named and not FORWARDED & headers.keys()

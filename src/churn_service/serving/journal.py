@@ -21,6 +21,7 @@ SECONDS: Final = 0.05
 SLICE: Final = 100  # lines written before the event loop goes on: about a millisecond
 PROBES: Final = ("/health", "/ready", "/v1/health", "/v1/ready")  # lines of theirs would hide the others
 OK: Final = 200
+SERVER_ERROR: Final = 500
 
 
 class Note(NamedTuple):
@@ -84,14 +85,12 @@ class Journal:
         answer = note.answer
         self._meter.answered(note.route, note.status, seconds=note.seconds, answer=answer)
         facts: dict[str, Any] = dict(note.trace)
-        level = logging.DEBUG if note.route in PROBES and note.status == OK else logging.INFO
         if answer is not None:
             facts |= _outcome(answer)
-            level = logging.INFO if answer.source.trained_at else logging.WARNING
             for observe in self._observers:
                 self._tell(observe, note, answer)
         self._log.log(
-            level,
+            _level(note),
             "request",
             time=datetime.fromtimestamp(note.time, UTC),
             request_id=note.request_id,
@@ -108,6 +107,15 @@ class Journal:
             observe(note, answer)
         except Exception as error:  # noqa: BLE001 - else this and all later notes would be lost
             self._log.error("an answer was not observed", request_id=note.request_id, **describe(error))
+
+
+def _level(note: Note) -> int:
+    """Tell how much a request matters to who runs the service: its own failures most, probes least."""
+    if note.status >= SERVER_ERROR:
+        return logging.ERROR
+    if note.answer is not None and note.answer.source.trained_at is None:
+        return logging.WARNING
+    return logging.DEBUG if note.route in PROBES and note.status == OK else logging.INFO
 
 
 def _outcome(answer: Answered) -> dict[str, Any]:

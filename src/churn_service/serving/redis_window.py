@@ -34,7 +34,8 @@ class RedisWindow:
     def __init__(self, url: str, failed: Callable[[Exception], None]) -> None:
         try:
             pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS)
-        except ValueError:
+            pool.make_connection()  # type: ignore[no-untyped-call] # connects to nothing, but says whether it could
+        except (ValueError, TypeError):
             msg = "CHURN_REDIS_URL: malformed; it must be such as redis://:password@host:6379/0"
             raise ConfigError(msg) from None
         self._redis = Redis.from_pool(pool)

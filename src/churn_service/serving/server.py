@@ -61,6 +61,7 @@ def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], N
     """
     # uvicorn raises the signal again when it is done; without this the process would look killed.
     signal.signal(signal.SIGTERM, _stop)
+    _allow_connections()
     server = _Server(uvicorn.Config(app, **options), announce)
     with contextlib.suppress(KeyboardInterrupt, SystemExit):  # SIGINT; SIGTERM or an address that is taken
         server.run()
@@ -94,6 +95,7 @@ class _Supervisor(Multiprocess):
 
 
 def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
+    _allow_connections()
     try:
         listening = config.bind_socket()
     except SystemExit:
@@ -107,7 +109,7 @@ def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
     return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
 
 
-def allow_connections() -> None:
+def _allow_connections() -> None:
     """Raise how many files this process and its workers may hold open to what the system grants them."""
     with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
         import resource  # noqa: PLC0415 - POSIX only

@@ -28,7 +28,7 @@ class RouteStats(BaseModel):
 
 
 class Stats(BaseModel):
-    """How the service did since the start, all workers together."""
+    """How the service did since the start, all workers together; the uptime is that of the one asked."""
 
     uptime_seconds: float
     routes: dict[str, RouteStats]
