@@ -69,7 +69,7 @@ def test_the_answers_count_down_to_a_429_and_a_minute_later_it_begins_anew(build
 
     left = [
         '"minute";r=1;t=60',
-        '"minute";r=0;t=51',
+        '"minute";r=0;t=50',
         '"minute";r=0;t=31',
         '"minute";r=0;t=1',
         '"minute";r=1;t=60',
