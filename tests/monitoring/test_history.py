@@ -1,5 +1,6 @@
 """The log gives back what was answered, whatever state its files are in."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -73,3 +74,14 @@ def test_without_a_log_there_is_an_empty_history(tmp_path: Path):
     history = read_predictions(tmp_path / "absent")
 
     assert (len(history.answers), len(history.customers), history.unreadable) == (0, 0, 0)
+
+
+def test_the_example_on_the_page_reads_the_log(
+    asked: tuple[Path, list[dict]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    page = (ROOT / "docs/service/operating.md").read_text()
+    monkeypatch.chdir(asked[0].parent)
+
+    exec(re.search(r"(?ms)^```python\n(.*?)^```$", page)[1], {})  # noqa: S102 - the page's own words
+
+    assert capsys.readouterr().out == f"{len(asked[1])} answers, 0 torn lines\n"
