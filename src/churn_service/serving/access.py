@@ -18,7 +18,7 @@ FORM: Final = "id:sha256:scope, as `churn-service keys new` prints it; several a
 
 
 class Caller(NamedTuple):
-    """Who calls: a key's id and scope. An admin may also predict."""
+    """Who calls: a key's id and scope. A key of an admin may also predict."""
 
     id: str
     scope: KeyScope

@@ -36,7 +36,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.app_state["tasks"] = self.tasks  # requests that wait: the guard sheds by them
+        self.app_state["tasks"] = self.tasks  # by which a request sees whether it is alone
         self._head_bytes = 0
         self._whole: object = None  # the last request that was read to its end
         self._refused = False
