@@ -37,6 +37,7 @@ ROUNDS = 3
 LIBRARIES = ("fastapi", "numpy", "onnxruntime", "pydantic", "scikit-learn", "uvicorn", "uvloop")
 SERVER = """
 import os, sys
+os.sched_setaffinity(0, {0})  # before a thread is started, which would keep both cores
 from functools import partial
 from pathlib import Path
 import uvicorn
@@ -96,7 +97,6 @@ else:
     app = Service(load, config, root=root, settings=load_settings()).app
     spare_the_collector()
     options = server_options("127.0.0.1", port, config.serving)
-os.sched_setaffinity(0, {0})
 uvicorn.run(app, **options)
 """
 POST = """

@@ -33,13 +33,12 @@ async def answer(request: Request, customers: list[Customer]) -> list[Prediction
     else:
         decisions = predictor.predict(customers)
     source, ids = predictor.source, os.urandom(ID_DIGITS // 2 * len(customers)).hex()
+    cuts = range(0, len(ids), ID_DIGITS)
     predictions = [
-        Prediction(
-            probability, churns, tier, source.version, source.trained_at, ids[start : start + ID_DIGITS]
-        )
-        for start, (probability, churns, tier) in zip(range(0, len(ids), ID_DIGITS), decisions, strict=True)
+        Prediction(probability, churns, tier, source.version, source.trained_at, ids[cut : cut + ID_DIGITS])
+        for cut, (probability, churns, tier) in zip(cuts, decisions, strict=True)
     ]
-    latency_ms = (time.perf_counter() - started) * 1000
+    latency_ms = round((time.perf_counter() - started) * 1000, 3)
     seen["answered"] = Answered(customers, predictions, source, latency_ms)
     return predictions
 

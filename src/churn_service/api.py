@@ -61,7 +61,7 @@ async def predict_batch(
     started = time.perf_counter()
     _check_rows(request, len(batch.customers))
     predictions = await answer(request, batch.customers)
-    latency_ms = (time.perf_counter() - started) * 1000
+    latency_ms = round((time.perf_counter() - started) * 1000, 3)
     return BatchPrediction.model_construct(
         predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms
     )
@@ -87,7 +87,7 @@ async def health(request: Request) -> Health:
     return Health(
         model_loaded=predictor is not None,
         model_version=predictor and predictor.version,
-        uptime_seconds=time.monotonic() - state.started,
+        uptime_seconds=round(time.monotonic() - state.started, 3),
     )
 
 

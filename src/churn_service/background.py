@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 CLOSING_SECONDS = 5.0  # that a sink which hangs may delay the end
-SLICE = 64  # items written in one go: short, so that the event loop never waits long for the interpreter
+SLICE = 64  # weight written in one go: short, so that the event loop never waits long for the interpreter
+ENOUGH = 500  # weight that is not left waiting: what was made just now costs a fifth to write of what is cold
 
 
 class BackgroundWriter(Generic[Item]):
@@ -22,7 +23,7 @@ class BackgroundWriter(Generic[Item]):
     most
         How much may wait, in the unit of `put`'s weight.
     seconds
-        Items are written at the latest so long after they were put in.
+        Items are written at the latest so long after they were put in; earlier if there are many.
     """
 
     def __init__(
@@ -32,7 +33,8 @@ class BackgroundWriter(Generic[Item]):
         self._most, self._seconds = most, seconds
         self._waiting: deque[tuple[Item, int]] = deque()
         self._weight, self._lock = 0, threading.Lock()
-        self._some, self._closing = threading.Event(), threading.Event()
+        self._some, self._enough = threading.Event(), threading.Event()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -48,30 +50,41 @@ class BackgroundWriter(Generic[Item]):
         self._waiting.append((item, weight))
         if not self._some.is_set():
             self._some.set()
+        if self._weight >= ENOUGH:
+            self._enough.set()
 
     def close(self) -> None:
         """Write what waits; what cannot be written in time is lost."""
-        self._closing.set()
+        self._closing = True
+        self._enough.set()
         self._some.set()
         self._thread.join(CLOSING_SECONDS)
         if self._weight:
             self._lost(self._weight)
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        while not self._closing:
             self._some.wait()
-            self._closing.wait(self._seconds)
+            self._enough.wait(self._seconds)
             self._some.clear()
+            self._enough.clear()
             self._empty()
         self._empty()
 
     def _empty(self) -> None:
         while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), SLICE))]
-            weight = sum(weight for _, weight in taken)
+            items, weight = self._take()
             try:
-                self._write([item for item, _ in taken])
+                self._write(items)
             except Exception:  # noqa: BLE001 - else the thread would end, and nothing be written any more
                 self._lost(weight)
             with self._lock:
                 self._weight -= weight
+
+    def _take(self) -> tuple[list[Item], int]:
+        items, together = [], 0
+        while self._waiting and together < SLICE:
+            item, weight = self._waiting.popleft()
+            items.append(item)
+            together += weight
+        return items, together

@@ -5,6 +5,7 @@ so an edit of config.yaml changes no answer.
 """
 
 import io
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -64,19 +65,23 @@ class Predictor:
         if not customers:
             return []
         columns = as_scalars(customers[0]) if len(customers) == 1 else as_columns(customers)
-        return [self.decide(probability) for probability in self.probabilities(columns).tolist()]
+        return self.decide(self.probabilities(columns).tolist())
 
-    def decide(self, probability: float) -> Decision:
-        """Apply the threshold and the tiers to one probability; a bound belongs to the tier above."""
-        if not 0 <= probability <= 1:
-            msg = f"{self.version} answered {probability}, which is no probability"
+    def decide(self, probabilities: Sequence[float]) -> list[Decision]:
+        """Apply the threshold and the tiers; a bound belongs to the tier above.
+
+        Raises
+        ------
+        PredictionError
+            One of them is no probability.
+        """
+        wrong = [value for value in probabilities if not 0 <= value <= 1]  # NaN is not either
+        if wrong:
+            msg = f"{self.version} answered {wrong[0]}, which is no probability"
             raise PredictionError(msg)
-        return Decision(probability, probability >= self.threshold, TIERS[self.tier_positions(probability)])
-
-    def tier_positions(self, probabilities: Any) -> Any:
-        """Return positions in `TIERS` of one probability or an array."""
-        medium, high = self._bounds
-        return 1 * (probabilities >= medium) + (probabilities >= high)
+        churns = [value >= self.threshold for value in probabilities]
+        tiers = [TIERS[bisect_right(self._bounds, value)] for value in probabilities]
+        return list(map(Decision, probabilities, churns, tiers))
 
 
 def predictor_of(metadata: Metadata, scorer: Scorer) -> Predictor:

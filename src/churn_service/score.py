@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from churn_service.atomic import atomic_path
-from churn_service.decision import TIERS
+from churn_service.decision import Decision
 from churn_service.errors import TableError
 from churn_service.faults import find_faults
 from churn_service.predict import Predictor
@@ -20,6 +20,7 @@ from churn_service.schema import ID
 from churn_service.table import read_parts, typed
 
 PART_ROWS = 100_000
+TYPES: Final = {"churn_probability": "float64", "churn_prediction": "bool", "risk_tier": "str"}
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,13 @@ def score_file(
 
 def _answers(part: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
     customers = typed(part)
-    probabilities = predictor.probabilities(customers)
+    decided = predictor.decide(predictor.probabilities(customers).tolist())
+    decisions = pd.DataFrame(decided, columns=list(Decision._fields), index=part.index).astype(TYPES)
     return pd.DataFrame(
         {
             "row": part.index.to_numpy(),
             ID: customers[ID].astype("str"),
-            "churn_probability": probabilities,
-            "churn_prediction": probabilities >= predictor.threshold,
-            "risk_tier": np.array(TIERS)[predictor.tier_positions(probabilities)],
+            **decisions,
             "model_version": predictor.version,
         }
     )

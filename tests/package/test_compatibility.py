@@ -107,8 +107,9 @@ def test_a_bound_belongs_to_the_tier_that_it_begins(version: Path):
     predictor = load_predictor(version)
     decision = predictor.source.decision
 
-    tiers = [predictor.decide(p).risk_tier for p in (0.0, decision.medium_risk, decision.high_risk, 1.0)]
+    tiers = predictor.decide([0.0, decision.medium_risk, decision.high_risk, 1.0])
+    at, below = predictor.decide([decision.threshold, decision.threshold - 1e-9])
 
-    assert tiers == ["LOW", "MEDIUM", "HIGH", "HIGH"]
-    assert predictor.decide(decision.threshold).churn_prediction
-    assert not predictor.decide(decision.threshold - 1e-9).churn_prediction
+    assert [each.risk_tier for each in tiers] == ["LOW", "MEDIUM", "HIGH", "HIGH"]
+    assert at.churn_prediction
+    assert not below.churn_prediction

@@ -58,7 +58,7 @@ def test_a_file_scores_like_the_table_in_a_notebook(
     assert list(answers["row"]) == list(range(1, 1001))
     assert list(answers[ID]) == list(table[ID])
     assert set(answers["model_version"]) == {predictor.version}
-    decisions = [predictor.decide(value) for value in expected]
+    decisions = predictor.decide(list(expected))
     assert list(answers["risk_tier"]) == [each.risk_tier for each in decisions]
     assert list(answers["churn_prediction"]) == [each.churn_prediction for each in decisions]
 

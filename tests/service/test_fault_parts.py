@@ -157,6 +157,20 @@ def test_a_working_sink_gets_everything_in_order():
     assert sink.lost == []
 
 
+def test_much_is_written_at_once_and_not_after_the_longest_wait():
+    sink = Sink()
+    sink.open.set()
+    writer = BackgroundWriter[int](sink.write, sink.lost.append, most=100_000, seconds=3600)
+
+    writer.put(1)
+    assert not sink.called.wait(SHORT)
+    writer.put(2, weight=background.ENOUGH)
+
+    assert sink.called.wait(20)
+    writer.close()
+    assert sink.items == [1, 2]
+
+
 def test_a_full_queue_loses_and_counts_and_never_blocks():
     sink = Sink()
     writer = BackgroundWriter[int](sink.write, sink.lost.append, most=10, seconds=0.001)

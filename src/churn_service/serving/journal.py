@@ -1,7 +1,8 @@
 """Finished requests → metrics, log lines and observers, many at a time.
 
 Doing all this at once for each request would cost more than the prediction: the processor's caches are cold
-each time. So a request leaves a note, and twenty times a second the notes are worked off.
+each time. So a request leaves a note, and twenty times a second the notes are worked off; the note of a batch
+at once, as it has many lines and its rows are still in the caches.
 """
 
 import asyncio
@@ -60,7 +61,10 @@ class Journal:
     def end(self, note: Note) -> None:
         """Note that a request is over."""
         self._open -= 1
-        self._notes.append(note)
+        if note.answer is not None and len(note.answer.predictions) > SLICE:
+            self._write(note)
+        else:
+            self._notes.append(note)
 
     def flush(self) -> None:
         """Work off all notes now."""
