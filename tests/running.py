@@ -26,6 +26,15 @@ def ask(url: str, body: object = None) -> dict:
         return json.load(answer)
 
 
+def workers(server: int) -> set[int]:
+    """Name the processes that answer for a server."""
+    found = set()
+    for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError):  # it has just left
+            found |= {int(pid)} if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes() else set()
+    return found
+
+
 @contextlib.contextmanager
 def serving(
     folder: Path, *words: str, command: list[str] = COMMAND

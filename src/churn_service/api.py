@@ -1,12 +1,13 @@
 """The HTTP contract and nothing else: requests → the predictor → answers that name their model version."""
 
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Final
 
-from fastapi import Body, Depends, FastAPI, Request, Security
+from fastapi import Body, Depends, FastAPI, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
 
@@ -29,9 +30,10 @@ from churn_service.schema import Customer
 from churn_service.sections import ServingConfig
 
 EXAMPLE: Final = contract.example()
-BAD, LIMITS = (400, 413, 422), (401, 403, 429, 503)
+BAD, LIMITS = (400, 413, 415, 422), (401, 403, 429, 503)
 PROBLEMS: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in LIMITS}
 REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (*BAD, *LIMITS)}
+JSON_TYPE: Final = re.compile(r"application/([^;/]+\+)?json\s*(;|$)", re.IGNORECASE)
 MOST_FIELDS: Final = 2 * len(Customer.model_fields) + 100
 KEY: Final = Security(APIKeyHeader(name="X-API-Key", auto_error=False))  # documents what the guard asks for
 
@@ -43,7 +45,9 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
 
 
 async def limit_body(request: Request) -> None:
-    """Refuse too many customers, or fields of one, before they are validated: that is what costs."""
+    """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of one."""
+    if not JSON_TYPE.match(request.headers.get("content-type", "")):
+        raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
     with contextlib.suppress(ValueError):  # a body that is no JSON is refused like any other
         body = await request.json()
         customers = body.get("customers", [body]) if isinstance(body, dict) else body
@@ -118,6 +122,8 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
     {"path": "/model", "endpoint": describe_model, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/health", "endpoint": health},
     {"path": "/ready", "endpoint": ready, "responses": {503: {"model": Problem}}},
+    {"path": "/health", "endpoint": health, "methods": ["HEAD"], "include_in_schema": False},
+    {"path": "/ready", "endpoint": ready, "methods": ["HEAD"], "include_in_schema": False},
 )
 
 Resources = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -169,7 +175,7 @@ def create_app(
     app.state.serving, app.state.started = serving, time.monotonic()
     for prefix in ("", "/v1"):
         for route in (*ROUTES, *routes):
-            app.add_api_route(**route | {"path": prefix + route["path"]}, include_in_schema=not prefix)
+            app.add_api_route(**{"include_in_schema": not prefix} | route | {"path": prefix + route["path"]})
     answer_with_problems(app)
     return app
 

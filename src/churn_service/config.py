@@ -3,6 +3,10 @@
 Run ``python -m churn_service.config`` to print the JSON schema that editors check config.yaml with.
 """
 
+# floor: service
+import difflib
+
+# end floor
 import json
 import os
 from pathlib import Path
@@ -136,6 +140,16 @@ _Loader.yaml_implicit_resolvers = {
 
 
 # floor: service
+def misspelt() -> dict[str, str]:
+    """Find variables that nothing reads and whose names are nearly a setting's."""
+    known = [f"CHURN_{name}".upper() for name in Settings.model_fields]
+    near = {
+        name: difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        for name in os.environ.keys() - set(known)  # noqa: TID251 - this module is the one that may
+    }
+    return {name: meant for name, found in sorted(near.items()) for meant in found}
+
+
 def hand_down(config: Path, version: str | None, metrics: Path) -> None:
     """Tell the worker processes that this process starts what to serve, all the same, and where to count."""
     handed = {"CONFIG": config.resolve(), "METRICS_DIR": metrics, **({"VERSION": version} if version else {})}

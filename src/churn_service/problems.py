@@ -22,6 +22,8 @@ SERVER_ERROR, UNAVAILABLE = 500, 503
 RETRY = {"Retry-After": "1"}  # seconds
 MOST_DIGITS = 19  # of an announced length; int() takes a few thousand and then raises
 MOST_FAULTS = 100  # that an answer lists; a client has to mend those first
+MOST_TOLD = 3  # of them, that a log line names
+UNKNOWN: Final = "extra_forbidden"
 LONGEST_NAME = 64  # characters of an unknown field's name that an error repeats
 
 
@@ -77,11 +79,13 @@ def problem(
     scope: Scope, status: int, detail: str, *, errors: Sequence[FieldError] = (), headers: Any = None
 ) -> Response:
     """Build the answer to a request that cannot be answered otherwise."""
+    state = scope.setdefault("state", {})
+    state["refused"] = ", ".join(map(_rule, errors[:MOST_TOLD])) or detail
     told = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        request_id=scope.get("state", {}).get("request_id"),
+        request_id=state.get("request_id"),
         errors=list(errors),
     )
     return JSONResponse(told.model_dump(), status, headers, media_type=PROBLEM_JSON)
@@ -113,6 +117,11 @@ async def _failed(request: Request, error: Any) -> Response:
 async def _crashed(request: Request, _error: Any) -> Response:
     """Say nothing about what nobody foresaw; the log does."""
     return problem(request.scope, SERVER_ERROR, FAILED)
+
+
+def _rule(fault: FieldError) -> str:
+    """Name field and rule for a log, which repeats no name that a caller made up."""
+    return fault.rule if fault.rule == UNKNOWN else f"{fault.field} {fault.rule}"
 
 
 def _field(location: Sequence[int | str]) -> str:

@@ -60,6 +60,19 @@ def test_a_torn_line_costs_itself_and_no_other(
     assert (len(history.answers), history.unreadable) == (len(others), 1)
 
 
+@pytest.mark.parametrize("wrong", ["{}", "[]", '{"answer": {}}', '{"answer": {}, "customer": 1}', "null"])
+def test_a_line_of_another_shape_shifts_no_other(asked: tuple[Path, list[dict]], tmp_path: Path, wrong: str):
+    (path,) = asked[0].iterdir()
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    (tmp_path / path.name).write_bytes(b"".join([first, wrong.encode() + b"\n", *others]))
+
+    history, known = read_predictions(tmp_path), read_predictions(asked[0])
+
+    assert history.unreadable == 1
+    assert history.answers.equals(known.answers)
+    assert history.customers.equals(known.customers)
+
+
 def test_only_the_days_that_are_asked_for_are_read(asked: tuple[Path, list[dict]], tmp_path: Path):
     (path,) = asked[0].iterdir()
     for day in ("2026-01-01", "2026-01-02", "2026-01-03"):

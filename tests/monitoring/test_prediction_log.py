@@ -166,6 +166,18 @@ def test_a_line_that_was_cut_short_is_ended_before_the_next(log, tmp_path: Path)
     assert own.lost == []
 
 
+def test_more_than_may_wait_for_a_disk_is_lost_counted_and_said_once(log, monkeypatch):
+    monkeypatch.setattr(prediction_log, "MOST_WAITING", 2)
+    own = log(flush_seconds=60)
+    for _ in range(3):
+        own.add(asked(), asked())
+
+    own.close()
+
+    assert sum(own.lost) == 4
+    assert [warning["lines"] for warning in own.warnings] == [2]
+
+
 def test_a_folder_that_cannot_be_made_loses_lines_that_are_counted_with_one_warning(log, tmp_path: Path):
     (tmp_path / "predictions").write_text("a file")
     own = log()

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from churn_service.contract import example
+from logged import logged, requests
 
 ELSEWHERE = ("192.0.2.7", 50_000)
 
@@ -46,6 +47,15 @@ def test_old_and_new_key_both_work_and_share_one_rate_limit(build, connect):
     assert statuses == [200, 200, 429, 429]
 
 
+def test_the_log_tells_an_old_key_from_a_new_one_and_shows_neither(build, connect):
+    with logged(connect(build(environment=ROTATED))) as (client, lines):
+        for key in (PREDICT, NEW):
+            status(client, "/model", key)
+
+    shown = [entry.rpartition(":")[0][:12] for entry in ROTATED["api_keys"].split(",")]
+    assert [each["caller"] for each in requests(lines)] == shown
+
+
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/metrics", "/stats", "/nothing"])
 @pytest.mark.parametrize("key", [None, "", "wrong", PREDICT + "x", KEYS["api_keys"], "key-of-crm\x80"])
 def test_without_a_right_key_the_answer_is_a_401(elsewhere: TestClient, path: str, key: str | None):
@@ -80,6 +90,13 @@ def test_no_other_way_to_write_a_path_leads_there(elsewhere: TestClient, path: s
 @pytest.mark.parametrize("path", ["/static-offline-docs/../metrics", "/static-offline-docs/%2e%2e/stats"])
 def test_no_way_leads_out_of_what_is_open(elsewhere: TestClient, path: str):
     assert status(elsewhere, path) in {401, 404}
+
+
+@pytest.mark.parametrize("keys", [(PREDICT, "wrong"), ("wrong", PREDICT), (PREDICT, PREDICT)])
+def test_several_keys_in_one_request_are_no_key(elsewhere: TestClient, keys: tuple[str, ...]):
+    answer = elsewhere.get("/model", headers=[("X-API-Key", key) for key in keys])
+
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("path", OPEN)

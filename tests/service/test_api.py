@@ -131,9 +131,7 @@ def test_a_fault_in_a_batch_names_the_customer(client: TestClient):
     assert [fault["field"] for fault in answer.json()["errors"]] == [f"customers.2.{NUMBER.name}"]
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"customers": []}, {"customers": {}}, {"customers": [1]}, [], 1, "x", None]
-)
+@pytest.mark.parametrize("body", [{}, {"customers": []}, {"customers": {}}, {"customers": [1]}, [], 1, "x"])
 def test_a_batch_of_another_shape_is_refused(client: TestClient, body: Any):
     assert client.post("/predict/batch", json=body).status_code == 422
 
@@ -161,7 +159,17 @@ def test_a_broken_body_is_refused_and_nothing_of_it_repeated(client: TestClient,
 def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str):
     answer = client.post("/predict", content=json.dumps(example()), headers={"content-type": content_type})
 
-    assert answer.status_code == 422
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", "application/vnd.crm+json", "Application/JSON"]
+)
+def test_json_may_be_named_in_every_way_there_is(client: TestClient, content_type: str):
+    answer = client.post("/predict", content=json.dumps(example()), headers={"content-type": content_type})
+
+    assert answer.status_code == 200
 
 
 def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(build, connect):
@@ -240,6 +248,13 @@ def test_health_and_ready_name_the_version(client: TestClient, predictor: Predic
     assert health.keys() == {"status", "model_loaded", "model_version", "uptime_seconds"}
     assert health["model_version"] == ready["model_version"] == predictor.version
     assert client.get("/health").json()["uptime_seconds"] >= health["uptime_seconds"] >= 0
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/v1/ready"])
+def test_a_probe_may_ask_for_the_head_alone(client: TestClient, path: str):
+    answer = client.head(path)
+
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_the_model_description_holds_the_contract_and_no_more(client: TestClient, predictor: Predictor):

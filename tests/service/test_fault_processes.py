@@ -14,7 +14,7 @@ import pytest
 
 from churn_service.contract import example
 from hostile import held
-from running import ask, serving
+from running import ask, serving, workers
 from steady import JSON, Load, configure, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
@@ -26,11 +26,6 @@ BOTH = pytest.mark.parametrize("words", [(), TWO], ids=["one process", "two work
 @pytest.fixture
 def own(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
-
-
-def workers(supervisor: int) -> set[int]:
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def is_younger(url: str, moment: float) -> bool:

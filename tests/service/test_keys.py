@@ -93,7 +93,9 @@ def test_an_id_has_at_most_two_keys(project: Path, run, monkeypatch):
     assert Keys(",".join(lines[:2]))
 
 
-@pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.7", "example.org", ""])
+@pytest.mark.parametrize(
+    "host", [EVERYWHERE, "::", "192.0.2.7", "example.org", "", "127.0.0.1.nip.io", "localhost.example.org"]
+)
 def test_a_host_that_others_reach_needs_keys_or_leave(host: str):
     with pytest.raises(ConfigError):
         refuse_exposure(host, Keys(""), allow_anonymous=False)

@@ -18,6 +18,7 @@ from churn_service.serving.window import SECONDS, MemoryWindow
 
 KEY, LINE = new_key("crm", "predict")
 OTHER, OTHER_LINE = new_key("shop", "predict")
+JSON = {"content-type": "application/json"}
 KEYS = {"api_keys": f"{LINE},{OTHER_LINE}"}
 WITH_KEY = {"X-API-Key": KEY}
 BATCH = {"customers": [example()] * 5}
@@ -194,7 +195,10 @@ def test_what_is_refused_is_refused_before_its_body_is_read(build, headers: dict
 def test_a_body_may_be_as_large_as_configured_and_no_larger(build, connect, *, chunked: bool):
     with connect(build(serving={"max_body_bytes": 5000})) as client:
         bodies = [b'"' + b"x" * (size - 2) + b'"' for size in (5000, 5001)]
-        answers = [client.post("/predict", content=iter([body]) if chunked else body) for body in bodies]
+        answers = [
+            client.post("/predict", content=iter([each]) if chunked else each, headers=JSON)
+            for each in bodies
+        ]
 
     assert [answer.status_code for answer in answers] == [422, 413]
     assert answers[1].headers["content-type"] == "application/problem+json"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from churn_service.contract import columns, example
 from churn_service.predict import Predictor
+from churn_service.schema import Customer
 from logged import logged, requests
 
 SENT = "65.41592"  # what nobody may repeat; no time of day holds it
@@ -35,6 +36,7 @@ def crashes(columns: Any) -> Any:
 
 
 def test_a_line_says_who_asked_what_and_how_it_went(build, connect, predictor: Predictor):
+    required = [name for name, field in Customer.model_fields.items() if field.is_required()]
     with logged(connect(build())) as (client, lines):
         tier = client.post("/predict", json=example()).json()["risk_tier"]
         client.post("/predict/batch", json={"customers": [example()] * 3})
@@ -46,8 +48,27 @@ def test_a_line_says_who_asked_what_and_how_it_went(build, connect, predictor: P
     assert single.items() >= (shared | answered | {"route": "/predict", "tier": tier}).items()
     assert batch.items() >= (shared | answered | {"route": "/predict/batch", "rows": 3}).items()
     assert wrong.items() >= (shared | {"route": "/v1/predict", "status": 422}).items()
+    assert wrong["refused"].split(", ")[0] == f"{next(iter(required))} missing"
     assert all(line["latency_ms"] > 0 for line in (single, batch, wrong))
     assert single["time"] <= batch["time"] <= wrong["time"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ({"json": example() | {SENT: 1}}, "extra_forbidden"),
+        ({"content": b"{", "headers": JSON}, "body json_invalid"),
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, "send JSON"),
+        ({"json": example(), "headers": {"x-api-key": SENT}}, "a key was sent, but none is configured"),
+    ],
+)
+def test_a_refusal_says_why_and_repeats_nothing(build, connect, asked: dict[str, Any], refused: str):
+    with logged(connect(build())) as (client, lines):
+        client.post("/predict", **asked)
+
+    (line,) = requests(lines)
+    assert refused in line["refused"]
+    assert SENT not in json.dumps(line)
 
 
 @pytest.mark.parametrize(("level", "shown"), [("info", []), ("debug", ["/health", "/ready", "/v1/ready"])])
@@ -98,6 +119,7 @@ def test_a_crash_is_a_500_with_an_id_and_the_log_says_where_but_repeats_no_input
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.json()["request_id"] == crash["request_id"] == request["request_id"]
     assert (crash["level"], crash["error"], request["status"]) == ("error", "RuntimeError", 500)
+    assert request["level"] == "error"
     assert [place for place in crash["places"] if place.endswith(" crashes")]
     assert SENT not in answer.text + json.dumps(lines)
     assert "cannot compute" not in answer.text + json.dumps(lines)

@@ -148,7 +148,14 @@ def test_without_a_redis_requests_are_answered_and_limited_all_the_same(build, c
 
 
 @pytest.mark.parametrize(
-    "url", ["host:6379", "http://:secret@host", "redis://:secret@host:99999/0", "redis://[::1"]
+    "url",
+    [
+        "host:6379",
+        "http://:secret@host",
+        "redis://:secret@host:99999/0",
+        "redis://[::1",
+        "redis://h?secret=1",
+    ],
 )
 def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(build, url: str):
     with pytest.raises(ConfigError, match="CHURN_REDIS_URL") as refused:

@@ -1,6 +1,8 @@
 """A real server process: it starts fast, imports little, refuses a bad model, stops cleanly."""
 
+import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -13,7 +15,9 @@ import pytest
 
 from churn_service.artifact import FILES, MANIFEST
 from churn_service.contract import example
-from running import COMMAND, ask, free_port, serving
+from churn_service.serving.access import new_key
+from running import COMMAND, ask, free_port, serving, workers
+from steady import until
 
 LISTS_MODULES = """
 import json, sys
@@ -42,9 +46,42 @@ def test_ctrl_c_stops_it_cleanly_and_it_said_where_it_was(trained: Path):
         server.send_signal(signal.SIGINT)
         said, _ = server.communicate(timeout=30)
 
+    (example_of_use,) = [line.removeprefix("try:") for line in said.splitlines() if line.startswith("try:")]
     assert server.returncode == 0
     assert f"{url}/docs" in said
-    assert f"curl {url}/predict" in said
+    assert shlex.split(example_of_use)[:2] == ["curl", f"{url}/predict"]
+    assert json.loads(shlex.split(example_of_use)[-1]) == example()
+    assert "X-API-Key" not in said
+
+
+@pytest.mark.posix
+def test_with_keys_it_says_where_one_goes(trained: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHURN_API_KEYS", new_key("crm", "predict")[1])
+    with serving(trained) as (_, server):
+        server.send_signal(signal.SIGINT)
+        said, _ = server.communicate(timeout=30)
+
+    assert "-H 'X-API-Key: …'" in said
+
+
+@pytest.mark.posix
+def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path):
+    with serving(trained) as (_, server):
+        server.send_signal(signal.SIGHUP)
+        server.wait(30)
+
+    assert server.returncode == 0
+
+
+@pytest.mark.posix
+def test_workers_leave_when_the_process_that_started_them_was_killed(trained: Path):
+    with serving(trained, "--workers", "2") as (_, server):
+        there = workers(server.pid)
+        server.kill()
+        server.wait(20)
+        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in there), "they leave")
+
+    assert len(there) == 2
 
 
 @pytest.mark.posix
@@ -92,6 +129,7 @@ def test_workers_on_a_taken_port_end_with_one_and_announce_nothing(trained: Path
         done = subprocess.run(words, cwd=trained, capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stdout) == (1, "")
+    assert "is taken (choose another with --port)" in done.stderr
 
 
 @pytest.mark.posix
@@ -102,13 +140,12 @@ def test_a_worker_that_is_replaced_serves_the_version_of_the_others(trained: Pat
         before = ask(f"{url}/predict", example())["model_version"]
         (own / "config.yaml").write_text(config.replace("max_iter: 40", "max_iter: 41"))
         assert run(own, "train").returncode == 0
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(int(workers[0]), signal.SIGKILL)
+        there = workers(server.pid)
+        os.kill(min(there), signal.SIGKILL)
         time.sleep(3)  # there is no event to wait for: uvicorn replaces the worker at its next look
         after = {ask(f"{url}/predict", example())["model_version"] for _ in range(30)}
 
-    assert len(workers) == 2
+    assert len(there) == 2
     assert after == {before}
 
 
@@ -139,6 +176,16 @@ def test_a_port_that_is_taken_ends_with_one(trained: Path):
     assert done.returncode == 1
     assert "address already in use" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["CHURN_API_KEY", "CHURN_ALLOW_ANON", "CHURN_LOGLEVEL"])
+def test_a_variable_that_is_nearly_a_setting_is_pointed_out(project: Path, name: str, run, monkeypatch):
+    monkeypatch.setenv(name, "x")
+
+    done = run(project, "serve")
+
+    assert f"{name} is no setting" in done.stderr
+    assert "did you mean CHURN_" in done.stderr
 
 
 def test_a_wrong_environment_ends_with_two_and_names_the_variable(project: Path, run, monkeypatch):
@@ -175,12 +222,12 @@ def test_the_scikit_learn_runtime_answers_like_onnx(trained: Path, with_scikit_l
     assert first == pytest.approx(second, abs=1e-5)
 
 
-@pytest.mark.parametrize("setting", [("CHURN_REDIS_URL", "nonsense"), ("CHURN_API_KEYS", "nonsense")])
+@pytest.mark.parametrize("name", ["REDIS_URL", "API_KEYS", "HASH_KEY"])
 def test_wrong_settings_end_the_command_and_not_each_worker_for_ever(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, setting: tuple[str, str], run
+    trained: Path, monkeypatch: pytest.MonkeyPatch, name: str, run
 ):
-    monkeypatch.setenv(*setting)
+    monkeypatch.setenv(f"CHURN_{name}", "nonsense")
 
     done = run(trained, "serve", "--workers", "2", "--port", free_port())
 
-    assert (done.returncode, setting[0] in done.stderr, setting[1] in done.stderr) == (2, True, False)
+    assert (done.returncode, f"CHURN_{name}" in done.stderr, "nonsense" in done.stderr) == (2, True, False)

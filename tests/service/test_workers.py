@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from churn_service.contract import example
-from running import ask, serving
+from running import ask, serving, workers
 from scraped import read
 
 HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -34,11 +34,6 @@ def eventually(look: Callable[[], Any], expected: Any, seconds: float = 20) -> A
     return found
 
 
-def workers(server: int) -> set[int]:
-    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
-
-
 @contextmanager
 def half_asked(url: str, count: int) -> Iterator[None]:
     """Hold so many requests whose bodies do not end."""
@@ -50,7 +45,9 @@ def half_asked(url: str, count: int) -> Iterator[None]:
 
 
 @pytest.mark.posix
-def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(trained: Path):
+def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(
+    trained: Path, capfd: pytest.CaptureFixture[str]
+):
     with serving(trained, "--workers", "2") as (url, server):
 
         def predicted() -> float:
@@ -74,6 +71,9 @@ def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(tra
         last = ask(f"{url}/stats")
 
     assert (len(there), replaced) == (2, 1)
+    (told,) = [line for line in capfd.readouterr().err.splitlines() if "takes its place" in line]
+    assert '"level":"error"' in told
+    assert str(min(there)) in told
     assert (before, after) == (50, 80)
     assert (busy, idle) == (9, 1)  # one is the one that asks
     assert (first["predictions"], sum(last["predictions"].values())) == ({}, 80)

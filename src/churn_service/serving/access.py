@@ -14,14 +14,16 @@ KeyScope = Literal["predict", "admin"]
 SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
 LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64}):(predict|admin)")
 MOST_PER_ID = 2  # keys of one caller: the old one and the new one while they are exchanged
+SHOWN_DIGITS = 8  # of a key's hash in the log, to tell an old key from a new one
 FORM: Final = "id:sha256:scope, as `churn-service keys new` prints it; several are separated by commas"
 
 
 class Caller(NamedTuple):
-    """Who calls: a key's id and scope. A key of an admin may also predict."""
+    """Who calls: a key's id and scope, and its name in the log. A key of an admin may also predict."""
 
     id: str
     scope: KeyScope
+    name: str
 
 
 class Keys:
@@ -42,7 +44,8 @@ class Keys:
             if found is None:
                 msg = f"CHURN_API_KEYS: part {position} of {len(parts)} is malformed; it must be {FORM}"
                 raise ConfigError(msg)
-            caller = Caller(found[1], next(scope for scope in SCOPES if scope == found[3]))
+            scope = next(scope for scope in SCOPES if scope == found[3])
+            caller = Caller(found[1], scope, f"{found[1]}:{found[2][:SHOWN_DIGITS]}")
             self._keys.append((bytes.fromhex(found[2]), caller))
         for name, count in Counter(caller.id for _, caller in self._keys).items():
             if count > MOST_PER_ID:

@@ -119,7 +119,7 @@ class Service:
         except ArtifactError as error:
             if self._config.serving.fallback == "refuse":
                 raise
-            self._log.warning("the baseline answers", reason=type(error).__name__)
+            self._log.warning("the baseline answers", reason=str(error))
             return baseline_predictor(self._config)
 
     @contextlib.asynccontextmanager
@@ -129,7 +129,8 @@ class Service:
         self._log.info("started", model_version=version)
         waiting = asyncio.create_task(self._leave_fallback(app))
         try:
-            with drained(app.state, self._config.serving.drain_seconds):
+            seconds = self._config.serving.drain_seconds
+            with drained(app.state, seconds, partial(self._log.info, "draining", seconds=seconds)):
                 yield
         finally:
             waiting.cancel()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from functools import partial
+from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -65,13 +67,15 @@ def serve(
 
     Example: churn-service serve --port 8080
     """
-    from churn_service.config import load_settings
+    from churn_service.config import load_settings, misspelt
     from churn_service.serving.access import Keys, refuse_exposure
     from churn_service.serving.app import Service, open_predictor, spare_the_collector
     from churn_service.serving.fallback import VERSION
     from churn_service.serving.server import serve_many, serve_one, server_options
 
     settings = load_settings().model_copy(update={"metrics_dir": None})  # which is for workers
+    for found, meant in misspelt().items():
+        typer.echo(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
     loaded, root = open_config(config)
     options = server_options(host or settings.host, port or settings.port, loaded.serving)
     keys = Keys(settings.api_keys.get_secret_value())
@@ -81,7 +85,7 @@ def serve(
     ready = [first] if first else []
     # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
     service = Service(lambda: ready.pop() if ready else load(), loaded, root=root, settings=settings)
-    announce = partial(_announce, options["host"], options["port"], first.version if first else VERSION)
+    announce = partial(_announce, options, first.version if first else VERSION, asks_for_key=bool(keys))
     if workers == 1 and not reload:
         spare_the_collector()
         served = serve_one(service.app, options, announce)
@@ -95,7 +99,7 @@ def serve(
 def _outcome(options: dict[str, Any], *, served: bool) -> int:
     if served:
         return 0
-    taken = f"{options['host']}:{options['port']} is taken"
+    taken = f"{options['host']}:{options['port']} is taken (choose another with --port)"
     typer.echo(f"error: {taken}, or a worker could not start; the log says which", err=True)
     return 1
 
@@ -111,10 +115,15 @@ def _first(load: Callable[[], Predictor], fallback: str) -> Predictor | None:
         return None
 
 
-def _announce(host: str, port: int, version: str) -> None:
-    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - only compared
+def _announce(options: dict[str, Any], version: str, *, asks_for_key: bool) -> None:
+    from churn_service.contract import example
+
+    host = "127.0.0.1" if options["host"] == "0.0.0.0" else options["host"]  # noqa: S104 - only compared
+    url = f"http://{f'[{host}]' if ':' in host else host}:{options['port']}"
+    key = "-H 'X-API-Key: …' " if asks_for_key else ""
+    body = shlex.quote(dumps(example()))
     typer.echo(f"""
 serving {version} at {url}, until Ctrl-C
 docs:  {url}/docs
-try:   curl {url}/predict -H 'Content-Type: application/json' -d "$(.venv/bin/churn-service example)"
+try:   curl {url}/predict {key}-H 'Content-Type: application/json' -d {body}
 """)

@@ -4,6 +4,7 @@ What the server itself does not bound: a caller who sends or reads byte by byte,
 of a request, and ten thousand who connect at once.
 """
 
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,8 +28,15 @@ def refusal(status: HTTPStatus, detail: str, *headers: str) -> bytes:
     return (head + "".join(f"{header}\r\n" for header in headers) + "\r\n" + body).encode()
 
 
+OFFER: Final = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c)", re.IGNORECASE)
 BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1")
 GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
+
+
+def _stay(data: bytes) -> bytes:
+    """Overlook an offer to change to HTTP/2, as Java's own client makes: the server would lose the body."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    return OFFER.sub(b"\r\nx-overlooked:", head) + end + body
 
 
 class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever of uvicorn's two is installed
@@ -74,6 +82,8 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
         if self._refused:
             return
         whole = self._whole
+        if whole is self.cycle and b"h2c" in data:
+            data = _stay(data)
         super().data_received(data)
         if whole is self._whole is self.cycle:  # all of it belongs to a head
             self._head_bytes += len(data)

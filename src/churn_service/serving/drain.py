@@ -5,7 +5,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -15,11 +15,12 @@ ECHO_SECONDS = 2.0  # systemd signals every process, and then the supervisor sig
 
 
 @contextlib.contextmanager
-def drained(state: State, seconds: float) -> Iterator[None]:
+def drained(state: State, seconds: float, tell: Callable[[], None]) -> Iterator[None]:
     """Set `state.draining` at SIGTERM, and let the server stop `seconds` later.
 
     Load balancers see /ready fail and send no more; callers with open connections are told to close them.
-    Ctrl-C, and a second SIGTERM that is no echo of the first, stop at once.
+    `tell` is called when that begins. Ctrl-C, and a second SIGTERM that is no echo of the first, stop at
+    once.
     """
     if threading.current_thread() is not threading.main_thread():  # only there can signals be caught
         yield
@@ -36,6 +37,7 @@ def drained(state: State, seconds: float) -> Iterator[None]:
             stop(number, frame)
             return
         state.draining, echo_until = True, time.monotonic() + ECHO_SECONDS
+        loop.call_soon_threadsafe(tell)  # not here: what a signal interrupts may hold a lock
         loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, frame)
 
     signal.signal(signal.SIGTERM, drain)

@@ -35,4 +35,4 @@ async def wait_for_model(
         try:
             return await asyncio.to_thread(load)
         except ArtifactError as error:
-            log.warning("no model", reason=type(error).__name__)
+            log.warning("no model", reason=str(error))

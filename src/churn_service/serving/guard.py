@@ -19,12 +19,11 @@ STATIC: Final = "/static-offline-docs/"
 ADMIN: Final = ("/metrics", "/stats")
 FORWARDED: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
 NAMES: Final = frozenset((b"localhost", b"127.0.0.1", b"[::1]"))  # of this host
-ANONYMOUS: Final = Caller("(anonymous)", "predict")
-ON_HOST: Final = Caller("(on host)", "admin")  # reads /metrics and /stats
+ANONYMOUS: Final = Caller("(anonymous)", "predict", "(anonymous)")
+ON_HOST: Final = Caller("(on host)", "admin", "(on host)")  # reads /metrics and /stats
+BUSY: Final = "too many requests are waiting"
 SHED: Final = (  # made before, because it has to be cheap
-    Problem(title="Service Unavailable", status=503, detail="too many requests are waiting", request_id="%s")
-    .model_dump_json()
-    .encode()
+    Problem(title="Service Unavailable", status=503, detail=BUSY, request_id="%s").model_dump_json().encode()
 )
 NO_KEY = "send your key in X-API-Key; whoever runs the service makes one by `churn-service keys new`"
 NO_KEYS = (
@@ -60,7 +59,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if self._inside >= self._most_inside and path not in ADMIN:
-            await self._shed(scope["state"]["request_id"], send)
+            await self._shed(scope["state"], send)
             return
         self._inside += 1
         try:
@@ -68,9 +67,10 @@ class Guard:
         finally:
             self._inside -= 1
 
-    async def _shed(self, request_id: str, send: Send) -> None:
+    async def _shed(self, state: dict[str, Any], send: Send) -> None:
         self._meter.shed.inc()
-        body = SHED % request_id.encode()
+        state["refused"] = BUSY
+        body = SHED % state["request_id"].encode()
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
@@ -96,20 +96,19 @@ class Guard:
             await self._window.take(caller.id, len(state["answered"].customers) - 1)
 
     def _caller(self, scope: Scope, path: str) -> Caller:
-        headers = dict(scope["headers"])
-        key = headers.get(b"x-api-key")
-        caller = self._nobody(scope, path, headers) if key is None else self._keys.caller(key)
+        sent = [value for name, value in scope["headers"] if name == b"x-api-key"]
+        caller = self._keys.caller(sent[0]) if len(sent) == 1 else None if sent else self._nobody(scope, path)
         if caller is None:
-            detail = NO_KEY if self._keys else NO_KEYS if key is None else KEY_UNASKED
+            detail = NO_KEY if self._keys else KEY_UNASKED if sent else NO_KEYS
             raise HTTPException(401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'})
-        scope["state"]["caller"] = caller.id
+        scope["state"]["caller"] = caller.name
         if path in ADMIN and caller.scope != "admin":
             raise HTTPException(403, "this needs a key of the scope admin")
         return caller
 
-    def _nobody(self, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Caller | None:
+    def _nobody(self, scope: Scope, path: str) -> Caller | None:
         """Say as whom a caller without a key may pass, if at all."""
-        on_host = _on_host(scope, headers)
+        on_host = _on_host(scope)
         if path in ADMIN:
             return ON_HOST if on_host else None
         return ANONYMOUS if not self._keys and (on_host or self._allow_anonymous) else None
@@ -126,7 +125,7 @@ class Guard:
             raise HTTPException(429, f"a caller has {most} requests a minute; wait {seconds} seconds", policy)
 
 
-def _on_host(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+def _on_host(scope: Scope) -> bool:
     """Tell whether the caller is on this host.
 
     Not a proxy that passes somebody else's request on, nor a web page whose name was made to lead here.
@@ -136,4 +135,4 @@ def _on_host(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     here = address.startswith("127.") or address in {"", "::1"}
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     named = len(hosts) == 1 and (hosts[0] in NAMES or hosts[0].rsplit(b":", 1)[0] in NAMES)
-    return here and named and not FORWARDED & headers.keys()
+    return here and named and not any(name in FORWARDED for name, _ in scope["headers"])

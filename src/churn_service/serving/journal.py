@@ -37,6 +37,7 @@ class Note(NamedTuple):
     caller: str | None
     trace: dict[str, str]
     answer: Answered | None
+    refused: str | None = None
 
 
 Observer = Callable[[Note, Answered], None]
@@ -88,7 +89,7 @@ class Journal:
     def _write(self, note: Note) -> None:
         answer = note.answer
         self._meter.answered(note.route, note.status, seconds=note.seconds, answer=answer)
-        facts: dict[str, Any] = dict(note.trace)
+        facts: dict[str, Any] = note.trace | ({"refused": note.refused} if note.refused else {})
         if answer is not None:
             facts |= _outcome(answer)
             for observe in self._observers:

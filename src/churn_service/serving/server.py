@@ -1,6 +1,8 @@
 """Application → a listening process that says where it is and stops cleanly."""
 
 import contextlib
+import logging
+import os
 import signal
 import socket
 import sys
@@ -61,6 +63,8 @@ def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], N
     """
     # uvicorn raises the signal again when it is done; without this the process would look killed.
     signal.signal(signal.SIGTERM, _stop)
+    if hasattr(signal, "SIGHUP"):  # the terminal is gone
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     _allow_connections()
     server = _Server(uvicorn.Config(app, **options), announce)
     with contextlib.suppress(KeyboardInterrupt, SystemExit):  # SIGINT; SIGTERM or an address that is taken
@@ -86,9 +90,16 @@ def serve_many(
 
 
 class _Supervisor(Multiprocess):
-    """Worker processes, which alone listen when they are told to stop: else callers would wait for nobody."""
+    """Worker processes, of which those that die are replaced."""
+
+    def keep_subprocess_alive(self) -> None:
+        before = {worker.pid for worker in self.processes}
+        super().keep_subprocess_alive()
+        if dead := before - {worker.pid for worker in self.processes}:
+            logging.getLogger("uvicorn.error").error("worker %s died; another takes its place", *dead)
 
     def join_all(self) -> None:
+        """Listen no longer, as only the workers do when they are told to stop: nobody would answer."""
         for listening in self.sockets:
             listening.close()
         super().join_all()

@@ -82,6 +82,7 @@ class Watch:
                 state.get("caller"),
                 trace,
                 state.get("answered") if status == OK else None,
+                state.get("refused"),
             )
         )
 
