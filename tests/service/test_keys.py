@@ -21,7 +21,7 @@ def test_the_printed_line_lets_the_printed_key_in(project: Path, scope: str, run
 
     key, line = (words.strip() for words in printed.stdout.splitlines()[1::2])
     assert printed.returncode == 0
-    assert Keys(line).caller(key.encode()) == ("crm", scope)
+    assert Keys(line).caller(key.encode())[:2] == ("crm", scope)
     assert key not in line
 
 
@@ -29,7 +29,7 @@ def test_a_key_as_json_is_one_object(project: Path, run):
     made = json.loads(run(project, "keys", "new", "--id", "crm", "--json").stdout)
 
     assert made.keys() == {"key", "line"}
-    assert Keys(made["line"]).caller(made["key"].encode()) == ("crm", "predict")
+    assert Keys(made["line"]).caller(made["key"].encode())[:2] == ("crm", "predict")
 
 
 def test_no_two_keys_are_alike():
@@ -53,8 +53,8 @@ def test_several_keys_may_be_separated_as_one_likes(separator: str):
 
     keys = Keys(separator.join([one_line, other_line]) + separator)
 
-    assert keys.caller(one.encode()) == ("crm", "predict")
-    assert keys.caller(other.encode()) == ("ops", "admin")
+    assert keys.caller(one.encode())[:2] == ("crm", "predict")
+    assert keys.caller(other.encode())[:2] == ("ops", "admin")
     assert keys.caller(b"") is keys.caller(one_line.encode()) is None
 
 
