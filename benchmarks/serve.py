@@ -27,7 +27,7 @@ from urllib.request import urlopen
 from churn_service.contract import as_columns, example
 from churn_service.messages import BatchRequest
 from churn_service.predict import load_predictor
-from churn_service.registry import find_version
+from churn_service.registry import Registry
 from churn_service.serving.access import new_key
 
 PORT = 9_101
@@ -76,9 +76,9 @@ elif kind == "plain":
     import joblib
     import pandas as pd
     from churn_service.features import feature_matrix
-    from churn_service.registry import find_version
+    from churn_service.registry import Registry
     from churn_service.table import typed
-    model = joblib.load(find_version(root / config.registry.path) / "model.joblib")
+    model = joblib.load(Registry(root / config.registry.path).find() / "model.joblib")
     def probabilities(customers):
         table = typed(pd.DataFrame([customer.model_dump() for customer in customers]))
         return model.predict_proba(feature_matrix(table, config.features))[:, 1]
@@ -166,7 +166,7 @@ def wait_until_it_answers() -> None:
 
 def in_process(seconds: int) -> float:
     """Rows per second of bytes → validated → features → ONNX, without a server."""
-    predictor = load_predictor(find_version(ROOT / "models"))
+    predictor = load_predictor(Registry(ROOT / "models").find())
     body = json.dumps({"customers": [example()] * ROWS}).encode()
     rows, started = 0, time.perf_counter()
     while time.perf_counter() < started + seconds:

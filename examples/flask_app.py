@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from churn_service.config import load_config
 from churn_service.predict import load_predictor
-from churn_service.registry import find_version
+from churn_service.registry import Registry
 from churn_service.schema import Customer
 
 ROOT = Path(__file__).parents[1]
 app = Flask(__name__)
-predictor = load_predictor(find_version(ROOT / load_config(ROOT / "config.yaml").registry.path))
+predictor = load_predictor(Registry(ROOT / load_config(ROOT / "config.yaml").registry.path).find())
 
 
 @app.post("/churn")

@@ -17,6 +17,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+from churn_service.atomic import flush_folder
 from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError, VersionExistsError
 from churn_service.metadata import Metadata
 
@@ -66,11 +67,11 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
         for name, data in [*files.items(), (MANIFEST, _manifest(files))]:
             _write_flushed(unfinished / name, data)
         unfinished.chmod(0o755)  # mkdtemp's folder is private; a version is not
-        _flush_folder(unfinished)
+        flush_folder(unfinished)
         if target.exists():  # POSIX would rename onto an empty folder
             raise VersionExistsError(version)
         unfinished.rename(target)
-        _flush_folder(root)
+        flush_folder(root)
     except OSError as error:
         if target.exists():  # somebody else wrote it meanwhile
             raise VersionExistsError(version) from error
@@ -156,12 +157,3 @@ def _write_flushed(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":  # Windows cannot open a folder, and flushes its own
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

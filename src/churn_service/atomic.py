@@ -1,5 +1,6 @@
-"""A path → a table's file that appears whole or not at all."""
+"""A path → a file that appears whole or not at all."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,40 @@ def check_suffix(path: Path) -> None:
     if path.suffix not in SUFFIXES:
         msg = f"{path}: its name ends in {path.suffix!r}; allowed are {' and '.join(SUFFIXES)}"
         raise TableError(msg)
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Create a file with its content, on disk when this returns; of several writers one succeeds.
+
+    A crash leaves either no file of that name or all of it: the content is flushed under another name, which
+    is then linked. Opening with ``x`` would leave a torn file.
+
+    Raises
+    ------
+    FileExistsError
+        The file was there, or somebody else created it first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(unfinished, path)
+        flush_folder(path.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Put a folder's names on disk."""
+    if os.name == "posix":  # Windows cannot open a folder, and flushes its own
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -5,11 +5,14 @@
     ChurnError
     ├── ConfigError
     ├── PredictionError
+    ├── ConflictError
     ├── NotReadyError
     ├── BatchTooLargeError
     ├── DeadlineError
     └── RefusedError
         ├── TableError
+        ├── DamagedLogError
+        ├── GateError
         └── ArtifactError
             ├── ArtifactNotFoundError
             ├── VersionExistsError
@@ -41,6 +44,10 @@ class PredictionError(ChurnError):
     """A loaded model answered something that is no probability."""
 
 
+class ConflictError(ChurnError):
+    """Somebody else decided about the same thing first; look again before you repeat it."""
+
+
 # floor: service
 class NotReadyError(ChurnError):
     """A prediction was asked for before a model was loaded."""
@@ -69,6 +76,16 @@ class TableError(RefusedError):
         self.faults = faults
 
 
+class DamagedLogError(RefusedError):
+    """The registry's log of events lacks one, or holds one that nobody wrote."""
+
+
+# floor: service
+class GateError(RefusedError):
+    """A version may not be promoted, or not taken back to: the evidence is missing or speaks against it."""
+
+
+# end floor
 class ArtifactError(RefusedError):
     """A model version cannot be used; catch this around any loading of a model."""
 

@@ -11,19 +11,19 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256, write_artifact
+from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256
 from churn_service.card import render_card
 from churn_service.compare import beside_references, measure
 from churn_service.contract import columns, to_arrays
-from churn_service.errors import TableError, VersionExistsError
+from churn_service.errors import TableError
 from churn_service.export import check_parity, export_model
 from churn_service.faults import check_table
 from churn_service.features import add_features, feature_matrix
 from churn_service.metadata import Golden, Holdout, Identity, Metadata
 from churn_service.plots import as_svg, draw_calibration, draw_roc
 from churn_service.predict import onnx_scorer
-from churn_service.provenance import provenance
-from churn_service.registry import read_metadata, remember_newest
+from churn_service.provenance import provenance, who
+from churn_service.registry import Registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
 from churn_service.simulate import simulate
@@ -107,9 +107,8 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
             lambda axes: draw_calibration(axes, {name: each.calibration for name, each in metrics.items()})
         ),
     }
-    return _register(
-        root / config.registry.path, metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
-    )
+    registry = Registry(root / config.registry.path)
+    return _register(registry, metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures})
 
 
 def _check_training(matrix: np.ndarray, target: np.ndarray, names: list[str]) -> None:
@@ -146,17 +145,14 @@ def _golden(config: Config, exported: bytes) -> Golden:
     return Golden(customers=customers, probabilities=onnx_scorer(exported)(matrix).tolist())
 
 
-def _register(registry: Path, metadata: Metadata, files: dict[str, bytes]) -> Trained:
+def _register(registry: Registry, metadata: Metadata, files: dict[str, bytes]) -> Trained:
     """Write the version; if it exists, verify it and keep it. Either way it is the newest now."""
     text = {CARD: render_card(metadata), METADATA: metadata.model_dump_json(indent=2) + "\n"}
     contents = files | {name: value.encode() for name, value in text.items()}
-    folder, already_there = registry / metadata.version, False
-    try:
-        write_artifact(registry, metadata.version, contents)
-    except VersionExistsError:
-        metadata, already_there = read_metadata(registry, metadata.version), True
-    remember_newest(registry, metadata.version)
-    return Trained(folder, metadata, already_there)
+    commit = metadata.provenance["git_commit"]
+    already_there = registry.write(metadata.version, contents, who=who(), commit=commit)
+    kept = registry.metadata(metadata.version) if already_there else metadata
+    return Trained(registry.folder / metadata.version, kept, already_there)
 
 
 def _as_json(values: np.ndarray) -> list[Any]:

@@ -1,6 +1,8 @@
 """Machine and checkout → what a version or an event records about where it came from."""
 
+import getpass
 import platform
+import socket
 import subprocess
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -12,12 +14,26 @@ LIBRARIES: Final = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "s
 def provenance(root: Path) -> dict[str, Any]:
     """Name the git commit, Python, platform and libraries; the commit is None outside a checkout."""
     return {
-        "git_commit": _git(root, "rev-parse", "HEAD"),
+        "git_commit": git_commit(root),
         "uncommitted_changes": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "libraries": {name: library_version(name) for name in LIBRARIES},
     }
+
+
+def git_commit(root: Path) -> str | None:
+    """Name the commit that is checked out; None outside a checkout."""
+    return _git(root, "rev-parse", "HEAD")
+
+
+def who() -> str:
+    """Name the user and the host, for the record."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _git(root: Path, *words: str) -> str | None:

@@ -1,63 +1,178 @@
-"""The folder of model versions: list them, find one."""
+"""The folder of model versions, and the log of what was decided about them.
 
-import os
+Events are numbered files, each created once and never changed. Of many writers exactly one gets a number, so
+what is true now is what the events add up to, and there is no state that could be torn or forgotten.
+"""
+
 import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from churn_service.artifact import read_artifact
-from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
+from pydantic import ValidationError
+
+from churn_service.artifact import read_artifact, write_artifact
+from churn_service.atomic import create_file
+from churn_service.errors import (
+    ArtifactNotFoundError,
+    ConflictError,
+    DamagedLogError,
+    TamperedArtifactError,
+    VersionExistsError,
+)
+from churn_service.events import ALIASES, Decided, Event, State, fold
 from churn_service.metadata import Metadata
 
-NEWEST = "newest"
-VERSION = re.compile(r"\d+\.\d+\.\d+-[0-9a-f]{8}")
+NEWEST: Final = "newest"
+EVENTS: Final = "events"
+VERSION: Final = re.compile(r"\d+\.\d+\.\d+-[0-9a-f]{8}")
+NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
 
 
-def list_versions(root: Path) -> list[str]:
-    """Name the versions under a folder, in alphabetical order; none if the folder is absent."""
-    if not root.is_dir():
-        return []
-    return sorted(entry.name for entry in root.iterdir() if VERSION.fullmatch(entry.name))
+class Registry:
+    """A folder of versions and their events."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-def read_metadata(root: Path, version: str) -> Metadata:
-    """Verify a version and return its metadata.
+    def versions(self) -> list[str]:
+        """Name the versions that are there, in alphabetical order; none if the folder is absent."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(entry.name for entry in self.folder.iterdir() if VERSION.fullmatch(entry.name))
 
-    Raises
-    ------
-    ArtifactError
-        The version is absent or not what was written.
-    """
-    if not VERSION.fullmatch(version):
-        msg = (
-            f"{version!r} is not a version; one looks like 0.1.0-1a2b3c4d (see `churn-service registry list`)"
-        )
-        raise ArtifactNotFoundError(msg)
-    metadata = read_artifact(root / version).metadata
-    if metadata.version != version:
-        msg = f"{version}: the folder holds version {metadata.version}. Give it back its name"
-        raise TamperedArtifactError(msg)
-    return metadata
+    def events(self) -> list[Event]:
+        """Read the log, oldest event first.
 
+        Raises
+        ------
+        DamagedLogError
+            An event is missing or not what was written.
+        """
+        folder = self.folder / EVENTS
+        names = sorted(path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name))
+        events = [_event(folder / name) for name in names]
+        for expected, event in enumerate(events, start=1):
+            if event.number != expected:
+                msg = f"{folder}: event {expected} is missing. Restore it from a backup"
+                raise DamagedLogError(msg)
+        return events
 
-def remember_newest(root: Path, version: str) -> None:
-    """Note which version was trained last, also if it existed before; written whole or not at all."""
-    unfinished = root / f".{NEWEST}-{os.getpid()}"
-    unfinished.write_text(version + "\n", encoding="ascii")
-    unfinished.replace(root / NEWEST)
+    def state(self) -> State:
+        """Tell what is true now."""
+        return fold(self.events())
 
+    def record(self, decided: Decided, seen: Sequence[Event]) -> Event:
+        """Append an event, unless the alias changed hands after what the writer had seen.
 
-def find_version(root: Path, version: str | None = None) -> Path:
-    """Return the folder of a version; by default of the one that was trained last.
+        Raises
+        ------
+        ConflictError
+            Somebody else was first; nothing was recorded.
+        """
+        known = list(seen)
+        while True:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            event = Event(number=len(known) + 1, time=now, **decided.model_dump())
+            try:
+                create_file(
+                    self.folder / EVENTS / f"{event.number:08}.json", event.model_dump_json().encode()
+                )
+            except FileExistsError:
+                meanwhile = self.events()[len(known) :]
+                _refuse_rival(decided, meanwhile)
+                known += meanwhile
+            else:
+                return event
 
-    Raises
-    ------
-    ArtifactError
-        There is no version (of that name), or it is damaged.
-    """
-    if version is None:
+    def write(self, version: str, files: Mapping[str, bytes], *, who: str, commit: str | None) -> bool:
+        """Write a version if it is not there, and register it as the newest; tell whether it was there.
+
+        Raises
+        ------
+        TamperedArtifactError
+            It was there, and is damaged.
+        """
+        already_there = False
         try:
-            version = (root / NEWEST).read_text(encoding="ascii").strip()
-        except FileNotFoundError as error:
-            msg = f"{root}: no model version yet. Make one with `churn-service train`"
-            raise ArtifactNotFoundError(msg) from error
-    return root / read_metadata(root, version).version
+            write_artifact(self.folder, version, files)
+        except VersionExistsError:
+            self.metadata(version)
+            already_there = True
+        events = self.events()
+        if fold(events).newest != version:
+            self.record(Decided(kind="register", version=version, who=who, git_commit=commit), events)
+        return already_there
+
+    def metadata(self, version: str) -> Metadata:
+        """Verify a version and return its metadata.
+
+        Raises
+        ------
+        ArtifactError
+            The version is absent or not what was written.
+        """
+        if not VERSION.fullmatch(version):
+            msg = f"{version!r} is no version; one looks like 0.1.0-1a2b3c4d, and `registry list` names them"
+            raise ArtifactNotFoundError(msg)
+        metadata = read_artifact(self.folder / version).metadata
+        if metadata.version != version:
+            msg = f"{version}: the folder holds version {metadata.version}. Give it back its name"
+            raise TamperedArtifactError(msg)
+        return metadata
+
+    def resolve(self, name: str | None = None) -> str:
+        """Name the version that a version or an alias stands for; by default production, else the newest.
+
+        Raises
+        ------
+        ArtifactNotFoundError
+            There is no version yet, or nothing holds the alias.
+        """
+        if name is not None and name not in {NEWEST, *ALIASES}:
+            return name
+        state = self.state()
+        holders: dict[str, str | None] = {alias: state.holder(alias) for alias in ALIASES}
+        holders[NEWEST] = state.newest
+        version = holders[name] if name else holders["production"] or state.newest
+        if version is None and (name is None or name == NEWEST):
+            msg = f"{self.folder}: no model version yet. Make one with `churn-service train`"
+            raise ArtifactNotFoundError(msg)
+        if version is None:
+            msg = f"nothing is in {name}. `churn-service registry promote VERSION --to {name}` puts it there"
+            raise ArtifactNotFoundError(msg)
+        return version
+
+    def find(self, name: str | None = None) -> Path:
+        """Return the folder of a version or alias; by default of production, else of the newest.
+
+        Raises
+        ------
+        ArtifactError
+            There is no version (of that name), or it is damaged.
+        """
+        return self.folder / self.metadata(self.resolve(name)).version
+
+
+def _event(path: Path) -> Event:
+    try:
+        event = Event.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        msg = f"{path}: has {error.error_count()} faults, so it is no event. Restore it from a backup"
+        raise DamagedLogError(msg) from error
+    if path.name != f"{event.number:08}.json":
+        msg = f"{path}: holds event {event.number}. Give it back its name"
+        raise DamagedLogError(msg)
+    return event
+
+
+def _refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:
+    for event in meanwhile:
+        if decided.alias is not None and event.alias == decided.alias and event.kind != "reject":
+            done = {"promote": "promoted", "rollback": "rolled back to"}[event.kind]
+            msg = (
+                f"{event.who} {done} {event.version} in {event.alias} meanwhile (event {event.number}); "
+                "nothing was recorded. Look at `churn-service registry history` and decide again"
+            )
+            raise ConflictError(msg)

@@ -15,11 +15,11 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
 
     Example: churn-service registry list
     """
-    from churn_service.registry import list_versions, read_metadata
+    from churn_service.registry import Registry
 
     settings, root = open_config(config)
-    registry = root / settings.registry.path
-    versions = [read_metadata(registry, name) for name in list_versions(registry)]
+    registry = Registry(root / settings.registry.path)
+    versions = [registry.metadata(name) for name in registry.versions()]
     for metadata in sorted(versions, key=lambda each: each.trained_at):
         auc = metadata.metrics["model"]["roc_auc"]
         if as_json:
@@ -40,10 +40,10 @@ def show(
     Example: churn-service registry show
     """
     from churn_service.artifact import CARD, read_artifact
-    from churn_service.registry import find_version
+    from churn_service.registry import NEWEST, Registry
 
     settings, root = open_config(config)
-    artifact = read_artifact(find_version(root / settings.registry.path, version))
+    artifact = read_artifact(Registry(root / settings.registry.path).find(version or NEWEST))
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
@@ -58,15 +58,15 @@ def verify(*, config: ConfigOption = None) -> None:
     """
     from churn_service.errors import ArtifactError, TamperedArtifactError
     from churn_service.predict import load_predictor
-    from churn_service.registry import list_versions, read_metadata
+    from churn_service.registry import Registry
 
     settings, root = open_config(config)
-    registry = root / settings.registry.path
+    registry = Registry(root / settings.registry.path)
     faults = []
-    for name in list_versions(registry):
+    for name in registry.versions():
         try:
-            read_metadata(registry, name)
-            load_predictor(registry / name)
+            registry.metadata(name)
+            load_predictor(registry.folder / name)
             typer.echo(f"{name}  whole, and answers as it did when it was trained")
         except ArtifactError as error:
             faults.append(str(error))

@@ -199,7 +199,7 @@ def test_without_a_version_a_command_says_how_to_make_one(project: Path, words: 
     assert (done.returncode, "churn-service train" in done.stderr) == (3, True)
 
 
-@pytest.mark.parametrize("name", ["0.1.0-00000000", "../../etc", "newest"])
+@pytest.mark.parametrize("name", ["0.1.0-00000000", "../../etc", "Newest"])
 def test_an_unknown_version_is_refused(trained: Path, name: str, run):
     done = run(trained, "evaluate", "--version", name)
 

@@ -27,7 +27,7 @@ from churn_service.monitoring.prediction_log import PredictionLog
 # end floor
 from churn_service.predict import Predictor, load_predictor
 from churn_service.problems import BodyLimit
-from churn_service.registry import find_version
+from churn_service.registry import Registry
 from churn_service.sections import Config
 from churn_service.serving.access import Keys
 from churn_service.serving.drain import drained
@@ -56,7 +56,7 @@ def open_predictor(config: Config, root: Path, version: str | None = None) -> Pr
         There is none, or it is refused.
     """
     serving = config.serving
-    folder = find_version(root / config.registry.path, version)
+    folder = Registry(root / config.registry.path).find(version)
     return load_predictor(folder, runtime=serving.runtime, allow_pickle=serving.allow_pickle)
 
 

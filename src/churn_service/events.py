@@ -1,0 +1,61 @@
+"""Decisions about versions → what is true now: who is newest, what staging and production stand for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from pydantic import BaseModel
+
+Alias = Literal["staging", "production"]
+ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
+
+
+class Decided(BaseModel, frozen=True, extra="ignore"):
+    """What somebody did with a version, and why."""
+
+    kind: Literal["register", "promote", "rollback", "reject"]
+    version: str
+    alias: Alias | None = None
+    who: str
+    reason: str | None = None
+    evidence: tuple[dict[str, Any], ...] = ()
+    git_commit: str | None = None
+    image_tag: str | None = None
+
+
+class Event(Decided, frozen=True):
+    """A decision in its place in the log."""
+
+    number: int
+    time: str
+
+
+class State(NamedTuple):
+    """What the events add up to."""
+
+    newest: str | None
+    """The version that was trained last, also if it existed before."""
+    held: Mapping[Alias, tuple[str, ...]]
+    """Alias → the versions that hold it one above the other; a rollback takes the uppermost away."""
+
+    def holder(self, alias: Alias) -> str | None:
+        """Return the version that an alias stands for."""
+        return self.held[alias][-1] if self.held[alias] else None
+
+
+def fold(events: Sequence[Event]) -> State:
+    """Add events up, in their order."""
+    newest, held = None, dict[Alias, tuple[str, ...]](dict.fromkeys(ALIASES, ()))
+    for event in events:
+        if event.kind == "register":
+            newest = event.version
+        elif event.kind == "promote" and event.alias:
+            held[event.alias] += (event.version,)
+        elif event.kind == "rollback" and event.alias:
+            held[event.alias] = _down_to(held[event.alias], event.version)
+    return State(newest, held)
+
+
+def _down_to(held: tuple[str, ...], version: str) -> tuple[str, ...]:
+    """Take away what lies above the last place of a version below the top."""
+    places = [place for place, name in enumerate(held[:-1]) if name == version]
+    return held[: places[-1] + 1] if places else held
