@@ -18,9 +18,12 @@ FILES: Final = {
         "src/churn_service/answer.py",
         "src/churn_service/api.py",
         "src/churn_service/background.py",
+        "src/churn_service/gate.py",
         "src/churn_service/messages.py",
         "src/churn_service/pool.py",
         "src/churn_service/problems.py",
+        "src/churn_service/promotion.py",
+        "src/churn_service/promotion_commands.py",
         "src/churn_service/short_path.py",
         "src/churn_service/serving",
         "notebooks/03_from_notebook_to_service.ipynb",
@@ -50,18 +53,22 @@ def cut(text: str, absent: set[str]) -> str:
 
     >>> cut("a\n# floor: service\nb\n# end floor\nc  # floor: service\nd\n", {"service"})
     'a\nd\n'
+    >>> nested = "# floor: service\na\n# floor: monitored\nb\n# end floor\nc\n# end floor\n"
+    >>> cut(nested, {"monitored"})
+    '# floor: service\na\nc\n# end floor\n'
+    >>> cut(nested, {"service", "monitored"})
+    ''
     """
-    kept, cutting = [], False
+    kept, inside = [], list[bool]()  # of each part that a line stands in: whether it is cut
     for line in text.splitlines(keepends=True):
         begin, end = BEGIN.search(line.strip()), END.search(line.strip())
         ours = begin is not None and begin[1] in absent
-        alone = begin is not None and begin.start() == 0
-        if ours and alone:
-            cutting = True
-        elif end and cutting:
-            cutting = False
-        elif not cutting and not ours:
+        if begin is not None and begin.start() == 0:
+            inside.append(ours)
+        if not any(inside) and not ours:
             kept.append(line)
+        if end:
+            inside.pop()
     return "".join(kept)
 
 

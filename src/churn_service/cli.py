@@ -10,7 +10,12 @@ import typer
 
 from churn_service.errors import ChurnError
 
-COMMANDS = ("churn_service.commands", "churn_service.serving.commands", "churn_service.monitoring.commands")
+COMMANDS = (
+    "churn_service.commands",
+    "churn_service.promotion_commands",
+    "churn_service.serving.commands",
+    "churn_service.monitoring.commands",
+)
 
 app = typer.Typer(
     help="Train, check, score and serve the churn model. Every command has --help with an example.",

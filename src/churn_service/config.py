@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[SecretStr, Field(description="id:sha256:scope, separated by commas")] = SecretStr("")
     allow_anonymous: Annotated[bool, Field(description="Answer callers from anywhere without a key")] = False
     redis_url: Annotated[SecretStr | None, Field(description="Where processes share rate limits")] = None
+    image_tag: Annotated[str | None, Field(description="Image that this runs in; events name it")] = None
     metrics_dir: Annotated[Path | None, Field(description="Where workers share their metrics")] = None
     # end floor
     # floor: monitored

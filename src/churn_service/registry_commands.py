@@ -11,21 +11,49 @@ registry_commands = typer.Typer(help="List, show and verify model versions.", no
 
 @registry_commands.command("list")
 def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """List the versions, oldest first.
+    """List the versions, oldest first, with what each stands for.
 
     Example: churn-service registry list
     """
-    from churn_service.registry import Registry
+    from churn_service.events import ALIASES
+    from churn_service.registry import NEWEST, Registry
 
     settings, root = open_config(config)
     registry = Registry(root / settings.registry.path)
     versions = [registry.metadata(name) for name in registry.versions()]
+    state = registry.state()
     for metadata in sorted(versions, key=lambda each: each.trained_at):
-        auc = metadata.metrics["model"]["roc_auc"]
+        version, auc = metadata.version, metadata.metrics["model"]["roc_auc"]
+        names = [NEWEST] if version == state.newest else []
+        names += [alias for alias in ALIASES if version == state.holder(alias)]
         if as_json:
-            print_json({"version": metadata.version, "trained_at": metadata.trained_at, "roc_auc": auc})
+            found = {"version": version, "trained_at": metadata.trained_at, "roc_auc": auc, "aliases": names}
+            print_json(found)
         else:
-            typer.echo(f"{metadata.version}  trained {metadata.trained_at}  ROC AUC {auc:.4f}")
+            typer.echo(
+                f"{version}  trained {metadata.trained_at}  ROC AUC {auc:.4f}  {' '.join(names)}".rstrip()
+            )
+
+
+@registry_commands.command()
+def history(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Tell what was decided about the versions, by whom and why, oldest first.
+
+    Example: churn-service registry history
+    """
+    from churn_service.registry import Registry
+
+    settings, root = open_config(config)
+    for event in Registry(root / settings.registry.path).events():
+        if as_json:
+            print_json(event.model_dump(mode="json"))
+            continue
+        where = f" {event.alias}" if event.alias else ""
+        why = f": {event.reason}" if event.reason else ""
+        typer.echo(f"{event.number:4}  {event.time}  {event.kind}{where} {event.version} by {event.who}{why}")
+        for found in event.evidence:
+            mark = {True: "passed", False: "FAILED", None: "MISSING"}[found.get("passed")]
+            typer.echo(f"      {mark:8}{found.get('name')}: {found.get('said')}")
 
 
 @registry_commands.command()

@@ -147,6 +147,24 @@ class ServingConfig(Section):
     ]
 
 
+class GateConfig(Section):
+    """What a version has to show before it is promoted to production."""
+
+    margin: Annotated[
+        float, Field(ge=0, le=10, description="Log loss that it may be worse than production; nats")
+    ]
+    # floor: monitored
+    replay_requests: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Logged requests of production to repeat")
+    ]
+    max_flip_share: Annotated[Probability, Field(description="Share of their decisions that may change")]
+    max_psi: Annotated[float, Field(ge=0, le=10, description="Shift of their scores, as PSI")]
+    max_latency_ratio: Annotated[
+        float, Field(gt=0, le=1_000, description="Its time for one of them over production's")
+    ]
+    # end floor
+
+
 # end floor
 # floor: monitored
 Privacy = Literal["keep", "drop", "hash", "bucket"]
@@ -190,6 +208,7 @@ class Config(Section):
     baseline: BaselineConfig
     registry: RegistryConfig
     # floor: service
+    gate: GateConfig
     serving: ServingConfig
     # end floor
     # floor: monitored

@@ -1,0 +1,89 @@
+"""Production's logged requests → the candidate's answers to them: how many decisions would change."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from churn_service.contract import columns
+from churn_service.gate import Check, Replayed, check_replay
+from churn_service.monitoring.history import read_predictions
+from churn_service.predict import Predictor
+from churn_service.schema import ID
+from churn_service.sections import GateConfig, Privacy
+from churn_service.table import typed
+
+TIMED_REQUESTS = 200
+
+
+def replay(
+    log: Path | None,
+    candidate: Predictor,
+    production: Predictor,
+    *,
+    privacy: Mapping[str, Privacy],
+    gate: GateConfig,
+) -> Check:
+    """Repeat the last `gate.replay_requests` that production answered.
+
+    Parameters
+    ----------
+    log
+        Folder of the prediction log; None if there is none.
+    candidate, production
+        The two versions.
+    privacy
+        What the log hides; a hidden column makes a repetition impossible.
+    gate
+        The section of config.yaml.
+
+    Returns
+    -------
+    Check
+        Missing if there is nothing to repeat.
+    """
+    hidden = sorted(name for name, way in privacy.items() if way != "keep" and name != ID)
+    if log is None or hidden:
+        why = f"monitoring.privacy hides {', '.join(hidden)}" if hidden else "there is no prediction log"
+        return _missing(f"{why}, so no request can be repeated")
+    history = read_predictions(log)
+    answers = history.answers
+    if not answers.empty:
+        answers = answers[answers["model_version"] == production.version].tail(gate.replay_requests)
+    if len(answers) < gate.replay_requests:
+        found = f"{len(answers):,} requests to {production.version} are logged"
+        return _missing(f"{found}; gate.replay_requests asks for {gate.replay_requests:,}")
+    customers = typed(history.customers.loc[answers.index])
+    before = answers["churn_probability"].to_numpy()
+    after = candidate.probabilities(customers)
+    arrays = {column.name: customers[column.name].to_numpy() for column in columns()}
+    replayed = Replayed(
+        prediction_ids=answers["prediction_id"].tolist(),
+        production=before,
+        candidate=after,
+        flipped=(after >= candidate.threshold) != answers["churn_prediction"].to_numpy(),
+        latency_ratio=_median_seconds(candidate, arrays) / _median_seconds(production, arrays),
+    )
+    return check_replay(
+        replayed,
+        max_flip_share=gate.max_flip_share,
+        max_psi=gate.max_psi,
+        max_latency_ratio=gate.max_latency_ratio,
+    )
+
+
+def _missing(said: str) -> Check:
+    return Check(name="replay", passed=None, said=said)
+
+
+def _median_seconds(predictor: Predictor, customers: Mapping[str, np.ndarray]) -> float:
+    """Time single requests, one after the other."""
+    times = []
+    for row in range(min(TIMED_REQUESTS, len(next(iter(customers.values()))))):
+        one = {name: values[row : row + 1] for name, values in customers.items()}
+        started = time.perf_counter()
+        predictor.probabilities(one)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)

@@ -1,0 +1,81 @@
+"""The second floor's part of `churn-service registry`: promote, rollback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from churn_service.errors import ConfigError
+from churn_service.events import Alias
+from churn_service.registry_commands import registry_commands
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+
+if TYPE_CHECKING:
+    from churn_service.promotion import Promotion
+
+AliasOption = Annotated[Alias, typer.Option("--to", help="What the version is put into")]
+ReasonOption = Annotated[str | None, typer.Option(help="Why; kept in the history")]
+
+
+def add_commands(_app: typer.Typer) -> None:
+    """Register these commands beside the first floor's."""
+    for command in (promote, rollback):
+        registry_commands.command()(command)
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="A version, or newest, or staging")],
+    *,
+    to: AliasOption,
+    reason: ReasonOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Overrule the evidence; needs --reason")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Put a version into staging or production; production asks for evidence, which is kept.
+
+    Exit 3: the evidence is missing or speaks against it. Exit 1: somebody else decided meanwhile.
+
+    Example: churn-service registry promote newest --to production
+    """
+    if force and not (reason and reason.strip()):
+        msg = "--force overrules evidence, so it needs a --reason, which the history keeps"
+        raise ConfigError(msg)
+    event = _promotion(config).promote(version, to, reason=reason, force=force)
+    if as_json:
+        print_json({"recorded": event is not None, **(event.model_dump(mode="json") if event else {})})
+    elif event is None:
+        typer.echo(f"{version} is in {to} already; nothing was recorded")
+    else:
+        from churn_service.gate import Check
+
+        for found in event.evidence:
+            typer.echo(Check.model_validate(found).line)
+        typer.echo(f"{event.version} is in {to} (event {event.number})")
+
+
+def rollback(
+    *,
+    to: Annotated[Alias, typer.Option("--in", help="What is taken back")] = "production",
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Go back to the version that was in production before; again, and it goes further back.
+
+    Example: churn-service registry rollback --reason 'complaints since noon'
+    """
+    event = _promotion(config).rollback(to, reason=reason)
+    if as_json:
+        print_json(event.model_dump(mode="json"))
+    else:
+        typer.echo(f"{event.version} is in {to} again (event {event.number})")
+
+
+def _promotion(config: Any) -> Promotion:
+    from churn_service.config import load_settings
+    from churn_service.promotion import Promotion
+
+    loaded, root = open_config(config)
+    return Promotion(loaded, root, load_settings().image_tag)
