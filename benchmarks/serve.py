@@ -38,7 +38,6 @@ LIBRARIES = ("fastapi", "numpy", "onnxruntime", "pydantic", "scikit-learn", "uvi
 SERVER = """
 import os, sys
 os.sched_setaffinity(0, {0})  # before a thread is started, which would keep both cores
-from functools import partial
 from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
@@ -46,8 +45,9 @@ from churn_service.api import create_app
 from churn_service.config import load_config, load_settings
 from churn_service.messages import BatchPrediction, BatchRequest, Prediction
 from churn_service.schema import Customer
-from churn_service.serving.app import Service, open_predictor, spare_the_collector
+from churn_service.serving.app import Service
 from churn_service.serving.server import server_options
+from churn_service.serving.worker import models, spare_the_collector
 from churn_service.short_path import ShortPath
 
 kind, port, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -56,7 +56,7 @@ config = load_config(root / "config.yaml")
 monitoring = config.monitoring.model_copy(update={"prediction_log": log})
 serving = config.serving.model_copy(update={"rate_limit_per_minute": 10**9})
 config = config.model_copy(update={"monitoring": monitoring, "serving": serving})
-load = partial(open_predictor, config, root)
+source = models(config, root, load_settings())
 answer = Prediction(churn_probability=0.5, churn_prediction=True, risk_tier="MEDIUM", model_version="0",
                     trained_at="0", prediction_id="0")
 options = {"port": port, "log_level": "warning", "access_log": False}
@@ -91,10 +91,10 @@ elif kind == "plain":
     def plain_batch(batch: BatchRequest) -> BatchPrediction:
         return BatchPrediction(predictions=predictions(batch.customers), batch_size=1, latency_ms=0)
 elif kind == "bare":
-    app = create_app(load, config.serving)
+    app = create_app(source.load, config.serving)
     app = ShortPath(app, owner=app)
 else:
-    app = Service(load, config, root=root, settings=load_settings()).app
+    app = Service(source, config, root=root, settings=load_settings()).app
     spare_the_collector()
     options = server_options("127.0.0.1", port, config.serving)
 uvicorn.run(app, **options)

@@ -25,6 +25,7 @@ FILES: Final = {
         "src/churn_service/promotion.py",
         "src/churn_service/promotion_commands.py",
         "src/churn_service/short_path.py",
+        "src/churn_service/service_sections.py",
         "src/churn_service/serving",
         "notebooks/03_from_notebook_to_service.ipynb",
         "tests/service",
@@ -69,6 +70,9 @@ def cut(text: str, absent: set[str]) -> str:
             kept.append(line)
         if end:
             inside.pop()
+    if inside:
+        msg = "a floor's part has no end"
+        raise ValueError(msg)
     return "".join(kept)
 
 

@@ -27,7 +27,7 @@ from churn_service.pool import Pool
 from churn_service.predict import Predictor
 from churn_service.problems import answer_with_problems
 from churn_service.schema import Customer
-from churn_service.sections import ServingConfig
+from churn_service.service_sections import ServingConfig
 
 EXAMPLE: Final = contract.example()
 BAD, LIMITS = (400, 413, 415, 422), (401, 403, 429, 503)
@@ -101,7 +101,11 @@ async def ready(request: Request) -> Readiness:
     if request.app.state.draining:
         msg = "this process is stopping"
         raise NotReadyError(msg)
-    return Readiness(status="ready" if source.trained_at else "degraded", model_version=source.version)
+    return Readiness(
+        status="ready" if source.trained_at else "degraded",
+        model_version=source.version,
+        refused_version=request.app.state.refused,
+    )
 
 
 ROUTES: Final[tuple[dict[str, Any], ...]] = (
@@ -171,7 +175,7 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect would repeat the Host header that was sent
     )
-    app.state.predictor, app.state.draining = None, False
+    app.state.predictor, app.state.refused, app.state.draining = None, None, False
     app.state.serving, app.state.started = serving, time.monotonic()
     for prefix in ("", "/v1"):
         for route in (*ROUTES, *routes):

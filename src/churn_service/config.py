@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     allow_anonymous: Annotated[bool, Field(description="Answer callers from anywhere without a key")] = False
     redis_url: Annotated[SecretStr | None, Field(description="Where processes share rate limits")] = None
     image_tag: Annotated[str | None, Field(description="Image that this runs in; events name it")] = None
+    start_version: Annotated[
+        str | None, Field(description="For workers: what answers while nothing is in production")
+    ] = None
     metrics_dir: Annotated[Path | None, Field(description="Where workers share their metrics")] = None
     # end floor
     # floor: monitored
@@ -151,11 +154,13 @@ def misspelt() -> dict[str, str]:
     return {name: meant for name, found in sorted(near.items()) for meant in found}
 
 
-def hand_down(config: Path, version: str | None, metrics: Path) -> None:
-    """Tell the worker processes that this process starts what to serve, all the same, and where to count."""
-    handed = {"CONFIG": config.resolve(), "METRICS_DIR": metrics, **({"VERSION": version} if version else {})}
-    os.environ |= {f"CHURN_{name}": str(value) for name, value in handed.items()}  # noqa: TID251 - this module is the one that may
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)  # noqa: TID251 - prometheus_client reads it when imported
+def hand_down(settings: Settings) -> None:
+    """Give the settings of this process to the worker processes that it starts."""
+    handed = settings.model_dump(
+        include={"config", "version", "start_version", "metrics_dir"}, exclude_none=True
+    )
+    os.environ |= {f"CHURN_{name.upper()}": str(value) for name, value in handed.items()}  # noqa: TID251 - this module is the one that may
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_dir)  # noqa: TID251 - prometheus_client reads it when imported
 
 
 # end floor

@@ -61,6 +61,9 @@ class Readiness(BaseModel):
 
     status: Literal["ready", "degraded"]
     model_version: str
+    refused_version: Annotated[
+        str | None, Field(description="What should answer and may not; the log says why")
+    ] = None
 
 
 class FieldError(BaseModel):

@@ -14,6 +14,7 @@ from churn_service.contract import columns, example
 from churn_service.monitoring.history import read_predictions
 from churn_service.predict import load_predictor
 from churn_service.serving.app import Service
+from churn_service.serving.follow import Models
 from conftest import ROOT
 
 
@@ -21,9 +22,8 @@ from conftest import ROOT
 def asked(version: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     """Return the folder of a log, and the answers that it should hold."""
     root = tmp_path_factory.mktemp("asked")
-    service = Service(
-        lambda: load_predictor(version), load_config(ROOT / "config.yaml"), root=root, settings=Settings()
-    )
+    models = Models(lambda: load_predictor(version), lambda: None)
+    service = Service(models, load_config(ROOT / "config.yaml"), root=root, settings=Settings())
     with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         answers = [client.post("/predict", json=example()).json() for _ in range(5)]
         batch = {"customers": [example()] * 4}

@@ -24,8 +24,9 @@ from churn_service.monitoring import prediction_log
 from churn_service.monitoring.prediction_log import PredictionLog, bucket
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, Customer
-from churn_service.sections import MonitoringConfig
+from churn_service.service_sections import MonitoringConfig
 from churn_service.serving.app import Service
+from churn_service.serving.follow import Models
 from churn_service.serving.journal import Note
 from conftest import ROOT
 from steady import until
@@ -86,7 +87,8 @@ def log(tmp_path: Path, predictor: Predictor) -> Callable[..., Log]:
 @contextlib.contextmanager
 def serve(root: Path, predictor: Predictor) -> Iterator[TestClient]:
     config, settings = load_config(ROOT / "config.yaml"), Settings(_env_file=None)
-    service = Service(lambda: predictor, config, root=root, settings=settings)
+    models = Models(lambda: predictor, lambda: None)
+    service = Service(models, config, root=root, settings=settings)
     with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
         yield client
 

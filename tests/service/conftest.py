@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from churn_service.config import Settings, load_config
 from churn_service.predict import Predictor, load_predictor
 from churn_service.serving.app import Service
+from churn_service.serving.follow import Models
 from conftest import ROOT
 
 HERE = ("127.0.0.1", 50_000)
@@ -29,6 +30,7 @@ def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Bui
     def build_service(
         load: Callable[[], Predictor] = lambda: predictor,
         *,
+        wanted: Callable[[], str | None] = lambda: None,
         serving: dict[str, Any] | None = None,
         environment: dict[str, Any] | None = None,
         root: Path | None = None,
@@ -38,7 +40,8 @@ def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Bui
         changed = {"serving": config.serving.model_copy(update=serving or {}), **sections}
         folder = root or tmp_path_factory.mktemp("service")
         settings = Settings(_env_file=None, **environment or {})
-        return Service(load, config.model_copy(update=changed), root=folder, settings=settings)
+        models = Models(load, wanted)
+        return Service(models, config.model_copy(update=changed), root=folder, settings=settings)
 
     return build_service
 

@@ -60,7 +60,7 @@ def metrics(url: str) -> str:
 
 def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own: Path, run):
     shutil.rmtree(own / "models")
-    config = load_config(configure(own, "serving", fallback="baseline") / "config.yaml")
+    config = load_config(configure(own, "serving", fallback="baseline", poll_seconds=0.5) / "config.yaml")
     probability = baseline_probability(as_columns([Customer(**example())]), config.features, config.baseline)
 
     with serving(own, command=logging()) as (url, _):
@@ -71,7 +71,7 @@ def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own
         until(lambda: ask(f"{url}/ready")["status"] == "ready", "the model is found", seconds=30)
         after = ask(f"{url}/predict", example())
 
-    assert ready == {"status": "degraded", "model_version": VERSION}
+    assert ready.items() >= {"status": "degraded", "model_version": VERSION}.items()
     assert (answer["model_version"], answer["trained_at"]) == (VERSION, None)
     assert answer["churn_probability"] == probability[0]
     assert fallbacks == 1

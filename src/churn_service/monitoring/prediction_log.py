@@ -24,7 +24,7 @@ from churn_service.background import BackgroundWriter
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
 from churn_service.schema import Customer
-from churn_service.sections import MonitoringConfig, Privacy
+from churn_service.service_sections import MonitoringConfig, Privacy
 
 MOST_WAITING = 100_000  # lines; each a few hundred bytes
 MOST_BYTES = 256 * 1024 * 1024  # of a file; then the next begins

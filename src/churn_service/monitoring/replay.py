@@ -12,7 +12,7 @@ from churn_service.gate import Check, Replayed, check_replay
 from churn_service.monitoring.history import read_predictions
 from churn_service.predict import Predictor
 from churn_service.schema import ID
-from churn_service.sections import GateConfig, Privacy
+from churn_service.service_sections import GateConfig, Privacy
 from churn_service.table import typed
 
 TIMED_REQUESTS = 200

@@ -2,12 +2,7 @@
 
 import asyncio
 import contextlib
-import gc
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,20 +13,21 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 from churn_service.api import KEY, PROBLEMS, create_app
-from churn_service.config import Settings, load_config, load_settings
+from churn_service.config import Settings
 from churn_service.errors import ArtifactError
+from churn_service.messages import Problem
 
 # floor: monitored
 from churn_service.monitoring.prediction_log import PredictionLog
 
 # end floor
-from churn_service.predict import Predictor, load_predictor
+from churn_service.predict import Predictor
 from churn_service.problems import BodyLimit
-from churn_service.registry import Registry
 from churn_service.sections import Config
 from churn_service.serving.access import Keys
 from churn_service.serving.drain import drained
-from churn_service.serving.fallback import baseline_predictor, wait_for_model
+from churn_service.serving.fallback import baseline_predictor
+from churn_service.serving.follow import Follower, Models, reload
 from churn_service.serving.guard import Guard
 from churn_service.serving.journal import Journal, Observer
 from churn_service.serving.logs import open_log
@@ -44,20 +40,14 @@ from churn_service.short_path import ShortPath
 ROUTES: Final[tuple[dict[str, Any], ...]] = (
     {"path": "/metrics", "endpoint": metrics, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/stats", "endpoint": stats, "responses": PROBLEMS, "dependencies": [KEY]},
+    {
+        "path": "/admin/reload",
+        "endpoint": reload,
+        "methods": ["POST"],
+        "responses": {**PROBLEMS, 409: {"model": Problem}},
+        "dependencies": [KEY],
+    },
 )
-
-
-def open_predictor(config: Config, root: Path, version: str | None = None) -> Predictor:
-    """Load a version, by default the newest, with the configured runtime.
-
-    Raises
-    ------
-    ArtifactError
-        There is none, or it is refused.
-    """
-    serving = config.serving
-    folder = Registry(root / config.registry.path).find(version)
-    return load_predictor(folder, runtime=serving.runtime, allow_pickle=serving.allow_pickle)
 
 
 class Service:
@@ -65,18 +55,16 @@ class Service:
 
     Parameters
     ----------
-    load
-        Loads the model; tried again while the baseline answers.
+    models
+        Where the model comes from, at the start and later.
     config, root
         The configuration, and the folder that its relative paths start from.
     settings
         The environment.
     """
 
-    def __init__(
-        self, load: Callable[[], Predictor], config: Config, *, root: Path, settings: Settings
-    ) -> None:
-        self._load, self._config = load, config
+    def __init__(self, models: Models, config: Config, *, root: Path, settings: Settings) -> None:
+        self._models, self._config = models, config
         self._meter = Meter(settings.metrics_dir)
         self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
         self._closers, self._observers = [close_log], list[Observer]()
@@ -115,7 +103,7 @@ class Service:
 
     def _load_or_fall_back(self) -> Predictor:
         try:
-            return self._load()
+            return self._models.load()
         except ArtifactError as error:
             if self._config.serving.fallback == "refuse":
                 raise
@@ -127,65 +115,19 @@ class Service:
         version = app.state.predictor.version
         self._meter.serve(version)
         self._log.info("started", model_version=version)
-        waiting = asyncio.create_task(self._leave_fallback(app))
+        app.state.follower = Follower(app, self._models, self._meter, log=self._log)
+        following = asyncio.create_task(app.state.follower.follow(self._config.serving.poll_seconds))
         try:
             seconds = self._config.serving.drain_seconds
             with drained(app.state, seconds, partial(self._log.info, "draining", seconds=seconds)):
                 yield
         finally:
-            waiting.cancel()
+            following.cancel()
             self._journal.flush()
             await self._window.close()
             self._log.info("stopped")
             for close in self._closers:
                 await asyncio.to_thread(close)
-
-    async def _leave_fallback(self, app: FastAPI) -> None:
-        if app.state.predictor.source.trained_at is None:
-            app.state.predictor = await wait_for_model(self._load, self._log)
-            self._meter.serve(app.state.predictor.version)
-            self._log.info("the model answers", model_version=app.state.predictor.version)
-
-
-def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
-    """Build the application of one worker process, from `CHURN_…` variables."""
-    settings = load_settings()
-    config, root = load_config(settings.config), settings.config.resolve().parent
-    if drain_seconds is not None:
-        serving = config.serving.model_copy(update={"drain_seconds": drain_seconds})
-        config = config.model_copy(update={"serving": serving})
-    load = partial(open_predictor, config, root, settings.version)
-    spare_the_collector()
-    leave_with_supervisor()
-    return Service(load, config, root=root, settings=settings).app
-
-
-def app_for_development() -> ASGIApp:
-    """Build the application that is restarted with every change of the code: at once."""
-    return app_from_environment(drain_seconds=0)
-
-
-def leave_with_supervisor() -> None:
-    """Stop when the process that started this worker is gone: nobody else would ever stop it."""
-    supervisor = multiprocessing.parent_process()
-    if supervisor is None:
-        return
-
-    def leave() -> None:
-        supervisor.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=leave, daemon=True).start()
-
-
-def spare_the_collector() -> None:
-    """Keep the garbage collector from looking through what stays as long as the process does.
-
-    Measured: a sixth more requests per second, a fifth more rows.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 1_000)  # objects, young collections, middle collections
 
 
 def _window(settings: Settings, log: FilteringBoundLogger) -> Window:

@@ -14,7 +14,9 @@ from churn_service.errors import ArtifactError
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
 
 if TYPE_CHECKING:
+    from churn_service.config import Settings
     from churn_service.predict import Predictor
+    from churn_service.serving.follow import Models
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -67,33 +69,52 @@ def serve(
 
     Example: churn-service serve --port 8080
     """
-    from churn_service.config import load_settings, misspelt
     from churn_service.serving.access import Keys, refuse_exposure
-    from churn_service.serving.app import Service, open_predictor, spare_the_collector
+    from churn_service.serving.app import Service
     from churn_service.serving.fallback import VERSION
     from churn_service.serving.server import serve_many, serve_one, server_options
+    from churn_service.serving.worker import models, spare_the_collector
 
-    settings = load_settings().model_copy(update={"metrics_dir": None})  # which is for workers
-    for found, meant in misspelt().items():
-        typer.echo(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
+    settings = _settings(version)
     loaded, root = open_config(config)
     options = server_options(host or settings.host, port or settings.port, loaded.serving)
     keys = Keys(settings.api_keys.get_secret_value())
     refuse_exposure(options["host"], keys, allow_anonymous=settings.allow_anonymous)
-    load = partial(open_predictor, loaded, root, version or settings.version)
-    first = _first(load, loaded.serving.fallback)
-    ready = [first] if first else []
+    source = models(loaded, root, settings)
+    first = _first(source.load, loaded.serving.fallback)
     # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
-    service = Service(lambda: ready.pop() if ready else load(), loaded, root=root, settings=settings)
-    announce = partial(_announce, options, first.version if first else VERSION, asks_for_key=bool(keys))
+    service = Service(_beginning_with(first, source), loaded, root=root, settings=settings)
+    started = _described(first.version, source) if first else VERSION
+    announce = partial(_announce, options, started, asks_for_key=bool(keys))
     if workers == 1 and not reload:
         spare_the_collector()
         served = serve_one(service.app, options, announce)
     else:
+        paths = {"config": (config or settings.config).resolve(), "start_version": first and first.version}
         options |= {"workers": workers, "reload": reload}
-        pinned = first.version if first else version or settings.version
-        served = serve_many(config or settings.config, pinned, options=options, announce=announce)
+        served = serve_many(settings.model_copy(update=paths), options=options, announce=announce)
     raise typer.Exit(_outcome(options, served=served))
+
+
+def _settings(version: str | None) -> Settings:
+    """Read the environment; what is meant for workers does not count here."""
+    from churn_service.config import load_settings, misspelt
+
+    for found, meant in misspelt().items():
+        typer.echo(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
+    settings = load_settings()
+    own = {"metrics_dir": None, "start_version": None, "version": version or settings.version}
+    return settings.model_copy(update=own)
+
+
+def _beginning_with(first: Predictor | None, source: Models) -> Models:
+    """Open what was opened already only once."""
+    ready = [first] if first else []
+    return source._replace(load=lambda: ready.pop() if ready else source.load())
+
+
+def _described(version: str, source: Models) -> str:
+    return version if source.wanted() else f"{version} (nothing is in production yet)"
 
 
 def _outcome(options: dict[str, Any], *, served: bool) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from churn_service.messages import Problem
-from churn_service.sections import ServingConfig
+from churn_service.service_sections import ServingConfig
 
 MOST_HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0  # that a refused caller has to read why

@@ -9,14 +9,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from churn_service.messages import Problem
 from churn_service.problems import problem
-from churn_service.sections import ServingConfig
+from churn_service.service_sections import ServingConfig
 from churn_service.serving.access import Caller, Keys
 from churn_service.serving.metrics import Meter
 from churn_service.serving.window import SECONDS, Window
 
 OPEN: Final = ("/health", "/ready", "/docs", "/redoc", "/openapi.json")
 STATIC: Final = "/static-offline-docs/"
-ADMIN: Final = ("/metrics", "/stats")
+ADMIN: Final = ("/metrics", "/stats", "/admin/reload")
 FORWARDED: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
 NAMES: Final = frozenset((b"localhost", b"127.0.0.1", b"[::1]"))  # of this host
 ANONYMOUS: Final = Caller("(anonymous)", "predict", "(anonymous)")

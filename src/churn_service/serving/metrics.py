@@ -69,6 +69,7 @@ class Meter:
             registry=own,
             multiprocess_mode="livemax",
         )
+        self.reloads = Counter("model_reloads", "Looks that met another version", ["outcome"], registry=own)
         self.lines_lost = Counter("log_lines_lost", "Lines that a log did not take", ["log"], registry=own)
         self._request = cache(self._seconds.labels)
         self._prediction = cache(self._predictions.labels)

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
-from churn_service.config import hand_down
-from churn_service.sections import ServingConfig
+from churn_service.config import Settings, hand_down
+from churn_service.service_sections import ServingConfig
 from churn_service.serving.connections import Connection
 
 
@@ -72,9 +72,7 @@ def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], N
     return server.started
 
 
-def serve_many(
-    config: Path, version: str | None, *, options: Mapping[str, Any], announce: Callable[[], None]
-) -> bool:
+def serve_many(settings: Settings, *, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
     """Serve in worker processes, each of which builds its application from the environment.
 
     Returns
@@ -83,9 +81,9 @@ def serve_many(
         Whether it was stopped by a signal: False if the address is taken or a worker could not start.
     """
     with tempfile.TemporaryDirectory(prefix="churn-service-metrics-") as metrics:
-        hand_down(config, version, Path(metrics))
+        hand_down(settings.model_copy(update={"metrics_dir": Path(metrics)}))
         name = "app_for_development" if options["reload"] else "app_from_environment"
-        started = uvicorn.Config(f"churn_service.serving.app:{name}", **options, factory=True)
+        started = uvicorn.Config(f"churn_service.serving.worker:{name}", **options, factory=True)
         return _supervise(started, announce)
 
 

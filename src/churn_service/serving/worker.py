@@ -1,0 +1,76 @@
+"""One process of the service: from its environment to its application, and its ties to its supervisor."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from churn_service.config import Settings, load_config, load_settings
+from churn_service.predict import Predictor, load_predictor
+from churn_service.registry import Registry
+from churn_service.sections import Config
+from churn_service.serving.app import Service
+from churn_service.serving.follow import Models
+
+
+def models(config: Config, root: Path, settings: Settings) -> Models:
+    """Find models in the registry: the version that is set, else what is in production.
+
+    While nothing is, the version that the supervisor began with answers, else the newest.
+    """
+    registry, pinned = Registry(root / config.registry.path), settings.version
+
+    def wanted() -> str | None:
+        return pinned or registry.state().holder("production")
+
+    def load() -> Predictor:
+        folder = registry.find(wanted() or settings.start_version)
+        return load_predictor(
+            folder, runtime=config.serving.runtime, allow_pickle=config.serving.allow_pickle
+        )
+
+    return Models(load, wanted)
+
+
+def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
+    """Build the application of one worker process, from `CHURN_…` variables."""
+    settings = load_settings()
+    config, root = load_config(settings.config), settings.config.resolve().parent
+    if drain_seconds is not None:
+        serving = config.serving.model_copy(update={"drain_seconds": drain_seconds})
+        config = config.model_copy(update={"serving": serving})
+    spare_the_collector()
+    leave_with_supervisor()
+    return Service(models(config, root, settings), config, root=root, settings=settings).app
+
+
+def app_for_development() -> ASGIApp:
+    """Build the application that is restarted with every change of the code: at once."""
+    return app_from_environment(drain_seconds=0)
+
+
+def leave_with_supervisor() -> None:
+    """Stop when the process that started this worker is gone: nobody else would ever stop it."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        return
+
+    def leave() -> None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def spare_the_collector() -> None:
+    """Keep the garbage collector from looking through what stays as long as the process does.
+
+    Measured: a sixth more requests per second, a fifth more rows.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000)  # objects, young collections, middle collections
