@@ -148,8 +148,9 @@ def misspelt() -> dict[str, str]:
     """Find variables that nothing reads and whose names are nearly a setting's."""
     known = [f"CHURN_{name}".upper() for name in Settings.model_fields]
     near = {
-        name: difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        for name in os.environ.keys() - set(known)  # noqa: TID251 - this module is the one that may
+        name: difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+        for name in os.environ  # noqa: TID251 - this module is the one that may
+        if name.upper() not in known
     }
     return {name: meant for name, found in sorted(near.items()) for meant in found}
 

@@ -46,7 +46,7 @@ class ShortPath:
         road = (
             self._roads.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         )
-        if road is None or (b"content-type", JSON) not in scope["headers"]:
+        if road is None or [value for name, value in scope["headers"] if name == b"content-type"] != [JSON]:
             await self._app(scope, receive, send)
             return
         received: list[Message] = []

@@ -97,6 +97,7 @@ def test_several_keys_in_one_request_are_no_key(elsewhere: TestClient, keys: tup
     answer = elsewhere.get("/model", headers=[("X-API-Key", key) for key in keys])
 
     assert answer.status_code == 401
+    assert answer.json()["detail"] == "send X-API-Key once"
 
 
 @pytest.mark.parametrize("path", OPEN)

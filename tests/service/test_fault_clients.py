@@ -133,6 +133,38 @@ def test_what_is_odd_gets_its_answer_and_the_next_is_answered(server: Server, se
     until(lambda: held(server.pid) <= server.idle, "every connection is gone")
 
 
+@pytest.mark.parametrize("offered", [b"h2c", b"websocket", b"TLS/1.0, h2c"])
+def test_however_the_bytes_arrive_an_offer_changes_neither_the_body_nor_where_it_ends(
+    server: Server, offered: bytes
+):
+    offers = b"\r\nUpgrade: h2c" * 20 + b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    inside = BODY[:-1] + b', "x": ' + json.dumps(offers.decode()).encode() + b"}"
+    head = asking(inside, b"Connection: Upgrade\r\nUPGRADE: " + offered).removesuffix(inside)
+    for body in (inside, b" " * 200 + offers):
+        sized = re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % len(body), head)
+        for cut in {*range(len(sized) - 6, len(sized) + 1), *range(60, len(sized), 3)}:
+            with server.connect() as connection:
+                connection.sendall(sized[:cut])
+                time.sleep(0.002)  # so that they arrive apart
+                answer = ask(connection, sized[cut:] + body)
+
+            assert answer.count(b"HTTP/1.1 ") == 1, cut
+            assert b"extra_forbidden" in answer or b"json_invalid" in answer, cut
+
+
+def test_an_offer_behind_another_request_ends_the_connection_and_nothing_of_it_is_obeyed(server: Server):
+    first = asking(BODY).replace(b"Connection: close\r\n", b"")
+    smuggled = b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    second = asking(smuggled, b"Connection: Upgrade\r\nUpgrade: websocket").replace(
+        b"Connection: close\r\n", b""
+    )
+    with server.connect() as connection:
+        answer = ask(connection, first + second, smuggled)
+
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert answer.count(b"HTTP/1.1 ") <= 2
+
+
 @pytest.mark.parametrize("pause", [0, 0.1])
 def test_an_offer_to_change_to_http_2_is_overlooked_as_java_expects(server: Server, pause: float):
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"

@@ -65,11 +65,25 @@ def test_with_keys_it_says_where_one_goes(trained: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.posix
-def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path):
-    with serving(trained) as (_, server):
+@pytest.mark.parametrize("words", [(), ("--workers", "2")])
+def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path, words: tuple[str, ...]):
+    with serving(trained, *words) as (_, server):
         server.send_signal(signal.SIGHUP)
         server.wait(30)
 
+    assert server.returncode == 0
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("words", [(), ("--workers", "2")])
+def test_under_nohup_a_closed_terminal_ends_nothing(trained: Path, words: tuple[str, ...]):
+    with serving(trained, *words, command=["nohup", *COMMAND]) as (url, server):
+        for process in (server.pid, *workers(server.pid)):
+            os.kill(process, signal.SIGHUP)
+        time.sleep(1)  # uvicorn's supervisor looks twice a second
+        version = ask(f"{url}/predict", example())["model_version"]
+
+    assert version
     assert server.returncode == 0
 
 

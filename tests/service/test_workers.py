@@ -44,6 +44,20 @@ def half_asked(url: str, count: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.fault
+@pytest.mark.posix
+def test_all_workers_killed_at_once_are_all_replaced(trained: Path):
+    with serving(trained, "--workers", "2") as (url, server):
+        there = workers(server.pid)
+        for worker in there:
+            os.kill(worker, signal.SIGKILL)
+        replaced = eventually(lambda: len(workers(server.pid) - there), 2)
+        version = ask(f"{url}/predict", example())["model_version"]
+
+    assert (len(there), replaced) == (2, 2)
+    assert version
+
+
 @pytest.mark.posix
 def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(
     trained: Path, capfd: pytest.CaptureFixture[str]

@@ -28,15 +28,12 @@ def refusal(status: HTTPStatus, detail: str, *headers: str) -> bytes:
     return (head + "".join(f"{header}\r\n" for header in headers) + "\r\n" + body).encode()
 
 
-OFFER: Final = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c)", re.IGNORECASE)
+OFFER: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+OVERLOOKED: Final = b"\r\nx-stays:"  # as long, so that whatever is taken for a head keeps its length
+PERHAPS: Final = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)  # or the end of a head
+END: Final = b"\r\n\r\n"
 BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1")
 GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
-
-
-def _stay(data: bytes) -> bytes:
-    """Overlook an offer to change to HTTP/2, as Java's own client makes: the server would lose the body."""
-    head, end, body = data.partition(b"\r\n\r\n")
-    return OFFER.sub(b"\r\nx-overlooked:", head) + end + body
 
 
 class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever of uvicorn's two is installed
@@ -45,7 +42,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.app_state["tasks"] = self.tasks  # by which a request sees whether it is alone
-        self._head_bytes = 0
+        self._head_bytes, self._held = 0, b""
         self._whole: object = None  # the last request that was read to its end
         self._refused = False
         self._seen: object = None
@@ -82,15 +79,33 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
         if self._refused:
             return
         whole = self._whole
-        if whole is self.cycle and b"h2c" in data:
-            data = _stay(data)
-        super().data_received(data)
+        if whole is self.cycle:
+            data = self._without_offers(data)
+        if data:
+            super().data_received(data)
         if whole is self._whole is self.cycle:  # all of it belongs to a head
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self.transport.abort()
         else:
             self._head_bytes = 0
+
+    def _without_offers(self, data: bytes) -> bytes:
+        """Overlook offers to speak another protocol, as Java's client makes: the server would lose the body.
+
+        Bytes at the end that may begin an offer, or end the head, wait for those that follow.
+        """
+        data, self._held = self._held + data, b""
+        end = data.find(END)
+        if end < 0 and (found := PERHAPS.search(data)):
+            data, self._held = data[: found.start()], data[found.start() :]
+        head = len(data) if end < 0 else end
+        return OFFER.sub(OVERLOOKED, data[:head]) + data[head:]
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Read no further: an offer behind another request was not overlooked, so its body is lost."""
+        self._refused = True
+        self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the next bytes begin a head; h11 says no such thing, and bounds heads itself."""

@@ -31,6 +31,7 @@ NO_KEYS = (
     "come by no proxy; "
     "configure CHURN_API_KEYS"
 )
+KEY_TWICE = "send X-API-Key once"
 KEY_UNASKED = "a key was sent, but none is configured; leave it out, or configure CHURN_API_KEYS"
 
 
@@ -99,7 +100,8 @@ class Guard:
         sent = [value for name, value in scope["headers"] if name == b"x-api-key"]
         caller = self._keys.caller(sent[0]) if len(sent) == 1 else None if sent else self._nobody(scope, path)
         if caller is None:
-            detail = NO_KEY if self._keys else KEY_UNASKED if sent else NO_KEYS
+            unasked = KEY_UNASKED if sent else NO_KEYS
+            detail = KEY_TWICE if len(sent) > 1 else NO_KEY if self._keys else unasked
             raise HTTPException(401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'})
         scope["state"]["caller"] = caller.name
         if path in ADMIN and caller.scope != "admin":

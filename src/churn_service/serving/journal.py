@@ -116,11 +116,13 @@ class Journal:
 
 def _level(note: Note) -> int:
     """Tell how much a request matters to who runs the service: its own failures most, probes least."""
+    if note.route in PROBES:
+        return logging.DEBUG if note.status == OK else logging.INFO
     if note.status >= SERVER_ERROR:
         return logging.ERROR
     if note.answer is not None and note.answer.source.trained_at is None:
         return logging.WARNING
-    return logging.DEBUG if note.route in PROBES and note.status == OK else logging.INFO
+    return logging.INFO
 
 
 def _outcome(answer: Answered) -> dict[str, Any]:

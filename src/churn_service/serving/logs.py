@@ -35,6 +35,12 @@ class _Forward(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._forward(record)
+        except Exception:  # noqa: BLE001 - no log line may end a process
+            self.handleError(record)
+
+    def _forward(self, record: logging.LogRecord) -> None:
         failure = record.exc_info[1] if record.exc_info else None
         facts = describe(failure) if failure else {}
         said, _, _ = record.getMessage().strip().partition("\n")

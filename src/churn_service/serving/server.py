@@ -63,7 +63,7 @@ def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], N
     """
     # uvicorn raises the signal again when it is done; without this the process would look killed.
     signal.signal(signal.SIGTERM, _stop)
-    if hasattr(signal, "SIGHUP"):  # the terminal is gone
+    if _ends_with_terminal():
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     _allow_connections()
     server = _Server(uvicorn.Config(app, **options), announce)
@@ -90,11 +90,20 @@ def serve_many(settings: Settings, *, options: Mapping[str, Any], announce: Call
 class _Supervisor(Multiprocess):
     """Worker processes, of which those that die are replaced."""
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        self._ends_with_terminal = _ends_with_terminal()
+        super().__init__(config, sockets)
+
     def keep_subprocess_alive(self) -> None:
         before = {worker.pid for worker in self.processes}
         super().keep_subprocess_alive()
-        if dead := before - {worker.pid for worker in self.processes}:
-            logging.getLogger("uvicorn.error").error("worker %s died; another takes its place", *dead)
+        for dead in before - {worker.pid for worker in self.processes}:
+            logging.getLogger("uvicorn.error").error("worker %s died; another takes its place", dead)
+
+    def handle_hup(self) -> None:
+        """Stop as the terminal is gone; who ignores that with nohup goes on."""
+        if self._ends_with_terminal:
+            self.handle_term()
 
     def join_all(self) -> None:
         """Listen no longer, as only the workers do when they are told to stop: nobody would answer."""
@@ -116,6 +125,11 @@ def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
     supervisor = _Supervisor(config, sockets=[listening])
     supervisor.run()
     return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
+
+
+def _ends_with_terminal() -> bool:
+    """Tell whether SIGHUP means something: not on Windows, and not under nohup."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
 
 def _allow_connections() -> None:

@@ -45,6 +45,8 @@ def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
         config = config.model_copy(update={"serving": serving})
     spare_the_collector()
     leave_with_supervisor()
+    if hasattr(signal, "SIGHUP"):  # the whole group gets it; the supervisor says what follows
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return Service(models(config, root, settings), config, root=root, settings=settings).app
 
 

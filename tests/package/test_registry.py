@@ -1,0 +1,208 @@
+"""The log of events: what it adds up to, who may write, what a crash leaves."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churn_service.errors import ArtifactNotFoundError, ConflictError, DamagedLogError
+from churn_service.events import Decided, Event, fold
+from churn_service.registry import Registry
+
+ROUNDS, WRITERS = 20, 8
+VERSIONS = [f"0.1.0-{number:08x}" for number in range(4)]
+
+
+def decided(kind: str, version: str, alias: str | None = "production", who: str = "ada@host") -> Decided:
+    return Decided(kind=kind, version=version, alias=alias, who=who)
+
+
+def promoted(*versions: str) -> list[Event]:
+    return [
+        Event(number=number, time="2026-01-01", **decided("promote", version).model_dump())
+        for number, version in enumerate(versions, start=1)
+    ]
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "models")
+
+
+def test_nothing_decided_means_nothing_is_anywhere(registry: Registry):
+    assert registry.events() == []
+    assert registry.state().newest is None
+    with pytest.raises(ArtifactNotFoundError, match="churn-service train"):
+        registry.resolve()
+    with pytest.raises(ArtifactNotFoundError, match="promote VERSION --to staging"):
+        registry.resolve("staging")
+
+
+def test_names_stand_for_what_the_events_add_up_to(registry: Registry):
+    registry.record(decided("register", VERSIONS[0], None), [])
+    registry.record(decided("register", VERSIONS[1], None), registry.events())
+    before = registry.resolve()
+    registry.record(decided("promote", VERSIONS[0]), registry.events())
+    registry.record(decided("promote", VERSIONS[1], "staging"), registry.events())
+    registry.record(decided("reject", VERSIONS[2]), registry.events())
+
+    assert before == registry.resolve("newest") == registry.resolve("staging") == VERSIONS[1]
+    assert registry.resolve() == registry.resolve("production") == VERSIONS[0]
+    assert registry.resolve(VERSIONS[3]) == VERSIONS[3]
+    assert [event.number for event in registry.events()] == [1, 2, 3, 4, 5]
+
+
+@given(st.lists(st.sampled_from([*VERSIONS, None]), max_size=30))
+def test_a_rollback_takes_the_uppermost_away_and_never_brings_it_back(steps: Sequence[str | None]):
+    """None is a rollback; what holds the alias is what a stack would hold."""
+    events: list[Event] = []
+    stack: list[str] = []
+    for step in steps:
+        below = next((place for place in range(len(stack) - 2, -1, -1) if stack[place] != stack[-1]), None)
+        if step is None and below is None:
+            continue
+        if step is None:
+            stack = stack[: below + 1]
+        else:
+            stack.append(step)
+        kind, version = ("rollback", stack[-1]) if step is None else ("promote", step)
+        events.append(Event(number=len(events) + 1, time="", **decided(kind, version).model_dump()))
+
+        assert fold(events).holder("production") == stack[-1]
+        assert list(fold(events).held["production"]) == stack
+
+
+def test_who_comes_second_is_told_who_was_first_and_records_nothing(registry: Registry):
+    seen = registry.events()
+    registry.record(decided("promote", VERSIONS[0], who="ada@host"), seen)
+
+    with pytest.raises(ConflictError, match=f"ada@host promoted {VERSIONS[0]} in production meanwhile"):
+        registry.record(decided("promote", VERSIONS[1]), seen)
+
+    assert len(registry.events()) == 1
+
+
+@pytest.mark.parametrize("meanwhile", [("register", None), ("promote", "staging"), ("reject", "production")])
+def test_what_does_not_touch_the_alias_is_no_conflict(registry: Registry, meanwhile: tuple[str, str | None]):
+    seen = registry.events()
+    registry.record(decided(meanwhile[0], VERSIONS[0], meanwhile[1]), seen)
+
+    event = registry.record(decided("promote", VERSIONS[1]), seen)
+
+    assert (event.number, registry.resolve()) == (2, VERSIONS[1])
+
+
+def race(folder: Path, rounds: int, place: int, barrier: object, won: object) -> None:
+    registry = Registry(folder)
+    for number in range(rounds):
+        seen = registry.events()
+        barrier.wait(60)
+        try:
+            registry.record(decided("promote", VERSIONS[place % 4], who=f"{number} {place}"), seen)
+        except ConflictError:
+            continue
+        finally:
+            barrier.wait(60)
+        won.put(number)
+
+
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(200, marks=pytest.mark.slow)])
+def test_of_eight_processes_exactly_one_wins_each_round(tmp_path: Path, rounds: int):
+    spawn = multiprocessing.get_context("spawn")
+    barrier, won = spawn.Barrier(WRITERS), spawn.Queue()
+    writers = [
+        spawn.Process(target=race, args=(tmp_path, rounds, place, barrier, won)) for place in range(WRITERS)
+    ]
+    for writer in writers:
+        writer.start()
+    winners = sorted(won.get(timeout=120) for _ in range(rounds))
+    for writer in writers:
+        writer.join(60)
+
+    events = Registry(tmp_path).events()
+    assert winners == list(range(rounds))
+    assert [event.who.split()[0] for event in events] == [str(number) for number in range(rounds)]
+    assert won.empty()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from churn_service.events import Decided
+from churn_service.registry import Registry
+registry = Registry(Path(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    for alias in ("staging", "production"):
+        decided = Decided(kind="promote", version="0.1.0-00000001", alias=alias, who="w")
+        registry.record(decided, registry.events())
+        print("recorded", flush=True)
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_writer_that_is_killed_leaves_every_event_whole_and_loses_none_it_told_of(
+    tmp_path: Path, times: int
+):
+    told = 0
+    for attempt in range(times):
+        words = [sys.executable, "-c", KILLED, str(tmp_path)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout.readline() == "ready\n"
+            time.sleep(0.002 * (attempt % 10))  # at another moment each time
+            os.kill(writer.pid, signal.SIGKILL)
+            told += writer.stdout.read().count("recorded\n")
+
+        assert told <= len(Registry(tmp_path).events()) <= told + attempt + 1
+
+    assert told > 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "00000002.json").unlink(), "event 2 is missing"),
+        (lambda folder: (folder / "00000002.json").write_text("{"), "00000002.json: has 1 faults"),
+        (lambda folder: shutil.copy(folder / "00000001.json", folder / "00000002.json"), "holds event 1"),
+    ],
+    ids=["missing", "torn", "another"],
+)
+def test_a_damaged_log_is_refused_and_names_the_event(registry: Registry, damage, said: str):
+    for version in VERSIONS[:3]:
+        registry.record(decided("promote", version), registry.events())
+    damage(registry.folder / "events")
+
+    with pytest.raises(DamagedLogError, match=said):
+        registry.state()
+
+
+def test_an_event_of_a_later_version_of_this_code_can_be_read(registry: Registry):
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+    path = registry.folder / "events" / "00000001.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 1}))
+
+    assert registry.events() == [event]
+
+
+def test_training_again_registers_again_only_if_something_came_between(trained: Path, tmp_path: Path, run):
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    config = (own / "config.yaml").read_text()
+    for text in (config, config.replace("max_iter: 40", "max_iter: 41"), config):
+        (own / "config.yaml").write_text(text)
+        assert run(own, "train").returncode == 0
+
+    events = Registry(own / "models").events()
+    assert [event.kind for event in events] == ["register"] * 3
+    assert events[0].version == events[2].version != events[1].version
