@@ -153,13 +153,10 @@ def test_however_the_bytes_arrive_an_offer_changes_neither_the_body_nor_where_it
 
 
 def test_an_offer_behind_another_request_ends_the_connection_and_nothing_of_it_is_obeyed(server: Server):
-    first = asking(BODY).replace(b"Connection: close\r\n", b"")
     smuggled = b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    second = asking(smuggled, b"Connection: Upgrade\r\nUpgrade: websocket").replace(
-        b"Connection: close\r\n", b""
-    )
+    both = asking(BODY) + asking(smuggled, b"Connection: Upgrade\r\nUpgrade: websocket")
     with server.connect() as connection:
-        answer = ask(connection, first + second, smuggled)
+        answer = ask(connection, both.replace(b"Connection: close\r\n", b""), smuggled)
 
     assert answer.count(b"HTTP/1.1 200") == 1
     assert answer.count(b"HTTP/1.1 ") <= 2
