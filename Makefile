@@ -32,6 +32,10 @@ train: $(INSTALLED) ## sample a table if there is none, train
 	@$(BIN)/churn-service sample --if-absent
 	@$(BIN)/churn-service train
 
+.PHONY: reproduce
+reproduce: train ## train, then rebuild that version from its record: identical, or what differs
+	@$(BIN)/churn-service train --reproduce newest
+
 # floor: service
 .PHONY: run
 run: train ## the main job: sample a table if there is none, train, serve (PORT=8000)

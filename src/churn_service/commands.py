@@ -1,8 +1,8 @@
-"""The first floor's commands: sample, train, evaluate, example, score, registry."""
+"""The first floor's commands: sample, example, score; it collects the others."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,13 +14,10 @@ from churn_service.terminal import (
     VersionOption,
     open_config,
     print_json,
-    print_metrics,
     progress,
     refuse_existing,
 )
-
-if TYPE_CHECKING:
-    from churn_service.metadata import Metadata
+from churn_service.training_commands import evaluate, train
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -55,66 +52,6 @@ def sample(
     rows = rows or settings.data.sample.rows
     write_table(pd.DataFrame(simulate(rows, settings.data.sample.random_state)), path)
     typer.echo(f"{path}: {rows:,} simulated customers")
-
-
-def train(
-    *,
-    faults: Annotated[Path | None, typer.Option(help="Write every broken cell here, as CSV")] = None,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Train, evaluate and register a model version from data.path.
-
-    Example: churn-service train
-    """
-    from churn_service.atomic import check_suffix
-    from churn_service.errors import TableError
-    from churn_service.pipeline import train_version
-    from churn_service.table import write_table
-
-    settings, root = open_config(config)
-    if faults is not None:
-        check_suffix(faults)
-        refuse_existing([faults], overwrite=False)
-    try:
-        trained = train_version(settings, root, say=lambda line: typer.echo(line, err=True))
-    except TableError as error:
-        if faults is not None and error.faults is not None:
-            write_table(error.faults, faults)
-            typer.echo(f"{faults}: {len(error.faults):,} broken cells", err=True)
-        raise
-    if as_json:
-        print_json(
-            trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
-        )
-        return
-    print_metrics(trained.metadata.metrics)
-    _say_what_it_is_worth(trained.metadata)
-    kept = "was trained before: verified and kept, with its first metrics"
-    typer.echo(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
-    typer.echo(f"card: {trained.folder / 'card.md'}")
-
-
-def evaluate(
-    table: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
-    *,
-    version: VersionOption = None,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Measure a version on the customers that it never saw, beside the baseline.
-
-    Example: churn-service evaluate --version 0.1.0-1a2b3c4d
-    """
-    from churn_service.compare import evaluate_version
-
-    settings, root = open_config(config)
-    evaluated, metrics = evaluate_version(settings, root, version=version, table=table)
-    if as_json:
-        print_json({"version": evaluated, "metrics": metrics})
-    else:
-        typer.echo(f"{evaluated} on {metrics['model']['rows']:,} customers it never saw")
-        print_metrics(metrics)
 
 
 def example() -> None:
@@ -165,11 +102,3 @@ def score(
         typer.echo(f"{out}: {scored.rows - scored.rejected:,} of {scored.rows:,} rows by {predictor.version}")
         if scored.rejects:
             typer.echo(f"{scored.rejects}: {scored.rejected:,} rows refused, with the reasons")
-
-
-def _say_what_it_is_worth(metadata: "Metadata") -> None:
-    model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
-    if "best possible" in metadata.metrics:
-        typer.echo("the table is the simulator's: this model knows nothing of your customers")
-    if model <= baseline:
-        typer.echo("the model is no better than the baseline: do not use it")

@@ -13,6 +13,7 @@
         ├── TableError
         ├── DamagedLogError
         ├── GateError
+        ├── ReproductionError
         └── ArtifactError
             ├── ArtifactNotFoundError
             ├── VersionExistsError
@@ -86,6 +87,10 @@ class GateError(RefusedError):
 
 
 # end floor
+class ReproductionError(RefusedError):
+    """A version cannot be rebuilt from what it records, or came out otherwise."""
+
+
 class ArtifactError(RefusedError):
     """A model version cannot be used; catch this around any loading of a model."""
 

@@ -48,6 +48,12 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     version: str
     trained_at: str
     identity: Identity
+    training: dict[str, dict[str, Any]] = {}
+    """The sections of config.yaml that training read and no other field holds: model and baseline.
+
+    They are not in the identity: knobs that give the same bytes give the same answers. A version from before
+    they were recorded has none.
+    """
     golden: Golden
     holdout: Holdout
     metrics: dict[str, dict[str, Any]]

@@ -47,7 +47,23 @@ class Trained:
 
 
 def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> Trained:
-    """Read, check, split, fit, export, evaluate, and write a version under `registry.path`.
+    """Make a version, and write it under `registry.path`; see `make_version` for the parameters.
+
+    Raises
+    ------
+    ChurnError
+        The version cannot be made; see `make_version`.
+    TamperedArtifactError
+        The version exists already and is damaged.
+    """
+    metadata, files = make_version(config, root, say=say)
+    return _register(Registry(root / config.registry.path), metadata, files)
+
+
+def make_version(
+    config: Config, root: Path, *, say: Callable[[str], None]
+) -> tuple[Metadata, dict[str, bytes]]:
+    """Read, check, split, fit, export and evaluate, in memory.
 
     Parameters
     ----------
@@ -58,6 +74,11 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
     say
         Called with a line before each step that takes time.
 
+    Returns
+    -------
+    tuple of Metadata and dict of str to bytes
+        What metadata.json will hold, and the files that are not rendered from it.
+
     Raises
     ------
     ConfigError
@@ -66,8 +87,6 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
         The table breaks the contract.
     ParityError
         The model cannot be exported faithfully.
-    TamperedArtifactError
-        The version exists already and is damaged.
     """
     say(f"reading and checking {config.data.path}")
     table = check_table(read_table(root / config.data.path))
@@ -92,6 +111,7 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
         version=identity.version(config.model.version),
         trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         identity=identity,
+        training=config.model_dump(mode="json", include={"model", "baseline"}),
         golden=_golden(config, exported),
         holdout=Holdout(
             rows=len(holdout), fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
@@ -107,8 +127,7 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
             lambda axes: draw_calibration(axes, {name: each.calibration for name, each in metrics.items()})
         ),
     }
-    registry = Registry(root / config.registry.path)
-    return _register(registry, metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures})
+    return metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
 
 
 def _check_training(matrix: np.ndarray, target: np.ndarray, names: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact, sha256, write_artifact
+from churn_service.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact, write_artifact
 from churn_service.errors import (
     ArtifactNotFoundError,
     TamperedArtifactError,
@@ -18,16 +18,10 @@ from churn_service.errors import (
     VersionExistsError,
 )
 from churn_service.predict import load_predictor
-from conftest import make_project
+from conftest import make_project, write_manifest
 
 ALL_FILES = sorted(FILES | {MANIFEST})
 EMPTY = {name: name.encode() for name in FILES}
-
-
-def write_manifest(folder: Path) -> None:
-    """Make the hashes agree again, as somebody would who hides a change."""
-    lines = [f"{sha256((folder / name).read_bytes())}  {name}\n" for name in sorted(FILES)]
-    (folder / MANIFEST).write_text("".join(lines))
 
 
 @pytest.mark.parametrize("name", ALL_FILES)

@@ -1,0 +1,174 @@
+"""A version's record + the present table, code and lock → the version once more, or what differs."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from churn_service.errors import ConfigError, ReproductionError, TableError
+from churn_service.metadata import Metadata
+from churn_service.pipeline import make_version
+from churn_service.registry import Registry
+from churn_service.sections import Config
+
+Differences = dict[str, dict[str, dict[str, Any]]]
+
+NOTES: Final = frozenset({"config", "code", "libraries", "python", "platform"})  # no part of an identity
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What rebuilding a version came to."""
+
+    version: str
+    rebuilt: str
+    """The version that came out."""
+    differences: Differences
+    """Group → fact → recorded and found; a group without a difference is empty."""
+
+    @property
+    def identical(self) -> bool:
+        """Tell whether everything that decides an answer came out again; notes may differ."""
+        return self.rebuilt == self.version and not self._decisive
+
+    @property
+    def _decisive(self) -> list[str]:
+        return [group for group, facts in self.differences.items() if facts and group not in NOTES]
+
+    def lines(self) -> Iterator[str]:
+        """Say of each group that it is the same, or what was recorded and what was found."""
+        for group, facts in self.differences.items():
+            if not facts:
+                yield f"{group:11}same"
+            for name, fact in facts.items():
+                note = "note: " if group in NOTES else ""
+                recorded, found = (_shown(fact[which]) for which in ("recorded", "found"))
+                yield f"{group:11}{note}{name}: recorded {recorded}, found {found}"
+
+    def refuse_another(self) -> None:
+        """Do nothing if the version came out again.
+
+        Raises
+        ------
+        ReproductionError
+            It did not.
+        """
+        if not self.identical:
+            msg = (
+                f"{self.version} came out as {self.rebuilt}; what differs: {', '.join(self._decisive)}. Put "
+                "back the table, the lock, the commit and the environment that it records, and try again"
+            )
+            raise ReproductionError(msg)
+
+
+def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], None]) -> Reproduction:
+    """Train a version again by the configuration that it records; nothing is written.
+
+    Parameters
+    ----------
+    name
+        A version or an alias.
+    config
+        The present config.yaml: where the table and the registry are. What the version records replaces the
+        rest of what training reads.
+    root
+        The folder that its relative paths start from.
+    say
+        Called with a line before each step that takes time.
+
+    Raises
+    ------
+    ArtifactError
+        The version is absent or damaged, or the model cannot be exported faithfully.
+    ReproductionError
+        The version records no configuration, or one that this code does not take.
+    TableError
+        The table is absent or breaks the contract; the message names the data that is needed.
+    """
+    registry = Registry(root / config.registry.path)
+    recorded = registry.metadata(registry.resolve(name))
+    rebuilt_by = _recorded_config(recorded, config)
+    try:
+        found, _ = make_version(rebuilt_by, root, say=say)
+    except TableError as error:
+        needed = f"{recorded.version} was trained on {_rows(recorded):,} rows with the data hash"
+        msg = f"{error}\n{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
+        raise TableError(msg, error.faults) from error
+    except ConfigError as error:
+        raise _unfit(recorded, str(error)) from error
+    differences = _differences(_facts(recorded, rebuilt_by), _facts(found, config))
+    return Reproduction(recorded.version, found.version, differences)
+
+
+def _recorded_config(recorded: Metadata, present: Config) -> Config:
+    """Replace what training reads, except the path of the table, by what the version records."""
+    if not recorded.training:
+        msg = (
+            f"{recorded.version} was trained before versions recorded the model section of config.yaml, so "
+            "it cannot be rebuilt. Raise model.version and train: the new version can"
+        )
+        raise ReproductionError(msg)
+    document = present.model_dump(mode="json")
+    split, identity = recorded.holdout, recorded.identity
+    document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
+    document |= {"features": identity.features, "decision": identity.decision.model_dump(mode="json")}
+    try:
+        return Config.model_validate_json(json.dumps(document | recorded.training))
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        raise _unfit(recorded, wrong) from error
+
+
+def _unfit(recorded: Metadata, reason: str) -> ReproductionError:
+    commit = recorded.provenance["git_commit"] or "unknown (trained outside git)"
+    return ReproductionError(
+        f"{recorded.version} cannot be rebuilt by this code, which does not take the configuration that it "
+        f"records ({reason}). The commit that can: {commit}"
+    )
+
+
+def _rows(metadata: Metadata) -> int:
+    return int(metadata.provenance["training_rows"]) + metadata.holdout.rows
+
+
+def _facts(metadata: Metadata, config: Config) -> dict[str, dict[str, Any]]:
+    """Lay out what is compared, by group: the whole identity, the configuration, where it was trained."""
+    identity, origin = metadata.identity, metadata.provenance
+    # Which changes they were is recorded nowhere, so no two count as the same.
+    uncommitted = f"those of {metadata.trained_at}" if origin["uncommitted_changes"] else "none"
+    columns = {column.name: column.model_dump(mode="json") for column in identity.columns}
+    return {
+        "data": {"sha256": identity.data_sha256, "rows": _rows(metadata)},
+        "config": {
+            f"{section}.{key}": value
+            for section, keys in config.model_dump(mode="json").items()
+            for key, value in keys.items()
+        },
+        "lock": {"sha256": identity.lock_sha256},
+        "schema": {"columns": list(columns), **columns},
+        "features": {"names": list(identity.feature_names), "section": identity.features},
+        "decision": identity.decision.model_dump(mode="json"),
+        "code": {"git_commit": origin["git_commit"], "uncommitted_changes": uncommitted},
+        "libraries": origin["libraries"],
+        "python": {"version": origin["python"]},
+        "platform": {"name": origin["platform"]},
+        "model": {"onnx_sha256": identity.onnx_sha256},
+    }
+
+
+def _differences(recorded: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> Differences:
+    return {
+        group: {
+            name: {"recorded": facts.get(name), "found": found[group].get(name)}
+            for name in facts | found[group]
+            if facts.get(name) != found[group].get(name)
+        }
+        for group, facts in recorded.items()
+    }
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

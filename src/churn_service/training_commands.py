@@ -1,0 +1,128 @@
+"""The first floor's commands that make a version and measure it: train, evaluate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    VersionOption,
+    open_config,
+    print_json,
+    print_metrics,
+    refuse_existing,
+)
+
+if TYPE_CHECKING:
+    from churn_service.metadata import Metadata
+    from churn_service.sections import Config
+
+
+def train(
+    *,
+    reproduce: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="Register nothing: rebuild a version or alias from its record, and say what differs",
+        ),
+    ] = None,
+    faults: Annotated[Path | None, typer.Option(help="Write every broken cell here, as CSV")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Train, evaluate and register a model version from data.path.
+
+    Example: churn-service train
+
+    Example: churn-service train --reproduce newest
+    """
+    from churn_service.atomic import check_suffix
+    from churn_service.pipeline import train_version
+
+    settings, root = open_config(config)
+    if faults is not None:
+        check_suffix(faults)
+        refuse_existing([faults], overwrite=False)
+    with _listing(faults):
+        if reproduce is not None:
+            _reproduce(reproduce, settings, root, as_json=as_json)
+            return
+        trained = train_version(settings, root, say=_say)
+    if as_json:
+        print_json(
+            trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
+        )
+        return
+    print_metrics(trained.metadata.metrics)
+    _say_what_it_is_worth(trained.metadata)
+    kept = "was trained before: verified and kept, with its first metrics"
+    typer.echo(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
+    typer.echo(f"card: {trained.folder / 'card.md'}")
+
+
+def evaluate(
+    table: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
+    *,
+    version: VersionOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Measure a version on the customers that it never saw, beside the baseline.
+
+    Example: churn-service evaluate --version 0.1.0-1a2b3c4d
+    """
+    from churn_service.compare import evaluate_version
+
+    settings, root = open_config(config)
+    evaluated, metrics = evaluate_version(settings, root, version=version, table=table)
+    if as_json:
+        print_json({"version": evaluated, "metrics": metrics})
+    else:
+        typer.echo(f"{evaluated} on {metrics['model']['rows']:,} customers it never saw")
+        print_metrics(metrics)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@contextmanager
+def _listing(faults: Path | None) -> Iterator[None]:
+    """Write the cells that a table is refused for where they are asked for."""
+    from churn_service.errors import TableError
+    from churn_service.table import write_table
+
+    try:
+        yield
+    except TableError as error:
+        if faults is not None and error.faults is not None:
+            write_table(error.faults, faults)
+            _say(f"{faults}: {len(error.faults):,} broken cells")
+        raise
+
+
+def _reproduce(name: str, settings: "Config", root: Path, *, as_json: bool) -> None:
+    from churn_service.reproduce import reproduce
+
+    done = reproduce(name, settings, root, say=_say)
+    if as_json:
+        differences = {group: facts for group, facts in done.differences.items() if facts}
+        print_json({"version": done.version, "identical": done.identical, "differences": differences})
+    else:
+        typer.echo("\n".join(done.lines()))
+    done.refuse_another()
+    if not as_json:
+        typer.echo(f"identical: {done.version}")
+
+
+def _say_what_it_is_worth(metadata: "Metadata") -> None:
+    model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
+    if "best possible" in metadata.metrics:
+        typer.echo("the table is the simulator's: this model knows nothing of your customers")
+    if model <= baseline:
+        typer.echo("the model is no better than the baseline: do not use it")
