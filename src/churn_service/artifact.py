@@ -67,18 +67,30 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
         for name, data in [*files.items(), (MANIFEST, _manifest(files))]:
             _write_flushed(unfinished / name, data)
         unfinished.chmod(0o755)  # mkdtemp's folder is private; a version is not
-        flush_folder(unfinished)
-        if target.exists():  # POSIX would rename onto an empty folder
-            raise VersionExistsError(version)
-        unfinished.rename(target)
-        flush_folder(root)
-    except OSError as error:
-        if target.exists():  # somebody else wrote it meanwhile
-            raise VersionExistsError(version) from error
-        raise
+        place(unfinished, target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def place(unfinished: Path, target: Path) -> None:
+    """Give a whole version its name, on disk when this returns.
+
+    Raises
+    ------
+    VersionExistsError
+        The version is there already; it is not touched.
+    """
+    flush_folder(unfinished)
+    if target.exists():  # POSIX would rename onto an empty folder
+        raise VersionExistsError(target.name)
+    try:
+        unfinished.rename(target)
+    except OSError as error:
+        if target.exists():  # somebody else wrote it meanwhile
+            raise VersionExistsError(target.name) from error
+        raise
+    flush_folder(target.parent)
 
 
 def read_artifact(folder: Path) -> Artifact:

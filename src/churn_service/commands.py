@@ -78,14 +78,14 @@ def score(
     Example: churn-service score customers.parquet scored.parquet
     """
     from churn_service.predict import load_predictor
-    from churn_service.registry import Registry
+    from churn_service.remote import open_registry
     from churn_service.score import score_file
 
     settings, root = open_config(config)
     rejects = out.with_suffix(".rejects.csv")
     own = source.resolve() in {out.resolve(), rejects.resolve()}  # never, asked or not
     refuse_existing([out, rejects], overwrite=overwrite and not own)
-    predictor = load_predictor(Registry(root / settings.registry.path).find(version))
+    predictor = load_predictor(open_registry(settings.registry, root).find(version))
     with progress("scoring") as advance:
         scored = score_file(source, out, predictor, rejects=rejects, progress=advance)
     if as_json:

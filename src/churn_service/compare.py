@@ -13,7 +13,8 @@ from churn_service.evaluate import Metrics, evaluate
 from churn_service.faults import check_table
 from churn_service.features import add_features
 from churn_service.predict import load_predictor
-from churn_service.registry import NEWEST, Registry
+from churn_service.registry import NEWEST
+from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
 from churn_service.simulate import is_simulated, true_probability
@@ -82,7 +83,7 @@ def evaluate_version(
     TableError
         The table breaks the contract.
     """
-    folder = Registry(root / config.registry.path).find(version or NEWEST)
+    folder = open_registry(config.registry, root).find(version or NEWEST)
     predictor, split = load_predictor(folder), read_artifact(folder).metadata.holdout
     checked = check_table(read_table(table or root / config.data.path))
     holdout = checked[is_holdout(checked[ID], fraction=split.fraction, salt=split.salt)]

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHURN_", env_file=".env", extra="ignore", frozen=True)
 
     config: Annotated[Path, Field(description="The configuration file")] = Path("config.yaml")
+    registry_url: Annotated[str | None, Field(description="Instead of registry.path")] = None
     # floor: service
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000
@@ -100,6 +101,14 @@ def load_config(path: Path) -> Config:
         return Config.model_validate_json(document)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in _faults(error))) from None
+
+
+def at_host(config: Config, settings: Settings) -> Config:
+    """Put in what the environment says instead."""
+    if settings.registry_url is None:
+        return config
+    registry = config.registry.model_copy(update={"path": settings.registry_url})
+    return config.model_copy(update={"registry": registry})
 
 
 def _faults(error: ValidationError) -> list[str]:

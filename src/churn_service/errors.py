@@ -16,6 +16,7 @@
         ├── ReproductionError
         └── ArtifactError
             ├── ArtifactNotFoundError
+            ├── StoreError
             ├── VersionExistsError
             ├── TamperedArtifactError
             ├── UnsafeModelError
@@ -97,6 +98,10 @@ class ArtifactError(RefusedError):
 
 class ArtifactNotFoundError(ArtifactError):
     """No version of that name, or none at all yet."""
+
+
+class StoreError(ArtifactError):
+    """The object store that holds the registry cannot be asked, and the mirror does not have the answer."""
 
 
 class VersionExistsError(ArtifactError):

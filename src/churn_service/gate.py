@@ -62,7 +62,7 @@ def log_losses(probabilities: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
     [0.693, 0.0]
     """
     likely = np.where(outcomes == 1, probabilities, 1 - probabilities)
-    losses: np.ndarray = -np.log(np.clip(likely, EPSILON, 1))
+    losses: np.ndarray = np.abs(np.log(np.clip(likely, EPSILON, 1)))
     return losses
 
 

@@ -24,6 +24,7 @@ from churn_service.plots import as_svg, draw_calibration, draw_roc
 from churn_service.predict import onnx_scorer
 from churn_service.provenance import provenance, who
 from churn_service.registry import Registry
+from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
 from churn_service.simulate import simulate
@@ -57,7 +58,7 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
         The version exists already and is damaged.
     """
     metadata, files = make_version(config, root, say=say)
-    return _register(Registry(root / config.registry.path), metadata, files)
+    return _register(open_registry(config.registry, root), metadata, files)
 
 
 def make_version(

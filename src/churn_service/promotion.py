@@ -17,7 +17,7 @@ from churn_service.monitoring.replay import replay
 # end floor
 from churn_service.predict import Predictor, load_predictor
 from churn_service.provenance import git_commit, who
-from churn_service.registry import Registry
+from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
 from churn_service.split import is_holdout
@@ -49,7 +49,7 @@ class Promotion:
 
     def __init__(self, config: Config, root: Path, image_tag: str | None = None) -> None:
         self._config, self._root, self._image_tag = config, root, image_tag
-        self._registry = Registry(root / config.registry.path)
+        self._registry = open_registry(config.registry, root)
 
     def promote(self, name: str, alias: Alias, *, reason: str | None, force: bool) -> Event | None:
         """Put a version on top of those that held an alias, if the evidence allows or `force` overrules it.

@@ -31,10 +31,19 @@ NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
 
 
 class Registry:
-    """A folder of versions and their events."""
+    """A folder of versions and their events.
+
+    Attributes
+    ----------
+    folder
+        Where versions are once they were found.
+    stale
+        Why the events may not be the latest; None if they are.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.stale: str | None = None
 
     def versions(self) -> list[str]:
         """Name the versions that are there, in alphabetical order; none if the folder is absent."""
@@ -76,9 +85,7 @@ class Registry:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             event = Event(number=len(known) + 1, time=now, **decided.model_dump())
             try:
-                create_file(
-                    self.folder / EVENTS / f"{event.number:08}.json", event.model_dump_json().encode()
-                )
+                self._create_event(f"{event.number:08}.json", event.model_dump_json().encode())
             except FileExistsError:
                 meanwhile = self.events()[len(known) :]
                 _refuse_rival(decided, meanwhile)
@@ -96,7 +103,7 @@ class Registry:
         """
         already_there = False
         try:
-            write_artifact(self.folder, version, files)
+            self._write_version(version, files)
         except VersionExistsError:
             self.metadata(version)
             already_there = True
@@ -116,6 +123,8 @@ class Registry:
         if not VERSION.fullmatch(version):
             msg = f"{version!r} is no version; one looks like 0.1.0-1a2b3c4d, and `registry list` names them"
             raise ArtifactNotFoundError(msg)
+        if not (self.folder / version).is_dir():
+            self._fetch(version)
         metadata = read_artifact(self.folder / version).metadata
         if metadata.version != version:
             msg = f"{version}: the folder holds version {metadata.version}. Give it back its name"
@@ -153,6 +162,15 @@ class Registry:
             There is no version (of that name), or it is damaged.
         """
         return self.folder / self.metadata(self.resolve(name)).version
+
+    def _create_event(self, name: str, data: bytes) -> None:
+        create_file(self.folder / EVENTS / name, data)
+
+    def _write_version(self, version: str, files: Mapping[str, bytes]) -> None:
+        write_artifact(self.folder, version, files)
+
+    def _fetch(self, version: str) -> None:
+        """Bring a version that is not in the folder; here it is nowhere else."""
 
 
 def _event(path: Path) -> Event:

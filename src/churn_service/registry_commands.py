@@ -16,10 +16,11 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
     Example: churn-service registry list
     """
     from churn_service.events import ALIASES
-    from churn_service.registry import NEWEST, Registry
+    from churn_service.registry import NEWEST
+    from churn_service.remote import open_registry
 
     settings, root = open_config(config)
-    registry = Registry(root / settings.registry.path)
+    registry = open_registry(settings.registry, root)
     versions = [registry.metadata(name) for name in registry.versions()]
     state = registry.state()
     for metadata in sorted(versions, key=lambda each: each.trained_at):
@@ -41,10 +42,10 @@ def history(*, as_json: JsonOption = False, config: ConfigOption = None) -> None
 
     Example: churn-service registry history
     """
-    from churn_service.registry import Registry
+    from churn_service.remote import open_registry
 
     settings, root = open_config(config)
-    for event in Registry(root / settings.registry.path).events():
+    for event in open_registry(settings.registry, root).events():
         if as_json:
             print_json(event.model_dump(mode="json"))
             continue
@@ -68,10 +69,11 @@ def show(
     Example: churn-service registry show
     """
     from churn_service.artifact import CARD, read_artifact
-    from churn_service.registry import NEWEST, Registry
+    from churn_service.registry import NEWEST
+    from churn_service.remote import open_registry
 
     settings, root = open_config(config)
-    artifact = read_artifact(Registry(root / settings.registry.path).find(version or NEWEST))
+    artifact = read_artifact(open_registry(settings.registry, root).find(version or NEWEST))
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
@@ -86,10 +88,10 @@ def verify(*, config: ConfigOption = None) -> None:
     """
     from churn_service.errors import ArtifactError, TamperedArtifactError
     from churn_service.predict import load_predictor
-    from churn_service.registry import Registry
+    from churn_service.remote import open_registry
 
     settings, root = open_config(config)
-    registry = Registry(root / settings.registry.path)
+    registry = open_registry(settings.registry, root)
     faults = []
     for name in registry.versions():
         try:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from churn_service.errors import ConfigError, ReproductionError, TableError
 from churn_service.metadata import Metadata
 from churn_service.pipeline import make_version
-from churn_service.registry import Registry
+from churn_service.remote import open_registry
 from churn_service.sections import Config
 
 Differences = dict[str, dict[str, dict[str, Any]]]
@@ -88,7 +88,7 @@ def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], Non
     TableError
         The table is absent or breaks the contract; the message names the data that is needed.
     """
-    registry = Registry(root / config.registry.path)
+    registry = open_registry(config.registry, root)
     recorded = registry.metadata(registry.resolve(name))
     rebuilt_by = _recorded_config(recorded, config)
     try:

@@ -96,7 +96,8 @@ class BaselineConfig(Section):
 class RegistryConfig(Section):
     """Where model versions are kept."""
 
-    path: Annotated[str, Field(min_length=1, description="Folder of versions")]
+    path: Annotated[str, Field(min_length=1, description="Folder of versions, or a URL such as s3://…")]
+    cache: Annotated[str, Field(min_length=1, description="Folder that mirrors a URL")]
 
 
 class Config(Section):

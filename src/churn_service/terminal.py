@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from churn_service.config import load_config, load_settings
+from churn_service.config import at_host, load_config, load_settings
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
 
@@ -27,8 +27,9 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace file
 
 def open_config(path: Path | None) -> tuple[Config, Path]:
     """Load the configuration; return it and the folder that its relative paths start from."""
-    path = path or load_settings().config
-    return load_config(path), path.resolve().parent
+    settings = load_settings()
+    path = path or settings.config
+    return at_host(load_config(path), settings), path.resolve().parent
 
 
 def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:

@@ -24,6 +24,8 @@ class Models(NamedTuple):
 
     load: Callable[[], Predictor]
     wanted: Callable[[], str | None]
+    stale: Callable[[], bool] = bool
+    """Tells whether `wanted` went by what was known before, as nobody could be asked."""
 
 
 class Follower:
@@ -45,6 +47,7 @@ class Follower:
             wanted: str | None = None
             try:
                 wanted = await asyncio.to_thread(self._models.wanted)
+                self._meter.unreachable.inc(self._models.stale())
                 if self._answers(wanted):
                     self._state.refused, self._told = None, ""
                     return

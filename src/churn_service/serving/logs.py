@@ -16,7 +16,7 @@ from churn_service.background import BackgroundWriter
 MOST_LINES = 10_000  # that may wait for a slow reader
 FLUSH_SECONDS = 0.05
 MOST_AT_ONCE = 4096  # bytes that a pipe takes whole on Linux: so no worker's line cuts another's
-FOREIGN: Final = ("uvicorn", "asyncio")
+FOREIGN: Final = ("uvicorn", "asyncio", "churn_service")
 EVENT: Final = TypeAdapter(dict[str, Any]).serializer
 
 

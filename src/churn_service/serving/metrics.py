@@ -70,6 +70,9 @@ class Meter:
             multiprocess_mode="livemax",
         )
         self.reloads = Counter("model_reloads", "Looks that met another version", ["outcome"], registry=own)
+        self.unreachable = Counter(
+            "registry_unreachable", "Looks at a registry that could not be asked", registry=own
+        )
         self.lines_lost = Counter("log_lines_lost", "Lines that a log did not take", ["log"], registry=own)
         self._request = cache(self._seconds.labels)
         self._prediction = cache(self._predictions.labels)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from churn_service.config import Settings, load_config, load_settings
+from churn_service.config import Settings, at_host, load_config, load_settings
 from churn_service.predict import Predictor, load_predictor
-from churn_service.registry import Registry
+from churn_service.remote import open_registry
 from churn_service.sections import Config
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
@@ -22,7 +22,7 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
 
     While nothing is, the version that the supervisor began with answers, else the newest.
     """
-    registry, pinned = Registry(root / config.registry.path), settings.version
+    registry, pinned = open_registry(config.registry, root), settings.version
 
     def wanted() -> str | None:
         return pinned or registry.state().holder("production")
@@ -33,13 +33,13 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
             folder, runtime=config.serving.runtime, allow_pickle=config.serving.allow_pickle
         )
 
-    return Models(load, wanted)
+    return Models(load, wanted, lambda: registry.stale is not None)
 
 
 def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
     """Build the application of one worker process, from `CHURN_…` variables."""
     settings = load_settings()
-    config, root = load_config(settings.config), settings.config.resolve().parent
+    config, root = at_host(load_config(settings.config), settings), settings.config.resolve().parent
     if drain_seconds is not None:
         serving = config.serving.model_copy(update={"drain_seconds": drain_seconds})
         config = config.model_copy(update={"serving": serving})

@@ -1,0 +1,239 @@
+"""A registry in an object store, over HTTP: written by many, mirrored whole, and served when it is gone."""
+
+import io
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+import s3fs
+
+from churn_service import remote
+from churn_service.artifact import MANIFEST
+from churn_service.errors import (
+    ArtifactNotFoundError,
+    ConfigError,
+    ConflictError,
+    StoreError,
+    TamperedArtifactError,
+)
+from churn_service.events import Decided
+from churn_service.predict import load_predictor
+from churn_service.registry import Registry
+from churn_service.remote import open_registry
+from churn_service.sections import RegistryConfig
+from running import ask, free_port, serving
+from steady import configure, counted, until
+
+pytestmark = pytest.mark.posix
+
+WRITERS, ROUNDS = 8, 5
+ABSENT = "0.1.0-00000000"
+Open = Callable[..., Registry]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen]:
+    """Start an S3 server with a bucket on loopback."""
+    port = free_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        until(lambda: answers(port), "the store is there", seconds=60)
+        s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test
+        s3fs.S3FileSystem().mkdir("bucket")
+        yield server
+        server.kill()
+
+
+def answers(port: int) -> bool:
+    try:
+        urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+    except (URLError, ConnectionError):
+        return False
+    return True
+
+
+@pytest.fixture
+def mirror(store: subprocess.Popen, tmp_path: Path) -> Open:  # noqa: ARG001 - it has to be there
+    """Open the same registry with any number of mirrors."""
+    return lambda name="mirror": open_registry(RegistryConfig(path="s3://bucket/churn", cache=name), tmp_path)
+
+
+@pytest.fixture
+def files(version: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in version.iterdir() if path.name != MANIFEST}
+
+
+def promote(version: str) -> Decided:
+    return Decided(kind="promote", version=version, alias="production", who="ada@host")
+
+
+def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, version: Path, files):
+    first, second = mirror("one"), mirror("two")
+
+    was_there = [each.write(version.name, files, who="ada@host", commit=None) for each in (first, second)]
+    second.record(promote(version.name), second.events())
+    folder = mirror("three").find("production")
+
+    assert was_there == [False, True]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in version.iterdir()
+    }
+    assert load_predictor(folder).version == version.name
+    assert [event.kind for event in first.events()] == ["register", "promote"]
+    assert mirror("four").versions() == [version.name]
+
+
+def test_of_eight_writers_one_wins_each_round(mirror: Open):
+    writers = [mirror(f"mirror {number}") for number in range(WRITERS)]
+
+    def decide(registry: Registry, seen: list) -> bool:
+        try:
+            registry.record(promote(ABSENT), seen)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in range(ROUNDS):
+            seen = writers[0].events()
+            assert sum(pool.map(decide, writers, [seen] * WRITERS)) == 1
+
+    assert [event.number for event in writers[-1].events()] == list(range(1, ROUNDS + 1))
+
+
+def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, files, monkeypatch):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    monkeypatch.setattr(remote, "CHUNK", 10_000)
+    registry, asked = mirror("two"), []
+    whole = registry._store.cat_file  # noqa: SLF001 - a network that fails
+
+    def fails_at(limit: float) -> Callable[..., bytes]:
+        def cat_file(path: str, start: int = 0, end: int = 0) -> bytes:
+            if start >= limit:
+                raise ConnectionError
+            asked.append(start)
+            return whole(path, start=start, end=end)
+
+        return cat_file
+
+    monkeypatch.setattr(registry._store, "cat_file", fails_at(30_000))  # noqa: SLF001 - the same
+    with pytest.raises(StoreError, match="try again"):
+        registry.metadata(version.name)
+    monkeypatch.setattr(registry._store, "cat_file", fails_at(float("inf")))  # noqa: SLF001 - the same
+    registry.metadata(version.name)
+
+    assert asked == list(range(0, asked[-1] + 1, 10_000))
+    assert load_predictor(registry.folder / version.name).version == version.name
+
+
+def damaged(packed: bytes) -> bytes:
+    data = bytearray(packed)
+    data[len(data) // 2] ^= 1
+    return bytes(data)
+
+
+def truncated(packed: bytes) -> bytes:
+    return packed[:1000]
+
+
+def escaping(_: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("../../escaped", "x")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("spoil", [damaged, escaping, truncated])
+def test_what_is_not_what_was_written_never_reaches_the_mirror(
+    mirror: Open, version: Path, files, tmp_path: Path, spoil: Callable[[bytes], bytes]
+):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    path, fs = f"bucket/churn/versions/{version.name}.zip", s3fs.S3FileSystem()
+    good = fs.cat_file(path)
+    fs.pipe_file(path, spoil(good))
+
+    with pytest.raises(TamperedArtifactError):
+        mirror("two").find(version.name)
+    left = {each.name for each in (tmp_path / "two").iterdir()} - {"events", f".{version.name}.lock"}
+    fs.pipe_file(path, good)
+
+    assert left == set()
+    assert not list(tmp_path.rglob("escaped"))
+    assert mirror("two").find(version.name).is_dir()
+
+
+def test_several_processes_that_share_a_mirror_download_once(mirror: Open, version: Path, files):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    sharing = [mirror("shared") for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda registry: registry.find(version.name), sharing))
+
+    assert {path.name for path in found} == {version.name}
+
+
+def test_an_unknown_version_is_named(mirror: Open):
+    with pytest.raises(ArtifactNotFoundError, match=ABSENT):
+        mirror().find(ABSENT)
+
+
+def test_a_store_that_cannot_create_exclusively_is_only_read(tmp_path: Path, version: Path, files):
+    registry = open_registry(RegistryConfig(path="memory://churn", cache="mirror"), tmp_path)
+
+    with pytest.raises(ConfigError, match="only read"):
+        registry.write(version.name, files, who="ada@host", commit=None)
+
+    assert registry.events() == []
+
+
+def test_a_url_of_no_store_is_a_configuration_error(tmp_path: Path):
+    with pytest.raises(ConfigError, match="nonsense://"):
+        open_registry(RegistryConfig(path="nonsense://churn", cache="mirror"), tmp_path)
+
+
+def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
+    store: subprocess.Popen, mirror: Open, trained: Path, tmp_path: Path, version: Path, files
+):
+    own = Path(
+        shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("models", "predictions"))
+    )
+    configure(own, "serving", poll_seconds=0.2, rate_limit_per_minute=10**6)
+    configure(own, "registry", path="s3://bucket/churn")
+    registry = mirror()
+    registry.write(version.name, files, who="ada@host", commit=None)
+
+    with serving(own) as (url, _):
+        before = ask(f"{url}/ready")
+        registry.record(promote(version.name), registry.events())
+        store.kill()
+        store.wait(20)
+        until(lambda: counted(metrics(url), "registry_unreachable_total") > 0, "it is counted", seconds=60)
+        during = ask(f"{url}/ready")
+    with serving(own) as (url, _):
+        after = ask(f"{url}/ready")
+    shutil.rmtree(own / "models-cache")
+    words = [sys.executable, "-m", "churn_service", "serve", "--port", str(free_port())]
+    empty = subprocess.run(words, cwd=own, capture_output=True, text=True, check=False, timeout=120)
+
+    assert before == during == after
+    assert before["model_version"] == version.name
+    assert (empty.returncode, "try again when it is back" in empty.stderr) == (3, True)
+
+
+def metrics(url: str) -> str:
+    with urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - loopback
+        return answer.read().decode()
