@@ -9,14 +9,17 @@ from typing import Any
 from flask import Flask, request
 from pydantic import ValidationError
 
-from churn_service.config import load_config
+from churn_service.config import load_config, load_settings
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
 from churn_service.schema import Customer
+from churn_service.signing import read_public_key
 
 ROOT = Path(__file__).parents[1]
 app = Flask(__name__)
-predictor = load_predictor(Registry(ROOT / load_config(ROOT / "config.yaml").registry.path).find())
+public_key = read_public_key(load_settings().public_key)
+registry = Registry(ROOT / load_config(ROOT / "config.yaml").registry.path, public_key)
+predictor = load_predictor(registry.find(), public_key=public_key)
 
 
 @app.post("/churn")

@@ -2,7 +2,8 @@
 # Install the system programs that tests marked `needs` start. Debian or Ubuntu; asks for root only if needed.
 set -eu
 packages=""
-for pair in curl:curl sha256sum:coreutils wrk:wrk h2load:nghttp2-client redis-server:redis-server; do
+for pair in curl:curl sha256sum:coreutils wrk:wrk h2load:nghttp2-client redis-server:redis-server \
+    openssl:openssl; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
 done
 [ -n "$packages" ] || { echo "services: everything is there"; exit 0; }

@@ -1,25 +1,22 @@
-"""A model version as an immutable folder: write it whole, verify it, load its bytes.
+"""A model version as an immutable folder → its verified bytes.
 
 The folder's name is ``<MAJOR.MINOR.PATCH>-<8 hex>``; the hex digits are a digest of everything that decides
 an answer, so the same data, config and lock give the same version. `manifest.sha256` is in the format of
-``sha256sum -c``.
+``sha256sum -c``; `manifest.sig`, which may be absent, signs it.
 """
 
 import hashlib
-import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
-from churn_service.atomic import flush_folder
-from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError, VersionExistsError
+from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
 from churn_service.metadata import Metadata
+from churn_service.signing import SIGNATURE, PublicKey, check_signature
 
 ONNX: Final = "model.onnx"
 JOBLIB: Final = "model.joblib"
@@ -30,7 +27,6 @@ FILES: Final = frozenset({ONNX, JOBLIB, METADATA, CARD, *PICTURES})
 MANIFEST: Final = "manifest.sha256"
 SHA256: Final = re.compile("[0-9a-f]{64}")
 LARGEST_FILE: Final = 2**30  # bytes
-UNFINISHED: Final = ".unfinished-"
 
 
 class Artifact(BaseModel, frozen=True):
@@ -45,56 +41,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path:
-    """Write a version so that a crash at any moment leaves either no version of that name or all of it.
-
-    The folder is filled and flushed under another name, then renamed.
-
-    Raises
-    ------
-    VersionExistsError
-        The version is there already; it is not touched.
-    OSError
-        The folder cannot be written.
-    """
-    if set(files) != FILES:
-        msg = f"a version consists of {sorted(FILES)}; got {sorted(files)}"
-        raise ValueError(msg)
-    target = root / version
-    root.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
-    try:
-        for name, data in [*files.items(), (MANIFEST, _manifest(files))]:
-            _write_flushed(unfinished / name, data)
-        unfinished.chmod(0o755)  # mkdtemp's folder is private; a version is not
-        place(unfinished, target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return target
-
-
-def place(unfinished: Path, target: Path) -> None:
-    """Give a whole version its name, on disk when this returns.
-
-    Raises
-    ------
-    VersionExistsError
-        The version is there already; it is not touched.
-    """
-    flush_folder(unfinished)
-    if target.exists():  # POSIX would rename onto an empty folder
-        raise VersionExistsError(target.name)
-    try:
-        unfinished.rename(target)
-    except OSError as error:
-        if target.exists():  # somebody else wrote it meanwhile
-            raise VersionExistsError(target.name) from error
-        raise
-    flush_folder(target.parent)
-
-
-def read_artifact(folder: Path) -> Artifact:
+def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact:
     """Read a version's bytes once and verify exactly those.
+
+    Parameters
+    ----------
+    folder
+        The version.
+    public_key
+        Whose signature is asked for; None accepts a version without one.
 
     Raises
     ------
@@ -102,15 +57,20 @@ def read_artifact(folder: Path) -> Artifact:
         There is no such folder.
     TamperedArtifactError
         A file is missing, extra or changed; or all hashes agree with each other but not with the version.
+    SignatureError
+        The owner of the public key did not sign it.
     """
     if not folder.is_dir():
         msg = f"{folder}: no such model version. `churn-service registry list` names them"
         raise ArtifactNotFoundError(msg)
     files = _read_files(folder)
-    written = _parse_manifest(folder, files.pop(MANIFEST))
+    manifest, line = files.pop(MANIFEST), files.pop(SIGNATURE, None)
+    written = _parse_manifest(folder, manifest)
     for name in sorted(files):
         if sha256(files[name]) != written[name]:
             raise _tampered(folder, name, f"its SHA-256 is not the one in {MANIFEST}")
+    if public_key is not None:
+        check_signature(folder.name, manifest, line, key=public_key)
     return Artifact(metadata=_parse_metadata(folder, files), files=files)
 
 
@@ -125,10 +85,6 @@ def _parse_metadata(folder: Path, files: Mapping[str, bytes]) -> Metadata:
     if metadata.version != metadata.identity.version(metadata.version.partition("-")[0]):
         raise _tampered(folder, METADATA, "its content does not belong to the version it names")
     return metadata
-
-
-def _manifest(files: Mapping[str, bytes]) -> bytes:
-    return "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
 
 
 def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
@@ -146,12 +102,13 @@ def _read_files(folder: Path) -> dict[str, bytes]:
     expected = FILES | {MANIFEST}
     for name in sorted(expected - found):
         raise _tampered(folder, name, "it is missing")
-    for name in sorted(found - expected):
+    for name in sorted(found - expected - {SIGNATURE}):
         raise _tampered(folder, name, "it is not part of a version")
-    return {name: _read_file(folder, name) for name in sorted(expected)}
+    return {name: read_file(folder, name) for name in sorted(found)}
 
 
-def _read_file(folder: Path, name: str) -> bytes:
+def read_file(folder: Path, name: str) -> bytes:
+    """Read one file of a version, if it is a plain one."""
     found = (folder / name).lstat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
         raise _tampered(folder, name, f"it must be a plain file of at most {LARGEST_FILE:,} bytes")
@@ -162,10 +119,3 @@ def _tampered(folder: Path, name: str, reason: str) -> TamperedArtifactError:
     return TamperedArtifactError(
         f"{folder.name}/{name}: {reason}. The version is refused; restore the folder or train it again"
     )
-
-
-def _write_flushed(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

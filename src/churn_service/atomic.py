@@ -24,11 +24,20 @@ def check_suffix(path: Path) -> None:
         raise TableError(msg)
 
 
-def create_file(path: Path, data: bytes) -> None:
+def create_file(path: Path, data: bytes, *, beside: Path | None = None) -> None:
     """Create a file with its content, on disk when this returns; of several writers one succeeds.
 
     A crash leaves either no file of that name or all of it: the content is flushed under another name, which
     is then linked. Opening with ``x`` would leave a torn file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        Its content.
+    beside
+        Where the other name is, on the same disk; default: beside `path`.
 
     Raises
     ------
@@ -36,7 +45,7 @@ def create_file(path: Path, data: bytes) -> None:
         The file was there, or somebody else created it first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}")
+    unfinished = (beside or path).with_name(f".{uuid.uuid4().hex}")
     try:
         with unfinished.open("xb") as file:
             file.write(data)

@@ -13,6 +13,7 @@ from churn_service.terminal import (
     OverwriteOption,
     VersionOption,
     open_config,
+    open_registry,
     print_json,
     progress,
     refuse_existing,
@@ -78,14 +79,14 @@ def score(
     Example: churn-service score customers.parquet scored.parquet
     """
     from churn_service.predict import load_predictor
-    from churn_service.remote import open_registry
     from churn_service.score import score_file
 
     settings, root = open_config(config)
     rejects = out.with_suffix(".rejects.csv")
     own = source.resolve() in {out.resolve(), rejects.resolve()}  # never, asked or not
     refuse_existing([out, rejects], overwrite=overwrite and not own)
-    predictor = load_predictor(open_registry(settings.registry, root).find(version))
+    registry = open_registry(settings, root)
+    predictor = load_predictor(registry.find(version), public_key=registry.public_key)
     with progress("scoring") as advance:
         scored = score_file(source, out, predictor, rejects=rejects, progress=advance)
     if as_json:

@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn_service.artifact import read_artifact
 from churn_service.baseline import baseline_probability
 from churn_service.errors import ConfigError
 from churn_service.evaluate import Metrics, evaluate
 from churn_service.faults import check_table
 from churn_service.features import add_features
 from churn_service.predict import load_predictor
-from churn_service.registry import NEWEST
-from churn_service.remote import open_registry
+from churn_service.registry import NEWEST, Registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
 from churn_service.simulate import is_simulated, true_probability
@@ -56,16 +54,18 @@ def measure(
 
 
 def evaluate_version(
-    config: Config, root: Path, *, version: str | None, table: Path | None
+    config: Config, root: Path, registry: Registry, *, version: str | None, table: Path | None
 ) -> tuple[str, dict[str, Any]]:
     """Measure a version on the part of a table that its own split held out, beside the present baseline.
 
     Parameters
     ----------
     config
-        For the baseline and the paths.
+        For the baseline and the path of the table.
     root
         The folder that its relative paths start from.
+    registry
+        The versions.
     version
         Default: the newest.
     table
@@ -83,8 +83,9 @@ def evaluate_version(
     TableError
         The table breaks the contract.
     """
-    folder = open_registry(config.registry, root).find(version or NEWEST)
-    predictor, split = load_predictor(folder), read_artifact(folder).metadata.holdout
+    folder = registry.find(version or NEWEST)
+    predictor = load_predictor(folder, public_key=registry.public_key)
+    split = registry.metadata(folder.name).holdout
     checked = check_table(read_table(table or root / config.data.path))
     holdout = checked[is_holdout(checked[ID], fraction=split.fraction, salt=split.salt)]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), config)

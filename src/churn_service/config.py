@@ -27,6 +27,8 @@ class Settings(BaseSettings):
 
     config: Annotated[Path, Field(description="The configuration file")] = Path("config.yaml")
     registry_url: Annotated[str | None, Field(description="Instead of registry.path")] = None
+    signing_key: Annotated[SecretStr | None, Field(description="Signs versions; PEM, or its path")] = None
+    public_key: Annotated[SecretStr | None, Field(description="Of who must have signed; the same")] = None
     # floor: service
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000

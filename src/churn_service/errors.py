@@ -19,6 +19,7 @@
             ├── StoreError
             ├── VersionExistsError
             ├── TamperedArtifactError
+            ├── SignatureError
             ├── UnsafeModelError
             ├── IncompatibleArtifactError
             └── ParityError
@@ -110,6 +111,10 @@ class VersionExistsError(ArtifactError):
 
 class TamperedArtifactError(ArtifactError):
     """A file of the version is missing, extra, or not the bytes that were written."""
+
+
+class SignatureError(ArtifactError):
+    """The version is not signed by the key that is asked for, whatever its hashes say."""
 
 
 class UnsafeModelError(ArtifactError):

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+
+from churn_service.errors import ConflictError, DamagedLogError
 
 Alias = Literal["staging", "production"]
 ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
@@ -59,3 +61,40 @@ def _down_to(held: tuple[str, ...], version: str) -> tuple[str, ...]:
     """Take away what lies above the last place of a version below the top."""
     places = [place for place, name in enumerate(held[:-1]) if name == version]
     return held[: places[-1] + 1] if places else held
+
+
+def refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:
+    """Accept what happened meanwhile if the alias of a decision did not change hands.
+
+    Raises
+    ------
+    ConflictError
+        It did.
+    """
+    for event in meanwhile:
+        if decided.alias is not None and event.alias == decided.alias and event.kind != "reject":
+            done = {"promote": "promoted", "rollback": "rolled back to"}[event.kind]
+            msg = (
+                f"{event.who} {done} {event.version} in {event.alias} meanwhile (event {event.number}); "
+                "nothing was recorded. Look at `churn-service registry history` and decide again"
+            )
+            raise ConflictError(msg)
+
+
+def parse_event(name: str, data: bytes) -> Event:
+    """Read what a file of the log holds.
+
+    Raises
+    ------
+    DamagedLogError
+        It is no event, or another than its name says.
+    """
+    try:
+        event = Event.model_validate_json(data)
+    except ValidationError as error:
+        msg = f"events/{name}: has {error.error_count()} faults, so it is no event. Restore it from a backup"
+        raise DamagedLogError(msg) from error
+    if name != f"{event.number:08}.json":
+        msg = f"events/{name}: holds event {event.number}. Give it back its name"
+        raise DamagedLogError(msg)
+    return event

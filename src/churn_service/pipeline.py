@@ -27,6 +27,7 @@ from churn_service.registry import Registry
 from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
+from churn_service.signing import SigningKey
 from churn_service.simulate import simulate
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_table
@@ -47,8 +48,12 @@ class Trained:
     already_there: bool
 
 
-def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> Trained:
-    """Make a version, and write it under `registry.path`; see `make_version` for the parameters.
+def train_version(
+    config: Config, root: Path, *, say: Callable[[str], None], key: SigningKey | None = None
+) -> Trained:
+    """Make a version, and write it under `registry.path`, signed if there is a key.
+
+    See `make_version` for the other parameters.
 
     Raises
     ------
@@ -56,9 +61,12 @@ def train_version(config: Config, root: Path, *, say: Callable[[str], None]) -> 
         The version cannot be made; see `make_version`.
     TamperedArtifactError
         The version exists already and is damaged.
+    SignatureError
+        The version exists already, signed by another key.
     """
     metadata, files = make_version(config, root, say=say)
-    return _register(open_registry(config.registry, root), metadata, files)
+    say("writing the version" if key is None else "writing and signing the version")
+    return _register(open_registry(config.registry, root), metadata, files, key=key)
 
 
 def make_version(
@@ -165,12 +173,14 @@ def _golden(config: Config, exported: bytes) -> Golden:
     return Golden(customers=customers, probabilities=onnx_scorer(exported)(matrix).tolist())
 
 
-def _register(registry: Registry, metadata: Metadata, files: dict[str, bytes]) -> Trained:
+def _register(
+    registry: Registry, metadata: Metadata, files: dict[str, bytes], *, key: SigningKey | None
+) -> Trained:
     """Write the version; if it exists, verify it and keep it. Either way it is the newest now."""
     text = {CARD: render_card(metadata), METADATA: metadata.model_dump_json(indent=2) + "\n"}
     contents = files | {name: value.encode() for name, value in text.items()}
     commit = metadata.provenance["git_commit"]
-    already_there = registry.write(metadata.version, contents, who=who(), commit=commit)
+    already_there = registry.write(metadata.version, contents, who=who(), commit=commit, key=key)
     kept = registry.metadata(metadata.version) if already_there else metadata
     return Trained(registry.folder / metadata.version, kept, already_there)
 

@@ -22,6 +22,7 @@ from churn_service.features import FeaturesConfig, feature_matrix
 from churn_service.metadata import Golden, Metadata
 from churn_service.onnx_guard import check_onnx
 from churn_service.schema import Customer
+from churn_service.signing import PublicKey
 
 INPUT: Final = "features"
 OUTPUT: Final = "churn_probability"
@@ -134,7 +135,13 @@ def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
     )
 
 
-def load_predictor(folder: Path, *, runtime: Runtime = "onnx", allow_pickle: bool = False) -> Predictor:
+def load_predictor(
+    folder: Path,
+    *,
+    runtime: Runtime = "onnx",
+    allow_pickle: bool = False,
+    public_key: PublicKey | None = None,
+) -> Predictor:
     """Read, verify, load and try out a version, all from the same bytes.
 
     Parameters
@@ -145,13 +152,15 @@ def load_predictor(folder: Path, *, runtime: Runtime = "onnx", allow_pickle: boo
         ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code of whoever wrote it.
     allow_pickle
         Whether that is accepted.
+    public_key
+        Whose signature is asked for, if any.
 
     Raises
     ------
     ArtifactError
         One of its subclasses, for each reason to refuse.
     """
-    artifact = read_artifact(folder)
+    artifact = read_artifact(folder, public_key)
     return predictor_of(artifact.metadata, _scorer(artifact, runtime, allow_pickle=allow_pickle))
 
 

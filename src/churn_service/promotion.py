@@ -20,6 +20,7 @@ from churn_service.provenance import git_commit, who
 from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config
+from churn_service.signing import PublicKey
 from churn_service.split import is_holdout
 from churn_service.table import read_table
 
@@ -45,11 +46,15 @@ class Promotion:
         The configuration, and the folder that its relative paths start from.
     image_tag
         Of the image that this runs in, for the record.
+    public_key
+        Whose signature a version must have, if any.
     """
 
-    def __init__(self, config: Config, root: Path, image_tag: str | None = None) -> None:
+    def __init__(
+        self, config: Config, root: Path, image_tag: str | None = None, *, public_key: PublicKey | None = None
+    ) -> None:
         self._config, self._root, self._image_tag = config, root, image_tag
-        self._registry = open_registry(config.registry, root)
+        self._registry = open_registry(config.registry, root, public_key=public_key)
 
     def promote(self, name: str, alias: Alias, *, reason: str | None, force: bool) -> Event | None:
         """Put a version on top of those that held an alias, if the evidence allows or `force` overrules it.
@@ -113,7 +118,8 @@ class Promotion:
 
     def _load(self, version: str) -> Version:
         metadata = self._registry.metadata(version)
-        return Version(metadata, load_predictor(self._registry.folder / version))
+        folder, key = self._registry.folder / version, self._registry.public_key
+        return Version(metadata, load_predictor(folder, public_key=key))
 
     def _decided(
         self, version: str, alias: Alias, *, reason: str | None, evidence: Sequence[Check] = ()

@@ -76,6 +76,9 @@ def rollback(
 def _promotion(config: Any) -> Promotion:
     from churn_service.config import load_settings
     from churn_service.promotion import Promotion
+    from churn_service.signing import read_public_key
 
     loaded, root = open_config(config)
-    return Promotion(loaded, root, load_settings().image_tag)
+    settings = load_settings()
+    public_key = read_public_key(settings.public_key)
+    return Promotion(loaded, root, settings.image_tag, public_key=public_key)

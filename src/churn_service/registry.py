@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
-from churn_service.artifact import read_artifact, write_artifact
+from churn_service.artifact import read_artifact
 from churn_service.atomic import create_file
 from churn_service.errors import (
     ArtifactNotFoundError,
-    ConflictError,
     DamagedLogError,
     TamperedArtifactError,
     VersionExistsError,
 )
-from churn_service.events import ALIASES, Decided, Event, State, fold
+from churn_service.events import ALIASES, Decided, Event, State, fold, parse_event, refuse_rival
 from churn_service.metadata import Metadata
+from churn_service.packaging import sign_artifact, write_artifact
+from churn_service.signing import PublicKey, SigningKey
 
 NEWEST: Final = "newest"
 EVENTS: Final = "events"
@@ -33,16 +32,21 @@ NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
 class Registry:
     """A folder of versions and their events.
 
-    Attributes
+    Parameters
     ----------
     folder
         Where versions are once they were found.
+    public_key
+        Whose signature a version must have, if any.
+
+    Attributes
+    ----------
     stale
         Why the events may not be the latest; None if they are.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, public_key: PublicKey | None = None) -> None:
+        self.folder, self.public_key = folder, public_key
         self.stale: str | None = None
 
     def versions(self) -> list[str]:
@@ -61,7 +65,7 @@ class Registry:
         """
         folder = self.folder / EVENTS
         names = sorted(path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name))
-        events = [_event(folder / name) for name in names]
+        events = [parse_event(name, (folder / name).read_bytes()) for name in names]
         for expected, event in enumerate(events, start=1):
             if event.number != expected:
                 msg = f"{folder}: event {expected} is missing. Restore it from a backup"
@@ -88,25 +92,32 @@ class Registry:
                 self._create_event(f"{event.number:08}.json", event.model_dump_json().encode())
             except FileExistsError:
                 meanwhile = self.events()[len(known) :]
-                _refuse_rival(decided, meanwhile)
+                refuse_rival(decided, meanwhile)
                 known += meanwhile
             else:
                 return event
 
-    def write(self, version: str, files: Mapping[str, bytes], *, who: str, commit: str | None) -> bool:
+    def write(
+        self,
+        version: str,
+        files: Mapping[str, bytes],
+        *,
+        who: str,
+        commit: str | None,
+        key: SigningKey | None = None,
+    ) -> bool:
         """Write a version if it is not there, and register it as the newest; tell whether it was there.
+
+        With a key it is signed before it is registered, so nobody finds a newest version without a signature.
 
         Raises
         ------
         TamperedArtifactError
             It was there, and is damaged.
+        SignatureError
+            It was there, signed by another key.
         """
-        already_there = False
-        try:
-            self._write_version(version, files)
-        except VersionExistsError:
-            self.metadata(version)
-            already_there = True
+        already_there = self._put(version, files, key)
         events = self.events()
         if fold(events).newest != version:
             self.record(Decided(kind="register", version=version, who=who, git_commit=commit), events)
@@ -125,7 +136,7 @@ class Registry:
             raise ArtifactNotFoundError(msg)
         if not (self.folder / version).is_dir():
             self._fetch(version)
-        metadata = read_artifact(self.folder / version).metadata
+        metadata = read_artifact(self.folder / version, self.public_key).metadata
         if metadata.version != version:
             msg = f"{version}: the folder holds version {metadata.version}. Give it back its name"
             raise TamperedArtifactError(msg)
@@ -166,31 +177,17 @@ class Registry:
     def _create_event(self, name: str, data: bytes) -> None:
         create_file(self.folder / EVENTS / name, data)
 
-    def _write_version(self, version: str, files: Mapping[str, bytes]) -> None:
-        write_artifact(self.folder, version, files)
+    def _put(self, version: str, files: Mapping[str, bytes], key: SigningKey | None) -> bool:
+        """Write and sign a version, or verify and sign the one that is there; tell whether it was."""
+        try:
+            write_artifact(self.folder, version, files)
+            already_there = False
+        except VersionExistsError:
+            self.metadata(version)
+            already_there = True
+        if key is not None:
+            sign_artifact(self.folder / version, key)
+        return already_there
 
     def _fetch(self, version: str) -> None:
         """Bring a version that is not in the folder; here it is nowhere else."""
-
-
-def _event(path: Path) -> Event:
-    try:
-        event = Event.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        msg = f"{path}: has {error.error_count()} faults, so it is no event. Restore it from a backup"
-        raise DamagedLogError(msg) from error
-    if path.name != f"{event.number:08}.json":
-        msg = f"{path}: holds event {event.number}. Give it back its name"
-        raise DamagedLogError(msg)
-    return event
-
-
-def _refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:
-    for event in meanwhile:
-        if decided.alias is not None and event.alias == decided.alias and event.kind != "reject":
-            done = {"promote": "promoted", "rollback": "rolled back to"}[event.kind]
-            msg = (
-                f"{event.who} {done} {event.version} in {event.alias} meanwhile (event {event.number}); "
-                "nothing was recorded. Look at `churn-service registry history` and decide again"
-            )
-            raise ConflictError(msg)

@@ -4,9 +4,12 @@ from typing import Annotated
 
 import typer
 
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+from churn_service.config import load_settings
+from churn_service.errors import ConfigError
+from churn_service.signing import read_signing_key
+from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
 
-registry_commands = typer.Typer(help="List, show and verify model versions.", no_args_is_help=True)
+registry_commands = typer.Typer(help="List, show, verify and sign model versions.", no_args_is_help=True)
 
 
 @registry_commands.command("list")
@@ -17,10 +20,9 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
     """
     from churn_service.events import ALIASES
     from churn_service.registry import NEWEST
-    from churn_service.remote import open_registry
 
     settings, root = open_config(config)
-    registry = open_registry(settings.registry, root)
+    registry = open_registry(settings, root)
     versions = [registry.metadata(name) for name in registry.versions()]
     state = registry.state()
     for metadata in sorted(versions, key=lambda each: each.trained_at):
@@ -42,10 +44,8 @@ def history(*, as_json: JsonOption = False, config: ConfigOption = None) -> None
 
     Example: churn-service registry history
     """
-    from churn_service.remote import open_registry
-
     settings, root = open_config(config)
-    for event in open_registry(settings.registry, root).events():
+    for event in open_registry(settings, root).events():
         if as_json:
             print_json(event.model_dump(mode="json"))
             continue
@@ -70,10 +70,9 @@ def show(
     """
     from churn_service.artifact import CARD, read_artifact
     from churn_service.registry import NEWEST
-    from churn_service.remote import open_registry
 
-    settings, root = open_config(config)
-    artifact = read_artifact(open_registry(settings.registry, root).find(version or NEWEST))
+    registry = open_registry(*open_config(config))
+    artifact = read_artifact(registry.find(version or NEWEST), registry.public_key)
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
@@ -82,23 +81,46 @@ def show(
 
 @registry_commands.command()
 def verify(*, config: ConfigOption = None) -> None:
-    """Check every file of every version; exit 3 and name each fault if there is one.
+    """Check every file of every version, and the signature where CHURN_PUBLIC_KEY asks for one.
+
+    Exit 3: there is a fault; each is named.
 
     Example: churn-service registry verify
     """
     from churn_service.errors import ArtifactError, TamperedArtifactError
     from churn_service.predict import load_predictor
-    from churn_service.remote import open_registry
 
-    settings, root = open_config(config)
-    registry = open_registry(settings.registry, root)
+    registry = open_registry(*open_config(config))
     faults = []
     for name in registry.versions():
         try:
             registry.metadata(name)
-            load_predictor(registry.folder / name)
+            load_predictor(registry.folder / name, public_key=registry.public_key)
             typer.echo(f"{name}  whole, and answers as it did when it was trained")
         except ArtifactError as error:
             faults.append(str(error))
     if faults:
         raise TamperedArtifactError("\n".join(faults))
+
+
+@registry_commands.command()
+def sign(
+    version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Verify a version and sign it with the key of CHURN_SIGNING_KEY.
+
+    Example: CHURN_SIGNING_KEY=signing.pem churn-service registry sign
+    """
+    from churn_service.packaging import sign_artifact
+    from churn_service.registry import NEWEST
+
+    settings, root = open_config(config)
+    key = read_signing_key(load_settings().signing_key)
+    if key is None:
+        msg = "CHURN_SIGNING_KEY: not set. Give the signing key as PEM text, or the path of a file with it"
+        raise ConfigError(msg)
+    folder = open_registry(settings, root, checked=False).find(version or NEWEST)
+    sign_artifact(folder, key)
+    typer.echo(f"{folder.name}  verified and signed")

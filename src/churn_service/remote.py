@@ -5,12 +5,9 @@ write: one object is there whole or not at all, which a folder of objects would 
 """
 
 import contextlib
-import io
 import logging
 import re
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,18 +15,18 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from churn_service.artifact import UNFINISHED, place, read_artifact, write_artifact
 from churn_service.atomic import create_file
 from churn_service.errors import (
     ArtifactNotFoundError,
     ConfigError,
+    SignatureError,
     StoreError,
-    TamperedArtifactError,
-    VersionExistsError,
 )
 from churn_service.events import Event
+from churn_service.packaging import pack, sign_artifact, unpack, write_artifact
 from churn_service.registry import EVENTS, NUMBERED, VERSION, Registry
 from churn_service.sections import RegistryConfig
+from churn_service.signing import SIGNATURE, PublicKey, SigningKey
 
 CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
 LOG: Final = logging.getLogger(__name__)
@@ -47,13 +44,17 @@ def _quietly(_: str) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(lambda _: None)
 
 
-def open_registry(config: RegistryConfig, root: Path, show: Show = _quietly) -> Registry:
+def open_registry(
+    config: RegistryConfig, root: Path, *, public_key: PublicKey | None = None, show: Show = _quietly
+) -> Registry:
     """Open the registry of the configuration: a folder, or by its URL an object store.
 
     Parameters
     ----------
     config, root
         The section of config.yaml, and the folder that its relative paths start from.
+    public_key
+        Whose signature a version must have, if any.
     show
         Shows a download's progress; default: nothing does.
 
@@ -63,15 +64,15 @@ def open_registry(config: RegistryConfig, root: Path, show: Show = _quietly) -> 
         The URL names a store that nobody here knows.
     """
     if not IS_URL.match(config.path):
-        return Registry(root / config.path)
-    return RemoteRegistry(config.path, root / config.cache, show)
+        return Registry(root / config.path, public_key)
+    return RemoteRegistry(config.path, root / config.cache, public_key=public_key, show=show)
 
 
 class RemoteRegistry(Registry):
     """A registry in an object store; `folder` is its mirror."""
 
-    def __init__(self, url: str, mirror: Path, show: Show) -> None:
-        super().__init__(mirror)
+    def __init__(self, url: str, mirror: Path, *, public_key: PublicKey | None, show: Show) -> None:
+        super().__init__(mirror, public_key)
         self._url, self._show = url, show
         self._store, self._root = _open_store(url)
 
@@ -103,13 +104,22 @@ class RemoteRegistry(Registry):
         self._create(f"{EVENTS}/{name}", data)
         self._pull()
 
-    def _write_version(self, version: str, files: Mapping[str, bytes]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            packed = _packed(write_artifact(Path(folder), version, files))
+    def _put(self, version: str, files: Mapping[str, bytes], key: SigningKey | None) -> bool:
+        with tempfile.TemporaryDirectory() as name:
+            folder = write_artifact(Path(name), version, files)
+            if key is not None:
+                sign_artifact(folder, key)
+            packed = pack(folder)
         try:
             self._create(f"versions/{version}.zip", packed)
-        except FileExistsError as error:
-            raise VersionExistsError(version) from error
+        except FileExistsError:
+            self.metadata(version)
+        else:
+            return False
+        if key is not None and not (self.folder / version / SIGNATURE).exists():
+            msg = f"{version}: is in the store unsigned, and what is there stays. Raise model.version, train"
+            raise SignatureError(msg)
+        return True
 
     def _create(self, name: str, data: bytes) -> None:
         """Create an object; of several writers one succeeds, and the others get FileExistsError."""
@@ -143,7 +153,7 @@ class RemoteRegistry(Registry):
             partial = self.folder / f".{version}.partial"
             self._download(version, partial)
             try:
-                _unpack(partial, self.folder, version)
+                unpack(partial, self.folder, version)
             finally:
                 partial.unlink()  # unpacked, or not worth going on with
 
@@ -175,27 +185,3 @@ def _open_store(url: str) -> tuple[Any, str]:
         msg = f"registry.path: {url} names a store that cannot be used ({error})"
         raise ConfigError(msg) from error
     return store, str(root)
-
-
-def _packed(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path in sorted(folder.iterdir()):
-            archive.write(path, path.name)
-    return buffer.getvalue()
-
-
-def _unpack(packed: Path, mirror: Path, version: str) -> None:
-    """Verify what was packed, then put it where readers look."""
-    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=mirror) as name:
-        unfinished = Path(name) / version
-        unfinished.mkdir()
-        try:
-            with zipfile.ZipFile(packed) as archive:
-                for entry in archive.infolist():
-                    (unfinished / Path(entry.filename).name).write_bytes(archive.read(entry))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
-            msg = f"{version}: what the store holds is no packed version ({error}). Train it again"
-            raise TamperedArtifactError(msg) from error
-        read_artifact(unfinished)
-        place(unfinished, mirror / version)

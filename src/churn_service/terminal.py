@@ -5,14 +5,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from churn_service import remote
 from churn_service.config import at_host, load_config, load_settings
 from churn_service.errors import ConfigError
+from churn_service.registry import Registry
 from churn_service.sections import Config
+from churn_service.signing import read_public_key
 
 ConfigOption = Annotated[
     Path | None,
@@ -30,6 +34,12 @@ def open_config(path: Path | None) -> tuple[Config, Path]:
     settings = load_settings()
     path = path or settings.config
     return at_host(load_config(path), settings), path.resolve().parent
+
+
+def open_registry(config: Config, root: Path, *, checked: bool = True) -> Registry:
+    """Open the registry; where a public key is set, only what its owner signed is found, unless unchecked."""
+    key = read_public_key(load_settings().public_key) if checked else None
+    return remote.open_registry(config.registry, root, public_key=key, show=partial(progress, unit="bytes"))
 
 
 def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
@@ -62,16 +72,16 @@ def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int], None]]:
-    """Show a bar with the rows done so far, on a terminal only."""
+def progress(what: str, unit: str = "rows") -> Iterator[Callable[[int], None]]:
+    """Show a bar with what is done so far, on a terminal only."""
     from rich.console import Console  # noqa: PLC0415 - slow to import, rarely needed
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - ditto
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description} {task.completed:,.0f} rows"),
+        TextColumn(f"{{task.description}} {{task.completed:,.0f}} {unit}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda rows: bar.advance(task, rows)
+        yield lambda done: bar.advance(task, done)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from churn_service.config import load_settings
+from churn_service.signing import read_signing_key
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
     VersionOption,
     open_config,
+    open_registry,
     print_json,
     print_metrics,
     refuse_existing,
@@ -48,11 +51,12 @@ def train(
     if faults is not None:
         check_suffix(faults)
         refuse_existing([faults], overwrite=False)
+    key = read_signing_key(load_settings().signing_key)
     with _listing(faults):
         if reproduce is not None:
             _reproduce(reproduce, settings, root, as_json=as_json)
             return
-        trained = train_version(settings, root, say=_say)
+        trained = train_version(settings, root, say=_say, key=key)
     if as_json:
         print_json(
             trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
@@ -79,7 +83,8 @@ def evaluate(
     from churn_service.compare import evaluate_version
 
     settings, root = open_config(config)
-    evaluated, metrics = evaluate_version(settings, root, version=version, table=table)
+    registry = open_registry(settings, root)
+    evaluated, metrics = evaluate_version(settings, root, registry, version=version, table=table)
     if as_json:
         print_json({"version": evaluated, "metrics": metrics})
     else:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact, write_artifact
+from churn_service.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact
 from churn_service.errors import (
     ArtifactNotFoundError,
     TamperedArtifactError,
     UnsafeModelError,
     VersionExistsError,
 )
+from churn_service.packaging import write_artifact
 from churn_service.predict import load_predictor
 from conftest import make_project, write_manifest
 
@@ -155,7 +156,8 @@ CRASH = """
 import os, sys
 from collections.abc import Callable
 from pathlib import Path
-from churn_service.artifact import FILES, write_artifact
+from churn_service.artifact import FILES
+from churn_service.packaging import write_artifact
 steps = int(sys.argv[2])
 def dying(call):
     def wrapped(*args, **kwargs):

@@ -21,6 +21,7 @@ COMMANDS = [
     ["registry", "list"],
     ["registry", "show"],
     ["registry", "verify"],
+    ["registry", "sign"],
 ]
 
 

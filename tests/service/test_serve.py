@@ -117,6 +117,7 @@ def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotli
 
     assert {"fastapi", "onnxruntime", "numpy"} <= modules
     assert not modules & {"pandas", "sklearn", "scipy", "matplotlib", "pandera", "pyarrow", "onnx", "joblib"}
+    assert "cryptography" not in modules  # no key is configured
 
 
 @pytest.mark.parametrize("name", sorted(FILES | {MANIFEST}))

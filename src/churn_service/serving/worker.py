@@ -15,6 +15,7 @@ from churn_service.remote import open_registry
 from churn_service.sections import Config
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.signing import read_public_key
 
 
 def models(config: Config, root: Path, settings: Settings) -> Models:
@@ -22,15 +23,17 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
 
     While nothing is, the version that the supervisor began with answers, else the newest.
     """
-    registry, pinned = open_registry(config.registry, root), settings.version
+    key, pinned = read_public_key(settings.public_key), settings.version
+    registry = open_registry(config.registry, root, public_key=key)
 
     def wanted() -> str | None:
         return pinned or registry.state().holder("production")
 
     def load() -> Predictor:
         folder = registry.find(wanted() or settings.start_version)
+        serving = config.serving
         return load_predictor(
-            folder, runtime=config.serving.runtime, allow_pickle=config.serving.allow_pickle
+            folder, runtime=serving.runtime, allow_pickle=serving.allow_pickle, public_key=key
         )
 
     return Models(load, wanted, lambda: registry.stale is not None)

@@ -1,0 +1,35 @@
+"""A process of the service asks for the signature each time that it loads a model."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from churn_service.config import Settings, load_config
+from churn_service.errors import ConfigError, SignatureError
+from churn_service.packaging import sign_artifact
+from churn_service.serving.worker import models
+from churn_service.signing import SIGNATURE
+
+
+def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(trained: Path, tmp_path: Path):
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    (folder,) = (own / "models").glob("*-*")
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    source = models(load_config(own / "config.yaml"), own, Settings(public_key=public))
+
+    with pytest.raises(SignatureError, match="it is not signed"):
+        source.load()
+    sign_artifact(folder, key)
+    assert source.load().version == folder.name
+    (folder / SIGNATURE).unlink()
+    with pytest.raises(SignatureError, match="it is not signed"):
+        source.load()
+
+
+def test_a_malformed_key_ends_a_process_before_it_looks_for_a_model(trained: Path):
+    with pytest.raises(ConfigError, match="CHURN_PUBLIC_KEY: must be"):
+        models(load_config(trained / "config.yaml"), trained, Settings(public_key="-----BEGIN NOTHING"))
