@@ -24,14 +24,15 @@ WORKDIR /app
 COPY src src
 COPY config.yaml config.yaml
 COPY models models
-# The prediction log, the one thing that is written: mount a volume here.
-RUN install --directory --owner=10001 --group=10001 /app/predictions
+# What is written: the prediction log, and the mirror of a registry in an object store. Mount volumes here.
+RUN install --directory --owner=10001 --group=10001 /app/predictions /app/models-cache
 # ONNX Runtime's official builds send telemetry unless they are told not to before they start.
 ENV PATH=/opt/venv/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONPATH=/app/src \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    CHURN_IMAGE_TAG=${REVISION} \
     CHURN_HOST=0.0.0.0 \
     CHURN_PORT=8000
 # A number, so that Kubernetes can see that it is not root. Nothing else in the image is writable for it.

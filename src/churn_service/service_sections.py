@@ -48,6 +48,11 @@ class ServingConfig(Section):
     cors_origins: Annotated[
         tuple[str, ...], Field(description="Web origins whose pages may call, such as https://crm.example")
     ]
+    # floor: monitored
+    shadow: Annotated[
+        Literal["staging"] | None, Field(description="A challenger that is asked the same; null: none")
+    ]
+    # end floor
     poll_seconds: Annotated[
         float, Field(gt=0, le=3_600, description="Between two looks at what is in production; seconds")
     ]

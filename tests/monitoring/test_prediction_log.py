@@ -20,7 +20,7 @@ from churn_service.config import Settings, load_config
 from churn_service.contract import Column, columns, example
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
-from churn_service.monitoring import prediction_log
+from churn_service.monitoring import line_log
 from churn_service.monitoring.prediction_log import PredictionLog, bucket
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, Customer
@@ -140,7 +140,7 @@ def test_each_process_and_day_has_a_file_that_only_its_owner_can_read(log, tmp_p
 
 
 def test_a_large_file_is_followed_by_the_next_part(log, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(prediction_log, "MOST_BYTES", 1)
+    monkeypatch.setattr(line_log, "MOST_BYTES", 1)
     monkeypatch.setattr(background, "SLICE", 1)
     own = log()
     for _ in range(3):
@@ -169,7 +169,7 @@ def test_a_line_that_was_cut_short_is_ended_before_the_next(log, tmp_path: Path)
 
 
 def test_more_than_may_wait_for_a_disk_is_lost_counted_and_said_once(log, monkeypatch):
-    monkeypatch.setattr(prediction_log, "MOST_WAITING", 2)
+    monkeypatch.setattr(line_log, "MOST_WAITING", 2)
     own = log(flush_seconds=60)
     for _ in range(3):
         own.add(asked(), asked())

@@ -1,41 +1,26 @@
-"""Answers → JSON lines in files, one per process and day, without an answer ever waiting for a disk.
-
-A killed process loses at most what it had not written for `flush_seconds`; a full or slow disk loses lines,
-which are counted. What is written stays readable: a line cut short by either is ended before the next begins.
-"""
+"""Answers → JSON lines, with what privacy lets a line hold."""
 
 import hmac
-import io
-import itertools
-import os
-import secrets
-import socket
-import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from functools import partial
+from datetime import UTC, datetime
 from math import floor, log10
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pydantic import SecretStr, TypeAdapter
 
-from churn_service.background import BackgroundWriter
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
+from churn_service.monitoring.line_log import LineLog, Report
 from churn_service.schema import Customer
 from churn_service.service_sections import MonitoringConfig, Privacy
 
-MOST_WAITING = 100_000  # lines; each a few hundred bytes
-MOST_BYTES = 256 * 1024 * 1024  # of a file; then the next begins
-WARN_SECONDS = 10.0  # between two warnings
 HASH_DIGITS = 32
 SMALLEST_EXPONENT = -307  # of ten; a smaller power has lost digits, or is 0
 WIRE: Final = TypeAdapter(Prediction).serializer
 FACTS: Final = TypeAdapter(dict[str, Any]).serializer
 
 Hide = Callable[[Any], Any]
-Report = tuple[Callable[[int], None], Callable[..., Any]]
 
 
 class Noted(Protocol):
@@ -77,28 +62,18 @@ class PredictionLog:
     def __init__(
         self, monitoring: MonitoringConfig, root: Path, *, hash_key: SecretStr | None, report: Report
     ) -> None:
-        self._folder = root / str(monitoring.prediction_log)
-        self._process = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._hide = _hiding(monitoring.privacy, hash_key)
-        self._lost, self._warn = report
-        self._warned = -WARN_SECONDS
-        self._part = 0
-        self._writer = BackgroundWriter[tuple[datetime, bytes]](
-            self._write,
-            partial(self._report_lost, reason="too slow a disk"),
-            most=MOST_WAITING,
-            seconds=monitoring.flush_seconds,
-        )
+        self._log = LineLog(root / str(monitoring.prediction_log), monitoring.flush_seconds, report)
 
     def observe(self, note: Noted, answer: Answered) -> None:
         """Log the predictions of one request, a line each."""
         day = datetime.fromtimestamp(note.time, UTC)
         lines = self._lines(note, day, answer)
-        self._writer.put((day, b"".join(lines)), weight=len(lines))
+        self._log.put(day, b"".join(lines), len(lines))
 
     def close(self) -> None:
         """Write what waits."""
-        self._writer.close()
+        self._log.close()
 
     def _lines(self, note: Noted, time: datetime, answer: Answered) -> list[bytes]:
         """Write what is the same for all rows once, and put each row's own JSON behind it."""
@@ -123,46 +98,6 @@ class PredictionLog:
             name: hide(getattr(customer, name)) for name, hide in self._hide.items() if hide is not None
         }
         return FACTS.to_json(values | hidden)
-
-    def _write(self, parts: list[tuple[datetime, bytes]]) -> None:
-        """Write to the day's file; say how many lines did not go there."""
-        for day, together in itertools.groupby(parts, key=lambda part: part[0].date()):
-            data = b"".join(lines for _, lines in together)
-            written, reason = 0, "disk full"
-            try:
-                written = self._append(data, day)
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-            if missing := data.count(b"\n") - written:
-                self._report_lost(missing, reason)
-
-    def _report_lost(self, lines: int, reason: str) -> None:
-        self._lost(lines)
-        if time.monotonic() - self._warned >= WARN_SECONDS:
-            self._warned = time.monotonic()
-            self._warn("the prediction log loses lines", lines=lines, reason=reason)
-
-    def _append(self, data: bytes, day: date) -> int:
-        """Append to the day's file; return how many lines are whole on it."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"{day.isoformat()}.{self._process}.{self._part:03}.jsonl"
-        with open(path, "ab+", buffering=0, opener=_private) as file:
-            size = file.seek(0, os.SEEK_END)
-            if size and _last_byte(file) != b"\n":
-                file.write(b"\n")  # ends the line that a full disk cut short
-            written = file.write(data)
-        if size + written > MOST_BYTES:
-            self._part += 1
-        return data.count(b"\n", 0, written)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _last_byte(file: io.FileIO) -> bytes:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1)
 
 
 def _hiding(privacy: dict[str, Privacy], hash_key: SecretStr | None) -> dict[str, Hide | None]:
