@@ -1,0 +1,169 @@
+"""A challenger in production's shadow: it sees the same, changes nothing, and gives way."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn_service.contract import example
+from churn_service.decision import Source
+from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
+from churn_service.messages import Answered, Prediction
+from churn_service.monitoring import shadow
+from churn_service.monitoring.line_log import LineLog
+from churn_service.monitoring.shadow import Shadow
+from churn_service.predict import Predictor, load_predictor
+from churn_service.schema import Customer
+from churn_service.serving.journal import Note
+from steady import until
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+NOTE = Note(NOON, "r", "POST", "/predict", 200, 0.1, None, {}, None)
+CUSTOMER = Customer(**example())
+
+
+@pytest.fixture(scope="module")
+def production(version: Path) -> Predictor:
+    return load_predictor(version)
+
+
+def named(predictor: Predictor, name: str, probabilities: Callable[[Any], Any] | None = None) -> Predictor:
+    source = predictor.source
+    renamed = Source(name, source.trained_at, source.columns, source.decision)
+    return Predictor(renamed, probabilities or predictor.probabilities)
+
+
+def answered(production: Predictor, count: int) -> Answered:
+    decisions = production.predict([CUSTOMER] * count)
+    given = [
+        Prediction(*decision, production.version, production.source.trained_at, f"p-{number}")
+        for number, decision in enumerate(decisions)
+    ]
+    return Answered([CUSTOMER] * count, given, production.source, 1.0)
+
+
+class Challenged:
+    """A shadow, what it wrote and what it told."""
+
+    def __init__(self, folder: Path, wanted: Callable[[], str], load: Callable[[str], Predictor]) -> None:
+        self.shed: list[int] = []
+        self.told: list[dict] = []
+        self._folder = folder / "shadow"
+        log = LineLog(self._folder, 0.01, (self.shed.append, lambda *_, **__: None))
+        tell = (self.shed.append, lambda _event, **facts: self.told.append(facts))
+        self.shadow = Shadow(wanted, load, log=log, tell=tell)
+
+    def look(self) -> None:
+        asyncio.run(self.shadow.look())
+
+    def written(self) -> list[dict]:
+        paths = sorted(self._folder.glob("*.jsonl"))
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def test_each_answer_of_production_stands_beside_the_challengers(tmp_path: Path, production: Predictor):
+    challenger = named(production, "0.2.0-00000000", lambda columns: 1 - production.probabilities(columns))
+    own = Challenged(tmp_path, lambda: challenger.version, lambda _: challenger)
+    own.look()
+
+    for count in (1, 3):
+        own.shadow.observe(NOTE, answered(production, count))
+    own.shadow.close()
+
+    given = production.predict([CUSTOMER])[0].churn_probability
+    assert [line["prediction_id"] for line in own.written()] == ["p-0", "p-0", "p-1", "p-2"]
+    assert {line["churn_probability"] for line in own.written()} == {given}
+    assert {line["challenger"]["churn_probability"] for line in own.written()} == {1 - given}
+    assert {line["challenger"]["model_version"] for line in own.written()} == {challenger.version}
+    assert own.shed == []
+
+
+def test_without_a_challenger_or_with_productions_own_version_nobody_is_asked(
+    tmp_path: Path, production: Predictor
+):
+    def nobody() -> str:
+        raise ArtifactNotFoundError
+
+    for wanted in (nobody, lambda: production.version):
+        own = Challenged(tmp_path, wanted, lambda _: production)
+        own.look()
+        own.shadow.observe(NOTE, answered(production, 1))
+        own.shadow.close()
+        assert own.written() == []
+
+
+def test_what_comes_while_the_challenger_is_busy_is_counted_and_never_waits(
+    tmp_path: Path, production: Predictor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shadow, "MOST_WAITING", 10)
+    release, busy = threading.Event(), threading.Event()
+
+    def slow(columns: Any) -> Any:
+        busy.set()
+        assert release.wait(20)
+        return production.probabilities(columns)
+
+    own = Challenged(tmp_path, lambda: "0.2.0-00000000", lambda _: named(production, "0.2.0-00000000", slow))
+    own.look()
+    for _ in range(3):
+        own.shadow.observe(NOTE, answered(production, 6))  # would block here for ever
+    assert busy.wait(20)
+    release.set()
+    own.shadow.close()
+
+    assert sum(own.shed) == 12
+    assert len(own.written()) == 6
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 20.0, None])
+def test_a_challenger_that_fails_is_counted_and_the_next_answer_is_tried(
+    tmp_path: Path, production: Predictor, wrong: float | None
+):
+    failing = [True]
+
+    def sometimes(columns: Any) -> Any:
+        if failing and wrong is None:
+            raise ValueError
+        return production.probabilities(columns) * (wrong if failing else 1)
+
+    own = Challenged(
+        tmp_path, lambda: "0.2.0-00000000", lambda _: named(production, "0.2.0-00000000", sometimes)
+    )
+    own.look()
+    own.shadow.observe(NOTE, answered(production, 2))
+    until(lambda: own.shed, "it failed")
+    failing.clear()
+    own.shadow.observe(NOTE, answered(production, 1))
+    own.shadow.close()
+
+    assert own.shed == [2]
+    assert len(own.written()) == 1
+
+
+def test_a_challenger_that_is_refused_is_told_of_once_and_a_good_one_takes_its_place(
+    tmp_path: Path, production: Predictor
+):
+    damaged = [True]
+
+    def load(name: str) -> Predictor:
+        if damaged:
+            msg = f"{name} is damaged"
+            raise TamperedArtifactError(msg)
+        return named(production, name)
+
+    own = Challenged(tmp_path, lambda: "0.2.0-00000000", load)
+    for _ in range(3):
+        own.look()
+    own.shadow.observe(NOTE, answered(production, 1))
+    damaged.clear()
+    own.look()
+    own.shadow.observe(NOTE, answered(production, 1))
+    own.shadow.close()
+
+    assert own.told == [{"reason": "0.2.0-00000000 is damaged"}]
+    assert len(own.written()) == 1
