@@ -116,6 +116,11 @@ lock: $(INSTALLED) ## write both lockfiles (UPGRADE=--upgrade moves every pin)
 	$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
 	$(COMPILE) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
 
+.PHONY: sbom
+sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as CycloneDX
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o dist/sbom.cdx.json requirements.lock
+
 .PHONY: clean
 clean: ## remove what can be made again; data, models and .venv stay
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
