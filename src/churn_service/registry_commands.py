@@ -1,14 +1,18 @@
 """The commands of `churn-service registry`."""
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from churn_service.config import load_settings
 from churn_service.errors import ConfigError
+from churn_service.sections import Config
 from churn_service.signing import read_signing_key
 from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
 
+SHOWN: list[Callable[[Config, Path, str], Iterable[str]]] = []  # lines of higher floors for `show`
 registry_commands = typer.Typer(help="List, show, verify and sign model versions.", no_args_is_help=True)
 
 
@@ -71,12 +75,16 @@ def show(
     from churn_service.artifact import CARD, read_artifact
     from churn_service.registry import NEWEST
 
-    registry = open_registry(*open_config(config))
+    settings, root = open_config(config)
+    registry = open_registry(settings, root)
     artifact = read_artifact(registry.find(version or NEWEST), registry.public_key)
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
         typer.echo(artifact.files[CARD].decode())
+        for lines in SHOWN:
+            for line in lines(settings, root, artifact.metadata.version):
+                typer.echo(line)
 
 
 @registry_commands.command()

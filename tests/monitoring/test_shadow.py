@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -81,6 +82,25 @@ def test_each_answer_of_production_stands_beside_the_challengers(tmp_path: Path,
     assert {line["challenger"]["churn_probability"] for line in own.written()} == {1 - given}
     assert {line["challenger"]["model_version"] for line in own.written()} == {challenger.version}
     assert own.shed == []
+
+
+def test_show_compares_a_challenger_with_production(
+    trained: Path, tmp_path: Path, production: Predictor, run
+):
+    folder = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    challenger = named(production, production.version, lambda columns: 1 - production.probabilities(columns))
+    own = Challenged(folder / "predictions", lambda: challenger.version, lambda _: challenger)
+    own.look()
+    own.shadow.observe(NOTE, answered(named(production, "0.0.9-00000000"), 4))
+    own.shadow.close()
+    (path,) = (folder / "predictions" / "shadow").iterdir()
+    path.write_text(path.read_text() + '{"torn')
+
+    done = run(folder, "registry", "show", production.version)
+
+    assert done.returncode == 0, done.stderr
+    assert "in the shadow of 0.0.9-00000000: 4 requests" in done.stdout
+    assert "decisions that differ 100.0%" in done.stdout
 
 
 def test_without_a_challenger_or_with_productions_own_version_nobody_is_asked(

@@ -1,5 +1,6 @@
 """The prediction log → tables, whatever state its files were left in."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -8,6 +9,9 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from churn_service.monitoring.line_log import SHADOW
+
+ANSWERED: Final = ("probability", "prediction")
 PARTS: Final = ("customer", "answer")
 
 
@@ -51,6 +55,33 @@ def read_predictions(folder: Path, *, since: date | None = None, until: date | N
         table = table.sort_values("time", kind="stable")
     records = pd.DataFrame(customers).reindex(table.index)
     return History(table.reset_index(drop=True), records.reset_index(drop=True), unreadable)
+
+
+def read_challenges(folder: Path, version: str) -> pd.DataFrame:
+    """Read what a version answered in production's shadow.
+
+    Parameters
+    ----------
+    folder
+        `monitoring.prediction_log`.
+    version
+        The challenger.
+
+    Returns
+    -------
+    DataFrame
+        A row per request: prediction_id, model_version, churn_probability and churn_prediction of production,
+        challenger_probability and challenger_prediction. Lines that were cut short are left out.
+    """
+    rows = []
+    for line in _lines(folder / SHADOW, None, None):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            entry = json.loads(line)
+            challenger = entry.pop("challenger")
+            if challenger["model_version"] == version:
+                answers = {f"challenger_{name}": challenger[f"churn_{name}"] for name in ANSWERED}
+                rows.append(entry | answers)
+    return pd.DataFrame(rows)
 
 
 def _lines(folder: Path, since: date | None, until: date | None) -> Iterator[bytes]:

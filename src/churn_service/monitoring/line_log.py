@@ -18,6 +18,7 @@ from typing import Any
 
 from churn_service.background import BackgroundWriter
 
+SHADOW = "shadow"  # folder of a challenger's lines in the prediction log's
 MOST_WAITING = 100_000  # lines; each a few hundred bytes
 MOST_BYTES = 256 * 1024 * 1024  # of a file; then the next begins
 WARN_SECONDS = 10.0  # between two warnings

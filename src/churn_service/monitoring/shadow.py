@@ -17,7 +17,6 @@ from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.prediction_log import Noted
 from churn_service.predict import Predictor
 
-FOLDER = "shadow"  # in the prediction log's
 MOST_WAITING = 2_000  # rows; what comes while they wait is not asked
 SECONDS = 0.1
 LEAST_URGENT = 19  # to the scheduler, of a thread

@@ -1,0 +1,32 @@
+"""What the third floor adds to the commands of those below."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from churn_service.registry_commands import SHOWN
+from churn_service.sections import Config
+
+
+def add_commands(_app: typer.Typer) -> None:
+    """Let `registry show` tell what a version answered as a challenger."""
+    SHOWN.append(_as_challenger)
+
+
+def _as_challenger(config: Config, root: Path, version: str) -> Iterator[str]:
+    """Compare a challenger's answers with production's, of which each has one."""
+    from churn_service.gate import psi
+    from churn_service.monitoring.history import read_challenges
+
+    if config.monitoring.prediction_log is None:
+        return
+    found = read_challenges(root / config.monitoring.prediction_log, version)
+    if found.empty:
+        return
+    flipped = (found["churn_prediction"] != found["challenger_prediction"]).mean()
+    moved = (found["challenger_probability"] - found["churn_probability"]).abs()
+    shift = psi(found["churn_probability"].to_numpy(), found["challenger_probability"].to_numpy())
+    yield f"in the shadow of {', '.join(sorted(set(found['model_version'])))}: {len(found):,} requests"
+    differ = f"decisions that differ {flipped:.1%}"
+    yield f"  {differ}, score PSI {shift:.3f}, largest difference {moved.max():.3f}"
