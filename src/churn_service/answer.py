@@ -21,10 +21,12 @@ ID_DIGITS = 32  # hexadecimal, of a prediction's random id
 INLINE_ROWS = 64  # a larger batch is answered by a thread, so that probes never wait
 
 
-async def answer(request: Request, customers: list[Customer]) -> list[Prediction]:
-    """Predict, and leave what was asked and answered where the layers around can see it."""
+async def answer(
+    request: Request, customers: list[Customer], predictor: Predictor | None = None
+) -> list[Prediction]:
+    """Predict, by default with the model that serves; leave the answer where the layers around can see it."""
     started = time.perf_counter()
-    predictor, state = loaded(request), request.app.state
+    predictor, state = predictor or loaded(request), request.app.state
     seen = request.scope.setdefault("state", {})
     if state.serving.runtime == "scikit-learn" or len(customers) > INLINE_ROWS:
         decisions = await state.pool.run(predictor.predict, customers)
@@ -44,7 +46,7 @@ async def answer(request: Request, customers: list[Customer]) -> list[Prediction
 
 
 def loaded(request: Request) -> Predictor:
-    """Return the model that answers, if there is one yet."""
+    """Return the model that serves, if there is one yet."""
     predictor: Predictor | None = request.app.state.predictor
     if predictor is None:
         msg = "no model is loaded yet; ask /ready"

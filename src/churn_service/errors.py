@@ -122,7 +122,11 @@ class UnsafeModelError(ArtifactError):
 
 
 class IncompatibleArtifactError(ArtifactError):
-    """The version is whole, but this code cannot reproduce its answers."""
+    """The version is whole, but this code cannot reproduce its answers; that of `commit` can."""
+
+    def __init__(self, message: str, commit: str) -> None:
+        super().__init__(message)
+        self.commit = commit
 
 
 class ParityError(ArtifactError):

@@ -45,11 +45,14 @@ class Predictor:
     probabilities
         Scores a DataFrame or a mapping of arrays with n customers; float64 (n,) in [0, 1]. The columns must
         keep the contract: see `churn_service.table` and `Customer`.
+    model_bytes
+        Size of the model.onnx it was loaded with; 0 if there is none.
     """
 
     def __init__(self, source: Source, probabilities: Callable[[Columns], np.ndarray]) -> None:
         self.source = source
         self.version = source.version
+        self.model_bytes = 0
         self.probabilities = probabilities
         decision = source.decision
         self.threshold = decision.threshold
@@ -129,10 +132,11 @@ def _golden_fault(golden: Golden, probabilities: Callable[[Columns], np.ndarray]
 
 def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
     commit = metadata.provenance.get("git_commit") or "unknown (trained outside git)"
-    return IncompatibleArtifactError(
+    msg = (
         f"{metadata.version} does not fit this code: {reason}. "
         f"The commit that can serve it: {commit}; or train again"
     )
+    return IncompatibleArtifactError(msg, commit)
 
 
 def load_predictor(
@@ -161,7 +165,9 @@ def load_predictor(
         One of its subclasses, for each reason to refuse.
     """
     artifact = read_artifact(folder, public_key)
-    return predictor_of(artifact.metadata, _scorer(artifact, runtime, allow_pickle=allow_pickle))
+    predictor = predictor_of(artifact.metadata, _scorer(artifact, runtime, allow_pickle=allow_pickle))
+    predictor.model_bytes = len(artifact.files[ONNX])
+    return predictor
 
 
 def onnx_scorer(model: bytes) -> Scorer:

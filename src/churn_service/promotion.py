@@ -112,7 +112,7 @@ class Promotion:
             images = [event.image_tag for event in seen if event.version == before and event.image_tag]
             image = f", in the image {images[-1]}" if images else ""
             msg = f"{error}{image}"
-            raise IncompatibleArtifactError(msg) from error
+            raise IncompatibleArtifactError(msg, error.commit) from error
         decided = self._decided(before, alias, reason=reason)
         return self._registry.record(decided.model_copy(update={"kind": "rollback"}), seen)
 

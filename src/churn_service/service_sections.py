@@ -32,9 +32,19 @@ class ServingConfig(Section):
         float,
         Field(gt=0, le=3_600, description="For a caller to send a request, or read an answer; seconds"),
     ]
-    pool_threads: Annotated[int, Field(ge=1, le=64, description="Large batches at once, per process")]
+    pool_threads: Annotated[
+        int, Field(ge=1, le=64, description="Large batches and loads of other versions at once, per process")
+    ]
     deadline_seconds: Annotated[
-        float, Field(gt=0, le=3_600, description="A large batch that takes longer is 503; seconds")
+        float, Field(gt=0, le=3_600, description="A large batch or a load that takes longer is 503; seconds")
+    ]
+    models_megabytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2**20,
+            description="Memory for other versions than the one that serves, per process; megabytes",
+        ),
     ]
     drain_seconds: Annotated[
         float, Field(ge=0, le=3_600, description="Answering goes on so long after SIGTERM; seconds")

@@ -78,11 +78,12 @@ class ShortPath:
 
 
 def _road(route: APIRoute) -> _Road | None:
-    """Find the body's model among the endpoint's parameters: the one that is no request."""
+    """Find the body's model: the only parameter of the endpoint beside the request."""
     hints = get_type_hints(route.endpoint)
     answer = TypeAdapter(hints.pop("return", None))
-    models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)]
-    if len(models) != 1:
+    others = [hint for hint in hints.values() if hint is not Request]
+    models = [hint for hint in others if isinstance(hint, type) and issubclass(hint, BaseModel)]
+    if len(models) != 1 or others != models:
         return None
     model, holds_list = _at_first_fault(models[0])
     most_bytes = inf if holds_list else MOST_SINGLE

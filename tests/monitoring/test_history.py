@@ -22,7 +22,7 @@ from conftest import ROOT
 def asked(version: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     """Return the folder of a log, and the answers that it should hold."""
     root = tmp_path_factory.mktemp("asked")
-    models = Models(lambda: load_predictor(version), lambda: None)
+    models = Models(lambda: load_predictor(version), lambda: None, load_predictor, str)
     service = Service(models, load_config(ROOT / "config.yaml"), root=root, settings=Settings())
     with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         answers = [client.post("/predict", json=example()).json() for _ in range(5)]

@@ -87,7 +87,7 @@ def log(tmp_path: Path, predictor: Predictor) -> Callable[..., Log]:
 @contextlib.contextmanager
 def serve(root: Path, predictor: Predictor) -> Iterator[TestClient]:
     config, settings = load_config(ROOT / "config.yaml"), Settings(_env_file=None)
-    models = Models(lambda: predictor, lambda: None)
+    models = Models(lambda: predictor, lambda: None, lambda _: predictor, str)
     service = Service(models, config, root=root, settings=settings)
     with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
         yield client
@@ -123,6 +123,19 @@ def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
     assert {line["threshold"] for line in found} == {predictor.threshold}
     assert all(line["latency_ms"] > 0 for line in found)
     assert all(datetime.fromisoformat(line["time"]).tzinfo for line in found)
+
+
+def test_an_answer_by_a_named_version_is_a_line_whose_source_is_the_template(
+    tmp_path: Path, predictor: Predictor
+):
+    with serve(tmp_path, predictor) as client:
+        answers = [
+            client.post(f"/models/{name}/predict", json=example()) for name in (predictor.version, "x")
+        ]
+
+    (line,) = lines(tmp_path)
+    assert [answer.status_code for answer in answers] == [200, 404]
+    assert (line["source"], line["answer"]) == ("/models/{name}/predict", answers[0].json())
 
 
 def test_each_process_and_day_has_a_file_that_only_its_owner_can_read(log, tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from churn_service.config import Settings, load_config
+from churn_service.errors import ArtifactNotFoundError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
@@ -16,6 +17,10 @@ from conftest import ROOT
 HERE = ("127.0.0.1", 50_000)
 QUIET = {"log_level": "warning"}
 Build = Callable[..., Service]
+
+
+def absent(version: str) -> Predictor:
+    raise ArtifactNotFoundError(version)
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +36,8 @@ def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Bui
         load: Callable[[], Predictor] = lambda: predictor,
         *,
         wanted: Callable[[], str | None] = lambda: None,
+        open_version: Callable[[str], Predictor] = absent,
+        resolve: Callable[[str], str] = lambda _: predictor.version,
         serving: dict[str, Any] | None = None,
         environment: dict[str, Any] | None = None,
         root: Path | None = None,
@@ -40,7 +47,7 @@ def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Bui
         changed = {"serving": config.serving.model_copy(update=serving or {}), **sections}
         folder = root or tmp_path_factory.mktemp("service")
         settings = Settings(_env_file=None, **environment or {})
-        models = Models(load, wanted)
+        models = Models(load, wanted, open_version, resolve)
         return Service(models, config.model_copy(update=changed), root=folder, settings=settings)
 
     return build_service

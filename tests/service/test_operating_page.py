@@ -28,7 +28,9 @@ def test_every_variable_is_read():
 
 
 def test_every_setting_is_there():
-    shaped = {word for word in WORDS if re.fullmatch(r"(max|rate|slow|pool|deadline|drain|cors)_\w+", word)}
+    shaped = {
+        word for word in WORDS if re.fullmatch(r"(max|rate|slow|pool|deadline|models|drain|cors)_\w+", word)
+    }
 
     assert shaped
     assert shaped <= keys()

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from churn_service.api import KEY, PROBLEMS, create_app
+from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body
 from churn_service.config import Settings
 from churn_service.errors import ArtifactError
 from churn_service.messages import Problem
@@ -33,11 +33,19 @@ from churn_service.serving.journal import Journal, Observer
 from churn_service.serving.logs import open_log
 from churn_service.serving.metrics import Meter, metrics
 from churn_service.serving.stats import stats
+from churn_service.serving.versions import Versions, predict_by_version
 from churn_service.serving.watch import Watch
 from churn_service.serving.window import MemoryWindow, Window
 from churn_service.short_path import ShortPath
 
 ROUTES: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "path": "/models/{name}/predict",
+        "endpoint": predict_by_version,
+        "methods": ["POST"],
+        "responses": {**REFUSED, 404: {"model": Problem}, 409: {"model": Problem}},
+        "dependencies": [KEY, Depends(limit_body)],
+    },
     {"path": "/metrics", "endpoint": metrics, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/stats", "endpoint": stats, "responses": PROBLEMS, "dependencies": [KEY]},
     {
@@ -81,7 +89,9 @@ class Service:
             self._load_or_fall_back, config.serving, routes=ROUTES, resources=self._resources
         )
         self._journal = Journal(self._meter, self._log, self._observers)
-        self.contract.state.meter, self.contract.state.journal = self._meter, self._journal
+        state = self.contract.state
+        state.meter, state.journal, state.log = self._meter, self._journal, self._log
+        state.versions = Versions(state, models)
         self.app = self._surround(self.contract, settings)
 
     def _surround(self, contract: FastAPI, settings: Settings) -> ASGIApp:

@@ -20,10 +20,16 @@ CONFLICT: Final = 409
 
 
 class Models(NamedTuple):
-    """Where models come from: `load` opens what should answer, `wanted` names it without opening it."""
+    """Where models come from.
+
+    `load` opens what should answer, `wanted` names it without opening it; `open` opens any version,
+    `resolve` names the version that an alias stands for.
+    """
 
     load: Callable[[], Predictor]
     wanted: Callable[[], str | None]
+    open: Callable[[str], Predictor]
+    resolve: Callable[[str], str]
     stale: Callable[[], bool] = bool
     """Tells whether `wanted` went by what was known before, as nobody could be asked."""
 

@@ -31,7 +31,9 @@ class Watch:
     def __init__(self, app: ASGIApp, owner: FastAPI, *, journal: Journal, log: FilteringBoundLogger) -> None:
         self._app, self._journal, self._log = app, journal, log
         self._state = owner.state
-        self._routes = {route.path for route in owner.routes if isinstance(route, Route)}
+        routes = [route for route in owner.routes if isinstance(route, Route)]
+        self._routes = {route.path for route in routes}
+        self._patterns = [route for route in routes if route.param_convertors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and see it through to its end."""
@@ -87,9 +89,12 @@ class Watch:
         )
 
     def _route(self, scope: Scope) -> str:
-        """Return the template of the route, of which there are few."""
+        """Return the template of the route, of which there are few; also if no layer let it get there."""
         path: str = scope["path"]
-        return path if path in self._routes else getattr(scope.get("route"), "path", "unmatched")
+        if path in self._routes:
+            return path
+        asked = (route for route in self._patterns if route.path_regex.match(path))
+        return getattr(scope.get("route") or next(asked, None), "path", "unmatched")
 
 
 def _request_id(proposed: bytes | None) -> str:

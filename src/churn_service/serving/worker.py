@@ -29,14 +29,16 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
     def wanted() -> str | None:
         return pinned or registry.state().holder("production")
 
-    def load() -> Predictor:
-        folder = registry.find(wanted() or settings.start_version)
-        serving = config.serving
+    def open_version(name: str | None) -> Predictor:
+        folder, serving = registry.find(name), config.serving
         return load_predictor(
             folder, runtime=serving.runtime, allow_pickle=serving.allow_pickle, public_key=key
         )
 
-    return Models(load, wanted, lambda: registry.stale is not None)
+    def load() -> Predictor:
+        return open_version(wanted() or settings.start_version)
+
+    return Models(load, wanted, open_version, registry.resolve, lambda: registry.stale is not None)
 
 
 def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
