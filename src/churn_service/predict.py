@@ -1,7 +1,6 @@
 """Raw records → probabilities: the one scoring path that every road uses.
 
-A `Predictor` answers from its artefact alone: feature names and knobs, threshold and tiers come from there,
-so an edit of config.yaml changes no answer.
+A `Predictor` answers from its artefact alone, so an edit of config.yaml changes no answer.
 """
 
 import io
@@ -40,11 +39,8 @@ class Predictor:
     ----------
     source
         Who answers.
-    version
-        Its version.
     probabilities
-        Scores a DataFrame or a mapping of arrays with n customers; float64 (n,) in [0, 1]. The columns must
-        keep the contract: see `churn_service.table` and `Customer`.
+        Scores a DataFrame or mapping of arrays that keeps the contract, n customers; float64 (n,) in [0, 1].
     model_bytes
         Size of the model.onnx it was loaded with; 0 if there is none.
     """

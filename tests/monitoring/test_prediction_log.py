@@ -21,6 +21,7 @@ from churn_service.contract import Column, columns, example
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
 from churn_service.monitoring import line_log
+from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.prediction_log import PredictionLog, bucket
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, Customer
@@ -66,7 +67,9 @@ class Log:
         self.lost: list[int] = []
         self.warnings: list[dict] = []
         report = (self.lost.append, lambda _event, **facts: self.warnings.append(facts))
-        self._log = PredictionLog(monitoring(**values), root, hash_key=key, report=report)
+        section = monitoring(**values)
+        lines = LineLog(root / section.prediction_log, section.flush_seconds, report)
+        self._log = PredictionLog(lines, section.privacy, key)
 
     def add(self, *customers: Customer, moment: float = NOON) -> None:
         source = self._predictor.source

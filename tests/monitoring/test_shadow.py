@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from churn_service.config import Settings, load_config
 from churn_service.contract import example
 from churn_service.decision import Source
 from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
@@ -20,8 +22,10 @@ from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.shadow import Shadow
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import Customer
+from churn_service.serving.app import Service
 from churn_service.serving.journal import Note
-from steady import until
+from churn_service.serving.worker import models
+from steady import configure, until
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 NOTE = Note(NOON, "r", "POST", "/predict", 200, 0.1, None, {}, None)
@@ -187,3 +191,35 @@ def test_a_challenger_that_is_refused_is_told_of_once_and_a_good_one_takes_its_p
 
     assert own.told == [{"reason": "0.2.0-00000000 is damaged"}]
     assert len(own.written()) == 1
+
+
+def test_a_service_with_a_shadow_answers_by_production_and_writes_down_both(
+    trained: Path, tmp_path: Path, production: Predictor, run
+):
+    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    configure(own, "model", max_iter=5)
+    assert run(own, "train").returncode == 0
+    assert run(own, "registry", "promote", "newest", "--to", "staging").returncode == 0
+    config = load_config(configure(own, "serving", shadow="staging") / "config.yaml")
+    settings = Settings(version=production.version)
+    source = models(config, own, settings)
+    service = Service(source, config, root=own, settings=settings)
+
+    with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
+        until(lambda: client.get("/ready").status_code == 200, "it is ready")
+        until(lambda: asked_in_shadow(client, own), "the challenger answers")
+        answer = client.post("/predict", json=example()).json()
+
+    texts = [path.read_text() for path in (own / "predictions/shadow").iterdir()]
+    lines = [json.loads(line) for text in texts for line in text.splitlines()]
+    (line,) = [line for line in lines if line["prediction_id"] == answer["prediction_id"]]
+    challenger = load_predictor(own / "models" / source.resolve("staging"))
+    assert answer["model_version"] == line["model_version"] == production.version
+    assert line["churn_probability"] == answer["churn_probability"]
+    assert line["challenger"]["churn_probability"] == challenger.predict([CUSTOMER])[0].churn_probability
+
+
+def asked_in_shadow(client: TestClient, own: Path) -> bool:
+    """Ask until the challenger is there: it is loaded beside the first requests."""
+    client.post("/predict", json=example())
+    return (own / "predictions/shadow").exists()

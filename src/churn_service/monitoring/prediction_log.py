@@ -1,19 +1,18 @@
 """Answers → JSON lines, with what privacy lets a line hold."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import floor, log10
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pydantic import SecretStr, TypeAdapter
 
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
-from churn_service.monitoring.line_log import LineLog, Report
+from churn_service.monitoring.line_log import LineLog
 from churn_service.schema import Customer
-from churn_service.service_sections import MonitoringConfig, Privacy
+from churn_service.service_sections import Privacy
 
 HASH_DIGITS = 32
 SMALLEST_EXPONENT = -307  # of ten; a smaller power has lost digits, or is 0
@@ -44,14 +43,12 @@ class PredictionLog:
 
     Parameters
     ----------
-    monitoring
-        Its section of config.yaml.
-    root
-        The folder that relative paths start from.
+    log
+        Where lines go.
+    privacy
+        Column → how a line holds it.
     hash_key
         Key of the columns to hash.
-    report
-        Told how many lines were lost; and a function that warns.
 
     Raises
     ------
@@ -59,11 +56,9 @@ class PredictionLog:
         A column is to be hashed and there is no key.
     """
 
-    def __init__(
-        self, monitoring: MonitoringConfig, root: Path, *, hash_key: SecretStr | None, report: Report
-    ) -> None:
-        self._hide = _hiding(monitoring.privacy, hash_key)
-        self._log = LineLog(root / str(monitoring.prediction_log), monitoring.flush_seconds, report)
+    def __init__(self, log: LineLog, privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> None:
+        self._hide = _hiding(privacy, hash_key)
+        self._log = log
 
     def observe(self, note: Noted, answer: Answered) -> None:
         """Log the predictions of one request, a line each."""
@@ -100,7 +95,7 @@ class PredictionLog:
         return FACTS.to_json(values | hidden)
 
 
-def _hiding(privacy: dict[str, Privacy], hash_key: SecretStr | None) -> dict[str, Hide | None]:
+def _hiding(privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> dict[str, Hide | None]:
     """Return what to do with the columns that are not kept as they are; None drops one."""
     if "hash" in privacy.values() and hash_key is None:
         msg = "monitoring.privacy hashes a column: set CHURN_HASH_KEY to a secret, or drop the column"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,9 @@ from churn_service.errors import ArtifactError
 from churn_service.messages import Problem
 
 # floor: monitored
+from churn_service.monitoring.line_log import SHADOW, LineLog
 from churn_service.monitoring.prediction_log import PredictionLog
+from churn_service.monitoring.shadow import Shadow
 
 # end floor
 from churn_service.predict import Predictor
@@ -76,14 +78,10 @@ class Service:
         self._meter = Meter(settings.metrics_dir)
         self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
         self._closers, self._observers = [close_log], list[Observer]()
+        self._follows = list[Callable[[float], Coroutine[Any, Any, None]]]()
         # floor: monitored
         if config.monitoring.prediction_log is not None:
-            lost = self._meter.lines_lost.labels("prediction").inc
-            predictions = PredictionLog(
-                config.monitoring, root, hash_key=settings.hash_key, report=(lost, self._log.warning)
-            )
-            self._closers.insert(0, predictions.close)
-            self._observers.append(predictions.observe)
+            self._remember(root / config.monitoring.prediction_log, settings)
         # end floor
         self.contract = create_app(
             self._load_or_fall_back, config.serving, routes=ROUTES, resources=self._resources
@@ -94,6 +92,27 @@ class Service:
         state.versions = Versions(state, models)
         self.app = self._surround(self.contract, settings)
 
+    # floor: monitored
+    def _remember(self, folder: Path, settings: Settings) -> None:
+        """Log every answer, and what a challenger would have answered."""
+        monitoring, challenger = self._config.monitoring, self._config.serving.shadow
+        report = (self._meter.lines_lost.labels("prediction").inc, self._log.warning)
+        written = LineLog(folder, monitoring.flush_seconds, report)
+        predictions = PredictionLog(written, monitoring.privacy, settings.hash_key)
+        self._closers.insert(0, predictions.close)
+        self._observers.append(predictions.observe)
+        if challenger is not None:
+            shadow = Shadow(
+                partial(self._models.resolve, challenger),
+                self._models.open,
+                log=LineLog(folder / SHADOW, monitoring.flush_seconds, report),
+                tell=(self._meter.shadow_shed.inc, self._log.warning),
+            )
+            self._closers.insert(0, shadow.close)
+            self._observers.append(shadow.observe)
+            self._follows.append(shadow.follow)
+
+    # end floor
     def _surround(self, contract: FastAPI, settings: Settings) -> ASGIApp:
         """Put the layers around the contract, the innermost first."""
         serving = self._config.serving
@@ -126,13 +145,16 @@ class Service:
         self._meter.serve(version)
         self._log.info("started", model_version=version)
         app.state.follower = Follower(app, self._models, self._meter, log=self._log)
-        following = asyncio.create_task(app.state.follower.follow(self._config.serving.poll_seconds))
+        self._follows.append(app.state.follower.follow)
+        seconds = self._config.serving.poll_seconds
+        following = [asyncio.create_task(follow(seconds)) for follow in self._follows]
         try:
-            seconds = self._config.serving.drain_seconds
-            with drained(app.state, seconds, partial(self._log.info, "draining", seconds=seconds)):
+            drain = self._config.serving.drain_seconds
+            with drained(app.state, drain, partial(self._log.info, "draining", seconds=drain)):
                 yield
         finally:
-            following.cancel()
+            for each in following:
+                each.cancel()
             self._journal.flush()
             await self._window.close()
             self._log.info("stopped")
