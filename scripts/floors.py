@@ -34,6 +34,7 @@ FILES: Final = {
         "tests/running.py",
         "tests/scraped.py",
         "tests/steady.py",
+        "tests/versions.py",
         "benchmarks/load.py",
         "benchmarks/serve.py",
         "benchmarks/start.py",

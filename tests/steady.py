@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
     status: int
     closes: bool
-    body: dict[str, Any]
+    body: Any
     at: float
 
 
@@ -30,10 +30,20 @@ class Load:
     """A few callers who ask one thing after the other; they connect again after a reset, leave if refused.
 
     `sent` counts requests of which at least the head went out. Each becomes one of `answers` or of `reset`.
+    Of each answer's body what `keep` returns is kept.
     """
 
-    def __init__(self, url: str, callers: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        callers: int = 4,
+        *,
+        path: str = "/predict",
+        body: Any = None,
+        keep: Callable[[Any], Any] = lambda body: body,
+    ) -> None:
         self.address = urlsplit(url).netloc
+        self._request, self._keep = (path, json.dumps(body or example())), keep
         self.answers: list[Answer] = []
         self.reset: list[str] = []
         self.sent = 0
@@ -75,9 +85,9 @@ class Load:
             with self._lock:
                 self.sent += 1
             try:
-                connection.request("POST", "/predict", json.dumps(example()), JSON)
+                connection.request("POST", *self._request, JSON)
                 answer = connection.getresponse()
-                body = json.load(answer)
+                body = self._keep(json.load(answer))
             except (OSError, http.client.HTTPException) as error:
                 self.reset.append(type(error).__name__)
                 return

@@ -32,9 +32,9 @@ class Settings(BaseSettings):
     # floor: service
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000
-    version: Annotated[str | None, Field(description="The model version to serve; default: the newest")] = (
-        None
-    )
+    version: Annotated[
+        str | None, Field(description="The model version to serve; default: what is in production")
+    ] = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     api_keys: Annotated[SecretStr, Field(description="id:sha256:scope, separated by commas")] = SecretStr("")
     allow_anonymous: Annotated[bool, Field(description="Answer callers from anywhere without a key")] = False

@@ -1,6 +1,7 @@
 """Decisions about versions → what is true now: who is newest, what staging and production stand for."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -38,6 +39,12 @@ class State(NamedTuple):
     """The version that was trained last, also if it existed before."""
     held: Mapping[Alias, tuple[str, ...]]
     """Alias → the versions that hold it one above the other; a rollback takes the uppermost away."""
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The newest version, and those that hold an alias or can be rolled back to."""
+        named = (self.newest, *chain.from_iterable(self.held.values()))
+        return frozenset(version for version in named if version)
 
     def holder(self, alias: Alias) -> str | None:
         """Return the version that an alias stands for."""

@@ -62,7 +62,7 @@ def log_losses(probabilities: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
     [0.693, 0.0]
     """
     likely = np.where(outcomes == 1, probabilities, 1 - probabilities)
-    losses: np.ndarray = np.abs(np.log(np.clip(likely, EPSILON, 1)))
+    losses: np.ndarray = 0.0 - np.log(np.clip(likely, EPSILON, 1))  # a minus alone would make -0.0 of 0
     return losses
 
 
@@ -81,13 +81,15 @@ def paired_bootstrap(differences: np.ndarray) -> Interval:
 def psi(expected: np.ndarray, actual: np.ndarray) -> float:
     """Measure how far two distributions lie apart: the population stability index (Yurdakul 2018).
 
-    Tenths of `expected` are the bins. 0 is the same distribution; from 0.25 on they are commonly called
-    different. A bin's share counts as at least 0.0001.
+    Tenths of `expected` are the bins; a value that fills more than one is a bin of its own. 0 is the same
+    distribution; from 0.25 on they are commonly called different. A bin's share counts as at least 0.0001.
 
     >>> psi(np.arange(100.0), np.arange(100.0))
     0.0
     """
-    edges = np.unique(np.quantile(expected, np.linspace(0, 1, PSI_BINS + 1)[1:-1]))
+    tenths = np.quantile(expected, np.linspace(0, 1, PSI_BINS + 1)[1:-1])
+    edges, times = np.unique(tenths, return_counts=True)
+    edges = np.union1d(edges, np.nextafter(edges[times > 1], np.inf))
     counts = [
         np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
         for values in (expected, actual)

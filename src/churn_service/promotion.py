@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from churn_service.baseline import baseline_probability
-from churn_service.errors import GateError, IncompatibleArtifactError
+from churn_service.errors import ArtifactError, GateError, IncompatibleArtifactError, TableError
 from churn_service.events import Alias, Decided, Event, fold
 from churn_service.faults import check_table
 from churn_service.gate import Check, check_beats, check_contract, log_losses
@@ -110,7 +110,7 @@ class Promotion:
             self._load(before)
         except IncompatibleArtifactError as error:
             images = [event.image_tag for event in seen if event.version == before and event.image_tag]
-            image = f", in the image {images[-1]}" if images else ""
+            image = f". The image that it was in {alias} with: {images[-1]}" if images else ""
             msg = f"{error}{image}"
             raise IncompatibleArtifactError(msg, error.commit) from error
         decided = self._decided(before, alias, reason=reason)
@@ -136,7 +136,11 @@ class Promotion:
         )
 
     def _evidence(self, candidate: Version, present: str | None) -> list[Check]:
-        production = self._load(present) if present else None
+        try:
+            production = self._load(present) if present else None
+        except ArtifactError as error:  # else nobody could overrule it, with production damaged
+            lost = Check(name="production", passed=None, said=f"cannot be compared with: {error}")
+            return [lost, *self._on_holdout(candidate, None)]
         checks = self._on_holdout(candidate, production)
         if production is not None:
             new, old = (each.metadata.identity.columns for each in (candidate, production))
@@ -157,7 +161,12 @@ class Promotion:
         if not path.exists():
             said = f"{self._config.data.path} is not here, so nothing can be compared"
             return [Check(name="holdout", passed=None, said=said)]
-        table = check_table(read_table(path))
+        try:
+            table = check_table(read_table(path))
+        except TableError as error:
+            fault = str(error).partition("\n")[0]  # the rest names customers, and events are for ever
+            said = f"nothing can be compared with {self._config.data.path}: {fault}"
+            return [Check(name="holdout", passed=None, said=said)]
         holdout = table[is_holdout(table[ID], fraction=split.fraction, salt=split.salt)]
         if holdout.empty:
             return [Check(name="holdout", passed=None, said="the table holds no customer that was held out")]

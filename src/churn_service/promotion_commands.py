@@ -56,21 +56,21 @@ def promote(
 
 
 def rollback(
+    alias: Annotated[Alias, typer.Argument(help="What is taken back")] = "production",
     *,
-    to: Annotated[Alias, typer.Option("--in", help="What is taken back")] = "production",
     reason: ReasonOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Go back to the version that was in production before; again, and it goes further back.
+    """Go back to the version that was in production, or staging, before; again, and it goes further back.
 
     Example: churn-service registry rollback --reason 'complaints since noon'
     """
-    event = _promotion(config).rollback(to, reason=reason)
+    event = _promotion(config).rollback(alias, reason=reason)
     if as_json:
         print_json(event.model_dump(mode="json"))
     else:
-        typer.echo(f"{event.version} is in {to} again (event {event.number})")
+        typer.echo(f"{event.version} is in {alias} again (event {event.number})")
 
 
 def _promotion(config: Any) -> Promotion:

@@ -1,8 +1,10 @@
 """The commands of `churn-service registry`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,34 +14,33 @@ from churn_service.sections import Config
 from churn_service.signing import read_signing_key
 from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
 
+if TYPE_CHECKING:
+    from churn_service.events import State
+    from churn_service.metadata import Metadata
+    from churn_service.registry import Registry
+
 SHOWN: list[Callable[[Config, Path, str], Iterable[str]]] = []  # lines of higher floors for `show`
-registry_commands = typer.Typer(help="List, show, verify and sign model versions.", no_args_is_help=True)
+registry_commands = typer.Typer(help="List, verify, sign and decide about versions.", no_args_is_help=True)
 
 
 @registry_commands.command("list")
 def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """List the versions, oldest first, with what each stands for.
+    """List the versions, oldest first, with what each stands for; damaged ones last.
 
     Example: churn-service registry list
     """
-    from churn_service.events import ALIASES
-    from churn_service.registry import NEWEST
-
-    settings, root = open_config(config)
-    registry = open_registry(settings, root)
-    versions = [registry.metadata(name) for name in registry.versions()]
+    registry = open_registry(*open_config(config))
     state = registry.state()
-    for metadata in sorted(versions, key=lambda each: each.trained_at):
-        version, auc = metadata.version, metadata.metrics["model"]["roc_auc"]
-        names = [NEWEST] if version == state.newest else []
-        names += [alias for alias in ALIASES if version == state.holder(alias)]
+    found = [_described(registry, version, state) for version in {*registry.versions(), *state.needed}]
+    for each in sorted(found, key=lambda each: (each["trained_at"] or "9999", each["version"])):
         if as_json:
-            found = {"version": version, "trained_at": metadata.trained_at, "roc_auc": auc, "aliases": names}
-            print_json(found)
+            print_json(each)
+        elif each["fault"]:
+            typer.echo(f"{each['version']}  DAMAGED  {' '.join(each['aliases'])}".rstrip())
+            typer.echo(f"      {each['fault']}")
         else:
-            typer.echo(
-                f"{version}  trained {metadata.trained_at}  ROC AUC {auc:.4f}  {' '.join(names)}".rstrip()
-            )
+            told = f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}"
+            typer.echo(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
 
 
 @registry_commands.command()
@@ -89,20 +90,24 @@ def show(
 
 @registry_commands.command()
 def verify(*, config: ConfigOption = None) -> None:
-    """Check every file of every version, and the signature where CHURN_PUBLIC_KEY asks for one.
+    """Check every event, every file of every version, and the signature where CHURN_PUBLIC_KEY asks for one.
 
     Exit 3: there is a fault; each is named.
 
     Example: churn-service registry verify
     """
-    from churn_service.errors import ArtifactError, TamperedArtifactError
+    from churn_service.errors import ArtifactError, DamagedLogError, TamperedArtifactError
     from churn_service.predict import load_predictor
 
     registry = open_registry(*open_config(config))
-    faults = []
-    for name in registry.versions():
+    faults, needed = [], frozenset[str]()
+    try:
+        needed = registry.state().needed
+    except DamagedLogError as error:
+        faults.append(str(error))
+    for name in sorted({*registry.versions(), *needed}):
         try:
-            registry.metadata(name)
+            _metadata(registry, name)
             load_predictor(registry.folder / name, public_key=registry.public_key)
             typer.echo(f"{name}  whole, and answers as it did when it was trained")
         except ArtifactError as error:
@@ -132,3 +137,30 @@ def sign(
     folder = open_registry(settings, root, checked=False).find(version or NEWEST)
     sign_artifact(folder, key)
     typer.echo(f"{folder.name}  verified and signed")
+
+
+def _described(registry: Registry, version: str, state: State) -> dict[str, Any]:
+    from churn_service.errors import ArtifactError
+    from churn_service.events import ALIASES
+    from churn_service.registry import NEWEST
+
+    aliases = [NEWEST] if version == state.newest else []
+    aliases += [alias for alias in ALIASES if version == state.holder(alias)]
+    row = {"version": version, "trained_at": None, "roc_auc": None, "aliases": aliases, "fault": None}
+    try:
+        metadata = _metadata(registry, version)
+    except ArtifactError as error:
+        return row | {"fault": str(error)}
+    return row | {"trained_at": metadata.trained_at, "roc_auc": metadata.metrics["model"]["roc_auc"]}
+
+
+def _metadata(registry: Registry, version: str) -> Metadata:
+    """Verify a version that the folder or the events name."""
+    from churn_service.errors import ArtifactNotFoundError
+
+    try:
+        return registry.metadata(version)
+    except ArtifactNotFoundError as error:
+        why = "the events need it and it is absent. Restore the folder from a backup, or train it again"
+        msg = f"{version}: {why}"
+        raise ArtifactNotFoundError(msg) from error

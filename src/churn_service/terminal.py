@@ -24,7 +24,8 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
 VersionOption = Annotated[
-    str | None, typer.Option("--version", help="Default: the newest", show_default=False)
+    str | None,
+    typer.Option("--version", help="Default: what is in production, else the newest", show_default=False),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")]
 

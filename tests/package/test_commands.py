@@ -19,6 +19,7 @@ COMMANDS = [
     ["example"],
     ["score"],
     ["registry", "list"],
+    ["registry", "history"],
     ["registry", "show"],
     ["registry", "verify"],
     ["registry", "sign"],

@@ -206,3 +206,56 @@ def test_training_again_registers_again_only_if_something_came_between(trained: 
     events = Registry(own / "models").events()
     assert [event.kind for event in events] == ["register"] * 3
     assert events[0].version == events[2].version != events[1].version
+
+
+@pytest.fixture
+def own(trained: Path, tmp_path: Path) -> Path:
+    """Return a copy of the trained project, whose version is in production, above one that is gone."""
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    registry = Registry(own / "models")
+    for version in (VERSIONS[1], *registry.versions()):
+        registry.record(decided("promote", version), registry.events())
+    return own
+
+
+def test_the_list_names_what_is_damaged_or_absent_and_goes_on(own: Path, version: Path, run):
+    shutil.copytree(version, own / "models" / VERSIONS[0])
+
+    listed = [json.loads(line) for line in run(own, "registry", "list", "--json").stdout.splitlines()]
+    told = run(own, "registry", "list")
+
+    assert [each["version"] for each in listed] == [version.name, VERSIONS[0], VERSIONS[1]]
+    assert listed[0].items() >= {"aliases": ["newest", "production"], "fault": None}.items()
+    assert f"the folder holds version {version.name}" in listed[1]["fault"]
+    assert "absent. Restore the folder from a backup" in listed[2]["fault"]
+    assert (told.returncode, told.stdout.count("DAMAGED")) == (0, 2)
+    assert told.stdout.splitlines()[0].endswith("  newest production")
+
+
+def test_verify_misses_a_version_that_production_can_be_rolled_back_to(own: Path, version: Path, run):
+    done = run(own, "registry", "verify")
+
+    assert (done.returncode, version.name in done.stdout) == (3, True)
+    assert f"{VERSIONS[1]}: the events need it and it is absent" in done.stderr
+
+
+def test_verify_reads_the_events_and_the_versions_that_are_there_all_the_same(own: Path, version: Path, run):
+    (own / "models/events/00000002.json").unlink()
+
+    done = run(own, "registry", "verify")
+
+    assert (done.returncode, version.name in done.stdout) == (3, True)
+    assert "event 2 is missing. Restore it from a backup" in done.stderr
+
+
+def test_verify_does_not_miss_a_version_that_was_taken_back(own: Path, version: Path, run):
+    registry = Registry(own / "models")
+    registry.record(decided("register", VERSIONS[2], None), registry.events())
+    registry.record(decided("promote", VERSIONS[2]), registry.events())
+    registry.record(decided("rollback", version.name), registry.events())
+    registry.record(decided("register", version.name, None), registry.events())
+
+    done = run(own, "registry", "verify")
+
+    assert VERSIONS[2] not in done.stderr
+    assert registry.state().needed == {VERSIONS[1], version.name}

@@ -4,18 +4,25 @@ import statistics
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from churn_service.contract import columns
+from churn_service.faults import find_faults
 from churn_service.gate import Check, Replayed, check_replay
 from churn_service.monitoring.history import read_predictions
-from churn_service.predict import Predictor
+from churn_service.predict import GOLDEN_TOLERANCE, Predictor
 from churn_service.schema import ID
 from churn_service.service_sections import GateConfig, Privacy
 from churn_service.table import typed
 
 TIMED_REQUESTS = 200
+OTHERWISE: Final = (
+    "the log does not hold what was asked, as production answers it otherwise now; was monitoring.privacy "
+    "changed since? Wait for gate.replay_requests new requests"
+)
 
 
 def replay(
@@ -55,8 +62,10 @@ def replay(
     if len(answers) < gate.replay_requests:
         found = f"{len(answers):,} requests to {production.version} are logged"
         return _missing(f"{found}; gate.replay_requests asks for {gate.replay_requests:,}")
-    customers = typed(history.customers.loc[answers.index])
-    before = answers["churn_probability"].to_numpy()
+    customers, before = history.customers.loc[answers.index], answers["churn_probability"].to_numpy()
+    if not _comes_out_again(customers, before, production):
+        return _missing(OTHERWISE)
+    customers = typed(customers)
     after = candidate.probabilities(customers)
     arrays = {column.name: customers[column.name].to_numpy() for column in columns()}
     replayed = Replayed(
@@ -72,6 +81,14 @@ def replay(
         max_psi=gate.max_psi,
         max_latency_ratio=gate.max_latency_ratio,
     )
+
+
+def _comes_out_again(customers: pd.DataFrame, answers: np.ndarray, production: Predictor) -> bool:
+    """Tell whether these are the records that production answered, by letting it answer again."""
+    if len(find_faults(customers)):
+        return False
+    again = production.probabilities(typed(customers))
+    return bool(np.abs(again - answers).max() <= GOLDEN_TOLERANCE)
 
 
 def _missing(said: str) -> Check:

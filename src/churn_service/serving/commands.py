@@ -58,14 +58,18 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Default: CHURN_PORT, else 8000")
     ] = None,
-    version: Annotated[str | None, typer.Option(help="Default: CHURN_VERSION, else the newest")] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(help="Stay with this one. Default: CHURN_VERSION, else follow production"),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when the code changes")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Serve a model version over HTTP until Ctrl-C.
+    """Serve what is in production over HTTP until Ctrl-C; while nothing ever was, the newest version.
 
-    A model that is refused opens no port: the command ends with 3 and says why.
+    What is promoted or rolled back meanwhile is followed. A model that is refused at the start opens no port:
+    the command ends with 3 and says why.
 
     Example: churn-service serve --port 8080
     """

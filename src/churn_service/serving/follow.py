@@ -58,7 +58,7 @@ class Follower:
                     self._state.refused, self._told = None, ""
                     return
                 found = await asyncio.to_thread(self._models.load)
-            except (ChurnError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the looking goes on
                 self._refuse(wanted, error)
             else:
                 self._change(found)
@@ -79,8 +79,10 @@ class Follower:
         """Go on with what answers; say why once, not at every look."""
         self._state.refused = wanted or "unknown"
         self._meter.reloads.labels("refused").inc()
-        if str(error) != self._told:
-            self._told = str(error)
+        known = isinstance(error, (ChurnError, OSError))
+        why = str(error) if known else f"{type(error).__name__}: {error}"
+        if why != self._told:
+            self._told = why
             version = self._state.predictor.version
             self._log.warning("no model", wanted=wanted, reason=self._told, answering=version)
 

@@ -1,0 +1,196 @@
+"""A candidate answers what production was asked: what has to be logged, and which limits hold."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from churn_service.config import Settings, load_config
+from churn_service.contract import columns
+from churn_service.predict import load_predictor
+from churn_service.registry import Registry
+from churn_service.schema import ID
+from churn_service.serving.app import Service
+from churn_service.serving.worker import models
+from churn_service.simulate import simulate
+from conftest import Done, Run
+from steady import configure
+from versions import holder, put, train
+
+ASKED = 40
+REQUIRED = next(column.name for column in columns() if not column.nullable)
+NUMBERS = [column.name for column in columns() if column.kind in {"integer", "number"}]
+CATEGORY = next(column.name for column in columns() if column.kind == "category")
+
+
+@pytest.fixture(scope="module")
+def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Return a project with something in production, and its versions; do not change it."""
+    folder = tmp_path_factory.mktemp("several") / "project"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
+    configure(folder, "gate", replay_requests=ASKED, max_flip_share=0.05, max_psi=0.25)
+    configure(folder, "gate", max_latency_ratio=1000, margin=0.05)  # beyond what chance can do here
+    config = load_config(folder / "config.yaml")
+    configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
+    twin = train(folder, model={"max_iter": config.model.max_iter + 1})
+    eager = train(folder, decision={"threshold": 0})
+    versions = {"production": train(folder), "twin": twin, "eager": eager}
+    put(folder, versions["production"])
+    return folder, versions
+
+
+@pytest.fixture
+def versions(several: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    return several[1]
+
+
+@pytest.fixture
+def own(several: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(several[0], tmp_path / "own"))
+
+
+@pytest.fixture
+def promote(own: Path, run: Run) -> Callable[[str], Done]:
+    return lambda version: run(own, "registry", "promote", version, "--to", "production")
+
+
+def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
+    """Make up customers as JSON."""
+    made = simulate(count, seed)
+    values = {column.name: made[column.name].tolist() for column in columns()}
+    return [
+        {name: None if cell != cell else cell for name, cell in zip(values, row, strict=True)}  # noqa: PLR0124 - NaN
+        for row in zip(*values.values(), strict=True)
+    ]
+
+
+def ask(folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any) -> list[float]:
+    """Let a version answer as a service with a prediction log; return its probabilities."""
+    config = load_config(folder / "config.yaml")
+    config = config.model_copy(update={"monitoring": config.monitoring.model_copy(update=monitoring)})
+    settings = Settings(_env_file=None, version=version, log_level="warning", hash_key="k" * 32)
+    service = Service(models(config, folder, settings), config, root=folder, settings=settings)
+    with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+        answer = client.post("/predict/batch", json={"customers": customers})
+    return [each["churn_probability"] for each in answer.json()["predictions"]]
+
+
+def replayed(folder: Path) -> dict[str, Any]:
+    """Return what the last event tells of the replay."""
+    (check,) = (
+        each for each in Registry(folder / "models").events()[-1].evidence if each["name"] == "replay"
+    )
+    return check
+
+
+def quartiles(probabilities: list[float]) -> list[float]:
+    return pytest.approx(np.quantile(probabilities, [0, 0.25, 0.5, 0.75, 1]))
+
+
+def test_a_version_that_answers_alike_is_promoted_and_its_figures_are_kept(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done]
+):
+    before = ask(own, versions["production"], records(ASKED))
+
+    done = promote(versions["twin"])
+
+    check = replayed(own)
+    after = ask(own, versions["twin"], records(ASKED))
+    assert (done.returncode, holder(own), check["passed"]) == (0, versions["twin"], True), done.stderr
+    assert f"passed  replay: {ASKED} logged requests" in done.stdout
+    assert check["facts"]["requests"] == ASKED
+    assert check["facts"]["quartiles"] == {"production": quartiles(before), "candidate": quartiles(after)}
+    assert before != after
+
+
+def test_a_version_that_decides_otherwise_is_refused_with_the_largest_flips(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done]
+):
+    before = np.array(ask(own, versions["production"], records(ASKED)))
+    flips = np.sum(before < load_predictor(own / "models" / versions["production"]).threshold)
+
+    done = promote(versions["eager"])
+
+    check = replayed(own)
+    assert (done.returncode, holder(own), check["passed"]) == (3, versions["production"], False)
+    assert check["facts"]["flip_share"] == flips / ASKED > 0.05
+    assert check["facts"]["psi"] == 0
+    assert len({each["prediction_id"] for each in check["facts"]["largest_flips"]}) == min(5, flips)
+    assert f"decisions that flip {flips / ASKED:.1%}, allowed 5.0%" in done.stderr
+    assert "largest flips " in done.stderr
+
+
+def test_the_last_requests_are_repeated(own: Path, versions: dict[str, str], promote: Callable[[str], Done]):
+    ask(own, versions["production"], records(ASKED, seed=1))
+    last = ask(own, versions["production"], records(ASKED, seed=2))
+
+    promote(versions["twin"])
+
+    assert replayed(own)["facts"]["quartiles"]["production"] == quartiles(last)
+
+
+def test_only_requests_that_production_answered_count(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done]
+):
+    ask(own, versions["production"], records(ASKED - 1))
+    ask(own, versions["twin"], records(ASKED))
+
+    done = promote(versions["twin"])
+
+    wanted = (
+        f"{ASKED - 1} requests to {versions['production']} are logged; gate.replay_requests asks for {ASKED}"
+    )
+    assert (done.returncode, replayed(own)["passed"]) == (3, None)
+    assert f"MISSING replay: {wanted}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "said"),
+    [
+        ({}, "0 requests to "),
+        ({"prediction_log": None}, "there is no prediction log"),
+        ({"privacy": {REQUIRED: "drop"}}, f"monitoring.privacy hides {REQUIRED}"),
+    ],
+)
+def test_without_a_log_of_whole_requests_the_evidence_is_missing(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done], monitoring: dict[str, Any], said: str
+):
+    configure(own, "monitoring", **monitoring)
+
+    done = promote(versions["twin"])
+
+    assert (done.returncode, replayed(own)["passed"], holder(own)) == (3, None, versions["production"])
+    assert f"MISSING replay: {said}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [{REQUIRED: "drop"}, {CATEGORY: "hash"}, dict.fromkeys(NUMBERS, "bucket")],
+    ids=["drop", "hash", "bucket"],
+)
+def test_a_log_that_was_written_while_columns_were_hidden_is_no_evidence(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done], privacy: dict[str, str]
+):
+    ask(own, versions["production"], records(ASKED), privacy=privacy)
+
+    done = promote(versions["twin"])
+
+    assert (done.returncode, replayed(own)["passed"]) == (3, None)
+    assert "was monitoring.privacy changed since?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_the_customers_were_may_be_hidden(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done]
+):
+    named = [{ID: f"c-{row}"} | record for row, record in enumerate(records(ASKED))]
+    configure(own, "monitoring", privacy={ID: "drop"})
+    ask(own, versions["production"], named, privacy={ID: "drop"})
+
+    done = promote(versions["twin"])
+
+    assert (done.returncode, replayed(own)["passed"]) == (0, True), done.stderr

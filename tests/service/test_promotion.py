@@ -1,0 +1,412 @@
+"""Promoting and taking back by command: what is asked for, what is refused, what is remembered."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from churn_service import promotion
+from churn_service.artifact import ONNX
+from churn_service.config import load_config
+from churn_service.events import Event
+from churn_service.registry import Registry
+from churn_service.schema import ID, TARGET
+from churn_service.split import is_holdout
+from churn_service.table import read_table, write_table
+from conftest import ROOT, TABLE, Done, Run
+from steady import configure
+from versions import holder, put, train
+
+PRODUCTION = ("--to", "production")
+FORCED = ("--force", "--reason", "the campaign starts at noon")
+MARGIN = 0.005
+NUMBER = r"[+-]\d\.\d{5}"
+INTERVAL = rf"difference ({NUMBER}) \(({NUMBER}) to ({NUMBER})\), allowed \+{MARGIN}"
+LACKS_A_FEATURE = """
+
+_whole = add_features
+
+
+def add_features(customers, features):
+    made = dict(_whole(customers, features))
+    made.pop(next(iter(made)))
+    return made
+"""
+
+
+@pytest.fixture(scope="module")
+def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Return a project with several versions and the version that each is; do not change it."""
+    folder = tmp_path_factory.mktemp("several") / "project"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
+    configure(folder, "gate", margin=MARGIN)
+    config = load_config(folder / "config.yaml")
+    configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
+    table = read_table(folder / TABLE)
+    write_table(table.assign(**{TARGET: 1 - table[TARGET]}), folder / "wrong.csv")
+    worse = train(folder, data={"path": "wrong.csv"})
+    resplit = train(folder, data={"holdout_salt": "another"})
+    return folder, {"good": train(folder), "worse": worse, "resplit": resplit}
+
+
+@pytest.fixture
+def versions(several: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    return several[1]
+
+
+@pytest.fixture
+def own(several: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(several[0], tmp_path / "own"))
+
+
+@pytest.fixture
+def decide(own: Path, run: Run) -> Callable[..., Done]:
+    """Give a command of the registry."""
+    return lambda *words: run(own, "registry", *words)
+
+
+def last(folder: Path) -> Event:
+    return Registry(folder / "models").events()[-1]
+
+
+def evidence(folder: Path) -> dict[str, bool | None]:
+    """Name the checks of the last event, and how they went."""
+    return {check["name"]: check["passed"] for check in last(folder).evidence}
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+def test_each_command_has_help_with_an_example(decide: Callable[..., Done], command: str):
+    done = decide(command, "--help")
+
+    assert (done.returncode, "Example: " in done.stdout) == (0, True)
+
+
+def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    done = decide("promote", "newest", *PRODUCTION)
+
+    (check,) = last(own).evidence
+    rows = Registry(own / "models").metadata(versions["good"]).holdout.rows
+    assert (done.returncode, holder(own)) == (0, versions["good"]), done.stderr
+    assert (last(own).kind, check["name"], check["passed"]) == ("promote", "baseline", True)
+    assert check["facts"]["difference"]["high"] < 0
+    assert check["facts"]["rows"] == rows
+    assert f"passed  baseline: {check['said']}" in done.stdout
+    assert f"{versions['good']} is in production (event {last(own).number})" in done.stdout
+
+
+def test_a_version_that_does_not_beat_the_baseline_is_refused_even_if_nothing_is_in_production(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    done = decide("promote", versions["worse"], *PRODUCTION)
+
+    assert (done.returncode, holder(own), last(own).kind) == (3, None, "reject")
+    assert evidence(own) == {"baseline": False}
+
+
+@pytest.mark.parametrize("alias", ["production", "staging"])
+def test_who_holds_an_alias_already_is_told_so_and_nothing_is_recorded(
+    own: Path, decide: Callable[..., Done], alias: str
+):
+    decide("promote", "newest", "--to", alias)
+    before = last(own)
+
+    done = decide("promote", "newest", "--to", alias)
+    as_json = decide("promote", "newest", "--to", alias, "--json")
+
+    assert (done.returncode, last(own)) == (0, before)
+    assert f"newest is in {alias} already; nothing was recorded" in done.stdout
+    assert json.loads(as_json.stdout) == {"recorded": False}
+
+
+def test_a_worse_version_is_refused_with_its_interval_and_what_would_overrule_that(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["good"])
+
+    done = decide("promote", versions["worse"], *PRODUCTION)
+
+    mean, low, high = map(float, re.search(rf"FAILED  production: .*{INTERVAL}", done.stderr).groups())
+    facts = next(check["facts"] for check in last(own).evidence if check["name"] == "production")
+    assert (done.returncode, holder(own)) == (3, versions["good"])
+    assert MARGIN < low < mean < high
+    assert facts["difference"] == pytest.approx({"mean": mean, "low": low, "high": high}, abs=1e-5)
+    assert (last(own).kind, last(own).version) == ("reject", versions["worse"])
+    assert "--force --reason" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_same_data_give_the_same_evidence_each_time(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["good"])
+
+    first, again = (decide("promote", versions["worse"], *PRODUCTION) for _ in range(2))
+
+    assert first == again
+
+
+@pytest.mark.parametrize("reason", [(), ("--reason", ""), ("--reason", " ")])
+def test_force_without_a_reason_is_a_usage_error(
+    own: Path, decide: Callable[..., Done], reason: tuple[str, ...]
+):
+    before = last(own)
+
+    done = decide("promote", "newest", *PRODUCTION, "--force", *reason)
+
+    assert (done.returncode, "--reason" in done.stderr, last(own)) == (2, True, before)
+
+
+def test_forced_with_a_reason_it_is_recorded_with_the_evidence_that_was_overruled(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHURN_IMAGE_TAG", "churn:7")
+    put(own, versions["good"])
+
+    done = decide("promote", versions["worse"], *PRODUCTION, *FORCED)
+
+    assert (done.returncode, holder(own)) == (0, versions["worse"]), done.stderr
+    assert (last(own).reason, last(own).image_tag) == (FORCED[-1], "churn:7")
+    assert evidence(own).items() >= {"contract": True, "baseline": False, "production": False}.items()
+    assert "FAILED  production" in done.stdout
+
+
+def test_the_history_tells_all_that_was_decided_and_why(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["good"])
+    before = len(Registry(own / "models").events())
+    decide("promote", versions["worse"], *PRODUCTION)
+    decide("promote", versions["worse"], *PRODUCTION, *FORCED)
+    decide("rollback", "--reason", "complaints")
+
+    told = decide("history").stdout
+    as_json = [json.loads(line) for line in decide("history", "--json").stdout.splitlines()]
+
+    lines = [line for line in told.splitlines() if not line.startswith("      ")][before:]
+    assert [event["kind"] for event in as_json[before:]] == ["reject", "promote", "rollback"]
+    assert [json.loads(event.model_dump_json()) for event in Registry(own / "models").events()] == as_json
+    assert f"reject production {versions['worse']} by " in lines[0]
+    assert f"promote production {versions['worse']} by " in lines[1]
+    assert lines[1].endswith(f": {FORCED[-1]}")
+    assert f"rollback production {versions['good']} by " in lines[2]
+    assert lines[2].endswith(": complaints")
+    assert re.search(rf"\n      FAILED  production: .*{INTERVAL}", told)
+
+
+def test_results_are_json_where_asked(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
+    promoted = json.loads(decide("promote", "newest", *PRODUCTION, "--json").stdout)
+    put(own, versions["worse"])
+    taken_back = json.loads(decide("rollback", "--json").stdout)
+
+    assert (promoted["recorded"], promoted["kind"], promoted["version"]) == (
+        True,
+        "promote",
+        versions["good"],
+    )
+    assert promoted["evidence"][0]["name"] == "baseline"
+    assert (taken_back["kind"], taken_back["version"]) == ("rollback", versions["good"])
+
+
+def test_without_the_table_the_evidence_is_missing_and_only_force_goes_on(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    (own / TABLE).unlink()
+
+    done, forced = decide("promote", "newest", *PRODUCTION), decide("promote", "newest", *PRODUCTION, *FORCED)
+
+    assert (done.returncode, f"MISSING holdout: {TABLE} is not here" in done.stderr) == (3, True)
+    assert (forced.returncode, holder(own), evidence(own)) == (0, versions["good"], {"holdout": None})
+
+
+def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_remembered(
+    own: Path, decide: Callable[..., Done]
+):
+    table = read_table(own / TABLE).reset_index(drop=True)
+    table.loc[3, TARGET] = 7
+    table.loc[4, ID] = table.loc[5, ID]
+    write_table(table, own / TABLE)
+
+    done = decide("promote", "newest", *PRODUCTION)
+
+    assert (done.returncode, evidence(own)) == (3, {"holdout": None})
+    assert "rules broken: 2, cells: 2" in done.stderr
+    assert table.loc[5, ID] not in last(own).model_dump_json() + done.stderr
+
+
+def test_a_version_that_was_split_otherwise_saw_customers_that_the_other_holds_out(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["good"])
+
+    done = decide("promote", versions["resplit"], *PRODUCTION)
+
+    assert (done.returncode, evidence(own)["holdout"]) == (3, False)
+    assert "train the candidate with production's" in done.stderr
+
+
+def test_a_table_without_anybody_held_out_is_missing_evidence(own: Path, decide: Callable[..., Done]):
+    data, table = load_config(own / "config.yaml").data, read_table(own / TABLE)
+    held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
+    write_table(table[~held_out], own / TABLE)
+
+    done = decide("promote", "newest", *PRODUCTION)
+
+    assert (done.returncode, evidence(own)) == (3, {"holdout": None})
+
+
+def test_staging_asks_for_no_evidence(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
+    (own / TABLE).unlink()
+
+    done = decide("promote", versions["worse"], "--to", "staging")
+    by_alias = decide("promote", "staging", *PRODUCTION)
+
+    assert (done.returncode, holder(own, "staging"), holder(own)) == (0, versions["worse"], None)
+    assert (by_alias.returncode, last(own).version) == (3, versions["worse"])
+
+
+@pytest.mark.parametrize("name", ["0.1.0-00000000", "nonsense", "production"])
+def test_what_is_no_version_is_refused_and_leaves_no_trace(own: Path, decide: Callable[..., Done], name: str):
+    before = last(own)
+
+    done = decide("promote", name, *PRODUCTION, *FORCED)
+
+    assert (done.returncode, last(own)) == (3, before)
+    assert "registry" in done.stderr
+
+
+def test_a_damaged_version_can_not_even_be_forced(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    (own / "models" / versions["good"] / ONNX).write_bytes(b"")
+    before = last(own)
+
+    done = decide("promote", versions["good"], *PRODUCTION, *FORCED)
+
+    assert (done.returncode, ONNX in done.stderr, last(own)) == (3, True, before)
+
+
+def test_while_production_is_damaged_nothing_can_be_compared_with_it_but_force_gets_past(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["worse"])
+    (own / "models" / versions["worse"] / ONNX).write_bytes(b"")
+
+    refused = decide("promote", versions["good"], *PRODUCTION)
+    kind = last(own).kind
+    forced = decide("promote", versions["good"], *PRODUCTION, *FORCED)
+
+    assert (refused.returncode, kind, forced.returncode) == (3, "reject", 0)
+    assert "MISSING production: cannot be compared with: " in refused.stderr
+    assert (evidence(own), holder(own)) == ({"production": None, "baseline": True}, versions["good"])
+
+
+def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothing(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+):
+    load = promotion.load_predictor
+
+    def rival_is_faster(folder: Path, **options: object) -> object:
+        put(own, versions["worse"])
+        return load(folder, **options)
+
+    monkeypatch.setattr(promotion, "load_predictor", rival_is_faster)
+    done = decide("promote", "newest", *PRODUCTION)
+
+    assert (done.returncode, holder(own)) == (1, versions["worse"])
+    assert f"ada@host promoted {versions['worse']} in production meanwhile" in done.stderr
+    assert "registry history" in done.stderr
+
+
+def test_a_rollback_goes_back_and_a_second_one_further_until_there_is_nothing(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    for name in ("resplit", "worse", "worse", "good"):
+        put(own, versions[name])
+
+    done = [decide("rollback", "production") for _ in range(3)]
+
+    assert [each.returncode for each in done] == [0, 0, 3]
+    assert f"{versions['worse']} is in production again" in done[0].stdout
+    assert f"{versions['resplit']} is in production again" in done[1].stdout
+    assert "nothing to go back to in production; `churn-service registry history`" in done[2].stderr
+    assert holder(own) == versions["resplit"]
+
+
+def test_each_alias_is_taken_back_on_its_own(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    for alias in ("staging", "production"):
+        put(own, versions["worse"], alias)
+        put(own, versions["good"], alias)
+
+    done = decide("rollback", "staging")
+
+    assert (done.returncode, holder(own, "staging"), holder(own)) == (0, versions["worse"], versions["good"])
+
+
+def test_after_a_rollback_the_version_that_was_taken_away_may_come_again(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["worse"])
+    put(own, versions["good"])
+    decide("rollback")
+
+    again = decide("promote", versions["good"], *PRODUCTION, *FORCED)
+    decide("rollback")
+
+    assert (again.returncode, holder(own)) == (0, versions["worse"])
+
+
+def test_taking_back_to_a_damaged_version_is_refused_and_changes_nothing(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    put(own, versions["worse"])
+    put(own, versions["good"])
+    (own / "models" / versions["worse"] / ONNX).write_bytes(b"")
+
+    done = decide("rollback")
+
+    assert (done.returncode, ONNX in done.stderr, holder(own)) == (3, True, versions["good"])
+
+
+def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_image_that_can(
+    own: Path, tmp_path: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+):
+    commit = committed(own)
+    old = train(own, model={"max_iter": 20})
+    monkeypatch.setenv("CHURN_IMAGE_TAG", "registry.example/churn:7")
+    decide("promote", old, *PRODUCTION, *FORCED)
+    put(own, "0.1.0-00000001")  # which is whole and elsewhere
+    code = Path(shutil.copytree(ROOT / "src", tmp_path / "src"))
+    with (code / "churn_service/features.py").open("a") as features:
+        features.write(LACKS_A_FEATURE)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "churn_service", "registry", "rollback"],
+        cwd=own,
+        env=os.environ | {"PYTHONPATH": str(code)},  # noqa: TID251 - the child inherits ours
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, holder(own)) == (3, "0.1.0-00000001")
+    assert f"{old} does not fit this code" in done.stderr
+    assert f"The commit that can serve it: {commit}" in done.stderr
+    assert "The image that it was in production with: registry.example/churn:7" in done.stderr
+
+
+def committed(folder: Path) -> str:
+    """Make a folder a git checkout and name its commit."""
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "Begin"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
