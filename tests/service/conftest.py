@@ -1,10 +1,15 @@
 """What the tests of the service share: the whole application on a trained version, and a client of it."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
+import s3fs
 from fastapi.testclient import TestClient
 
 from churn_service.config import Settings, load_config
@@ -13,6 +18,8 @@ from churn_service.predict import Predictor, load_predictor
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
 from conftest import ROOT
+from running import free_port
+from steady import until
 
 HERE = ("127.0.0.1", 50_000)
 QUIET = {"log_level": "warning"}
@@ -68,3 +75,38 @@ def connect() -> Callable[..., TestClient]:
 def client(build: Build, connect: Callable[..., TestClient]) -> Iterator[TestClient]:
     with connect(build(environment=QUIET)) as started:
         yield started
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen]:
+    """Start an S3 server with a bucket on loopback."""
+    port = free_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        until(lambda: answers(port), "the store is there", seconds=60)
+        s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test
+        s3fs.S3FileSystem().mkdir("bucket")
+        yield server
+        server.kill()
+
+
+def answers(port: int) -> bool:
+    try:
+        urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+    except (URLError, ConnectionError):
+        return False
+    return True
+
+
+@pytest.fixture
+def s3(store: subprocess.Popen) -> str:
+    """Return the URL of an empty registry in the store."""
+    assert store.poll() is None
+    return "s3://bucket/churn"

@@ -5,10 +5,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -39,37 +38,9 @@ Open = Callable[..., Registry]
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen]:
-    """Start an S3 server with a bucket on loopback."""
-    port = free_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-    }.items():
-        monkeypatch.setenv(name, value)
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        until(lambda: answers(port), "the store is there", seconds=60)
-        s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test
-        s3fs.S3FileSystem().mkdir("bucket")
-        yield server
-        server.kill()
-
-
-def answers(port: int) -> bool:
-    try:
-        urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
-    except (URLError, ConnectionError):
-        return False
-    return True
-
-
-@pytest.fixture
-def mirror(store: subprocess.Popen, tmp_path: Path) -> Open:  # noqa: ARG001 - it has to be there
+def mirror(s3: str, tmp_path: Path) -> Open:
     """Open the same registry with any number of mirrors."""
-    return lambda name="mirror": open_registry(RegistryConfig(path="s3://bucket/churn", cache=name), tmp_path)
+    return lambda name="mirror": open_registry(RegistryConfig(path=s3, cache=name), tmp_path)
 
 
 @pytest.fixture
@@ -206,13 +177,13 @@ def test_a_url_of_no_store_is_a_configuration_error(tmp_path: Path):
 
 
 def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
-    store: subprocess.Popen, mirror: Open, trained: Path, tmp_path: Path, version: Path, files
+    store: subprocess.Popen, s3: str, mirror: Open, trained: Path, tmp_path: Path, version: Path, files
 ):
     own = Path(
         shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("models", "predictions"))
     )
     configure(own, "serving", poll_seconds=0.2, rate_limit_per_minute=10**6)
-    configure(own, "registry", path="s3://bucket/churn")
+    configure(own, "registry", path=s3)
     registry = mirror()
     registry.write(version.name, files, who="ada@host", commit=None)
 
