@@ -72,7 +72,7 @@ def test_a_killed_worker_takes_at_most_its_own_requests_with_it_and_comes_back(t
 
 @pytest.mark.parametrize(
     ("words", "everyone"),
-    [((), False), (TWO, False), (TWO, True)],
+    [((), False), pytest.param(TWO, False, marks=pytest.mark.slow), (TWO, True)],
     ids=["one process", "two workers", "two workers, each signalled too"],
 )
 def test_sigterm_under_load_loses_no_request_of_callers_who_heed_ready(

@@ -64,7 +64,9 @@ def serve(url: str) -> set[str]:
     return {version for (version,), serves in found.items() if serves}
 
 
-@pytest.mark.parametrize("count", [1, 2], ids=["one process", "two workers"])
+@pytest.mark.parametrize(
+    "count", [1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two workers"]
+)
 def test_every_process_follows_a_promotion_and_a_rollback(
     own: Path, newest: str, other: str, count: int, run: Run
 ):

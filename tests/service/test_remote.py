@@ -176,6 +176,7 @@ def test_a_url_of_no_store_is_a_configuration_error(tmp_path: Path):
         open_registry(RegistryConfig(path="nonsense://churn", cache="mirror"), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
     store: subprocess.Popen, s3: str, mirror: Open, trained: Path, tmp_path: Path, version: Path, files
 ):

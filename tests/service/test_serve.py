@@ -74,6 +74,7 @@ def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path, words: tupl
     assert server.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.parametrize("words", [(), ("--workers", "2")])
 def test_under_nohup_a_closed_terminal_ends_nothing(trained: Path, words: tuple[str, ...]):
@@ -226,6 +227,7 @@ def test_the_scikit_learn_runtime_opens_no_pickle_without_leave(with_scikit_lear
     assert (done.returncode, "pickle" in done.stderr) == (3, True)
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_the_scikit_learn_runtime_answers_like_onnx(trained: Path, with_scikit_learn: Path):
     config = with_scikit_learn / "config.yaml"
