@@ -8,9 +8,11 @@ from churn_service.features import FeaturesConfig
 from churn_service.section import Probability, Section
 
 # floor: service
-# end floor
-# floor: monitored
-from churn_service.service_sections import GateConfig, MonitoringConfig, ServingConfig
+from churn_service.service_sections import (
+    GateConfig,
+    MonitoringConfig,  # floor: monitored
+    ServingConfig,
+)
 
 # end floor
 

@@ -161,7 +161,10 @@ def test_a_writer_that_is_killed_leaves_every_event_whole_and_loses_none_it_told
         words = [sys.executable, "-c", KILLED, str(tmp_path)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout.readline() == "ready\n"
-            time.sleep(0.002 * (attempt % 10))  # at another moment each time
+            for _ in range(attempt % 3):
+                assert writer.stdout.readline() == "recorded\n"
+                told += 1
+            time.sleep(0.0005 * (attempt % 10))  # at another moment each time
             os.kill(writer.pid, signal.SIGKILL)
             told += writer.stdout.read().count("recorded\n")
 

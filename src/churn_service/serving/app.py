@@ -74,14 +74,14 @@ class Service:
     """
 
     def __init__(self, models: Models, config: Config, *, root: Path, settings: Settings) -> None:
-        self._models, self._config = models, config
+        self._models, self._config, self._root = models, config, root
         self._meter = Meter(settings.metrics_dir)
         self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
         self._closers, self._observers = [close_log], list[Observer]()
         self._follows = list[Callable[[float], Coroutine[Any, Any, None]]]()
         # floor: monitored
         if config.monitoring.prediction_log is not None:
-            self._remember(root / config.monitoring.prediction_log, settings)
+            self._remember(self._root / config.monitoring.prediction_log, settings)
         # end floor
         self.contract = create_app(
             self._load_or_fall_back, config.serving, routes=ROUTES, resources=self._resources
