@@ -110,7 +110,7 @@ class Promotion:
             self._load(before)
         except IncompatibleArtifactError as error:
             images = [event.image_tag for event in seen if event.version == before and event.image_tag]
-            image = f". The image that it was in {alias} with: {images[-1]}" if images else ""
+            image = f". The image that can: {images[-1]}" if images else ""
             msg = f"{error}{image}"
             raise IncompatibleArtifactError(msg, error.commit) from error
         decided = self._decided(before, alias, reason=reason)

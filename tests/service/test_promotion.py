@@ -401,7 +401,7 @@ def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_ima
     assert (done.returncode, holder(own)) == (3, "0.1.0-00000001")
     assert f"{old} does not fit this code" in done.stderr
     assert f"The commit that can serve it: {commit}" in done.stderr
-    assert "The image that it was in production with: registry.example/churn:7" in done.stderr
+    assert "The image that can: registry.example/churn:7" in done.stderr
 
 
 def committed(folder: Path) -> str:
