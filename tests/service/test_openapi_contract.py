@@ -57,6 +57,6 @@ def test_what_the_document_allows_is_answered(build: Build, path: str, method: s
 
 @pytest.mark.parametrize(("path", "method"), REQUESTS_WITH_A_BODY)
 def test_what_the_document_forbids_is_refused(build: Build, path: str, method: str):
-    refused = {400, 401, 413, 415, 422} | ({404} if "{" in path else set())  # a name that is none leads nowhere
+    refused = {400, 401, 413, 415, 422} | ({404} if "{" in path else set())  # no such name
 
     assert check_every_case(build, path, method, GenerationMode.NEGATIVE) <= refused
