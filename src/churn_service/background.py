@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 CLOSING_SECONDS = 5.0  # that a sink which hangs may delay the end
 SLICE = 64  # weight written in one go: short, so that the event loop never waits long for the interpreter
-ENOUGH = 500  # weight that is not left waiting: what was made just now costs a fifth to write of what is cold
+ENOUGH = 500  # weight that is not left waiting: to write what was made just now costs a fraction (0011)
 
 
 class BackgroundWriter(Generic[Item]):

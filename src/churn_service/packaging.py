@@ -17,6 +17,13 @@ from churn_service.errors import SignatureError, TamperedArtifactError, VersionE
 from churn_service.signing import SIGNATURE, SigningKey, sign
 
 UNFINISHED: Final = ".unfinished-"
+UNREADABLE: Final = (  # what zipfile raises for bytes that are no archive, or one that nobody here made
+    zipfile.BadZipFile,
+    NotImplementedError,  # compressed or split in a way it does not know
+    RuntimeError,  # encrypted
+    EOFError,
+    zlib.error,
+)
 
 
 def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path:
@@ -93,7 +100,7 @@ def unpack(packed: Path, root: Path, version: str) -> None:
             with zipfile.ZipFile(packed) as archive:
                 for entry in archive.infolist():
                     (unfinished / Path(entry.filename).name).write_bytes(archive.read(entry))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        except UNREADABLE as error:
             msg = f"{version}: what the store holds is no packed version ({error}). Train it again"
             raise TamperedArtifactError(msg) from error
         read_artifact(unfinished)

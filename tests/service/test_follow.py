@@ -11,8 +11,10 @@ from urllib.request import Request, urlopen
 import pytest
 
 from churn_service.answer import INLINE_ROWS
+from churn_service.config import Settings, load_config
 from churn_service.contract import example
 from churn_service.registry import EVENTS
+from churn_service.serving.worker import models
 from conftest import Run
 from running import ask, serving, workers
 from scraped import read
@@ -49,6 +51,14 @@ def newest(two: tuple[Path, str, str]) -> str:
 @pytest.fixture
 def other(two: tuple[Path, str, str]) -> str:
     return two[2]
+
+
+@pytest.mark.parametrize("alias", ["newest", "staging"])
+def test_an_alias_that_is_set_is_followed_by_the_version_it_stands_for(own: Path, newest: str, alias: str):
+    put(own, newest, "staging")
+    source = models(load_config(own / "config.yaml"), own, Settings(_env_file=None, version=alias))
+
+    assert source.wanted() == source.load().version == newest
 
 
 def look(url: str) -> str:

@@ -19,7 +19,7 @@ from churn_service.signing import read_public_key
 
 
 def models(config: Config, root: Path, settings: Settings) -> Models:
-    """Find models in the registry: the version that is set, else what is in production.
+    """Find models in the registry: the version or alias that is set, else what is in production.
 
     While nothing is, the version that the supervisor began with answers, else the newest.
     """
@@ -27,7 +27,7 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
     registry = open_registry(config.registry, root, public_key=key)
 
     def wanted() -> str | None:
-        return pinned or registry.state().holder("production")
+        return registry.resolve(pinned) if pinned else registry.state().holder("production")
 
     def open_version(name: str | None) -> Predictor:
         folder, serving = registry.find(name), config.serving
