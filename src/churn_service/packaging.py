@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from churn_service.artifact import FILES, MANIFEST, read_artifact, read_file, sha256
+from churn_service.artifact import FILES, LARGEST_FILE, MANIFEST, read_artifact, read_file, sha256
 from churn_service.atomic import create_file, flush_folder
 from churn_service.errors import SignatureError, TamperedArtifactError, VersionExistsError
 from churn_service.signing import SIGNATURE, SigningKey, sign
@@ -98,7 +98,11 @@ def unpack(packed: Path, root: Path, version: str) -> None:
         unfinished.mkdir()
         try:
             with zipfile.ZipFile(packed) as archive:
-                for entry in archive.infolist():
+                entries = archive.infolist()
+                if sum(entry.file_size for entry in entries) > LARGEST_FILE:
+                    msg = f"{version}: unpacked it would take over {LARGEST_FILE:,} bytes. Train it again"
+                    raise TamperedArtifactError(msg)
+                for entry in entries:
                     (unfinished / Path(entry.filename).name).write_bytes(archive.read(entry))
         except UNREADABLE as error:
             msg = f"{version}: what the store holds is no packed version ({error}). Train it again"

@@ -48,6 +48,7 @@ class Registry:
     def __init__(self, folder: Path, public_key: PublicKey | None = None) -> None:
         self.folder, self.public_key = folder, public_key
         self.stale: str | None = None
+        self._parsed: dict[tuple[str, int, int], Event] = {}  # by name, size and time of change
 
     def versions(self) -> list[str]:
         """Name the versions that are there, in alphabetical order; none if the folder is absent."""
@@ -65,12 +66,20 @@ class Registry:
         """
         folder = self.folder / EVENTS
         names = sorted(path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name))
-        events = [parse_event(name, (folder / name).read_bytes()) for name in names]
+        events = [self._event(folder / name) for name in names]
         for expected, event in enumerate(events, start=1):
             if event.number != expected:
                 msg = f"{folder}: event {expected} is missing. Restore it from a backup"
                 raise DamagedLogError(msg)
         return events
+
+    def _event(self, path: Path) -> Event:
+        """Read an event once: a service asks for all of them every few seconds."""
+        found = path.stat()
+        key = path.name, found.st_size, found.st_mtime_ns
+        if key not in self._parsed:
+            self._parsed[key] = parse_event(path.name, path.read_bytes())
+        return self._parsed[key]
 
     def state(self) -> State:
         """Tell what is true now."""

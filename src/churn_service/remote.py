@@ -102,7 +102,8 @@ class RemoteRegistry(Registry):
 
     def _create_event(self, name: str, data: bytes) -> None:
         self._create(f"{EVENTS}/{name}", data)
-        self._pull()
+        with contextlib.suppress(Exception):  # it is recorded; the next look brings it into the mirror
+            self._pull()
 
     def _put(self, version: str, files: Mapping[str, bytes], key: SigningKey | None) -> bool:
         with tempfile.TemporaryDirectory() as name:

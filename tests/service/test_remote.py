@@ -14,7 +14,7 @@ import pytest
 import s3fs
 
 from churn_service import remote
-from churn_service.artifact import MANIFEST
+from churn_service.artifact import LARGEST_FILE, MANIFEST, ONNX
 from churn_service.errors import (
     ArtifactNotFoundError,
     ConfigError,
@@ -128,7 +128,16 @@ def escaping(_: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("spoil", [damaged, escaping, truncated])
+def bloated(_: bytes) -> bytes:
+    """Make an archive that says of itself it would fill a disk."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(ONNX, b"")
+        archive.infolist()[0].file_size = LARGEST_FILE + 1
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("spoil", [bloated, damaged, escaping, truncated])
 def test_what_is_not_what_was_written_never_reaches_the_mirror(
     mirror: Open, version: Path, files, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ):
@@ -155,6 +164,21 @@ def test_several_processes_that_share_a_mirror_download_once(mirror: Open, versi
         found = set(pool.map(lambda registry: registry.find(version.name), sharing))
 
     assert {path.name for path in found} == {version.name}
+
+
+def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_after(mirror: Open, monkeypatch):
+    registry = mirror("one")
+    decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
+
+    def fail(_: str) -> list[str]:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_listed", fail)
+        event = registry.record(decided, [])
+
+    assert event.number == 1
+    assert mirror("two").state().holder("staging") == decided.version
 
 
 def test_an_unknown_version_is_named(mirror: Open):

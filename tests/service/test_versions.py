@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 
-from churn_service import features, provenance
+from churn_service import artifact, features, provenance
 from churn_service.artifact import ONNX
 from churn_service.config import Settings, load_config
 from churn_service.contract import example
@@ -208,6 +208,24 @@ def test_a_damaged_version_is_a_409_until_it_is_restored_while_the_one_that_serv
     (warned,) = [line for line in lines if line["event"] == "no version"]
     assert (warned["level"], warned["request_id"]) == ("warning", refused.json()["request_id"])
     assert f"{own_two.second}/{ONNX}" in warned["reason"]
+
+
+@pytest.mark.fault
+def test_a_version_that_cannot_be_read_now_is_a_503_with_when_to_ask_again(
+    over, own_two: Two, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(folder: Path, _name: str) -> bytes:
+        raise OSError(5, "Input/output error", str(folder))
+
+    with logged(over(own_two)) as (client, lines), monkeypatch.context() as patch:
+        patch.setattr(artifact, "read_file", fail)
+        refused = ask(client, own_two.second)
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert str(own_two.models) not in refused.text
+    assert ["Input/output error" in line["reason"] for line in lines if line["event"] == "no version"] == [
+        True
+    ]
 
 
 def spoiled(*_: object) -> Any:

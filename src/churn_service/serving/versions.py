@@ -10,10 +10,11 @@ from structlog.typing import FilteringBoundLogger
 
 from churn_service.answer import answer, loaded
 from churn_service.api import EXAMPLE
-from churn_service.errors import ArtifactNotFoundError, IncompatibleArtifactError, RefusedError
+from churn_service.errors import ArtifactNotFoundError, IncompatibleArtifactError, RefusedError, StoreError
 from churn_service.events import ALIASES
 from churn_service.messages import Prediction
 from churn_service.predict import Predictor
+from churn_service.problems import RETRY, UNAVAILABLE
 from churn_service.registry import NEWEST
 from churn_service.schema import Customer
 from churn_service.sections import VERSION_NUMBER
@@ -106,6 +107,9 @@ def _refuse(request: Request, name: str, error: Exception) -> Never:
         raise HTTPException(NOT_FOUND, UNKNOWN) from error
     log: FilteringBoundLogger = request.app.state.log
     log.warning("no version", request_id=request.scope["state"]["request_id"], wanted=name, reason=str(error))
+    if isinstance(error, (StoreError, OSError)):
+        detail = f"{name} cannot be read at the moment; the log says why"
+        raise HTTPException(UNAVAILABLE, detail, RETRY) from error
     detail = f"{name} is refused; the log says why"
     if isinstance(error, IncompatibleArtifactError):
         detail = f"{name} does not fit this code; the commit that can serve it: {error.commit}"
