@@ -114,7 +114,7 @@ def signed(own: Path, later_code: Path) -> tuple[str, str, str]:
 
 
 def refusal(url: str, folder: Path, version: str) -> str:
-    """Put a version into production that is refused, and then the one before; return what answered meanwhile."""
+    """Put a version into production that is refused, then the one before; return what answered meanwhile."""
     before = ask(f"{url}/ready")["model_version"]
     put(folder, version)
     until(lambda: ask(f"{url}/ready")["refused_version"] == version, "it is refused")
