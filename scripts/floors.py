@@ -18,6 +18,7 @@ FILES: Final = {
         "src/churn_service/answer.py",
         "src/churn_service/api.py",
         "src/churn_service/background.py",
+        "src/churn_service/evidence.py",
         "src/churn_service/gate.py",
         "src/churn_service/messages.py",
         "src/churn_service/pool.py",

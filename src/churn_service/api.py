@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 
 from churn_service import contract
 from churn_service.answer import Together, answer, loaded
+from churn_service.contract import columns
 from churn_service.errors import BatchTooLargeError, NotReadyError
 from churn_service.messages import (
     BatchPrediction,
@@ -78,7 +79,7 @@ async def describe_model(request: Request) -> ModelDescription:
     return ModelDescription(
         version=source.version,
         trained_at=source.trained_at,
-        fields=source.columns,
+        fields=columns(),
         threshold=decision.threshold,
         tiers={"LOW": 0.0, "MEDIUM": decision.medium_risk, "HIGH": decision.high_risk},
     )

@@ -71,7 +71,11 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
             raise _tampered(folder, name, f"its SHA-256 is not the one in {MANIFEST}")
     if public_key is not None:
         check_signature(folder.name, manifest, line, key=public_key)
-    return Artifact(metadata=_parse_metadata(folder, files), files=files)
+    metadata = _parse_metadata(folder, files)
+    if metadata.version != folder.name:
+        msg = f"{folder.name}: holds version {metadata.version}. Restore it, or give that its name back"
+        raise TamperedArtifactError(msg)
+    return Artifact(metadata=metadata, files=files)
 
 
 def _parse_metadata(folder: Path, files: Mapping[str, bytes]) -> Metadata:

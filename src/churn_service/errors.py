@@ -85,7 +85,11 @@ class DamagedLogError(RefusedError):
 
 # floor: service
 class GateError(RefusedError):
-    """A version may not be promoted, or not taken back to: the evidence is missing or speaks against it."""
+    """A version may not be promoted, or none taken back to; `event` is what was recorded, if anything."""
+
+    def __init__(self, message: str, event: Any = None) -> None:
+        super().__init__(message)
+        self.event = event
 
 
 # end floor
@@ -103,6 +107,8 @@ class ArtifactNotFoundError(ArtifactError):
 
 class StoreError(ArtifactError):
     """The object store that holds the registry cannot be asked, and the mirror does not have the answer."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class VersionExistsError(ArtifactError):

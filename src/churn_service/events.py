@@ -12,6 +12,21 @@ Alias = Literal["staging", "production"]
 ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
 
 
+class Check(BaseModel, frozen=True):
+    """One piece of evidence; `passed` is None if it is missing."""
+
+    name: str
+    passed: bool | None
+    said: str
+    facts: dict[str, Any] = {}
+
+    @property
+    def line(self) -> str:
+        """Say it to a person."""
+        mark = {True: "passed", False: "FAILED", None: "MISSING"}[self.passed]
+        return f"{mark:8}{self.name}: {self.said}"
+
+
 class Decided(BaseModel, frozen=True, extra="ignore"):
     """What somebody did with a version, and why."""
 
@@ -20,7 +35,11 @@ class Decided(BaseModel, frozen=True, extra="ignore"):
     alias: Alias | None = None
     who: str
     reason: str | None = None
-    evidence: tuple[dict[str, Any], ...] = ()
+    before: str | None = None
+    """What held the alias until then."""
+    evidence: tuple[Check, ...] = ()
+    forced: bool = False
+    """Whether evidence was overruled."""
     git_commit: str | None = None
     image_tag: str | None = None
 
@@ -30,6 +49,8 @@ class Event(Decided, frozen=True):
 
     number: int
     time: str
+    id: str = ""
+    """Its own, whatever else two events have in common; an event from before there were any has none."""
 
 
 class State(NamedTuple):
@@ -79,8 +100,8 @@ def refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:
         It did.
     """
     for event in meanwhile:
-        if decided.alias is not None and event.alias == decided.alias and event.kind != "reject":
-            done = {"promote": "promoted", "rollback": "rolled back to"}[event.kind]
+        done = {"promote": "promoted", "rollback": "rolled back to"}.get(event.kind)
+        if done and decided.alias is not None and event.alias == decided.alias:
             msg = (
                 f"{event.who} {done} {event.version} in {event.alias} meanwhile (event {event.number}); "
                 "nothing was recorded. Look at `churn-service registry history` and decide again"

@@ -1,12 +1,13 @@
 """A candidate beside what it would replace → checks that let a promotion pass, or say why not."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel
 
 from churn_service.contract import Column
+from churn_service.events import Check
+from churn_service.metadata import Metadata
 
 RESAMPLES = 1_000
 SEED = 1
@@ -15,21 +16,6 @@ PSI_BINS = 10
 SMALLEST_SHARE = 1e-4  # of a bin; an empty one would make the index infinite
 SHOWN_FLIPS = 5
 EPSILON: Final = np.finfo(np.float64).eps  # as scikit-learn's log_loss keeps the logarithm finite
-
-
-class Check(BaseModel, frozen=True):
-    """One piece of evidence; `passed` is None if it is missing."""
-
-    name: str
-    passed: bool | None
-    said: str
-    facts: dict[str, Any] = {}
-
-    @property
-    def line(self) -> str:
-        """Say it to a person."""
-        mark = {True: "passed", False: "FAILED", None: "MISSING"}[self.passed]
-        return f"{mark:8}{self.name}: {self.said}"
 
 
 class Interval(NamedTuple):
@@ -96,6 +82,15 @@ def psi(expected: np.ndarray, actual: np.ndarray) -> float:
     ]
     first, second = (np.maximum(count / count.sum(), SMALLEST_SHARE) for count in counts)
     return float(np.sum((second - first) * np.log(second / first)))
+
+
+def check_origin(candidate: Metadata) -> Check:
+    """Ask for code that somebody else can check out; whether it is whole was seen when it was loaded."""
+    committed = not candidate.provenance.get("uncommitted_changes")
+    said = f"whole, its golden rows come out again; trained by commit {candidate.commit}"
+    if not committed:
+        said += ", so nobody else can rebuild it: commit, raise model.version, train"
+    return Check(name="artefact", passed=committed, said=said)
 
 
 def check_contract(candidate: Sequence[Column], production: Sequence[Column]) -> Check:

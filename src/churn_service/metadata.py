@@ -58,3 +58,9 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     holdout: Holdout
     metrics: dict[str, dict[str, Any]]
     provenance: dict[str, Any]
+
+    @property
+    def commit(self) -> str:
+        """Say which commit it was trained by, and if that is not all."""
+        commit = self.provenance.get("git_commit") or "unknown (trained outside git)"
+        return f"{commit} with uncommitted changes" if self.provenance.get("uncommitted_changes") else commit

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import lzma
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from typing import Final
 from churn_service.artifact import FILES, LARGEST_FILE, MANIFEST, read_artifact, read_file, sha256
 from churn_service.atomic import create_file, flush_folder
 from churn_service.errors import SignatureError, TamperedArtifactError, VersionExistsError
-from churn_service.signing import SIGNATURE, SigningKey, sign
+from churn_service.signing import SIGNATURE, PublicKey, SigningKey, sign
 
 UNFINISHED: Final = ".unfinished-"
 UNREADABLE: Final = (  # what zipfile raises for bytes that are no archive, or one that nobody here made
@@ -22,6 +23,7 @@ UNREADABLE: Final = (  # what zipfile raises for bytes that are no archive, or o
     NotImplementedError,  # compressed or split in a way it does not know
     RuntimeError,  # encrypted
     EOFError,
+    lzma.LZMAError,
     zlib.error,
 )
 
@@ -83,32 +85,41 @@ def pack(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(packed: Path, root: Path, version: str) -> None:
-    """Verify what was packed, then write it as a version.
+def unpack(packed: Path, target: Path, public_key: PublicKey | None = None) -> None:
+    """Verify what was packed, then give it its place as a version.
 
     Raises
     ------
     TamperedArtifactError
-        It is not what `pack` made of a whole version.
+        It is not what `pack` made of that version, whole.
+    SignatureError
+        The owner of the public key did not sign it.
     VersionExistsError
         The version is there already; it is not touched.
     """
-    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root) as name:
-        unfinished = Path(name) / version
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=target.parent) as name:
+        unfinished = Path(name) / target.name
         unfinished.mkdir()
         try:
             with zipfile.ZipFile(packed) as archive:
-                entries = archive.infolist()
-                if sum(entry.file_size for entry in entries) > LARGEST_FILE:
-                    msg = f"{version}: unpacked it would take over {LARGEST_FILE:,} bytes. Train it again"
-                    raise TamperedArtifactError(msg)
-                for entry in entries:
-                    (unfinished / Path(entry.filename).name).write_bytes(archive.read(entry))
+                for entry in archive.infolist():
+                    _check_entry(entry)
+                    (unfinished / entry.filename).write_bytes(archive.read(entry))
         except UNREADABLE as error:
-            msg = f"{version}: what the store holds is no packed version ({error}). Train it again"
+            msg = f"{target.name}: what the store holds is no packed version ({error}). Train it again"
             raise TamperedArtifactError(msg) from error
-        read_artifact(unfinished)
-        place(unfinished, root / version)
+        read_artifact(unfinished, public_key)
+        place(unfinished, target)
+
+
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    """Let nothing be unpacked that is no file of a version, or would fill a disk."""
+    if entry.filename not in FILES | {MANIFEST, SIGNATURE}:
+        msg = "it holds what is no file of a version"
+        raise zipfile.BadZipFile(msg)
+    if entry.file_size > LARGEST_FILE:
+        msg = f"{entry.filename} would take more than {LARGEST_FILE:,} bytes"
+        raise zipfile.BadZipFile(msg)
 
 
 def sign_artifact(folder: Path, key: SigningKey) -> None:

@@ -127,12 +127,11 @@ def _golden_fault(golden: Golden, probabilities: Callable[[Columns], np.ndarray]
 
 
 def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
-    commit = metadata.provenance.get("git_commit") or "unknown (trained outside git)"
     msg = (
         f"{metadata.version} does not fit this code: {reason}. "
-        f"The commit that can serve it: {commit}; or train again"
+        f"The commit that can serve it: {metadata.commit}; or train again"
     )
-    return IncompatibleArtifactError(msg, commit)
+    return IncompatibleArtifactError(msg, metadata.commit)
 
 
 def load_predictor(

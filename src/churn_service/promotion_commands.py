@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churn_service.errors import ConfigError
-from churn_service.events import Alias
+from churn_service.errors import ConfigError, GateError
+from churn_service.events import Alias, Event
 from churn_service.registry_commands import registry_commands
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
 
@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from churn_service.promotion import Promotion
 
 AliasOption = Annotated[Alias, typer.Option("--to", help="What the version is put into")]
-ReasonOption = Annotated[str | None, typer.Option(help="Why; kept in the history")]
+
+
+def _one_line(reason: str | None) -> str | None:
+    """Refuse what could look like another event when the history is printed."""
+    if reason is not None and not reason.isprintable():
+        msg = "--reason is one line of printable text"
+        raise ConfigError(msg)
+    return reason
+
+
+ReasonOption = Annotated[str | None, typer.Option(callback=_one_line, help="Why; kept in the history")]
 
 
 def add_commands(_app: typer.Typer) -> None:
@@ -42,16 +52,18 @@ def promote(
     if force and not (reason and reason.strip()):
         msg = "--force overrules evidence, so it needs a --reason, which the history keeps"
         raise ConfigError(msg)
-    event = _promotion(config).promote(version, to, reason=reason, force=force)
+    try:
+        event = _promotion(config).promote(version, to, reason=reason, force=force)
+    except GateError as refusal:
+        if as_json:
+            print_json({"recorded": True, **refusal.event.model_dump(mode="json")})
+        raise
     if as_json:
         print_json({"recorded": event is not None, **(event.model_dump(mode="json") if event else {})})
     elif event is None:
         typer.echo(f"{version} is in {to} already; nothing was recorded")
     else:
-        from churn_service.gate import Check
-
-        for found in event.evidence:
-            typer.echo(Check.model_validate(found).line)
+        _tell(event)
         typer.echo(f"{event.version} is in {to} (event {event.number})")
 
 
@@ -64,13 +76,21 @@ def rollback(
 ) -> None:
     """Go back to the version that was in production, or staging, before; again, and it goes further back.
 
+    A version that this code cannot serve is passed over, and named. Exit 3: there is none to go back to.
+
     Example: churn-service registry rollback --reason 'complaints since noon'
     """
     event = _promotion(config).rollback(alias, reason=reason)
     if as_json:
         print_json(event.model_dump(mode="json"))
     else:
-        typer.echo(f"{event.version} is in {alias} again (event {event.number})")
+        _tell(event)
+        typer.echo(f"{event.version} is in {alias} again, in place of {event.before} (event {event.number})")
+
+
+def _tell(event: Event) -> None:
+    for check in event.evidence:
+        typer.echo(check.line)
 
 
 def _promotion(config: Any) -> Promotion:

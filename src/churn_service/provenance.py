@@ -8,6 +8,7 @@ from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, Final
 
+CODE: Final = ("src", "requirements-dev.lock")  # config.yaml is recorded by its content
 LIBRARIES: Final = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "skl2onnx")
 
 
@@ -15,7 +16,7 @@ def provenance(root: Path) -> dict[str, Any]:
     """Name the git commit, Python, platform and libraries; the commit is None outside a checkout."""
     return {
         "git_commit": git_commit(root),
-        "uncommitted_changes": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(_git(root, "status", "--porcelain", "--", *CODE)),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "libraries": {name: library_version(name) for name in LIBRARIES},

@@ -5,6 +5,7 @@ what is true now is what the events add up to, and there is no state that could 
 """
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +16,17 @@ from churn_service.atomic import create_file
 from churn_service.errors import (
     ArtifactNotFoundError,
     DamagedLogError,
-    TamperedArtifactError,
     VersionExistsError,
 )
-from churn_service.events import ALIASES, Decided, Event, State, fold, parse_event, refuse_rival
+from churn_service.event_log import EventLog
+from churn_service.events import ALIASES, Decided, Event, State, fold, refuse_rival
 from churn_service.metadata import Metadata
 from churn_service.packaging import sign_artifact, write_artifact
 from churn_service.signing import PublicKey, SigningKey
 
 NEWEST: Final = "newest"
 EVENTS: Final = "events"
-VERSION: Final = re.compile(r"\d+\.\d+\.\d+-[0-9a-f]{8}")
-NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
+VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+-[0-9a-f]{8}")
 
 
 class Registry:
@@ -48,7 +48,7 @@ class Registry:
     def __init__(self, folder: Path, public_key: PublicKey | None = None) -> None:
         self.folder, self.public_key = folder, public_key
         self.stale: str | None = None
-        self._parsed: dict[tuple[str, int, int], Event] = {}  # by name, size and time of change
+        self._log = EventLog(folder / EVENTS)
 
     def versions(self) -> list[str]:
         """Name the versions that are there, in alphabetical order; none if the folder is absent."""
@@ -64,22 +64,15 @@ class Registry:
         DamagedLogError
             An event is missing or not what was written.
         """
-        folder = self.folder / EVENTS
-        names = sorted(path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name))
-        events = [self._event(folder / name) for name in names]
-        for expected, event in enumerate(events, start=1):
-            if event.number != expected:
-                msg = f"{folder}: event {expected} is missing. Restore it from a backup"
-                raise DamagedLogError(msg)
+        events, faults = self.readable_events()
+        if faults:
+            raise DamagedLogError("\n".join(faults))
         return events
 
-    def _event(self, path: Path) -> Event:
-        """Read an event once: a service asks for all of them every few seconds."""
-        found = path.stat()
-        key = path.name, found.st_size, found.st_mtime_ns
-        if key not in self._parsed:
-            self._parsed[key] = parse_event(path.name, path.read_bytes())
-        return self._parsed[key]
+    def readable_events(self) -> tuple[list[Event], list[str]]:
+        """Read what of the log can be read, and say of the rest what is wrong with it."""
+        self._refresh()
+        return self._log.read()
 
     def state(self) -> State:
         """Tell what is true now."""
@@ -96,11 +89,16 @@ class Registry:
         known = list(seen)
         while True:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            event = Event(number=len(known) + 1, time=now, **decided.model_dump())
+            event = Event(number=len(known) + 1, time=now, id=secrets.token_hex(8), **decided.model_dump())
             try:
                 self._create_event(f"{event.number:08}.json", event.model_dump_json().encode())
             except FileExistsError:
                 meanwhile = self.events()[len(known) :]
+                if event in meanwhile:  # ours: the answer to the first attempt was lost
+                    return event
+                if not meanwhile:
+                    msg = f"event {event.number} is there, unreadable; nothing was recorded. {self.stale}"
+                    raise DamagedLogError(msg) from None
                 refuse_rival(decided, meanwhile)
                 known += meanwhile
             else:
@@ -132,6 +130,10 @@ class Registry:
             self.record(Decided(kind="register", version=version, who=who, git_commit=commit), events)
         return already_there
 
+    def sign(self, version: str, key: SigningKey) -> None:
+        """Verify a version and sign it; ArtifactError if it is absent, damaged or signed by another key."""
+        sign_artifact(self.folder / version, key)
+
     def metadata(self, version: str) -> Metadata:
         """Verify a version and return its metadata.
 
@@ -145,11 +147,7 @@ class Registry:
             raise ArtifactNotFoundError(msg)
         if not (self.folder / version).is_dir():
             self._fetch(version)
-        metadata = read_artifact(self.folder / version, self.public_key).metadata
-        if metadata.version != version:
-            msg = f"{version}: the folder holds version {metadata.version}. Give it back its name"
-            raise TamperedArtifactError(msg)
-        return metadata
+        return read_artifact(self.folder / version, self.public_key).metadata
 
     def resolve(self, name: str | None = None) -> str:
         """Name the version that a version or an alias stands for; by default production, else the newest.
@@ -183,6 +181,9 @@ class Registry:
         """
         return self.folder / self.metadata(self.resolve(name)).version
 
+    def _refresh(self) -> None:
+        """Bring events that are not in the folder; here they are nowhere else."""
+
     def _create_event(self, name: str, data: bytes) -> None:
         create_file(self.folder / EVENTS / name, data)
 
@@ -195,7 +196,7 @@ class Registry:
             self.metadata(version)
             already_there = True
         if key is not None:
-            sign_artifact(self.folder / version, key)
+            self.sign(version, key)
         return already_there
 
     def _fetch(self, version: str) -> None:

@@ -15,7 +15,7 @@ from churn_service.signing import read_signing_key
 from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
 
 if TYPE_CHECKING:
-    from churn_service.events import State
+    from churn_service.events import Event, State
     from churn_service.metadata import Metadata
     from churn_service.registry import Registry
 
@@ -29,37 +29,58 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
 
     Example: churn-service registry list
     """
-    registry = open_registry(*open_config(config))
+    settings, root = open_config(config)
+    registry = open_registry(settings, root)
     state = registry.state()
     found = [_described(registry, version, state) for version in {*registry.versions(), *state.needed}]
     for each in sorted(found, key=lambda each: (each["trained_at"] or "9999", each["version"])):
         if as_json:
             print_json(each)
-        elif each["fault"]:
-            typer.echo(f"{each['version']}  DAMAGED  {' '.join(each['aliases'])}".rstrip())
+            continue
+        told = (
+            f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}" if each["roc_auc"] else "DAMAGED"
+        )
+        typer.echo(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
+        if each["fault"]:
             typer.echo(f"      {each['fault']}")
-        else:
-            told = f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}"
-            typer.echo(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
+    if not found:
+        typer.echo(f"no version yet in {settings.registry.path}: `churn-service train` makes one", err=True)
 
 
 @registry_commands.command()
-def history(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def history(
+    version: Annotated[
+        str | None, typer.Argument(help="Only of this version or alias", show_default=False)
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
     """Tell what was decided about the versions, by whom and why, oldest first.
 
-    Example: churn-service registry history
+    Example: churn-service registry history production
     """
-    settings, root = open_config(config)
-    for event in open_registry(settings, root).events():
+    registry = open_registry(*open_config(config))
+    only = registry.resolve(version) if version else None
+    for event in registry.events():
+        if only not in {None, event.version, event.before}:
+            continue
         if as_json:
             print_json(event.model_dump(mode="json"))
-            continue
-        where = f" {event.alias}" if event.alias else ""
-        why = f": {event.reason}" if event.reason else ""
-        typer.echo(f"{event.number:4}  {event.time}  {event.kind}{where} {event.version} by {event.who}{why}")
-        for found in event.evidence:
-            mark = {True: "passed", False: "FAILED", None: "MISSING"}[found.get("passed")]
-            typer.echo(f"      {mark:8}{found.get('name')}: {found.get('said')}")
+        else:
+            _tell(event)
+
+
+def _tell(event: Event) -> None:
+    """Print a decision with its evidence."""
+    decided = f"{event.kind} (forced)" if event.forced else event.kind
+    where = f" {event.alias}" if event.alias else ""
+    instead = f"{event.before} → " if event.before and event.kind != "reject" else ""
+    why = f": {event.reason}" if event.reason else ""
+    what = f"{decided}{where} {instead}{event.version}"
+    typer.echo(f"{event.number:4}  {event.time}  {what} by {event.who}{why}")
+    for check in event.evidence:
+        typer.echo(f"      {check.line}")
 
 
 @registry_commands.command()
@@ -69,7 +90,7 @@ def show(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Print a version's card, or its metadata with --json.
+    """Print a version's card and what was decided about it, or its metadata with --json.
 
     Example: churn-service registry show
     """
@@ -83,6 +104,9 @@ def show(
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
         typer.echo(artifact.files[CARD].decode())
+        for event in registry.events():
+            if event.version == artifact.metadata.version:
+                _tell(event)
         for lines in SHOWN:
             for line in lines(settings, root, artifact.metadata.version):
                 typer.echo(line)
@@ -96,16 +120,13 @@ def verify(*, config: ConfigOption = None) -> None:
 
     Example: churn-service registry verify
     """
-    from churn_service.errors import ArtifactError, DamagedLogError, TamperedArtifactError
+    from churn_service.errors import ArtifactError, TamperedArtifactError
+    from churn_service.events import fold
     from churn_service.predict import load_predictor
 
     registry = open_registry(*open_config(config))
-    faults, needed = [], frozenset[str]()
-    try:
-        needed = registry.state().needed
-    except DamagedLogError as error:
-        faults.append(str(error))
-    for name in sorted({*registry.versions(), *needed}):
+    events, faults = registry.readable_events()
+    for name in sorted({*registry.versions(), *fold(events).needed}):
         try:
             _metadata(registry, name)
             load_predictor(registry.folder / name, public_key=registry.public_key)
@@ -126,7 +147,6 @@ def sign(
 
     Example: CHURN_SIGNING_KEY=signing.pem churn-service registry sign
     """
-    from churn_service.packaging import sign_artifact
     from churn_service.registry import NEWEST
 
     settings, root = open_config(config)
@@ -134,13 +154,15 @@ def sign(
     if key is None:
         msg = "CHURN_SIGNING_KEY: not set. Give the signing key as PEM text, or the path of a file with it"
         raise ConfigError(msg)
-    folder = open_registry(settings, root, checked=False).find(version or NEWEST)
-    sign_artifact(folder, key)
-    typer.echo(f"{folder.name}  verified and signed")
+    registry = open_registry(settings, root, checked=False)
+    found = registry.find(version or NEWEST).name
+    registry.sign(found, key)
+    typer.echo(f"{found}  verified and signed")
 
 
 def _described(registry: Registry, version: str, state: State) -> dict[str, Any]:
-    from churn_service.errors import ArtifactError
+    from churn_service.artifact import read_artifact
+    from churn_service.errors import ArtifactError, SignatureError
     from churn_service.events import ALIASES
     from churn_service.registry import NEWEST
 
@@ -149,6 +171,8 @@ def _described(registry: Registry, version: str, state: State) -> dict[str, Any]
     row = {"version": version, "trained_at": None, "roc_auc": None, "aliases": aliases, "fault": None}
     try:
         metadata = _metadata(registry, version)
+    except SignatureError as error:  # whole, and to be seen, so that somebody may sign it
+        row["fault"], metadata = str(error), read_artifact(registry.folder / version).metadata
     except ArtifactError as error:
         return row | {"fault": str(error)}
     return row | {"trained_at": metadata.trained_at, "roc_auc": metadata.metrics["model"]["roc_auc"]}

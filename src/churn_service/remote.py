@@ -6,35 +6,36 @@ write: one object is there whole or not at all, which a folder of objects would 
 
 import contextlib
 import logging
-import re
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from filelock import FileLock
 
+from churn_service.artifact import sha256
 from churn_service.atomic import create_file
 from churn_service.errors import (
+    ArtifactError,
     ArtifactNotFoundError,
     ConfigError,
+    DamagedLogError,
     SignatureError,
     StoreError,
+    TamperedArtifactError,
 )
-from churn_service.events import Event
-from churn_service.packaging import pack, sign_artifact, unpack, write_artifact
-from churn_service.registry import EVENTS, NUMBERED, VERSION, Registry
+from churn_service.event_log import NUMBERED
+from churn_service.events import parse_event
+from churn_service.metadata import Metadata
+from churn_service.packaging import UNFINISHED, pack, sign_artifact, unpack, write_artifact
+from churn_service.registry import EVENTS, VERSION, Registry
 from churn_service.sections import RegistryConfig
 from churn_service.signing import SIGNATURE, PublicKey, SigningKey
+from churn_service.store import IS_URL, Found, Store
 
-CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
 LOG: Final = logging.getLogger(__name__)
-CHUNK: Final = 2**20  # bytes
-S3_OPTIONS: Final = {
-    "config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}  # seconds
-}
-IS_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 Show = Callable[[str], AbstractContextManager[Callable[[int], None]]]
 """Name of what takes long → a context in which to tell how many bytes were done."""
@@ -65,7 +66,8 @@ def open_registry(
     """
     if not IS_URL.match(config.path):
         return Registry(root / config.path, public_key)
-    return RemoteRegistry(config.path, root / config.cache, public_key=public_key, show=show)
+    mirror = root / config.cache / sha256(config.path.rstrip("/").encode())[:8]  # one for each URL
+    return RemoteRegistry(config.path, mirror, public_key=public_key, show=show)
 
 
 class RemoteRegistry(Registry):
@@ -73,36 +75,56 @@ class RemoteRegistry(Registry):
 
     def __init__(self, url: str, mirror: Path, *, public_key: PublicKey | None, show: Show) -> None:
         super().__init__(mirror, public_key)
-        self._url, self._show = url, show
-        self._store, self._root = _open_store(url)
+        self._store, self._show = Store(url), show
+        self._refused: dict[str, tuple[Found, ArtifactError]] = {}
 
-    def events(self) -> list[Event]:
-        """Read the log, what is new in the store included; as far as it is known if the store is down.
-
-        Raises
-        ------
-        StoreError
-            The store is down, and nothing is known yet.
-        """
+    def _refresh(self) -> None:
+        """Bring what is new in the store; if it is down, what is known has to do, if anything is."""
         try:
             self._pull()
             self.stale = None
-        except Exception as error:
-            self.stale = f"{self._url} cannot be asked ({type(error).__name__})"
-            LOG.warning("%s; going on with what the mirror knows", self.stale)
+        except StoreError as error:
+            self._go_on_without(error)
             if not (self.folder / EVENTS).is_dir():
-                msg = f"{self.stale}, and {self.folder} knows nothing of it yet; try again when it is back"
-                raise StoreError(msg) from error
-        return super().events()
+                raise
+
+    def metadata(self, version: str) -> Metadata:
+        """Verify a version, bringing it again if the mirror's is damaged; see `Registry.metadata`."""
+        try:
+            return super().metadata(version)
+        except (TamperedArtifactError, SignatureError):
+            if not (self.folder / version).is_dir():
+                raise  # the store's own is
+            LOG.warning("the mirror of %s is damaged; bringing it again", version)
+            aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
+            (self.folder / version).rename(aside / version)
+            shutil.rmtree(aside)
+            return super().metadata(version)
 
     def versions(self) -> list[str]:
-        """Name the versions in the store and in the mirror."""
-        there = {Path(name).stem for name in self._listed("versions")}
-        return sorted({name for name in there if VERSION.fullmatch(name)} | set(super().versions()))
+        """Name the versions in the store and in the mirror; in the mirror alone if the store is down."""
+        there = set(super().versions())
+        try:
+            there |= {Path(name).stem for name in self._store.names("versions")}
+        except StoreError as error:
+            self._go_on_without(error)
+        return sorted(name for name in there if VERSION.fullmatch(name))
+
+    def sign(self, version: str, key: SigningKey) -> None:  # noqa: ARG002 - no key changes what is written
+        """Refuse with a ConfigError: what is in the store stays as it is."""
+        msg = (
+            f"{version} is in {self._store.url}, where nothing is changed. A version is signed when it is "
+            "trained: set CHURN_SIGNING_KEY, raise model.version, train"
+        )
+        raise ConfigError(msg)
+
+    def _go_on_without(self, error: StoreError) -> None:
+        self.stale = str(error)
+        LOG.warning("%s Going on with what the mirror knows", self.stale)
 
     def _create_event(self, name: str, data: bytes) -> None:
-        self._create(f"{EVENTS}/{name}", data)
-        with contextlib.suppress(Exception):  # it is recorded; the next look brings it into the mirror
+        self._store.create(f"{EVENTS}/{name}", data)
+        with contextlib.suppress(StoreError):  # it is recorded; the next look brings it into the mirror
             self._pull()
 
     def _put(self, version: str, files: Mapping[str, bytes], key: SigningKey | None) -> bool:
@@ -112,77 +134,62 @@ class RemoteRegistry(Registry):
                 sign_artifact(folder, key)
             packed = pack(folder)
         try:
-            self._create(f"versions/{version}.zip", packed)
+            self._store.create(f"versions/{version}.zip", packed)
         except FileExistsError:
             self.metadata(version)
         else:
             return False
-        if key is not None and not (self.folder / version / SIGNATURE).exists():
-            msg = f"{version}: is in the store unsigned, and what is there stays. Raise model.version, train"
-            raise SignatureError(msg)
+        if key is not None:
+            if not (self.folder / version / SIGNATURE).exists():
+                self.sign(version, key)
+            sign_artifact(self.folder / version, key)  # is it by this key?
         return True
-
-    def _create(self, name: str, data: bytes) -> None:
-        """Create an object; of several writers one succeeds, and the others get FileExistsError."""
-        if not CONDITIONAL & {self._store.protocol, *self._store.protocol}:
-            msg = f"registry.path: {self._url} is only read, as two writers could overwrite each other; use s3://"
-            raise ConfigError(msg)
-        self._store.pipe_file(f"{self._root}/{name}", data, mode="create")
 
     def _pull(self) -> None:
         """Copy the events that the mirror lacks."""
-        there = {Path(name).name for name in self._listed(EVENTS)}
-        for name in sorted(name for name in there if NUMBERED.fullmatch(name)):
-            path = self.folder / EVENTS / name
-            if not path.exists():
-                data = self._store.cat_file(f"{self._root}/{EVENTS}/{name}")
-                with contextlib.suppress(FileExistsError):  # another process shares the mirror
-                    create_file(path, data)
-
-    def _listed(self, name: str) -> list[str]:
-        try:
-            return list(self._store.ls(f"{self._root}/{name}", detail=False, refresh=True))
-        except FileNotFoundError:
-            return []
+        folder = self.folder / EVENTS
+        there = {name for name in self._store.names(EVENTS) if NUMBERED.fullmatch(name)}
+        known = {path.name for path in folder.glob("*.json")}
+        if known - there:
+            msg = f"{self._store.url} lists fewer events than it had. Is it the same store?"
+            raise StoreError(msg)
+        for name in sorted(there - known):
+            data = self._store.read(f"{EVENTS}/{name}")
+            try:
+                parse_event(name, data)  # what an error page says must not stay in the mirror for ever
+            except DamagedLogError as error:
+                msg = f"{self._store.url}: {error}"
+                raise StoreError(msg) from error
+            with contextlib.suppress(FileExistsError):  # another process shares the mirror
+                create_file(folder / name, data)
 
     def _fetch(self, version: str) -> None:
         """Put a version into the mirror, verified; of several processes one downloads and the others wait."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f".{version}.lock"):
-            if (self.folder / version).is_dir():
-                return
-            partial = self.folder / f".{version}.partial"
-            self._download(version, partial)
-            try:
-                unpack(partial, self.folder, version)
-            finally:
-                partial.unlink()  # unpacked, or not worth going on with
-
-    def _download(self, version: str, partial: Path) -> None:
-        """Go on where an earlier download ended."""
-        path = f"{self._root}/versions/{version}.zip"
         try:
-            size = self._store.info(path)["size"]
-            with partial.open("ab") as file, self._show(f"downloading {version}") as tell:
-                tell(file.tell())
-                while (done := file.tell()) < size:
-                    tell(file.write(self._store.cat_file(path, start=done, end=min(done + CHUNK, size))))
+            found = self._store.find(f"versions/{version}.zip")
+            refused, why = self._refused.get(version, (None, None))
+            if why is not None and refused == found:
+                raise why  # large, and wrong as before
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f".{version}.lock"):
+                if not (self.folder / version).is_dir():
+                    self._bring(version, found)
         except FileNotFoundError as error:
-            msg = f"{self._url} has no version {version}. `churn-service registry list` names them"
+            msg = f"{self._store.url} has no version {version}. `churn-service registry list` names them"
             raise ArtifactNotFoundError(msg) from error
-        except Exception as error:  # stores raise what they like
-            asked = f"{self._url} cannot be asked for {version} ({type(error).__name__})"
-            msg = f"{asked}, and the mirror does not have it; try again when it is back"
+        except StoreError as error:
+            msg = f"{error} The mirror does not have {version} either; try again when it is back"
             raise StoreError(msg) from error
 
-
-def _open_store(url: str) -> tuple[Any, str]:
-    import fsspec  # noqa: PLC0415 - slow to import, and most registries are folders
-
-    options = S3_OPTIONS if url.startswith("s3://") else {}
-    try:
-        store, root = fsspec.core.url_to_fs(url, **options)
-    except (ValueError, ImportError) as error:
-        msg = f"registry.path: {url} names a store that cannot be used ({error})"
-        raise ConfigError(msg) from error
-    return store, str(root)
+    def _bring(self, version: str, found: Found) -> None:
+        """Download, verify, give it its place."""
+        partial = self.folder / f".{version}.partial"
+        with self._show(f"downloading {version}") as tell:
+            self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
+        try:
+            unpack(partial, self.folder / version, self.public_key)
+        except (TamperedArtifactError, SignatureError) as error:
+            self._refused[version] = found, error
+            raise
+        finally:
+            partial.unlink()  # unpacked, or not worth going on with

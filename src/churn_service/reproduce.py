@@ -123,10 +123,9 @@ def _recorded_config(recorded: Metadata, present: Config) -> Config:
 
 
 def _unfit(recorded: Metadata, reason: str) -> ReproductionError:
-    commit = recorded.provenance["git_commit"] or "unknown (trained outside git)"
     return ReproductionError(
         f"{recorded.version} cannot be rebuilt by this code, which does not take the configuration that it "
-        f"records ({reason}). The commit that can: {commit}"
+        f"records ({reason}). The commit that can: {recorded.commit}"
     )
 
 

@@ -126,6 +126,9 @@ def _parse(parse: Callable[[bytes], Any], setting: SecretStr, variable: str) -> 
     from cryptography.exceptions import UnsupportedAlgorithm
 
     value = setting.get_secret_value()
+    if not value:
+        msg = f"{variable}: is set, but empty. Give PEM text or the path of a file with it, or unset it"
+        raise ConfigError(msg)
     try:
         pem = value.encode() if PEM in value else Path(value).read_bytes()
     except (OSError, ValueError) as error:

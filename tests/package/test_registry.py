@@ -191,6 +191,54 @@ def test_a_damaged_log_is_refused_and_names_the_event(registry: Registry, damage
         registry.state()
 
 
+def test_each_fault_of_the_log_is_named(registry: Registry):
+    for _ in range(5):
+        registry.record(decided("promote", VERSIONS[0]), registry.events())
+    folder = registry.folder / "events"
+    (folder / "00000002.json").unlink()
+    (folder / "00000003.json").write_text("{")
+    (folder / "00000004.json").unlink()
+    (folder / "00000004.json").mkdir()
+
+    events, faults = registry.readable_events()
+
+    assert [event.number for event in events] == [1, 5]
+    assert ["event 2" in faults[0], "00000003" in faults[1], "00000004" in faults[2]] == [True] * 3
+
+
+@pytest.mark.parametrize("number", [9_999, 99_999_999])
+def test_a_file_that_only_looks_like_an_event_does_not_keep_anybody_busy(registry: Registry, number: int):
+    registry.record(decided("promote", VERSIONS[0]), [])
+    (registry.folder / "events" / f"{number:08}.json").write_text("{}")
+
+    with pytest.raises(DamagedLogError, match="events before"):
+        registry.state()
+
+
+def test_where_events_should_be_and_are_not_nothing_is_decided(registry: Registry):
+    registry.folder.mkdir(exist_ok=True)
+    (registry.folder / "events").write_text("")
+
+    with pytest.raises(DamagedLogError, match="is no folder of events"):
+        registry.record(decided("promote", VERSIONS[0]), [])
+
+
+def test_who_is_told_that_the_event_exists_because_it_is_his_own_has_recorded_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    create = registry._create_event  # noqa: SLF001 - a store whose first answer is lost
+
+    def answer_is_lost(name: str, data: bytes) -> None:
+        create(name, data)
+        raise FileExistsError
+
+    monkeypatch.setattr(registry, "_create_event", answer_is_lost)
+
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+
+    assert registry.events() == [event]
+
+
 def test_an_event_of_a_later_version_of_this_code_can_be_read(registry: Registry):
     event = registry.record(decided("promote", VERSIONS[0]), [])
     path = registry.folder / "events" / "00000001.json"
@@ -229,7 +277,7 @@ def test_the_list_names_what_is_damaged_or_absent_and_goes_on(own: Path, version
 
     assert [each["version"] for each in listed] == [version.name, VERSIONS[0], VERSIONS[1]]
     assert listed[0].items() >= {"aliases": ["newest", "production"], "fault": None}.items()
-    assert f"the folder holds version {version.name}" in listed[1]["fault"]
+    assert f"holds version {version.name}" in listed[1]["fault"]
     assert "absent. Restore the folder from a backup" in listed[2]["fault"]
     assert (told.returncode, told.stdout.count("DAMAGED")) == (0, 2)
     assert told.stdout.splitlines()[0].endswith("  newest production")

@@ -151,7 +151,7 @@ def test_a_signed_older_version_is_refused_under_the_name_of_a_newer_one(
         registry.find(new.name)
 
     shutil.copytree(old, new, dirs_exist_ok=True)
-    with pytest.raises(TamperedArtifactError, match=f"{new.name}: the folder holds version {old.name}"):
+    with pytest.raises(TamperedArtifactError, match=f"{new.name}: holds version {old.name}"):
         registry.find(new.name)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from churn_service.contract import example
 from churn_service.packaging import sign_artifact
 from churn_service.signing import SIGNATURE
 from conftest import ROOT, write_manifest
-from running import ask, serving
+from running import ask, serving, workers
 from steady import Load, configure, until
 from versions import put, train
 
@@ -94,7 +95,7 @@ REFUSED: dict[Callable[[Path, Path], None], str] = {
     made_to_agree: "made by another key than CHURN_PUBLIC_KEY's, or for another manifest",
     unsigned: "it is not signed",
     signed_by_others: "made by another key than CHURN_PUBLIC_KEY's, or for another manifest",
-    downgraded: "the folder holds version",
+    downgraded: "holds version",
 }
 
 
@@ -153,6 +154,49 @@ def test_what_must_not_be_served_is_refused_each_for_its_reason_and_the_model_an
     assert [said in reason for said, reason in zip(expected, reasons, strict=True)] == [True] * len(expected)
     assert (load.reset, {answer.status for answer in load.answers}) == ([], {200})
     assert {answer.body["model_version"] for answer in load.answers} == {first, other}
+
+
+def test_a_worker_dies_while_production_is_refused_and_the_others_answer_on_with_one_in_its_place(own: Path):
+    first, other = train(own), train(own, model={"max_iter": 5})
+    put(own, first)
+
+    with serving(own, "--workers", "2") as (url, server), Load(url) as load:
+        until(lambda: len(workers(server.pid)) == 2, "both are there")
+        (own / "models" / other / ONNX).write_bytes(b"")
+        put(own, other)
+        before = workers(server.pid)
+        os.kill(min(before), signal.SIGKILL)
+        until(lambda: len(workers(server.pid) - before) == 1, "another is there")
+        load.reach(200)
+        until(lambda: ask(f"{url}/ready")["refused_version"] == other, "it says so")
+        after = workers(server.pid)
+
+    assert len(after) == 2
+    assert {answer.status for answer in load.answers} == {200}
+    assert {answer.body["model_version"] for answer in load.answers} == {first}
+
+
+def test_who_cannot_replace_a_worker_leaves_the_other_in_peace(own: Path, capfd: pytest.CaptureFixture[str]):
+    version = train(own)
+    put(own, version)
+    whole = Path(shutil.copytree(own / "models", own / "whole"))
+    said = list[str]()
+
+    def heard(event: str) -> int:
+        said.append(capfd.readouterr().err)
+        return "".join(said).count(event)
+
+    with serving(own, "--workers", "2") as (url, server):
+        until(lambda: heard('"event":"started"') == 2, "both are there")
+        shutil.rmtree(own / "models" / version)
+        before = workers(server.pid)
+        os.kill(min(before), signal.SIGKILL)
+        until(lambda: heard("could not start; trying again"), "it was tried")
+        alone = ask(f"{url}/predict", example())["model_version"]
+        shutil.copytree(whole / version, own / "models" / version)
+        until(lambda: len(workers(server.pid)) == 2, "there are two again", seconds=60)
+
+    assert alone == version
 
 
 def test_a_rollback_reaches_a_version_from_before_a_field_and_a_feature_were_added(

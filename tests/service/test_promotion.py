@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from churn_service import promotion
@@ -28,6 +29,7 @@ FORCED = ("--force", "--reason", "the campaign starts at noon")
 MARGIN = 0.005
 NUMBER = r"[+-]\d\.\d{5}"
 INTERVAL = rf"difference ({NUMBER}) \(({NUMBER}) to ({NUMBER})\), allowed \+{MARGIN}"
+LEARNT_BY_HEART = {"learning_rate": 1.0, "min_samples_leaf": 1, "max_leaf_nodes": 500}
 LACKS_A_FEATURE = """
 
 _whole = add_features
@@ -48,9 +50,7 @@ def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     configure(folder, "gate", margin=MARGIN)
     config = load_config(folder / "config.yaml")
     configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
-    table = read_table(folder / TABLE)
-    write_table(table.assign(**{TARGET: 1 - table[TARGET]}), folder / "wrong.csv")
-    worse = train(folder, data={"path": "wrong.csv"})
+    worse = train(folder, model=LEARNT_BY_HEART)
     resplit = train(folder, data={"holdout_salt": "another"})
     return folder, {"good": train(folder), "worse": worse, "resplit": resplit}
 
@@ -77,7 +77,7 @@ def last(folder: Path) -> Event:
 
 def evidence(folder: Path) -> dict[str, bool | None]:
     """Name the checks of the last event, and how they went."""
-    return {check["name"]: check["passed"] for check in last(folder).evidence}
+    return {check.name: check.passed for check in last(folder).evidence}
 
 
 @pytest.mark.parametrize("command", ["promote", "rollback"])
@@ -92,13 +92,14 @@ def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
 ):
     done = decide("promote", "newest", *PRODUCTION)
 
-    (check,) = last(own).evidence
+    origin, check = last(own).evidence
     rows = Registry(own / "models").metadata(versions["good"]).holdout.rows
     assert (done.returncode, holder(own)) == (0, versions["good"]), done.stderr
-    assert (last(own).kind, check["name"], check["passed"]) == ("promote", "baseline", True)
-    assert check["facts"]["difference"]["high"] < 0
-    assert check["facts"]["rows"] == rows
-    assert f"passed  baseline: {check['said']}" in done.stdout
+    assert (last(own).kind, check.name, check.passed) == ("promote", "baseline", True)
+    assert (origin.name, origin.passed) == ("artefact", True)
+    assert check.facts["difference"]["high"] < 0
+    assert check.facts["rows"] == rows
+    assert f"passed  baseline: {check.said}" in done.stdout
     assert f"{versions['good']} is in production (event {last(own).number})" in done.stdout
 
 
@@ -108,7 +109,7 @@ def test_a_version_that_does_not_beat_the_baseline_is_refused_even_if_nothing_is
     done = decide("promote", versions["worse"], *PRODUCTION)
 
     assert (done.returncode, holder(own), last(own).kind) == (3, None, "reject")
-    assert evidence(own) == {"baseline": False}
+    assert evidence(own) == {"artefact": True, "baseline": False}
 
 
 @pytest.mark.parametrize("alias", ["production", "staging"])
@@ -134,7 +135,7 @@ def test_a_worse_version_is_refused_with_its_interval_and_what_would_overrule_th
     done = decide("promote", versions["worse"], *PRODUCTION)
 
     mean, low, high = map(float, re.search(rf"FAILED  production: .*{INTERVAL}", done.stderr).groups())
-    facts = next(check["facts"] for check in last(own).evidence if check["name"] == "production")
+    facts = next(check.facts for check in last(own).evidence if check.name == "production")
     assert (done.returncode, holder(own)) == (3, versions["good"])
     assert MARGIN < low < mean < high
     assert facts["difference"] == pytest.approx({"mean": mean, "low": low, "high": high}, abs=1e-5)
@@ -194,11 +195,58 @@ def test_the_history_tells_all_that_was_decided_and_why(
     assert [event["kind"] for event in as_json[before:]] == ["reject", "promote", "rollback"]
     assert [json.loads(event.model_dump_json()) for event in Registry(own / "models").events()] == as_json
     assert f"reject production {versions['worse']} by " in lines[0]
-    assert f"promote production {versions['worse']} by " in lines[1]
+    assert f"promote (forced) production {versions['good']} → {versions['worse']} by " in lines[1]
     assert lines[1].endswith(f": {FORCED[-1]}")
-    assert f"rollback production {versions['good']} by " in lines[2]
+    assert f"rollback production {versions['worse']} → {versions['good']} by " in lines[2]
     assert lines[2].endswith(": complaints")
     assert re.search(rf"\n      FAILED  production: .*{INTERVAL}", told)
+
+
+def test_the_history_of_one_version_is_what_was_decided_about_it(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    for name in ("good", "worse"):
+        put(own, versions[name])
+    decide("rollback")
+
+    told = [json.loads(line) for line in decide("history", "production", "--json").stdout.splitlines()]
+
+    assert {versions["good"]} == {event["version"] for event in told if event["kind"] != "rollback"}
+    assert [(told[-1]["before"], told[-1]["version"])] == [(versions["worse"], versions["good"])]
+
+
+def test_a_refusal_is_json_too_where_asked(versions: dict[str, str], decide: Callable[..., Done]):
+    done = decide("promote", versions["worse"], *PRODUCTION, "--json")
+
+    refusal = json.loads(done.stdout)
+    assert (done.returncode, refusal["kind"], refusal["version"]) == (3, "reject", versions["worse"])
+    assert [check["passed"] for check in refusal["evidence"]] == [True, False]
+
+
+def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commit_is_named(
+    own: Path, decide: Callable[..., Done]
+):
+    commit = committed(own)
+    (own / "src").mkdir()
+    (own / "src/new.py").write_text("# nobody else has this\n")
+    version = train(own, model={"max_iter": 30})
+
+    done = decide("promote", version, *PRODUCTION)
+
+    said = f"trained by commit {commit} with uncommitted changes, so nobody else can rebuild it"
+    assert (done.returncode, evidence(own)["artefact"]) == (3, False)
+    assert said in done.stderr
+    assert Registry(own / "models").metadata(version).commit == f"{commit} with uncommitted changes"
+
+
+def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_recorded(own: Path):
+    subprocess.run(["git", "init", "-q"], cwd=own, check=True)
+    subprocess.run(["git", "add", "config.yaml", "requirements-dev.lock"], cwd=own, check=True)
+    committed(own)
+
+    version = train(own, model={"max_iter": 31})
+
+    assert not Registry(own / "models").metadata(version).provenance["uncommitted_changes"]
 
 
 def test_results_are_json_where_asked(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
@@ -211,7 +259,7 @@ def test_results_are_json_where_asked(own: Path, versions: dict[str, str], decid
         "promote",
         versions["good"],
     )
-    assert promoted["evidence"][0]["name"] == "baseline"
+    assert promoted["evidence"][1]["name"] == "baseline"
     assert (taken_back["kind"], taken_back["version"]) == ("rollback", versions["good"])
 
 
@@ -223,7 +271,7 @@ def test_without_the_table_the_evidence_is_missing_and_only_force_goes_on(
     done, forced = decide("promote", "newest", *PRODUCTION), decide("promote", "newest", *PRODUCTION, *FORCED)
 
     assert (done.returncode, f"MISSING holdout: {TABLE} is not here" in done.stderr) == (3, True)
-    assert (forced.returncode, holder(own), evidence(own)) == (0, versions["good"], {"holdout": None})
+    assert (forced.returncode, holder(own), evidence(own)["holdout"]) == (0, versions["good"], None)
 
 
 def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_remembered(
@@ -236,9 +284,68 @@ def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_rememb
 
     done = decide("promote", "newest", *PRODUCTION)
 
-    assert (done.returncode, evidence(own)) == (3, {"holdout": None})
+    assert (done.returncode, evidence(own)["holdout"]) == (3, None)
     assert "rules broken: 2, cells: 2" in done.stderr
     assert table.loc[5, ID] not in last(own).model_dump_json() + done.stderr
+
+
+def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
+    own: Path, decide: Callable[..., Done]
+):
+    table = read_table(own / TABLE)
+    write_table(table.assign(**{ID: "renamed-" + table[ID]}), own / "renamed.csv")
+    version = train(own, data={"path": "renamed.csv"}, model=LEARNT_BY_HEART)
+
+    done = decide("promote", version, *PRODUCTION)
+
+    assert (done.returncode, evidence(own)["holdout"]) == (3, None)
+    assert f"{TABLE} is not the table that {version} was trained on" in done.stderr
+
+
+def test_a_few_customers_held_out_are_no_evidence(own: Path, decide: Callable[..., Done]):
+    data, table = load_config(own / "config.yaml").data, read_table(own / TABLE)
+    held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
+    few = pd.concat([table[~held_out], table[held_out & (table[TARGET] == 1)][:4]])
+    write_table(pd.concat([few, table[held_out & (table[TARGET] == 0)][:100]]), own / "few.csv")
+    configure(own, "data", path="few.csv")
+
+    done = decide("promote", train(own), *PRODUCTION)
+
+    assert (done.returncode, evidence(own)["holdout"]) == (3, None)
+    assert "4 customers held out with the rarer outcome; 5 are needed" in done.stderr
+
+
+def test_the_version_tells_who_was_held_out_and_the_baseline_is_kept_with_the_evidence(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    configure(own, "data", holdout_fraction=0.6, holdout_salt="edited since")
+
+    done = decide("promote", "newest", *PRODUCTION)
+
+    facts = last(own).evidence[1].facts
+    assert done.returncode == 0, done.stderr
+    assert facts["rows"] == Registry(own / "models").metadata(versions["good"]).holdout.rows
+    assert facts["baseline"]["probabilities"] == [0.5] * len(facts["baseline"]["probabilities"])
+
+
+def test_who_decides_records_the_commit_of_the_code_that_decided(own: Path, decide: Callable[..., Done]):
+    commit = committed(own)
+
+    decide("promote", "newest", *PRODUCTION)
+
+    assert (last(own).kind, last(own).git_commit) == ("promote", commit)
+
+
+@pytest.mark.parametrize("reason", ["fine\n   9  promote production", "\x1b[2Jgone", "bad\udcff"])
+def test_a_reason_that_could_pass_for_another_event_is_a_usage_error(
+    own: Path, decide: Callable[..., Done], reason: str
+):
+    before = last(own)
+
+    done = decide("promote", "newest", *PRODUCTION, "--force", "--reason", reason)
+
+    assert (done.returncode, last(own)) == (2, before)
+    assert "--reason is one line of printable text" in done.stderr
 
 
 def test_a_version_that_was_split_otherwise_saw_customers_that_the_other_holds_out(
@@ -259,7 +366,7 @@ def test_a_table_without_anybody_held_out_is_missing_evidence(own: Path, decide:
 
     done = decide("promote", "newest", *PRODUCTION)
 
-    assert (done.returncode, evidence(own)) == (3, {"holdout": None})
+    assert (done.returncode, evidence(own)["holdout"]) == (3, None)
 
 
 def test_staging_asks_for_no_evidence(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
@@ -305,7 +412,10 @@ def test_while_production_is_damaged_nothing_can_be_compared_with_it_but_force_g
 
     assert (refused.returncode, kind, forced.returncode) == (3, "reject", 0)
     assert "MISSING production: cannot be compared with: " in refused.stderr
-    assert (evidence(own), holder(own)) == ({"production": None, "baseline": True}, versions["good"])
+    assert (evidence(own), holder(own)) == (
+        {"production": None, "artefact": True, "baseline": True},
+        versions["good"],
+    )
 
 
 def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothing(
@@ -336,7 +446,7 @@ def test_a_rollback_goes_back_and_a_second_one_further_until_there_is_nothing(
     assert [each.returncode for each in done] == [0, 0, 3]
     assert f"{versions['worse']} is in production again" in done[0].stdout
     assert f"{versions['resplit']} is in production again" in done[1].stdout
-    assert "nothing to go back to in production; `churn-service registry history`" in done[2].stderr
+    assert "nothing to go back to in production\n`churn-service registry history`" in done[2].stderr
     assert holder(own) == versions["resplit"]
 
 
@@ -363,6 +473,20 @@ def test_after_a_rollback_the_version_that_was_taken_away_may_come_again(
     decide("rollback")
 
     assert (again.returncode, holder(own)) == (0, versions["worse"])
+
+
+def test_a_version_that_cannot_be_served_is_passed_over_and_named(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
+    for name in ("good", "resplit", "worse"):
+        put(own, versions[name])
+    (own / "models" / versions["resplit"] / ONNX).write_bytes(b"")
+
+    done = decide("rollback")
+
+    assert (done.returncode, holder(own)) == (0, versions["good"])
+    assert f"FAILED  {versions['resplit']}: {versions['resplit']}/{ONNX}: its SHA-256" in done.stdout
+    assert (last(own).before, evidence(own)) == (versions["worse"], {versions["resplit"]: False})
 
 
 def test_taking_back_to_a_damaged_version_is_refused_and_changes_nothing(

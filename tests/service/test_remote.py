@@ -12,13 +12,15 @@ from urllib.request import urlopen
 
 import pytest
 import s3fs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from churn_service import remote
+from churn_service import store as store_module
 from churn_service.artifact import LARGEST_FILE, MANIFEST, ONNX
 from churn_service.errors import (
     ArtifactNotFoundError,
     ConfigError,
     ConflictError,
+    SignatureError,
     StoreError,
     TamperedArtifactError,
 )
@@ -27,6 +29,8 @@ from churn_service.predict import load_predictor
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
+from churn_service.store import Store
+from conftest import Run
 from running import ask, free_port, serving
 from steady import configure, counted, until
 
@@ -46,6 +50,19 @@ def mirror(s3: str, tmp_path: Path) -> Open:
 @pytest.fixture
 def files(version: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in version.iterdir() if path.name != MANIFEST}
+
+
+@pytest.fixture
+def own(trained: Path, mirror: Open, version: Path, files, tmp_path: Path, s3: str) -> Path:
+    """Return a project whose registry is in the store, with a version in production twice."""
+    left_out = shutil.ignore_patterns("models", "predictions")
+    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=left_out))
+    configure(own, "registry", path=s3)
+    registry = mirror("other-machine")
+    registry.write(version.name, files, who="ada@host", commit=None)
+    for _ in range(2):
+        registry.record(promote(version.name), registry.events())
+    return own
 
 
 def promote(version: str) -> Decided:
@@ -88,9 +105,9 @@ def test_of_eight_writers_one_wins_each_round(mirror: Open):
 
 def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, files, monkeypatch):
     mirror("one").write(version.name, files, who="ada@host", commit=None)
-    monkeypatch.setattr(remote, "CHUNK", 10_000)
+    monkeypatch.setattr(store_module, "CHUNK", 10_000)
     registry, asked = mirror("two"), []
-    whole = registry._store.cat_file  # noqa: SLF001 - a network that fails
+    whole = registry._store._files.cat_file  # noqa: SLF001 - a network that fails
 
     def fails_at(limit: float) -> Callable[..., bytes]:
         def cat_file(path: str, start: int = 0, end: int = 0) -> bytes:
@@ -101,10 +118,10 @@ def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, fi
 
         return cat_file
 
-    monkeypatch.setattr(registry._store, "cat_file", fails_at(30_000))  # noqa: SLF001 - the same
+    monkeypatch.setattr(registry._store._files, "cat_file", fails_at(30_000))  # noqa: SLF001 - the same
     with pytest.raises(StoreError, match="try again"):
         registry.metadata(version.name)
-    monkeypatch.setattr(registry._store, "cat_file", fails_at(float("inf")))  # noqa: SLF001 - the same
+    monkeypatch.setattr(registry._store._files, "cat_file", fails_at(float("inf")))  # noqa: SLF001 - the same
     registry.metadata(version.name)
 
     assert asked == list(range(0, asked[-1] + 1, 10_000))
@@ -146,9 +163,10 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror(
     good = fs.cat_file(path)
     fs.pipe_file(path, spoil(good))
 
+    registry = mirror("two")
     with pytest.raises(TamperedArtifactError):
-        mirror("two").find(version.name)
-    left = {each.name for each in (tmp_path / "two").iterdir()} - {"events", f".{version.name}.lock"}
+        registry.find(version.name)
+    left = {each.name for each in registry.folder.iterdir()} - {"events", f".{version.name}.lock"}
     fs.pipe_file(path, good)
 
     assert left == set()
@@ -156,25 +174,164 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror(
     assert mirror("two").find(version.name).is_dir()
 
 
-def test_several_processes_that_share_a_mirror_download_once(mirror: Open, version: Path, files):
+def test_several_processes_that_share_a_mirror_download_once(
+    mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
+):
     mirror("one").write(version.name, files, who="ada@host", commit=None)
-    sharing = [mirror("shared") for _ in range(4)]
+    sharing, downloads, download = [mirror("shared") for _ in range(4)], [], Store.download
 
+    def counting(store: Store, name: str, *arguments: object, **options: object) -> None:
+        downloads.append(name)
+        download(store, name, *arguments, **options)
+
+    monkeypatch.setattr(Store, "download", counting)
     with ThreadPoolExecutor(4) as pool:
         found = set(pool.map(lambda registry: registry.find(version.name), sharing))
 
     assert {path.name for path in found} == {version.name}
+    assert len(downloads) == 1
+
+
+def test_each_store_has_a_mirror_of_its_own(s3: str, tmp_path: Path, version: Path, files):
+    first, other = (
+        open_registry(RegistryConfig(path=url, cache="cache"), tmp_path) for url in (s3, "s3://bucket/other")
+    )
+
+    first.write(version.name, files, who="ada@host", commit=None)
+
+    assert (other.versions(), other.events()) == ([], [])
+    assert first.folder != other.folder
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_registry(s3: str, tmp_path: Path):
+    registry = open_registry(RegistryConfig(path=s3.replace("bucket", "bukcet"), cache="cache"), tmp_path)
+
+    with pytest.raises(StoreError, match="is the URL right"):
+        registry.state()
+
+
+@pytest.mark.fault
+def test_an_error_page_in_an_events_place_does_not_stay_in_the_mirror(mirror: Open):
+    decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
+    first = mirror("one").record(decided, [])
+    second = mirror("one").record(decided, [first])
+    fs, path = s3fs.S3FileSystem(), "bucket/churn/events/00000002.json"
+    good, registry = fs.cat_file(path), mirror("two")
+    fs.pipe_file(path, b"<html>Please log in</html>")
+
+    meanwhile, stale = registry.events(), registry.stale
+    fs.pipe_file(path, good)
+    after = registry.events()
+
+    assert (meanwhile, after) == ([first], [first, second])
+    assert (stale is None, registry.stale) == (False, None)
+
+
+def test_a_store_that_lists_less_than_it_had_is_not_believed(mirror: Open):
+    decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
+    registry = mirror("one")
+    event = registry.record(decided, [])
+    s3fs.S3FileSystem().rm("bucket/churn/events/00000001.json")
+
+    events = registry.events()
+
+    assert events == [event]
+    assert "lists fewer events than it had" in registry.stale
+
+
+@pytest.mark.fault
+def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
+    registry = mirror("one")
+    registry.write(version.name, files, who="ada@host", commit=None)
+    damaged = registry.find(version.name) / ONNX
+    damaged.write_bytes(b"")
+
+    registry.find(version.name)
+
+    assert damaged.read_bytes() == files[ONNX]
+
+
+def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
+    mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
+):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    fs, path = s3fs.S3FileSystem(), f"bucket/churn/versions/{version.name}.zip"
+    registry, downloads = mirror("two"), list[str]()
+    good, download = fs.cat_file(path), Store.download
+    monkeypatch.setattr(Store, "download", lambda *a, **o: (downloads.append(a[1]), download(*a, **o)))
+    fs.pipe_file(path, damaged(good))
+
+    for _ in range(3):
+        with pytest.raises(TamperedArtifactError):
+            registry.find(version.name)
+    refused = len(downloads)
+    fs.pipe_file(path, good)
+    registry.find(version.name)
+
+    assert (refused, len(downloads)) == (1, 2)
+
+
+def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there_is_not_signed_later(
+    s3: str, tmp_path: Path, version: Path, files
+):
+    ours, theirs = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    config = RegistryConfig(path=s3, cache="cache")
+    unsigned = open_registry(config, tmp_path / "one")
+    unsigned.write(version.name, files, who="ada@host", commit=None)
+    asking = open_registry(config, tmp_path / "two", public_key=ours.public_key())
+
+    with pytest.raises(SignatureError, match="it is not signed"):
+        asking.find(version.name)
+    with pytest.raises(ConfigError, match="signed when it is trained"):
+        unsigned.sign(version.name, ours)
+    left = Registry(asking.folder).versions()
+    s3fs.S3FileSystem().rm(f"bucket/churn/versions/{version.name}.zip")
+    open_registry(config, tmp_path / "three").write(version.name, files, who="a", commit=None, key=ours)
+
+    assert left == []
+    assert asking.find(version.name).is_dir()
+    with pytest.raises(SignatureError, match="not by this key"):
+        open_registry(config, tmp_path / "four").write(version.name, files, who="a", commit=None, key=theirs)
+
+
+@pytest.mark.fault
+def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, files, monkeypatch):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    registry, asked = mirror("two"), []
+    monkeypatch.setattr(registry._store._files, "cat_file", lambda *_, **__: asked.append(1) or b"")  # noqa: SLF001 - a network that fails
+
+    with pytest.raises(StoreError):
+        registry.find(version.name)
+
+    assert len(asked) == 1
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("words", [("list",), ("verify",), ("show",), ("history",)], ids=" ".join)
+def test_while_the_store_is_down_what_is_known_can_be_looked_at(
+    own: Path, store: subprocess.Popen, run: Run, words: tuple[str, ...]
+):
+    run(own, "registry", "verify")
+    store.kill()
+    store.wait()
+
+    done = run(own, "registry", *words)
+    decided = run(own, "registry", "rollback")
+
+    assert done.returncode == 0, done.stderr
+    assert (decided.returncode, "Nothing was recorded" in decided.stderr) == (1, True)
+    assert "Traceback" not in done.stderr + decided.stderr
 
 
 def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_after(mirror: Open, monkeypatch):
     registry = mirror("one")
     decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
 
-    def fail(_: str) -> list[str]:
+    def fail(*_: object, **__: object) -> list[str]:
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "_listed", fail)
+        patch.setattr(registry._store._files, "ls", fail)  # noqa: SLF001 - a network that fails
         event = registry.record(decided, [])
 
     assert event.number == 1
@@ -227,7 +384,7 @@ def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
 
     assert before == during == after
     assert before["model_version"] == version.name
-    assert (empty.returncode, "try again when it is back" in empty.stderr) == (3, True)
+    assert (empty.returncode, "is the URL right" in empty.stderr) == (1, True)
 
 
 def metrics(url: str) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from churn_service.contract import columns
+from churn_service.events import Check
 from churn_service.faults import find_faults
-from churn_service.gate import Check, Replayed, check_replay
+from churn_service.gate import Replayed, check_replay
 from churn_service.monitoring.history import read_predictions
 from churn_service.predict import GOLDEN_TOLERANCE, Predictor
 from churn_service.schema import ID
@@ -60,8 +61,9 @@ def replay(
     if not answers.empty:
         answers = answers[answers["model_version"] == production.version].tail(gate.replay_requests)
     if len(answers) < gate.replay_requests:
-        found = f"{len(answers):,} requests to {production.version} are logged"
-        return _missing(f"{found}; gate.replay_requests asks for {gate.replay_requests:,}")
+        found = f"the log here holds {len(answers):,} customers that {production.version} was asked about"
+        wanted = f"gate.replay_requests asks for {gate.replay_requests:,}, a row of a batch being one"
+        return _missing(f"{found}; {wanted}. Let production answer so many, or lower it")
     customers, before = history.customers.loc[answers.index], answers["churn_probability"].to_numpy()
     if not _comes_out_again(customers, before, production):
         return _missing(OTHERWISE)

@@ -11,7 +11,6 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from churn_service.background import BackgroundWriter
-from churn_service.errors import ChurnError
 from churn_service.messages import Answered
 from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.prediction_log import Noted
@@ -66,7 +65,8 @@ class Shadow:
             wanted = await asyncio.to_thread(self._wanted)
             if self._challenger is None or self._challenger.version != wanted:
                 self._challenger = await asyncio.to_thread(self._load, wanted)
-        except (ChurnError, OSError) as error:
+            self._told = ""
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the looking goes on
             self._challenger = None
             if str(error) != self._told:
                 self._told = str(error)

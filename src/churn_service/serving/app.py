@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body
 from churn_service.config import Settings
-from churn_service.errors import ArtifactError
+from churn_service.errors import RefusedError
 from churn_service.messages import Problem
 
 # floor: monitored
@@ -75,6 +75,7 @@ class Service:
 
     def __init__(self, models: Models, config: Config, *, root: Path, settings: Settings) -> None:
         self._models, self._config, self._root = models, config, root
+        self._began_with = settings.start_version
         self._meter = Meter(settings.metrics_dir)
         self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
         self._closers, self._observers = [close_log], list[Observer]()
@@ -133,11 +134,21 @@ class Service:
     def _load_or_fall_back(self) -> Predictor:
         try:
             return self._models.load()
-        except ArtifactError as error:
-            if self._config.serving.fallback == "refuse":
-                raise
-            self._log.warning("the baseline answers", reason=str(error))
-            return baseline_predictor(self._config)
+        except RefusedError as error:
+            self._log.warning("no model", reason=str(error), answering=self._began_with)
+            return self._open_otherwise(error)
+
+    def _open_otherwise(self, error: RefusedError) -> Predictor:
+        """Answer with what the supervisor began with, as the other workers may; else by the baseline."""
+        try:
+            if self._began_with is not None:
+                return self._models.open(self._began_with)
+        except RefusedError:
+            self._log.warning("no model either", wanted=self._began_with)
+        if self._config.serving.fallback == "refuse":
+            raise error
+        self._log.warning("the baseline answers", reason=str(error))
+        return baseline_predictor(self._config)
 
     @contextlib.asynccontextmanager
     async def _resources(self, app: FastAPI) -> AsyncIterator[None]:

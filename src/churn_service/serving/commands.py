@@ -60,7 +60,7 @@ def serve(
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option(help="Stay with this one. Default: CHURN_VERSION, else follow production"),
+        typer.Option(help="Stay with it, or follow an alias. Default: CHURN_VERSION, else production"),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when the code changes")] = False,
@@ -118,7 +118,13 @@ def _beginning_with(first: Predictor | None, source: Models) -> Models:
 
 
 def _described(version: str, source: Models) -> str:
-    return version if source.wanted() else f"{version} (nothing is in production yet)"
+    """Say in the banner what surprises who has just trained another."""
+    if source.wanted() is None:
+        return f"{version} (nothing is in production yet)"
+    from churn_service.registry import NEWEST
+
+    newest = source.resolve(NEWEST)
+    return version if newest == version else f"{version} (the newest is {newest})"
 
 
 def _outcome(options: dict[str, Any], *, served: bool) -> int:

@@ -13,10 +13,12 @@ from structlog.typing import FilteringBoundLogger
 
 from churn_service.errors import ChurnError
 from churn_service.messages import Readiness
+from churn_service.pool import Pool
 from churn_service.predict import Predictor
 from churn_service.serving.metrics import Meter
 
 CONFLICT: Final = 409
+LONGEST_LOOK: Final = 3_600.0  # seconds, for a large model; the one that serves answers meanwhile
 
 
 class Models(NamedTuple):
@@ -40,6 +42,7 @@ class Follower:
     def __init__(self, app: FastAPI, models: Models, meter: Meter, *, log: FilteringBoundLogger) -> None:
         self._state, self._models, self._meter, self._log = app.state, models, meter, log
         self._looking, self._told = asyncio.Lock(), ""
+        self._beside = Pool(1, LONGEST_LOOK).run  # a store that hangs does not keep the process from ending
 
     async def follow(self, seconds: float) -> None:
         """Look again and again."""
@@ -52,12 +55,12 @@ class Follower:
         async with self._looking:
             wanted: str | None = None
             try:
-                wanted = await asyncio.to_thread(self._models.wanted)
+                wanted = await self._beside(self._models.wanted)
                 self._meter.unreachable.inc(self._models.stale())
                 if self._answers(wanted):
                     self._state.refused, self._told = None, ""
                     return
-                found = await asyncio.to_thread(self._models.load)
+                found = await self._beside(self._models.load)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the looking goes on
                 self._refuse(wanted, error)
             else:

@@ -1,5 +1,6 @@
 """What happens → one JSON object per line on standard error, by a thread that nobody waits for."""
 
+import atexit
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLog
             lost(len(lines))
 
     writer = BackgroundWriter[bytes](write, lost, most=MOST_LINES, seconds=FLUSH_SECONDS)
+    atexit.register(writer.close)  # what a process says last says why it ends
     log: FilteringBoundLogger = structlog.wrap_logger(
         _Lines(writer.put),
         processors=[_stamp, _render],

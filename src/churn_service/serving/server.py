@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from math import ceil
 from pathlib import Path
@@ -17,10 +18,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from churn_service.config import Settings, hand_down
 from churn_service.service_sections import ServingConfig
 from churn_service.serving.connections import Connection
+
+RETRY_SECONDS = 10.0  # between two attempts to replace a worker that could not start
 
 
 class _Server(uvicorn.Server):
@@ -78,7 +82,7 @@ def serve_many(settings: Settings, *, options: Mapping[str, Any], announce: Call
     Returns
     -------
     bool
-        Whether it was stopped by a signal: False if the address is taken or a worker could not start.
+        Whether it was stopped by a signal: False if the address is taken or no worker could start.
     """
     with tempfile.TemporaryDirectory(prefix="churn-service-metrics-") as metrics:
         hand_down(settings.model_copy(update={"metrics_dir": Path(metrics)}))
@@ -91,14 +95,31 @@ class _Supervisor(Multiprocess):
     """Worker processes, of which those that die are replaced."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        self._ends_with_terminal = _ends_with_terminal()
+        self._ends_with_terminal, self._next_try = _ends_with_terminal(), 0.0
         super().__init__(config, sockets)
 
     def keep_subprocess_alive(self) -> None:
         before = {worker.pid for worker in self.processes}
-        super().keep_subprocess_alive()
+        failed = [worker for worker in self.processes if worker.exitcode == STARTUP_FAILURE]
+        others = [worker for worker in self.processes if worker not in failed]
+        if failed and others:  # who answers goes on; the supervisor would end all
+            self.processes = others
+            super().keep_subprocess_alive()
+            self.processes += [self._tried_again(worker) for worker in failed]
+        else:
+            super().keep_subprocess_alive()
         for dead in before - {worker.pid for worker in self.processes}:
             logging.getLogger("uvicorn.error").error("worker %s died; another takes its place", dead)
+
+    def _tried_again(self, failed: Process) -> Process:
+        """Start another in place of a worker that could not start, after a while."""
+        if time.monotonic() < self._next_try:
+            return failed
+        self._next_try = time.monotonic() + RETRY_SECONDS
+        logging.getLogger("uvicorn.error").error("worker %s could not start; trying again", failed.pid)
+        worker = Process(self.config, self.sockets)
+        worker.start()
+        return worker
 
     def handle_hup(self) -> None:
         """Stop as the terminal is gone; who ignores that with nohup goes on."""
@@ -124,7 +145,7 @@ def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
         return True
     supervisor = _Supervisor(config, sockets=[listening])
     supervisor.run()
-    return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
+    return any(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
 
 
 def _ends_with_terminal() -> bool:

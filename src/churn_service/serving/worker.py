@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from churn_service.config import Settings, at_host, load_config, load_settings
 from churn_service.predict import Predictor, load_predictor
+from churn_service.registry import Registry
 from churn_service.remote import open_registry
 from churn_service.sections import Config
 from churn_service.serving.app import Service
@@ -38,7 +39,8 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
     def load() -> Predictor:
         return open_version(wanted() or settings.start_version)
 
-    return Models(load, wanted, open_version, registry.resolve, lambda: registry.stale is not None)
+    known = Registry(registry.folder, key)  # as of the last look: a store is not asked for each request
+    return Models(load, wanted, open_version, known.resolve, lambda: registry.stale is not None)
 
 
 def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:

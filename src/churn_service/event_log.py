@@ -1,0 +1,46 @@
+"""A folder of numbered files → the events in it, each read once, and what is wrong with the others."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from churn_service.errors import DamagedLogError
+from churn_service.events import Event, parse_event
+
+MOST_MISSING: Final = 1_000  # events that are named one by one
+NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
+
+
+class EventLog:
+    """The events of one folder; a service asks for all of them every few seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parsed: dict[tuple[str, int, int], Event] = {}  # by name, size and time of change
+
+    def read(self) -> tuple[list[Event], list[str]]:
+        """Return the events in their order, and what is wrong with those that are not among them."""
+        folder = self._folder
+        if os.path.lexists(folder) and not folder.is_dir():
+            return [], [f"{folder}: is no folder of events. Restore it from a backup"]
+        numbers = [int(path.stem) for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)]
+        last = max(numbers, default=0)
+        if last > len(numbers) + MOST_MISSING:
+            return [], [f"{folder}: {last - len(numbers):,} events before {last} are missing. Is it one?"]
+        events, faults = list[Event](), list[str]()
+        for number in range(1, last + 1):  # and not by what was listed: that is no picture of one moment
+            try:
+                events.append(self._event(folder / f"{number:08}.json"))
+            except FileNotFoundError:
+                faults.append(f"{folder}: event {number} is missing. Restore it from a backup")
+            except (DamagedLogError, OSError) as error:
+                faults.append(str(error))
+        return events, faults
+
+    def _event(self, path: Path) -> Event:
+        found = path.stat()
+        key = path.name, found.st_size, found.st_mtime_ns
+        if key not in self._parsed:
+            self._parsed[key] = parse_event(path.name, path.read_bytes())
+        return self._parsed[key]

@@ -1,0 +1,104 @@
+"""Two versions and one table → the evidence for putting the one in the other's place."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+from churn_service.baseline import baseline_probability
+from churn_service.errors import TableError
+from churn_service.events import Check
+from churn_service.faults import check_table
+from churn_service.gate import check_beats, check_contract, check_origin, log_losses
+from churn_service.metadata import Metadata
+
+# floor: monitored
+from churn_service.monitoring.replay import replay
+
+# end floor
+from churn_service.predict import Predictor
+from churn_service.schema import ID, TARGET
+from churn_service.sections import Config
+from churn_service.split import is_holdout
+from churn_service.table import data_hash, read_table
+
+OTHER_SPLIT: Final = (
+    "the two were split by another holdout_fraction or holdout_salt, so each saw customers that the other "
+    "holds out; train the candidate with production's"
+)
+
+
+OTHER_TABLE: Final = "who knows whom it saw? Put that table back, or train on this one"
+LEAST_OUTCOMES: Final = 5  # of either kind among those held out, for a bootstrap to mean anything
+
+
+class Version(NamedTuple):
+    """A version that this code can serve."""
+
+    metadata: Metadata
+    predictor: Predictor
+
+
+def gather(candidate: Version, production: Version | None, *, config: Config, root: Path) -> list[Check]:
+    """Check a candidate, alone or beside production.
+
+    Parameters
+    ----------
+    candidate, production
+        Two versions; None if nothing is in production, or it cannot be loaded.
+    config, root
+        The configuration, and the folder that its relative paths start from.
+    """
+    checks = [check_origin(candidate.metadata), *_on_holdout(candidate, production, config=config, root=root)]
+    if production is not None:
+        new, old = (each.metadata.identity.columns for each in (candidate, production))
+        checks.insert(1, check_contract(new, old))
+        # floor: monitored
+        monitoring = config.monitoring
+        log = None if monitoring.prediction_log is None else root / monitoring.prediction_log
+        predictors = candidate.predictor, production.predictor
+        checks.append(replay(log, *predictors, privacy=monitoring.privacy, gate=config.gate))
+        # end floor
+    return checks
+
+
+def _on_holdout(candidate: Version, production: Version | None, *, config: Config, root: Path) -> list[Check]:
+    if production is not None and _split(candidate.metadata) != _split(production.metadata):
+        return [Check(name="holdout", passed=False, said=OTHER_SPLIT)]
+    holdout = _holdout(candidate.metadata, config, root)
+    if isinstance(holdout, str):
+        return [Check(name="holdout", passed=None, said=holdout)]
+    outcomes = holdout[TARGET].to_numpy()
+    rarer = int(min(outcomes.sum(), len(outcomes) - outcomes.sum()))
+    if rarer < LEAST_OUTCOMES:
+        said = f"{rarer} customers held out with the rarer outcome; {LEAST_OUTCOMES} are needed"
+        return [Check(name="holdout", passed=None, said=said)]
+    losses = log_losses(candidate.predictor.probabilities(holdout), outcomes)
+    rule = baseline_probability(holdout, config.features, config.baseline)
+    beats = check_beats("baseline", losses, log_losses(rule, outcomes), margin=0.0)
+    checks = [beats.model_copy(update={"facts": beats.facts | {"baseline": config.baseline.model_dump()}})]
+    if production is not None:
+        others = log_losses(production.predictor.probabilities(holdout), outcomes)
+        checks.append(check_beats("production", losses, others, margin=config.gate.margin))
+    return checks
+
+
+def _holdout(candidate: Metadata, config: Config, root: Path) -> pd.DataFrame | str:
+    """Return the customers that were held out, or why there are none."""
+    path = root / config.data.path
+    if not path.exists():
+        return f"{config.data.path} is not here, so nothing can be compared"
+    try:
+        table = check_table(read_table(path))
+    except TableError as error:
+        fault = str(error).partition("\n")[0]  # the rest names customers, and events are for ever
+        return f"nothing can be compared with {config.data.path}: {fault}"
+    if data_hash(table) != candidate.identity.data_sha256:
+        return f"{config.data.path} is not the table that {candidate.version} was trained on; {OTHER_TABLE}"
+    split = candidate.holdout
+    holdout = table[is_holdout(table[ID], fraction=split.fraction, salt=split.salt)]
+    return "the table holds no customer that was held out" if holdout.empty else holdout
+
+
+def _split(metadata: Metadata) -> tuple[float, str]:
+    return metadata.holdout.fraction, metadata.holdout.salt

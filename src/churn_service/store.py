@@ -1,0 +1,119 @@
+"""URL → an object store: objects that are created once, listed and read in parts."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from churn_service.errors import ConfigError, StoreError
+
+IS_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
+CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
+S3_OPTIONS: Final = {  # seconds; a store that hangs must not hold up a service's end for long
+    "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
+}
+CHUNK: Final = 2**20  # bytes
+
+
+class Found(NamedTuple):
+    """An object as it is now."""
+
+    size: int
+    """Bytes."""
+    tag: str
+    """Another if it was written again."""
+
+
+class Store:
+    """The objects under a URL.
+
+    Raises
+    ------
+    ConfigError
+        The URL names a store that nobody here knows.
+    """
+
+    def __init__(self, url: str) -> None:
+        import fsspec  # noqa: PLC0415 - slow to import, and most registries are folders
+
+        self.url = url
+        try:
+            files, root = fsspec.core.url_to_fs(url, **(S3_OPTIONS if url.startswith("s3://") else {}))
+        except (ValueError, ImportError) as error:
+            msg = f"registry.path: {url} names a store that cannot be used ({error})"
+            raise ConfigError(msg) from error
+        self._files: Any = files
+        self._root = str(root)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Create an object; of several writers one succeeds.
+
+        Raises
+        ------
+        FileExistsError
+            It is there already.
+        ConfigError
+            The store cannot create exclusively.
+        StoreError
+            It failed; whether the object is there now is not known.
+        """
+        if not CONDITIONAL & {self._files.protocol, *self._files.protocol}:
+            msg = f"registry.path: {self.url} is only read, as two writers could overwrite each other; use s3://"
+            raise ConfigError(msg)
+        try:
+            self._files.pipe_file(f"{self._root}/{name}", data, mode="create")
+        except FileExistsError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def names(self, folder: str) -> list[str]:
+        """List the objects of a folder by name; none if there is no such folder.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be asked, or has no place of that URL.
+        """
+        try:
+            found = self._files.ls(f"{self._root}/{folder}", detail=False, refresh=True)
+        except FileNotFoundError as error:
+            if error.__cause__ is not None:  # the store itself said no: there is no such bucket
+                raise self._failed(error) from error
+            return []
+        except Exception as error:
+            raise self._failed(error) from error
+        return [str(path).rpartition("/")[2] for path in found]
+
+    def find(self, name: str) -> Found:
+        """Describe an object; FileNotFoundError or StoreError if it cannot be had."""
+        info = self._ask("info", name, refresh=True)
+        return Found(int(info["size"]), str(info.get("ETag") or info.get("LastModified")))
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read an object or a part of it; FileNotFoundError or StoreError if it cannot be had."""
+        data = bytes(self._ask("cat_file", name, start=start, end=end))
+        if not data or (end is not None and len(data) != end - start):
+            msg = f"{self.url} sent {len(data)} bytes of {name} that were not asked for. Is it up?"
+            raise StoreError(msg)
+        return data
+
+    def download(self, name: str, partial: Path, size: int, *, tell: Callable[[int], None]) -> None:
+        """Read an object into a file, going on where an earlier download ended; tell of each part's bytes."""
+        with partial.open("ab") as file:
+            tell(file.tell())
+            while (done := file.tell()) < size:
+                tell(file.write(self.read(name, done, min(done + CHUNK, size))))
+
+    def _ask(self, method: str, name: str, **options: Any) -> Any:
+        try:
+            return getattr(self._files, method)(f"{self._root}/{name}", **options)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StoreError:
+        """Name the kind of error alone, as stores raise what they like, pages long."""
+        kind = type(error).__name__
+        return StoreError(f"{self.url} cannot be asked ({kind}). Is it up, and is the URL right?")
