@@ -110,6 +110,9 @@ SERVING_EXTRAS =
 # floor: service
 SERVING_EXTRAS = --extra service
 # end floor
+# floor: monitored
+SERVING_EXTRAS += --extra monitoring
+# end floor
 
 .PHONY: lock
 lock: $(INSTALLED) ## write both lockfiles (UPGRADE=--upgrade moves every pin)
