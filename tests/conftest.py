@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from churn_service.cli import main
 ROOT = Path(__file__).parents[1]
 TABLE = "data/table.csv"
 
+DEBIAN_POSTGRES = Path("/usr/lib/postgresql")  # its programs are in bin of a folder per version, not on PATH
+
 absent_programs: dict[str, int] = {}
 
 
@@ -23,11 +26,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="fail if a program that a test needs is absent")
 
 
+def find_program(name: str) -> str | None:
+    """Look for a program where a shell does, and where Debian keeps PostgreSQL's."""
+    elsewhere = os.pathsep.join(map(str, sorted(DEBIAN_POSTGRES.glob("*/bin"), reverse=True)))
+    return shutil.which(name) or shutil.which(name, path=elsewhere)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kept, left_out = [], []
     for item in items:
         marks = item.iter_markers("needs")
-        absent = [name for mark in marks for name in mark.args if shutil.which(name) is None]
+        absent = [name for mark in marks for name in mark.args if find_program(name) is None]
         (left_out if absent else kept).append(item)
         for name in absent:
             absent_programs[name] = absent_programs.get(name, 0) + 1

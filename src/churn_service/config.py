@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     hash_key: Annotated[
         SecretStr | None, Field(min_length=16, description="Key of the columns that the log hashes")
     ] = None
+    log_url: Annotated[
+        SecretStr | None, Field(description="PostgreSQL that keeps the prediction log, before its folder")
+    ] = None
     # end floor
 
 

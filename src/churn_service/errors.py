@@ -9,6 +9,7 @@
     ├── NotReadyError
     ├── BatchTooLargeError
     ├── DeadlineError
+    ├── LogStoreError
     └── RefusedError
         ├── TableError
         ├── DamagedLogError
@@ -62,6 +63,12 @@ class BatchTooLargeError(ChurnError):
 
 class DeadlineError(ChurnError):
     """A prediction took longer than the service lets a caller wait."""
+
+
+# end floor
+# floor: monitored
+class LogStoreError(ChurnError):
+    """The database that keeps the prediction log cannot be asked."""
 
 
 # end floor

@@ -13,6 +13,7 @@ from churn_service.gate import check_beats, check_contract, check_origin, log_lo
 from churn_service.metadata import Metadata
 
 # floor: monitored
+from churn_service.monitoring.history import find_log
 from churn_service.monitoring.replay import replay
 
 # end floor
@@ -54,10 +55,9 @@ def gather(candidate: Version, production: Version | None, *, config: Config, ro
         new, old = (each.metadata.identity.columns for each in (candidate, production))
         checks.insert(1, check_contract(new, old))
         # floor: monitored
-        monitoring = config.monitoring
-        log = None if monitoring.prediction_log is None else root / monitoring.prediction_log
+        log, privacy = find_log(config, root), config.monitoring.privacy
         predictors = candidate.predictor, production.predictor
-        checks.append(replay(log, *predictors, privacy=monitoring.privacy, gate=config.gate))
+        checks.append(replay(log, *predictors, privacy=privacy, gate=config.gate))
         # end floor
     return checks
 

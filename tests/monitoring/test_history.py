@@ -1,7 +1,7 @@
 """The log gives back what was answered, whatever state its files are in."""
 
 import re
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from churn_service.config import Settings, load_config
 from churn_service.contract import columns, example
-from churn_service.monitoring.history import read_predictions
+from churn_service.monitoring import blocks
+from churn_service.monitoring.history import Log, read_predictions
 from churn_service.predict import load_predictor
+from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
 from conftest import ROOT
+from remembered import NOON, VERSION, ids, line, log_file, remembered
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def asked(version: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def test_every_answer_comes_back_beside_what_was_asked(asked: tuple[Path, list[dict]]):
     folder, answers = asked
 
-    history = read_predictions(folder)
+    history = remembered(folder)
 
     assert history.unreadable == 0
     assert history.answers[list(answers[0])].to_dict("records") == answers
@@ -55,7 +58,7 @@ def test_a_torn_line_costs_itself_and_no_other(
     torn = first[: 1 + int(position * (len(first) - 3))] + junk + b"\n"
     (tmp_path / path.name).write_bytes(b"".join([*others[:3], torn, *others[3:]]))
 
-    history = read_predictions(tmp_path)
+    history = remembered(tmp_path)
 
     assert (len(history.answers), history.unreadable) == (len(others), 1)
 
@@ -66,25 +69,90 @@ def test_a_line_of_another_shape_shifts_no_other(asked: tuple[Path, list[dict]],
     first, *others = path.read_bytes().splitlines(keepends=True)
     (tmp_path / path.name).write_bytes(b"".join([first, wrong.encode() + b"\n", *others]))
 
-    history, known = read_predictions(tmp_path), read_predictions(asked[0])
+    history, known = remembered(tmp_path), remembered(asked[0])
 
     assert history.unreadable == 1
     assert history.answers.equals(known.answers)
     assert history.customers.equals(known.customers)
 
 
-def test_only_the_days_that_are_asked_for_are_read(asked: tuple[Path, list[dict]], tmp_path: Path):
-    (path,) = asked[0].iterdir()
-    for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
-        (tmp_path / f"{day}.host-1.000.jsonl").write_bytes(path.read_bytes())
+def test_since_is_inclusive_and_until_is_not(tmp_path: Path):
+    for day in range(3):
+        lines = [line(60 * day + second, NOON + timedelta(days=day)) for second in range(60)]
+        log_file(tmp_path, *lines, day=f"2026-03-0{day + 1}")
+    since, until = NOON + timedelta(seconds=50), NOON + timedelta(days=1, seconds=10)
 
-    history = read_predictions(tmp_path, since=date(2026, 1, 2), until=date(2026, 1, 2))
+    found = remembered(tmp_path, since=since, until=until)
 
-    assert len(history.answers) == len(asked[1])
+    assert ids(found) == [f"p-{number}" for number in range(50, 70)]
+    assert (found.answers["time"].min(), found.answers["time"].max()) == (since, until - timedelta(seconds=1))
+
+
+def test_files_of_days_that_are_not_asked_for_are_not_opened(tmp_path: Path):
+    for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
+        log_file(tmp_path, b"torn\n", day=day)
+
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+
+    assert remembered(tmp_path, since=begin, until=begin + timedelta(days=1)).unreadable == 1
+    assert remembered(tmp_path, until=begin).unreadable == 1
+    assert remembered(tmp_path).unreadable == 3
+
+
+def test_only_answers_of_the_version_that_is_asked_for_are_returned(tmp_path: Path):
+    log_file(tmp_path, *(line(number, version=f"v{number % 3}") for number in range(30)))
+
+    assert ids(remembered(tmp_path, version="v1")) == [f"p-{number}" for number in range(1, 30, 3)]
+
+
+def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(blocks, "BYTES", 4000)
+    for day in (1, 2, 3):
+        for process in "ab":
+            moment = NOON + timedelta(days=day - 1)
+            lines = [line(number, moment) for number in reversed(range(20))]
+            log_file(tmp_path, *lines, day=f"2026-03-0{day}", name=f"host-{process}.000")
+
+    parts = [part.answers["time"] for part in read_predictions(Log(tmp_path))]
+
+    days = [times.dt.date.unique().tolist() for times in parts]
+    assert sum(map(len, parts)) == 120
+    assert max(map(len, parts)) <= 8
+    assert all(times.is_monotonic_increasing for times in parts)
+    assert {len(each) for each in days} == {1}
+    assert days == sorted(days, reverse=True)
+
+
+def test_an_id_that_looks_like_a_time_stays_as_it_was(tmp_path: Path):
+    known = [example() | {ID: value} for value in ("2026-01-01", "2026-01-01 10:00:00")]
+    log_file(tmp_path, *(line(number, customer=customer) for number, customer in enumerate(known)))
+
+    assert remembered(tmp_path).customers[ID].tolist() == [customer[ID] for customer in known]
+
+
+def test_a_column_that_was_hashed_from_some_line_on_costs_no_line(tmp_path: Path):
+    name = next(column.name for column in columns() if column.kind == "integer")
+    known = [example() | {name: value} for value in (7, "0a1b")]
+    log_file(tmp_path, *(line(number, customer=customer) for number, customer in enumerate(known)))
+
+    found = remembered(tmp_path)
+
+    assert (found.customers[name].tolist(), found.unreadable) == ([7, "0a1b"], 0)
+    assert found.answers["time"].tolist() == [NOON, NOON + timedelta(seconds=1)]
+
+
+def test_columns_that_are_all_dropped_leave_rows_without_columns(tmp_path: Path):
+    log_file(tmp_path, line(0, customer={}), line(1, customer={}))
+
+    found = remembered(tmp_path, version=VERSION)
+
+    assert (len(found.answers), found.customers.shape) == (2, (2, 0))
 
 
 def test_without_a_log_there_is_an_empty_history(tmp_path: Path):
-    history = read_predictions(tmp_path / "absent")
+    history = remembered(tmp_path / "absent")
 
     assert (len(history.answers), len(history.customers), history.unreadable) == (0, 0, 0)
 

@@ -1,18 +1,41 @@
-"""The prediction log → tables, whatever state its files were left in."""
+"""The prediction log, files and database → tables of bounded size, whatever state the files were left in."""
 
 import contextlib
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import pandas as pd
+import pyarrow.parquet
+from pydantic import SecretStr
 
+from churn_service.config import load_settings
+from churn_service.monitoring.blocks import blocks, read_block
 from churn_service.monitoring.line_log import SHADOW
+from churn_service.monitoring.postgres_entries import Entries, Window, open_entries
+from churn_service.sections import Config
 
 ANSWERED: Final = ("probability", "prediction")
-PARTS: Final = ("customer", "answer")
+DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]."  # what the name of a log's file begins with
+COMPACT: Final = "compact"  # folder of days that are closed, in the log's
+ROWS: Final = 50_000  # of Parquet at a time
+DAY: Final = timedelta(days=1)
+
+Frames = Iterator[tuple[pd.DataFrame, int]]
+"""Flat tables, and how many lines beside each were not whole."""
+
+
+class Log(NamedTuple):
+    """Where predictions and outcomes are kept."""
+
+    folder: Path
+    """`monitoring.prediction_log`."""
+    url: SecretStr | None = None
+    """`CHURN_LOG_URL`: PostgreSQL as well; the folder then takes what the database could not."""
 
 
 class History(NamedTuple):
@@ -26,35 +49,49 @@ class History(NamedTuple):
     """Lines that a crash or a full disk cut short."""
 
 
-def read_predictions(folder: Path, *, since: date | None = None, until: date | None = None) -> History:
-    """Read the log of all processes, in the order of time.
+def find_log(config: Config, root: Path) -> Log | None:
+    """Say where configuration and environment keep the log; None if they keep none."""
+    folder = config.monitoring.prediction_log
+    return None if folder is None else Log(root / folder, load_settings().log_url)
+
+
+def read_predictions(
+    log: Log, *, since: datetime | None = None, until: datetime | None = None, version: str | None = None
+) -> Iterator[History]:
+    """Read the log of all processes, the newest day (UTC) first.
 
     Parameters
     ----------
-    folder
-        `monitoring.prediction_log`.
+    log
+        Where it is kept. A prediction that is in both places comes once.
     since, until
-        First and last day (UTC) to read; default: all.
+        From this moment on, and before this one; default: all.
+    version
+        Which version's answers; default: all.
+
+    Returns
+    -------
+    Iterator of History
+        Parts of at most 100,000 rows, each of one day and in the order of time. Memory does not grow with
+        the log.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    LogStoreError
+        The database cannot be asked.
     """
-    answers: list[dict[str, Any]] = []
-    customers: list[dict[str, Any]] = []
-    unreadable = 0
-    for line in _lines(folder, since, until):
-        try:
-            entry = json.loads(line)
-            shared = {name: value for name, value in entry.items() if name not in PARTS}
-            answer, customer = shared | entry["answer"], dict(entry["customer"])
-        except (ValueError, KeyError, AttributeError, TypeError):
-            unreadable += 1
-        else:
-            answers.append(answer)
-            customers.append(customer)
-    table = pd.DataFrame(answers)
-    if not table.empty:
-        table["time"] = pd.to_datetime(table["time"], format="ISO8601", utc=True)
-        table = table.sort_values("time", kind="stable")
-    records = pd.DataFrame(customers).reindex(table.index)
-    return History(table.reset_index(drop=True), records.reset_index(drop=True), unreadable)
+    window = Window(since, until, version)
+    with open_entries(log.url) if log.url else contextlib.nullcontext() as entries:
+        names = _names(log.folder, window)
+        days = set(entries.days(window)) if entries else set()
+        for day in sorted(days | set(names), reverse=True):
+            files = (_file(log.folder, name, version) for name in sorted(names.get(day, ())))
+            for frame, unreadable in _day(files, entries, _of_day(window, day)):
+                history = _history(frame, unreadable, window)
+                if len(history.answers) or unreadable:
+                    yield history
 
 
 def read_challenges(folder: Path, version: str) -> pd.DataFrame:
@@ -74,7 +111,7 @@ def read_challenges(folder: Path, version: str) -> pd.DataFrame:
         challenger_probability and challenger_prediction. Lines that were cut short are left out.
     """
     rows = []
-    for line in _lines(folder / SHADOW, None, None):
+    for line in _challenges(folder / SHADOW):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             entry = json.loads(line)
             challenger = entry.pop("challenger")
@@ -84,9 +121,79 @@ def read_challenges(folder: Path, version: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _lines(folder: Path, since: date | None, until: date | None) -> Iterator[bytes]:
-    for path in sorted(folder.glob("20[0-9][0-9]-[01][0-9]-[0-3][0-9].*.jsonl")):
-        day = date.fromisoformat(path.name[:10])
-        if (since is None or day >= since) and (until is None or day <= until):
-            with path.open("rb") as file:
-                yield from file
+def version_folder(version: str) -> str:
+    """Name the folder of a version's answers in a closed day's."""
+    return f"version={quote(version, safe='')}"
+
+
+def _challenges(folder: Path) -> Iterator[bytes]:
+    for path in sorted(folder.glob(f"{DAYS}*.jsonl")):
+        with path.open("rb") as file:
+            yield from file
+
+
+def _names(folder: Path, window: Window) -> dict[date, set[str]]:
+    """Name the files of each day, without what follows the last dot: that tells whether one was compacted."""
+    names: dict[date, set[str]] = {}
+    for pattern in (f"{DAYS}*.jsonl", f"{COMPACT}/*/*/{DAYS}*.parquet"):
+        for path in folder.glob(pattern):
+            day = date.fromisoformat(path.name[:10])
+            own = _of_day(window, day)
+            if own.since and own.until and own.since < own.until:
+                names.setdefault(day, set()).add(path.stem)
+    return names
+
+
+def _of_day(window: Window, day: date) -> Window:
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    since, until = max(window.since or begin, begin), min(window.until or begin + DAY, begin + DAY)
+    return window._replace(since=since, until=until)
+
+
+def _day(files: Iterator[Frames], entries: Entries | None, window: Window) -> Frames:
+    for frame, unreadable in chain.from_iterable(files):
+        yield _unheld(frame, entries), unreadable
+    if entries is not None:
+        yield from map(read_block, entries.parts(window))
+
+
+def _file(folder: Path, name: str, version: str | None) -> Frames:
+    """Read a file of lines, or what it was compacted to: once it is gone, that is whole."""
+    try:
+        file = (folder / f"{name}.jsonl").open("rb")
+    except FileNotFoundError:
+        versions = "*" if version is None else version_folder(version)
+        for path in sorted(folder.glob(f"{COMPACT}/*/{versions}/{name}.parquet")):
+            with pyarrow.parquet.ParquetFile(path) as parquet:
+                for rows in parquet.iter_batches(ROWS):
+                    yield rows.to_pandas(), 0
+        return
+    with file:
+        yield from map(read_block, blocks(file))
+
+
+def _unheld(frame: pd.DataFrame, entries: Entries | None) -> pd.DataFrame:
+    """Leave out what the database has too: it took the row, and could not say so."""
+    if entries is None or frame.empty:
+        return frame
+    return frame[~frame["answer.prediction_id"].isin(entries.held(frame["answer.prediction_id"].tolist()))]
+
+
+def _history(frame: pd.DataFrame, unreadable: int, window: Window) -> History:
+    if not frame.empty:
+        frame = frame[_inside(frame, window)].sort_values("time", kind="stable").reset_index(drop=True)
+    of_customer = [name for name in map(str, frame) if name.startswith("customer.")]
+    customers = frame[of_customer].rename(columns=lambda name: name.removeprefix("customer."))
+    answers = frame.drop(columns=of_customer).rename(columns=lambda name: name.removeprefix("answer."))
+    return History(answers, customers, unreadable)
+
+
+def _inside(frame: pd.DataFrame, window: Window) -> Any:
+    inside = frame["time"].notna()
+    if window.since is not None:
+        inside &= frame["time"] >= window.since
+    if window.until is not None:
+        inside &= frame["time"] < window.until
+    if window.version is not None:
+        inside &= frame["answer.model_version"] == window.version
+    return inside

@@ -38,7 +38,7 @@ class LineLog:
         self._part = 0
         self._writer = BackgroundWriter[tuple[datetime, bytes]](
             self._write,
-            partial(self._report_lost, reason="too slow a disk"),
+            partial(self.report_lost, reason="too slow a disk"),
             most=MOST_WAITING,
             seconds=seconds,
         )
@@ -61,9 +61,10 @@ class LineLog:
             except OSError as error:
                 reason = error.strerror or type(error).__name__
             if missing := data.count(b"\n") - written:
-                self._report_lost(missing, reason)
+                self.report_lost(missing, reason)
 
-    def _report_lost(self, lines: int, reason: str) -> None:
+    def report_lost(self, lines: int, reason: str) -> None:
+        """Count lines that are in no file and nowhere else, and warn of them now and then."""
         self._lost(lines)
         if time.monotonic() - self._warned >= WARN_SECONDS:
             self._warned = time.monotonic()

@@ -10,7 +10,6 @@ from pydantic import SecretStr, TypeAdapter
 
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
-from churn_service.monitoring.line_log import LineLog
 from churn_service.schema import Customer
 from churn_service.service_sections import Privacy
 
@@ -38,6 +37,16 @@ class Noted(Protocol):
         """Where it was asked."""
 
 
+class Lines(Protocol):
+    """Where lines go: files, or a database."""
+
+    def put(self, time: datetime, lines: bytes, count: int) -> None:
+        """Take whole lines, at once."""
+
+    def close(self) -> None:
+        """Write what waits."""
+
+
 class PredictionLog:
     """The log of one process.
 
@@ -56,7 +65,7 @@ class PredictionLog:
         A column is to be hashed and there is no key.
     """
 
-    def __init__(self, log: LineLog, privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> None:
+    def __init__(self, log: Lines, privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> None:
         self._hide = _hiding(privacy, hash_key)
         self._log = log
 

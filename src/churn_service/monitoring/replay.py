@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from churn_service.contract import columns
 from churn_service.events import Check
 from churn_service.faults import find_faults
 from churn_service.gate import Replayed, check_replay
-from churn_service.monitoring.history import read_predictions
+from churn_service.monitoring.history import History, Log, read_predictions
 from churn_service.predict import GOLDEN_TOLERANCE, Predictor
 from churn_service.schema import ID
 from churn_service.service_sections import GateConfig, Privacy
@@ -27,7 +26,7 @@ OTHERWISE: Final = (
 
 
 def replay(
-    log: Path | None,
+    log: Log | None,
     candidate: Predictor,
     production: Predictor,
     *,
@@ -39,7 +38,7 @@ def replay(
     Parameters
     ----------
     log
-        Folder of the prediction log; None if there is none.
+        Where predictions are kept; None if nowhere.
     candidate, production
         The two versions.
     privacy
@@ -56,15 +55,13 @@ def replay(
     if log is None or hidden:
         why = f"monitoring.privacy hides {', '.join(hidden)}" if hidden else "there is no prediction log"
         return _missing(f"{why}, so no request can be repeated")
-    history = read_predictions(log)
-    answers = history.answers
-    if not answers.empty:
-        answers = answers[answers["model_version"] == production.version].tail(gate.replay_requests)
+    history = _last(log, production.version, gate.replay_requests)
+    answers, customers = history.answers, history.customers
     if len(answers) < gate.replay_requests:
         found = f"the log here holds {len(answers):,} customers that {production.version} was asked about"
         wanted = f"gate.replay_requests asks for {gate.replay_requests:,}, a row of a batch being one"
         return _missing(f"{found}; {wanted}. Let production answer so many, or lower it")
-    customers, before = history.customers.loc[answers.index], answers["churn_probability"].to_numpy()
+    before = answers["churn_probability"].to_numpy()
     if not _comes_out_again(customers, before, production):
         return _missing(OTHERWISE)
     customers = typed(customers)
@@ -83,6 +80,23 @@ def replay(
         max_psi=gate.max_psi,
         max_latency_ratio=gate.max_latency_ratio,
     )
+
+
+def _last(log: Log, version: str, count: int) -> History:
+    """Read no further back than to have so many requests."""
+    last = History(pd.DataFrame(), pd.DataFrame(), 0)
+    for found in read_predictions(log, version=version):
+        if found.answers.empty:
+            continue
+        enough = len(last.answers) == count
+        if enough and found.answers["time"].iloc[-1].date() < last.answers["time"].iloc[0].date():
+            break
+        answers = pd.concat([last.answers, found.answers], ignore_index=True)
+        customers = pd.concat([last.customers, found.customers], ignore_index=True)
+        rows = answers["time"].sort_values(kind="stable").index[-count:]
+        answers, customers = (table.loc[rows].reset_index(drop=True) for table in (answers, customers))
+        last = History(answers, customers, 0)
+    return last
 
 
 def _comes_out_again(customers: pd.DataFrame, answers: np.ndarray, production: Predictor) -> bool:

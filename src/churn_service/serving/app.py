@@ -14,12 +14,12 @@ from structlog.typing import FilteringBoundLogger
 
 from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body
 from churn_service.config import Settings
-from churn_service.errors import RefusedError
+from churn_service.errors import ConfigError, RefusedError
 from churn_service.messages import Problem
 
 # floor: monitored
 from churn_service.monitoring.line_log import SHADOW, LineLog
-from churn_service.monitoring.prediction_log import PredictionLog
+from churn_service.monitoring.prediction_log import Lines, PredictionLog
 from churn_service.monitoring.shadow import Shadow
 
 # end floor
@@ -83,6 +83,9 @@ class Service:
         # floor: monitored
         if config.monitoring.prediction_log is not None:
             self._remember(self._root / config.monitoring.prediction_log, settings)
+        elif settings.log_url is not None:
+            msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name a folder for bad times"
+            raise ConfigError(msg)
         # end floor
         self.contract = create_app(
             self._load_or_fall_back, config.serving, routes=ROUTES, resources=self._resources
@@ -98,7 +101,7 @@ class Service:
         """Log every answer, and what a challenger would have answered."""
         monitoring, challenger = self._config.monitoring, self._config.serving.shadow
         report = (self._meter.lines_lost.labels("prediction").inc, self._log.warning)
-        written = LineLog(folder, monitoring.flush_seconds, report)
+        written = self._open_prediction_log(LineLog(folder, monitoring.flush_seconds, report), settings)
         predictions = PredictionLog(written, monitoring.privacy, settings.hash_key)
         self._closers.insert(0, predictions.close)
         self._observers.append(predictions.observe)
@@ -112,6 +115,16 @@ class Service:
             self._closers.insert(0, shadow.close)
             self._observers.append(shadow.observe)
             self._follows.append(shadow.follow)
+
+    def _open_prediction_log(self, files: LineLog, settings: Settings) -> Lines:
+        """Write to the database, if one is set, else to files."""
+        if settings.log_url is None:
+            return files
+        from churn_service.monitoring.postgres_log import PostgresLog  # noqa: PLC0415 - slow to import, not always needed
+
+        report = (self._meter.lines_aside.inc, self._log.warning)
+        seconds = self._config.monitoring.flush_seconds
+        return PostgresLog(settings.log_url, files, seconds=seconds, report=report)
 
     # end floor
     def _surround(self, contract: FastAPI, settings: Settings) -> ASGIApp:

@@ -1,0 +1,111 @@
+"""The table of predictions → its entries as of one moment, in bounded parts; and out with the old ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Final, NamedTuple
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, Connection, Text, cast, delete, func, inspect, select, text
+from sqlalchemy.exc import OperationalError
+
+from churn_service.errors import LogStoreError
+from churn_service.monitoring.postgres_log import PREDICTIONS, engine
+
+ROWS: Final = 20_000  # in a part
+HELD: Final = text("SELECT prediction_id FROM predictions WHERE prediction_id = ANY(:ids)")
+
+
+class Window(NamedTuple):
+    """What to read; None is without an end, and any version."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    version: str | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it to the database."""
+        columns = PREDICTIONS.c
+        known = (
+            (self.since, columns.time >= self.since),
+            (self.until, columns.time < self.until),
+            (self.version, columns.model_version == self.version),
+        )
+        return [condition for value, condition in known if value is not None]
+
+
+class Entries:
+    """The table as it was when it was first asked: whoever writes meanwhile changes nothing here."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def days(self, window: Window) -> Iterator[date]:
+        """Name the days (UTC) on which there are entries, newest first; each costs one look into an index."""
+        while True:
+            newest = select(func.max(PREDICTIONS.c.time)).where(*window.conditions)
+            found = self._connection.scalar(newest)
+            if found is None:
+                return
+            day = found.astimezone(UTC)
+            yield day.date()
+            window = window._replace(until=day.replace(hour=0, minute=0, second=0, microsecond=0))
+
+    def parts(self, window: Window) -> Iterator[bytes]:
+        """Return lines of JSON, so many at a time that memory does not grow with the table."""
+        lines = select(cast(PREDICTIONS.c.entry, Text)).where(*window.conditions)
+        found = self._connection.execute(lines, execution_options={"yield_per": ROWS})
+        for rows in found.partitions():
+            yield "\n".join(row[0] for row in rows).encode()
+
+    def held(self, ids: list[str]) -> set[str]:
+        """Tell which of these predictions are here."""
+        return set(self._connection.scalars(HELD, {"ids": ids}))
+
+
+@contextmanager
+def open_entries(url: SecretStr) -> Iterator[Entries | None]:
+    """Give the entries; None if nothing was ever logged there.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    LogStoreError
+        The database cannot be asked, or stops answering.
+    """
+    with _asking(url, isolation="REPEATABLE READ") as connection:
+        yield Entries(connection) if inspect(connection).has_table(PREDICTIONS.name) else None
+
+
+def delete_entries(url: SecretStr, before: datetime, *, dry_run: bool) -> int:
+    """Delete what was predicted before a moment; return how many rows that is.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    LogStoreError
+        The database cannot be asked.
+    """
+    old = Window(until=before).conditions
+    with _asking(url, isolation="READ COMMITTED") as connection, connection.begin():
+        if not inspect(connection).has_table(PREDICTIONS.name):
+            return 0
+        if dry_run:
+            return connection.scalar(select(func.count()).select_from(PREDICTIONS).where(*old)) or 0
+        return connection.execute(delete(PREDICTIONS).where(*old)).rowcount
+
+
+@contextmanager
+def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
+    asked = engine(url).execution_options(isolation_level=isolation)
+    try:
+        with asked.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        msg = f"CHURN_LOG_URL: the database does not answer ({error.orig}); start it, or try again"
+        raise LogStoreError(msg) from None
+    finally:
+        asked.dispose()

@@ -1,0 +1,174 @@
+"""Lines → a table of PostgreSQL; while the database is away, files take them, and nobody waits for either."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from pydantic import SecretStr
+from sqlalchemy import Column, Connection, DateTime, Engine, Index, MetaData, Table, Text, create_engine, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DataError
+
+from churn_service.background import BackgroundWriter
+from churn_service.errors import ConfigError
+from churn_service.monitoring.line_log import MOST_WAITING, WARN_SECONDS, LineLog, Report
+from churn_service.schema import ID
+
+PATIENCE_SECONDS = 2  # for a connection, and for a batch; both fit into what a stopping process waits for
+PAUSE_SECONDS = 5.0  # before a database that failed is asked again
+METADATA: Final = MetaData()
+PREDICTIONS: Final = Table(
+    "predictions",
+    METADATA,
+    Column("prediction_id", Text, primary_key=True),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("customer_id", Text),
+    Column("entry", JSONB, nullable=False),
+    Index("predictions_time", "time"),
+    Index("predictions_version_time", "model_version", "time"),
+    Index("predictions_customer", "customer_id"),
+)
+MAKE_ALONE: Final = text("SELECT pg_advisory_xact_lock(hashtext('churn-service: make tables'))")
+GIVE_UP: Final = text(f"SET statement_timeout = {PATIENCE_SECONDS * 1000}")  # milliseconds
+INSERT: Final = text("""
+    INSERT INTO predictions (prediction_id, time, model_version, customer_id, entry)
+    SELECT line #>> '{answer,prediction_id}', CAST(line ->> 'time' AS timestamptz),
+           line #>> '{answer,model_version}', line -> 'customer' ->> :id, line
+    FROM jsonb_array_elements(CAST(:lines AS jsonb)) AS line
+    ON CONFLICT (prediction_id) DO NOTHING
+""")
+
+Part = tuple[datetime, bytes, int]
+"""When, whole lines, how many."""
+
+
+def engine(url: SecretStr) -> Engine:
+    """Return what connects to the database; it does so when it is first used.
+
+    Parameters
+    ----------
+    url
+        Such as ``postgresql+psycopg://user:password@host:5432/database``.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed. The message does not repeat it: it may hold a password.
+    """
+    try:
+        parsed = make_url(url.get_secret_value())
+        if parsed.get_backend_name() != "postgresql":
+            raise ValueError  # noqa: TRY301 - one message for whatever is wrong with it
+    except (ArgumentError, ValueError):
+        msg = "CHURN_LOG_URL: malformed; it must be such as postgresql+psycopg://user:password@host:5432/name"
+        raise ConfigError(msg) from None
+    patience = {"connect_timeout": PATIENCE_SECONDS, "application_name": "churn-service"}
+    driven = parsed.set(drivername="postgresql+psycopg")
+    return create_engine(driven, pool_pre_ping=True, connect_args=patience)
+
+
+class PostgresLog:
+    """The table `predictions`, as one process writes it.
+
+    Parameters
+    ----------
+    url
+        Where the database is.
+    aside
+        The files that take what the database does not.
+    seconds
+        A line may wait in memory so long.
+    report
+        Told how many lines went to the files; and a function that warns.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed. Whether anything is there shows later, and is no error.
+    """
+
+    def __init__(self, url: SecretStr, aside: LineLog, *, seconds: float, report: Report) -> None:
+        self._engine, self._aside = engine(url), aside
+        self._count, self._warn = report
+        self._connection: Connection | None = None
+        self._warned, self._paused_until = -WARN_SECONDS, 0.0
+        lost = partial(aside.report_lost, reason="too slow a database")
+        self._writer = BackgroundWriter[Part](self._write, lost, most=MOST_WAITING, seconds=seconds)
+
+    def put(self, time: datetime, lines: bytes, count: int) -> None:
+        """Hand whole lines over, of which so many are lost if too much waits."""
+        self._writer.put((time, lines, count), weight=count)
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._writer.close()
+        self._hang_up()
+        self._aside.close()
+
+    def _write(self, parts: list[Part]) -> None:
+        if time.monotonic() >= self._paused_until:
+            try:
+                self._insert(b"".join(lines for _, lines, _ in parts))
+            except Exception as error:  # noqa: BLE001 - whatever it was, a file can take these lines
+                self._failed(error)
+            else:
+                return
+        for part in parts:
+            self._aside.put(*part)
+        self._count(sum(count for _, _, count in parts))
+
+    def _insert(self, lines: bytes) -> None:
+        connection = self._connection or self._connect()
+        array = "[" + lines.decode()[:-1].replace("\n", ",") + "]"
+        with _bounded(connection), connection.begin():
+            connection.execute(INSERT, {"lines": array, "id": ID})
+
+    def _connect(self) -> Connection:
+        """Connect, and make the table if this is the first time that anybody does."""
+        self._connection = connection = self._engine.connect()
+        with _bounded(connection), connection.begin():
+            connection.execute(GIVE_UP)
+            connection.execute(MAKE_ALONE)
+            METADATA.create_all(connection)
+        return connection
+
+    def _failed(self, error: Exception) -> None:
+        """Warn now and then, and leave a database alone for a while, unless it minded these lines only."""
+        now = time.monotonic()
+        if now - self._warned >= WARN_SECONDS:
+            self._warned = now
+            self._warn("PostgreSQL does not take predictions; files do", error=type(error).__name__)
+        if not isinstance(error, DataError):
+            self._paused_until = now + PAUSE_SECONDS
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()  # without a farewell, for which nobody may be there
+            self._connection.close()
+            self._connection = None
+
+
+@contextmanager
+def _bounded(connection: Connection) -> Iterator[None]:
+    """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
+    with socket.socket(fileno=os.dup(connection.connection.fileno())) as line:
+        cut = threading.Timer(PATIENCE_SECONDS, _cut, [line])
+        cut.start()
+        try:
+            yield
+        finally:
+            cut.cancel()
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):  # it has just answered
+        line.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,307 @@
+"""The log in PostgreSQL: what is there, what happens while it is away, and how it is read back."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from churn_service.config import Settings, load_config
+from churn_service.contract import example
+from churn_service.errors import ConfigError, LogStoreError
+from churn_service.monitoring import postgres_entries, postgres_log
+from churn_service.monitoring.line_log import LineLog
+from churn_service.monitoring.postgres_log import PostgresLog, engine
+from churn_service.schema import ID
+from churn_service.serving.app import Service
+from churn_service.serving.follow import Models
+from conftest import ROOT
+from remembered import NOON, VERSION, ids, line, log_file, remembered
+from running import free_port, serving
+from steady import Load, configure, until
+
+pytestmark = pytest.mark.needs("postgres", "initdb")
+ASIDE_WARNING = "PostgreSQL does not take predictions; files do"
+
+
+class Written:
+    """A log of one process, and what it said."""
+
+    def __init__(self, folder: Path, url: str, seconds: float = 0.01) -> None:
+        self.folder, self.url = folder, url
+        self.aside: list[int] = []
+        self.lost: list[int] = []
+        self.warnings: list[str] = []
+        files = LineLog(folder, 0.01, (self.lost.append, lambda event, **_: self.warnings.append(event)))
+        report = (self.aside.append, lambda event, **_: self.warnings.append(event))
+        self.log = PostgresLog(SecretStr(url), files, seconds=seconds, report=report)
+
+    def add(self, *numbers: int, **values: Any) -> None:
+        lines = [line(number, **values) for number in numbers]
+        self.log.put(NOON, b"".join(lines), len(lines))
+
+    def rows(self) -> int:
+        return rows(self.url)
+
+
+def rows(url: str) -> int:
+    """Count what is in the table; 0 if there is none."""
+    known = engine(SecretStr(url))
+    try:
+        with known.connect() as connection:
+            if connection.scalar(text("SELECT to_regclass('predictions')")) is None:
+                return 0
+            return connection.scalar(text("SELECT count(*) FROM predictions"))
+    finally:
+        known.dispose()
+
+
+@pytest.fixture
+def written(tmp_path: Path, database: str) -> Iterator[Callable[..., Written]]:
+    opened: list[Written] = []
+
+    def write(url: str = database, **values: Any) -> Written:
+        opened.append(Written(tmp_path / "log", url, **values))
+        return opened[-1]
+
+    yield write
+    for each in opened:
+        each.log.close()
+
+
+def test_the_table_is_made_on_first_use_and_gives_back_what_a_file_would(
+    written, tmp_path: Path, database: str
+):
+    own = written()
+    own.add(*range(150))
+    own.add(150, customer=example() | {ID: 'a "quoted" ü\n'})
+    own.log.close()
+    log_file(tmp_path / "files", *(line(n) for n in range(150)), line(150, customer=example() | {ID: 'a "quoted" ü\n'}))
+
+    found, known = remembered(tmp_path / "log", database), remembered(tmp_path / "files")
+
+    assert own.rows() == 151
+    assert not (tmp_path / "log").exists()
+    assert sorted(ids(found)) == sorted(ids(known))
+    for one, other in zip(found[:2], known[:2], strict=True):
+        assert one.assign(i=ids(found)).sort_values("i").to_dict("records") == other.assign(
+            i=ids(known)
+        ).sort_values("i")[[*one.columns, "i"]].to_dict("records")
+
+
+def test_a_row_says_by_columns_what_people_look_for(written, database: str):
+    own = written()
+    own.add(1)
+    own.add(2, customer={})
+    own.log.close()
+
+    known = engine(SecretStr(database))
+    with known.connect() as connection:
+        found = connection.execute(text("SELECT * FROM predictions ORDER BY prediction_id")).mappings().all()
+        indexes = connection.scalars(text("SELECT indexdef FROM pg_indexes WHERE tablename='predictions'")).all()
+    known.dispose()
+
+    assert [dict(row) for row in found] == [
+        {
+            "prediction_id": f"p-{number}",
+            "time": NOON + timedelta(seconds=number),
+            "model_version": VERSION,
+            "customer_id": customer,
+            "entry": json.loads(line(number) if customer else line(number, customer={})),
+        }
+        for number, customer in ((1, "c-1"), (2, None))
+    ]
+    assert sorted(each.partition("btree ")[2] for each in indexes) == [
+        "(customer_id)",
+        "(model_version, \"time\")",
+        "(prediction_id)",
+        "(\"time\")",
+    ]
+
+
+def test_a_prediction_that_was_written_twice_is_there_once(written):
+    own = written()
+    own.add(1, 2)
+    own.add(2, 3)
+    own.log.close()
+
+    assert own.rows() == 3
+    assert own.aside == own.lost == []
+
+
+def test_time_and_version_are_asked_of_the_database(written, database: str, tmp_path: Path):
+    own = written()
+    for day in range(3):
+        moment = NOON + timedelta(days=day)
+        own.add(*range(60 * day, 60 * day + 30), moment=moment, version="a")
+        own.add(*range(60 * day + 30, 60 * day + 60), moment=moment, version="b")
+    own.log.close()
+
+    def found(**asked: Any) -> list[str]:
+        return ids(remembered(tmp_path, database, **asked))
+
+    since, until_ = NOON + timedelta(seconds=50), NOON + timedelta(days=1, seconds=10)
+    assert found(since=since, until=until_) == [f"p-{n}" for n in range(50, 70)]
+    assert found(since=since, until=until_, version="b") == [f"p-{n}" for n in range(50, 60)]
+    assert len(found(version="a")) == 90
+    assert found(version="c") == []
+
+
+def test_what_is_in_both_places_comes_once_whichever_day_it_is(written, database: str, tmp_path: Path):
+    own = written()
+    own.add(1, 2, 3)
+    own.log.close()
+    log_file(tmp_path / "log", line(2), line(3), line(4))
+    log_file(tmp_path / "log", line(5, NOON - timedelta(days=1)), day="2026-02-28")
+
+    assert ids(remembered(tmp_path / "log", database)) == [f"p-{number}" for number in (5, 1, 2, 3, 4)]
+
+
+def test_memory_does_not_grow_with_the_table(written, database: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(postgres_entries, "ROWS", 10)
+    own = written()
+    own.add(*range(55))
+    own.log.close()
+
+    parts = list(remembered_parts(tmp_path, database))
+
+    assert [len(part.answers) for part in parts] == [10] * 5 + [5]
+
+
+def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
+    from churn_service.monitoring.history import Log, read_predictions
+
+    return read_predictions(Log(folder, SecretStr(url)))
+
+
+def test_a_database_that_was_never_written_to_reads_as_empty(database: str, tmp_path: Path):
+    assert ids(remembered(tmp_path, database)) == []
+
+
+def test_a_line_that_postgres_cannot_hold_goes_to_a_file_and_the_next_to_the_table(written, tmp_path: Path):
+    own = written()
+    own.add(1, customer=example() | {ID: "a\0b"})
+    until(lambda: own.aside, "the line was refused")
+    own.add(2)
+    own.log.close()
+
+    found = remembered(own.folder, own.url)
+    assert (own.rows(), own.aside, own.warnings) == (1, [1], [ASIDE_WARNING])
+    assert ids(found) == ["p-1", "p-2"]
+    assert found.customers[ID].tolist() == ["a\0b", "c-2"]
+
+
+def test_while_nobody_listens_files_take_the_lines_with_one_warning(written, tmp_path: Path):
+    own = written(f"postgresql+psycopg://churn@127.0.0.1:{free_port()}/churn")
+    for number in range(200):
+        own.add(number)
+    own.log.close()
+
+    assert (sum(own.aside), own.lost, own.warnings) == (200, [], [ASIDE_WARNING])
+    assert sorted(ids(remembered(own.folder))) == sorted(f"p-{number}" for number in range(200))
+
+
+def test_a_reader_says_that_the_database_does_not_answer(tmp_path: Path):
+    with pytest.raises(LogStoreError, match="CHURN_LOG_URL.*does not answer") as refused:
+        remembered(tmp_path, f"postgresql+psycopg://churn:secret@127.0.0.1:{free_port()}/churn")
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["host:5432", "mysql://churn:secret@host/churn", "postgresql+psycopg://h:secret/"])
+def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(tmp_path: Path, url: str):
+    with pytest.raises(ConfigError, match="CHURN_LOG_URL") as refused:
+        engine(SecretStr(url))
+
+    assert "secret" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+def test_a_database_without_a_folder_for_bad_times_is_a_configuration_error(tmp_path: Path, database: str):
+    config = load_config(ROOT / "config.yaml")
+    monitoring = config.monitoring.model_copy(update={"prediction_log": None})
+    config = config.model_copy(update={"monitoring": monitoring})
+    models = Models(lambda: None, lambda: None, lambda _: None, str)
+
+    with pytest.raises(ConfigError, match=r"monitoring\.prediction_log is null"):
+        Service(models, config, root=tmp_path, settings=Settings(_env_file=None, log_url=database))
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+def test_a_database_that_hangs_is_given_up_and_taken_back_when_it_wakes(
+    written, server, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(postgres_log, "PAUSE_SECONDS", 0.2)
+    own = written()
+    own.add(0)
+    until(own.rows, "the first line is in the table")
+    server.signal(signal.SIGSTOP)
+    try:
+        own.add(1)
+        until(lambda: own.aside, "the second line went aside")
+    finally:
+        server.signal(signal.SIGCONT)
+    number = 2
+    while own.rows() < 2:
+        own.add(number := number + 1)
+        until(lambda: own.rows() + sum(own.aside) >= number - 1, "each line is somewhere")
+    own.log.close()
+
+    assert own.lost == []
+    found = ids(remembered(own.folder, own.url))
+    assert sorted(found) == sorted(set(found))
+    assert {"p-0", "p-1", f"p-{number}"} <= set(found)
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+def test_closing_does_not_wait_for_a_database_that_hangs(written, server, tmp_path: Path):
+    own = written(seconds=60)
+    own.add(1)
+    server.signal(signal.SIGSTOP)
+    try:
+        own.log.close()
+    finally:
+        server.signal(signal.SIGCONT)
+
+    assert (sum(own.aside), own.lost) == (1, [])
+    assert ids(remembered(own.folder)) == ["p-1"]
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_doubles_none(
+    server, database: str, trained: Path, tmp_path: Path, monkeypatch, times: int
+):
+    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    configure(own, "monitoring", flush_seconds=0.05)
+    monkeypatch.setenv("CHURN_LOG_URL", database)
+    begun = datetime.now(UTC)
+
+    with serving(own) as (url, _), Load(url) as load:
+        for attempt in range(times):
+            grown = rows(database)
+            until(lambda: rows(database) > grown, "the table takes lines again")  # noqa: B023 - of this round
+            load.reach(300 + 7 * attempt)
+            server.kill()
+            load.reach(300)
+            server.start()
+        until(lambda: rows(database) > grown, "the table takes lines at last")
+
+    answers = [answer.body["prediction_id"] for answer in load.answers]
+    found = remembered(own / "predictions", database, since=begun - timedelta(minutes=1))
+    aside = sum(path.read_bytes().count(b"\n") for path in (own / "predictions").glob("*.jsonl"))
+    assert {answer.status for answer in load.answers} == {200}
+    assert load.reset == []
+    assert sorted(ids(found)) == sorted(answers)
+    assert aside > 0
+    assert os.listdir(own / "predictions")

@@ -1,0 +1,65 @@
+"""Make up lines of the prediction log, and read a log as one table."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import SecretStr
+
+from churn_service.contract import example
+from churn_service.monitoring.history import History, Log, read_predictions
+from churn_service.schema import ID
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+VERSION = "0.1.0-00000000"
+
+
+def line(
+    number: int, moment: datetime = NOON, *, version: str = VERSION, customer: dict[str, Any] | None = None
+) -> bytes:
+    """Write what the log holds of one prediction; its number gives its id, and its second."""
+    answer = {
+        "churn_probability": (number % 1000) / 1000,
+        "churn_prediction": number % 2 == 0,
+        "risk_tier": "LOW",
+        "model_version": version,
+        "trained_at": "2026-02-01T00:00:00Z",
+        "prediction_id": f"p-{number}",
+    }
+    entry = {
+        "time": (moment + timedelta(seconds=number % 60)).isoformat().replace("+00:00", "Z"),
+        "request_id": f"r-{number}",
+        "source": "/predict",
+        "threshold": 0.5,
+        "latency_ms": 1.5,
+        "customer": {ID: f"c-{number}", **example()} if customer is None else customer,
+        "answer": answer,
+    }
+    return json.dumps(entry).encode() + b"\n"
+
+
+def log_file(folder: Path, *lines: bytes, day: str = "2026-03-01", name: str = "host-1-a.000") -> Path:
+    """Put lines into a file of a log, as a process would that has left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{day}.{name}.jsonl"
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def remembered(folder: Path, url: str | None = None, **asked: Any) -> History:
+    """Read all parts of a log as one, in the order of time."""
+    parts = list(read_predictions(Log(folder, SecretStr(url) if url else None), **asked))
+    if not any(len(part.answers) for part in parts):
+        return History(pd.DataFrame(), pd.DataFrame(), sum(part.unreadable for part in parts))
+    answers = pd.concat([part.answers for part in parts], ignore_index=True)
+    customers = pd.concat([part.customers for part in parts], ignore_index=True)
+    order = answers["time"].sort_values(kind="stable").index
+    tables = (table.loc[order].reset_index(drop=True) for table in (answers, customers))
+    return History(*tables, sum(part.unreadable for part in parts))
+
+
+def ids(history: History) -> list[str]:
+    """Name the predictions, in the order of time."""
+    return history.answers["prediction_id"].tolist() if len(history.answers) else []
