@@ -34,7 +34,7 @@ def line(
         "source": "/predict",
         "threshold": 0.5,
         "latency_ms": 1.5,
-        "customer": {ID: f"c-{number}", **example()} if customer is None else customer,
+        "customer": example() | {ID: f"c-{number}"} if customer is None else customer,
         "answer": answer,
     }
     return json.dumps(entry).encode() + b"\n"

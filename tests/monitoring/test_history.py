@@ -119,7 +119,7 @@ def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
 
     days = [times.dt.date.unique().tolist() for times in parts]
     assert sum(map(len, parts)) == 120
-    assert max(map(len, parts)) <= 8
+    assert max(map(len, parts)) <= 9
     assert all(times.is_monotonic_increasing for times in parts)
     assert {len(each) for each in days} == {1}
     assert days == sorted(days, reverse=True)

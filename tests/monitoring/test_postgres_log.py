@@ -118,12 +118,12 @@ def test_a_row_says_by_columns_what_people_look_for(written, database: str):
         }
         for number, customer in ((1, "c-1"), (2, None))
     ]
-    assert sorted(each.partition("btree ")[2] for each in indexes) == [
+    assert {each.partition("btree ")[2].replace('"', "") for each in indexes} == {
         "(customer_id)",
-        "(model_version, \"time\")",
+        "(model_version, time)",
         "(prediction_id)",
-        "(\"time\")",
-    ]
+        "(time)",
+    }
 
 
 def test_a_prediction_that_was_written_twice_is_there_once(written):

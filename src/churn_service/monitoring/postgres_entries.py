@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from operator import eq, ge, lt
 from typing import Final, NamedTuple
 
 from pydantic import SecretStr
@@ -28,11 +29,11 @@ class Window(NamedTuple):
         """Say it to the database."""
         columns = PREDICTIONS.c
         known = (
-            (self.since, columns.time >= self.since),
-            (self.until, columns.time < self.until),
-            (self.version, columns.model_version == self.version),
+            (ge, columns.time, self.since),
+            (lt, columns.time, self.until),
+            (eq, columns.model_version, self.version),
         )
-        return [condition for value, condition in known if value is not None]
+        return [compare(column, value) for compare, column, value in known if value is not None]
 
 
 class Entries:
