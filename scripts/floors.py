@@ -45,7 +45,13 @@ FILES: Final = {
         "Dockerfile",
         ".dockerignore",
     ),
-    "monitored": ("src/churn_service/monitoring", "tests/monitoring"),
+    "monitored": (
+        "src/churn_service/monitoring",
+        "tests/monitoring",
+        "tests/remembered.py",
+        "benchmarks/log.py",
+        "docs/monitoring",
+    ),
 }
 BEGIN: Final = re.compile(r"(?:#|<!--) floor: (\w+)(?: -->)?$")
 END: Final = re.compile(r"(?:#|<!--) end floor(?: -->)?$")

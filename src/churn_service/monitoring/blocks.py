@@ -13,6 +13,7 @@ import pyarrow.json
 BYTES: Final = 16 * 1024 * 1024  # of a block; fewer than 100,000 lines, as none is shorter than 200 bytes
 TEXT: Final = pa.string()  # said of what Arrow might take for a time
 ANSWER: Final = ("risk_tier", "model_version", "trained_at", "prediction_id")
+NEEDED: Final = ("time", "answer.model_version", "answer.prediction_id")
 SCHEMA: Final = pa.schema(
     {
         "time": pa.timestamp("us", tz="UTC"),
@@ -54,7 +55,7 @@ def table(block: bytes) -> pa.Table:
         customer = pa.struct([(name, TEXT) for name in times])
         found = _read(block, SCHEMA.set(SCHEMA.get_field_index("customer"), pa.field("customer", customer)))
     flat = found.flatten()
-    if found["customer"].null_count or flat["time"].null_count or flat["answer.prediction_id"].null_count:
+    if found["customer"].null_count or any(flat[name].null_count for name in NEEDED):
         msg = "a line lacks its time, customer or answer"
         raise pa.ArrowInvalid(msg)
     return flat
@@ -95,6 +96,7 @@ def _is_whole(line: bytes) -> bool:
     try:
         entry = json.loads(line)
         datetime.fromisoformat(entry["time"])
-        return isinstance(entry["customer"], dict) and isinstance(entry["answer"]["prediction_id"], str)
+        named = all(isinstance(entry["answer"][name], str) for name in ("model_version", "prediction_id"))
+        return named and isinstance(entry["customer"], dict)
     except (ValueError, KeyError, TypeError):
         return False

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import typer
 
+from churn_service.monitoring.log_commands import log_commands
 from churn_service.registry_commands import SHOWN
 from churn_service.sections import Config
 
 
-def add_commands(_app: typer.Typer) -> None:
-    """Let `registry show` tell what a version answered as a challenger."""
+def add_commands(app: typer.Typer) -> None:
+    """Register this floor's commands; let `registry show` tell what a version answered as a challenger."""
+    app.add_typer(log_commands, name="log")
     SHOWN.append(_as_challenger)
 
 

@@ -1,0 +1,152 @@
+"""Closed days of the prediction log → Parquet by date and version; and what is too old, away.
+
+A file of lines is removed when all that it became is on disk, and until then only the file is read: a crash
+at any moment neither loses nor doubles a prediction.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from churn_service.atomic import atomic_path, flush_folder
+from churn_service.monitoring.blocks import SCHEMA, blocks, table, whole_lines
+from churn_service.monitoring.history import COMPACT, DAYS, Log, version_folder
+from churn_service.monitoring.line_log import SHADOW
+from churn_service.monitoring.postgres_entries import delete_entries
+
+STILL_SECONDS = 60 * 60  # that nobody wrote to a file, before it counts as left
+OUTCOMES = "outcomes"  # folder of outcomes, in the log's
+VERSION = "answer.model_version"
+
+
+class Compacted(NamedTuple):
+    """What became of a file of lines."""
+
+    file: str
+    rows: int = 0
+    unreadable: int = 0
+    """Lines that were cut short; they are gone."""
+    bytes_before: int = 0
+    bytes_after: int = 0
+    left: str | None = None
+    """Why it stays as it is."""
+
+
+class Pruned(NamedTuple):
+    """What was removed, or would be."""
+
+    before: str
+    """The first day that is kept."""
+    files: int
+    bytes: int
+    rows: int
+    """Of PostgreSQL."""
+    dry_run: bool
+
+
+def compact(folder: Path, *, before: date, now: float) -> Iterator[Compacted]:
+    """Turn the files of closed days into Parquet, a file per version and day.
+
+    Parameters
+    ----------
+    folder
+        `monitoring.prediction_log`.
+    before
+        The first day (UTC) that stays as it is.
+    now
+        Seconds since 1970: files that were written to within the last hour stay.
+
+    Returns
+    -------
+    Iterator of Compacted
+        What became of each file, when it is done.
+    """
+    for path in sorted(folder.glob(f"{DAYS}*.jsonl")):
+        if date.fromisoformat(path.name[:10]) < before:
+            quiet = now - path.stat().st_mtime > STILL_SECONDS
+            yield _compact(path) if quiet else Compacted(path.name, left="written to within the hour")
+
+
+def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
+    """Remove what was predicted before a day (UTC), wherever it is kept.
+
+    Parameters
+    ----------
+    log
+        Where predictions are kept.
+    before
+        The first day to keep.
+    outcomes
+        Remove what was reported of customers before that day as well.
+    dry_run
+        Only say what would be removed.
+
+    Raises
+    ------
+    LogStoreError
+        The database cannot be asked; no file was removed then.
+    """
+    rows = 0
+    if log.url is not None:
+        rows = delete_entries(log.url, datetime.combine(before, time(), UTC), dry_run=dry_run)
+    first, folders = before.isoformat(), [log.folder, log.folder / SHADOW]
+    folders += [log.folder / OUTCOMES] if outcomes else []
+    days = [path for path in log.folder.glob(f"{COMPACT}/date=*") if path.name[len("date=") :] < first]
+    old = [path for folder in folders for path in folder.glob(f"{DAYS}*.jsonl") if path.name[:10] < first]
+    old += [path for day in days for path in day.rglob("*.parquet")]
+    size = sum(path.stat().st_size for path in old)
+    if not dry_run:
+        for path in old:
+            path.unlink(missing_ok=True)
+        for day in days:
+            shutil.rmtree(day, ignore_errors=True)
+    return Pruned(first, len(old), size, rows, dry_run)
+
+
+def _compact(path: Path) -> Compacted:
+    before = path.stat().st_size
+    try:
+        together, unreadable = _read(path)
+    except pa.ArrowException as error:
+        return Compacted(path.name, left=f"no table can hold it: {error}")
+    day = path.parent / COMPACT / f"date={path.name[:10]}"
+    after = 0
+    for version in pc.unique(together[VERSION]).to_pylist():
+        target = day / version_folder(version) / f"{path.stem}.parquet"
+        _write(together.filter(pc.equal(together[VERSION], version)), target)
+        after += target.stat().st_size
+    for folder in (*day.glob("version=*"), day, day.parent, path.parent):
+        if folder.exists():
+            flush_folder(folder)
+    path.unlink(missing_ok=True)
+    return Compacted(path.name, len(together), unreadable, before, after)
+
+
+def _read(path: Path) -> tuple[pa.Table, int]:
+    tables, unreadable = [SCHEMA.empty_table().flatten()], 0
+    with path.open("rb") as file:
+        for block in blocks(file):
+            try:
+                tables.append(table(block))
+            except pa.ArrowInvalid:
+                lines, torn = whole_lines(block)
+                tables += [table(b"\n".join(lines))] if lines else []
+                unreadable += torn
+    return pa.concat_tables(tables, promote_options="permissive"), unreadable
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    """Write a file that is whole, on disk and only its owner's, or is not there."""
+    with atomic_path(path) as unfinished:
+        unfinished.chmod(0o600)
+        with unfinished.open("wb") as file:
+            pyarrow.parquet.write_table(rows, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())

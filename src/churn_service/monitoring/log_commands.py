@@ -1,0 +1,105 @@
+"""The commands `churn-service log`: compact, prune."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from churn_service.errors import ConfigError
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, progress
+
+if TYPE_CHECKING:
+    from churn_service.monitoring.history import Log
+
+log_commands = typer.Typer(help="The prediction log: make it small, keep it short.", no_args_is_help=True)
+
+
+def configured_log(config: Any) -> Log:
+    """Say where the log is that configuration and environment name.
+
+    Raises
+    ------
+    ConfigError
+        They name none.
+    """
+    from churn_service.monitoring.history import find_log
+
+    loaded, root = open_config(config)
+    log = find_log(loaded, root)
+    if log is None:
+        msg = "monitoring.prediction_log is null, so there is no log; name a folder and serve"
+        raise ConfigError(msg)
+    return log
+
+
+@log_commands.command("compact")
+def compact_log(
+    *,
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="First day (UTC) that stays. Default: today", show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Turn the files of closed days into Parquet by date and version, a tenth of their size.
+
+    Files that were written to within the last hour stay. May be interrupted and repeated.
+
+    Example: churn-service log compact --before 2026-03-01
+    """
+    from churn_service.monitoring.compact import compact
+
+    now = datetime.now(UTC)
+    first = min(before.date(), now.date()) if before else now.date()
+    found = []
+    with progress("compacting", unit="predictions") as advance:
+        for each in compact(configured_log(config).folder, before=first, now=now.timestamp()):
+            found.append(each)
+            advance(each.rows)
+    done = [each for each in found if each.left is None]
+    names = ("rows", "unreadable", "bytes_before", "bytes_after")
+    sums = {name: sum(getattr(each, name) for each in done) for name in names}
+    left = {each.file: each.left for each in found if each.left is not None}
+    if as_json:
+        print_json({"before": first.isoformat(), "files": len(done), **sums, "left": left})
+        return
+    typer.echo(
+        f"{len(done)} files with {sums['rows']:,} predictions: {_mega(sums['bytes_before'])} became "
+        f"{_mega(sums['bytes_after'])}; {sums['unreadable']:,} lines had been cut short"
+    )
+    for file, reason in left.items():
+        typer.echo(f"left {file}: {reason}")
+
+
+@log_commands.command("prune")
+def prune_log(
+    *,
+    keep_days: Annotated[int, typer.Option(min=1, help="Whole days (UTC) before today that are kept")],
+    outcomes: Annotated[bool, typer.Option("--outcomes", help="Remove outcomes of those days too")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Remove old predictions: lines, Parquet, a challenger's, rows of PostgreSQL. Outcomes stay unless asked.
+
+    Example: churn-service log prune --keep-days 365 --dry-run
+    """
+    from churn_service.monitoring.compact import prune
+
+    first = datetime.now(UTC).date() - timedelta(days=keep_days)
+    pruned = prune(configured_log(config), before=first, outcomes=outcomes, dry_run=dry_run)
+    if as_json:
+        print_json(pruned._asdict())
+        return
+    verb = "would remove" if dry_run else "removed"
+    rows = f"{pruned.rows:,} rows of PostgreSQL"
+    typer.echo(f"{verb} what is older than {first}: {pruned.files} files, {_mega(pruned.bytes)}, {rows}")
+
+
+def _mega(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
