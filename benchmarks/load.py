@@ -53,14 +53,22 @@ class Outcome(NamedTuple):
 
 
 @contextlib.contextmanager
-def service(folder: Path, line: str) -> Iterator[None]:
-    """Serve with the project's configuration, but for limits that are about callers."""
+def service(
+    folder: Path,
+    line: str,
+    *,
+    sections: dict[str, dict] | None = None,
+    variables: dict[str, str] | None = None,
+) -> Iterator[None]:
+    """Serve with the project's configuration, but for limits that are about callers and what is changed."""
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     document["registry"]["path"] = str(ROOT / document["registry"]["path"])
     document["serving"] |= {"rate_limit_per_minute": 10**9, "drain_seconds": 0}
+    for name, values in (sections or {}).items():
+        document[name] |= values
     (folder / "config.yaml").write_text(yaml.safe_dump(document))
     command = [sys.executable, "-m", "churn_service", "serve", "--port", str(PORT)]
-    environment = {**os.environ, "CHURN_API_KEYS": line}  # noqa: TID251 - of the service
+    environment = {**os.environ, "CHURN_API_KEYS": line, **(variables or {})}  # noqa: TID251 - of the service
     log = (folder / "stderr").open("w")
     served = subprocess.Popen(
         ["taskset", "-c", "0", *command], cwd=folder, env=environment, stdout=log, stderr=log

@@ -48,6 +48,7 @@ FILES: Final = {
     "monitored": (
         "src/churn_service/monitoring",
         "tests/monitoring",
+        "tests/postgres.py",
         "tests/remembered.py",
         "benchmarks/log.py",
         "docs/monitoring",
