@@ -46,7 +46,7 @@ def compact_log(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Turn the files of closed days into Parquet by date and version, a tenth of their size.
+    """Turn the files of closed days into Parquet by date and version, about a twelfth of their size.
 
     Files that were written to within the last hour stay. May be interrupted and repeated.
 
@@ -65,15 +65,7 @@ def compact_log(
     names = ("rows", "unreadable", "bytes_before", "bytes_after")
     sums = {name: sum(getattr(each, name) for each in done) for name in names}
     left = {each.file: each.left for each in found if each.left is not None}
-    if as_json:
-        print_json({"before": first.isoformat(), "files": len(done), **sums, "left": left})
-        return
-    typer.echo(
-        f"{len(done)} files with {sums['rows']:,} predictions: {_mega(sums['bytes_before'])} became "
-        f"{_mega(sums['bytes_after'])}; {sums['unreadable']:,} lines had been cut short"
-    )
-    for file, reason in left.items():
-        typer.echo(f"left {file}: {reason}")
+    _show({"before": first.isoformat(), "files": len(done), **sums, "left": left}, as_json=as_json)
 
 
 @log_commands.command("prune")
@@ -93,13 +85,11 @@ def prune_log(
 
     first = datetime.now(UTC).date() - timedelta(days=keep_days)
     pruned = prune(configured_log(config), before=first, outcomes=outcomes, dry_run=dry_run)
+    _show(pruned._asdict(), as_json=as_json)
+
+
+def _show(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json(pruned._asdict())
-        return
-    verb = "would remove" if dry_run else "removed"
-    rows = f"{pruned.rows:,} rows of PostgreSQL"
-    typer.echo(f"{verb} what is older than {first}: {pruned.files} files, {_mega(pruned.bytes)}, {rows}")
-
-
-def _mega(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+        print_json(result)
+    else:
+        typer.echo("\n".join(f"{name.replace('_', ' '):14}{value}" for name, value in result.items()))
