@@ -8,12 +8,11 @@ import numpy as np
 from churn_service.contract import Column
 from churn_service.events import Check
 from churn_service.metadata import Metadata
+from churn_service.reference import shift
 
 RESAMPLES = 1_000
 SEED = 1
 LEVEL = 0.95  # of the interval
-PSI_BINS = 10
-SMALLEST_SHARE = 1e-4  # of a bin; an empty one would make the index infinite
 SHOWN_FLIPS = 5
 EPSILON: Final = np.finfo(np.float64).eps  # as scikit-learn's log_loss keeps the logarithm finite
 
@@ -62,26 +61,6 @@ def paired_bootstrap(differences: np.ndarray) -> Interval:
     means = [differences[random.integers(0, rows, rows)].mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(differences.mean()), float(low), float(high))
-
-
-def psi(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Measure how far two distributions lie apart: the population stability index (Yurdakul 2018).
-
-    Tenths of `expected` are the bins; a value that fills more than one is a bin of its own. 0 is the same
-    distribution; from 0.25 on they are commonly called different. A bin's share counts as at least 0.0001.
-
-    >>> psi(np.arange(100.0), np.arange(100.0))
-    0.0
-    """
-    tenths = np.quantile(expected, np.linspace(0, 1, PSI_BINS + 1)[1:-1])
-    edges, times = np.unique(tenths, return_counts=True)
-    edges = np.union1d(edges, np.nextafter(edges[times > 1], np.inf))
-    counts = [
-        np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-        for values in (expected, actual)
-    ]
-    first, second = (np.maximum(count / count.sum(), SMALLEST_SHARE) for count in counts)
-    return float(np.sum((second - first) * np.log(second / first)))
 
 
 def check_origin(candidate: Metadata) -> Check:
@@ -146,7 +125,7 @@ def check_replay(
     replayed: Replayed, *, max_flip_share: float, max_psi: float, max_latency_ratio: float
 ) -> Check:
     """Compare answers to production's own requests: decisions, distribution, time."""
-    shift, flips = psi(replayed.production, replayed.candidate), float(np.mean(replayed.flipped))
+    moved_by, flips = shift(replayed.production, replayed.candidate), float(np.mean(replayed.flipped))
     moved = np.abs(replayed.candidate - replayed.production)
     largest = [place for place in np.argsort(-moved, kind="stable") if replayed.flipped[place]][:SHOWN_FLIPS]
     shown = [
@@ -156,7 +135,7 @@ def check_replay(
     ]
     limits = {
         f"decisions that flip {flips:.1%}, allowed {max_flip_share:.1%}": flips <= max_flip_share,
-        f"score PSI {shift:.3f}, allowed {max_psi:g}": shift <= max_psi,
+        f"score PSI {moved_by:.3f}, allowed {max_psi:g}": moved_by <= max_psi,
         f"latency {replayed.latency_ratio:.2f}x, allowed {max_latency_ratio:g}x": (
             replayed.latency_ratio <= max_latency_ratio
         ),
@@ -168,7 +147,7 @@ def check_replay(
         name: np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
         for name, values in {"production": replayed.production, "candidate": replayed.candidate}.items()
     }
-    facts = {"requests": len(moved), "flip_share": flips, "psi": shift, "largest_flips": shown}
+    facts = {"requests": len(moved), "flip_share": flips, "psi": moved_by, "largest_flips": shown}
     return Check(
         name="replay",
         passed=all(limits.values()),

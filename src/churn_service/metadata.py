@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from churn_service.contract import Column
+from churn_service.reference import Reference
 from churn_service.sections import DecisionConfig
 
 
@@ -58,6 +59,8 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     holdout: Holdout
     metrics: dict[str, dict[str, Any]]
     provenance: dict[str, Any]
+    reference: Reference | None = None
+    """What live rows are compared with; no answer depends on it. Earlier versions of this code kept none."""
 
     @property
     def commit(self) -> str:

@@ -10,12 +10,12 @@ from typing import Any, Final
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.metrics import log_loss
 
 from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256
 from churn_service.card import render_card
 from churn_service.compare import beside_references, measure
 from churn_service.contract import columns, to_arrays
-from churn_service.errors import TableError
 from churn_service.export import check_parity, export_model
 from churn_service.faults import check_table
 from churn_service.features import add_features, feature_matrix
@@ -23,6 +23,7 @@ from churn_service.metadata import Golden, Holdout, Identity, Metadata
 from churn_service.plots import as_svg, draw_calibration, draw_roc
 from churn_service.predict import onnx_scorer
 from churn_service.provenance import provenance, who
+from churn_service.reference import Reference, freeze, importances
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
@@ -31,12 +32,13 @@ from churn_service.signing import SigningKey
 from churn_service.simulate import simulate
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_table
-from churn_service.train import FOLDS, train
+from churn_service.train import check_training, train
 
 LOCK: Final = "requirements-dev.lock"
 GOLDEN_ROWS = 16
 GOLDEN_SEED = 1
 PARITY_ROWS = 10_000
+IMPORTANCE_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def make_version(
     beside_references(table[:1], np.zeros(1), config)  # refuses a wrong baseline before the work, not after
     matrix, target = feature_matrix(table, config.features), table[TARGET].to_numpy()
 
-    _check_training(matrix[~held_out], target[~held_out], list(add_features(table, config.features)))
+    check_training(matrix[~held_out], target[~held_out], list(add_features(table, config.features)))
     say(f"training on {np.sum(~held_out):,} customers, {np.sum(held_out):,} held out")
     fitted = train(matrix[~held_out], target[~held_out], config.model)
 
@@ -115,6 +117,7 @@ def make_version(
     holdout = table[held_out]
     probabilities = beside_references(holdout, onnx_scorer(exported)(matrix[held_out]), config)
     metrics = measure(holdout, probabilities, config.decision.threshold)
+    reference = _reference(table, held_out, scores=probabilities["model"], config=config, exported=exported)
     identity = _identity(config, lock=root / LOCK, exported=exported, table=table)
     metadata = Metadata(
         version=identity.version(config.model.version),
@@ -128,6 +131,7 @@ def make_version(
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
         provenance=provenance(root)
         | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
+        reference=reference,
     )
     outcomes = holdout[TARGET].to_numpy()
     pictures = {
@@ -139,19 +143,18 @@ def make_version(
     return metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
 
 
-def _check_training(matrix: np.ndarray, target: np.ndarray, names: list[str]) -> None:
-    """Refuse what no estimator can learn from, before it fails in its own words."""
-    smallest = min(np.sum(target == 0), np.sum(target == 1))
-    if smallest < FOLDS:
-        msg = (
-            f"{len(target)} customers are left to train on, {smallest} of them with the rarer outcome; at "
-            f"least {FOLDS} are needed. Give a larger table or lower data.holdout_fraction"
-        )
-        raise TableError(msg)
-    empty = [name for name, values in zip(names, matrix.T, strict=True) if np.isnan(values).all()]
-    if empty:
-        msg = f"no customer to train on has a value for {', '.join(empty)}; fill it upstream or drop it"
-        raise TableError(msg)
+def _reference(
+    table: pd.DataFrame, held_out: np.ndarray, *, scores: np.ndarray, config: Config, exported: bytes
+) -> Reference:
+    known = {column.name: table[column.name].to_numpy() for column in columns()}
+    score, some = onnx_scorer(exported), np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
+    outcomes, features = table[TARGET].to_numpy()[some], config.features
+    worth = importances(
+        {name: values[some] for name, values in known.items()},
+        lambda customers: log_loss(outcomes, score(feature_matrix(customers, features)), labels=[0, 1]),
+    )
+    frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
+    return Reference(columns=frozen, score=freeze(scores))
 
 
 def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFrame) -> Identity:

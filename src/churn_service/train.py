@@ -8,6 +8,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 
+from churn_service.errors import TableError
 from churn_service.sections import ModelConfig
 
 FOLDS = 5  # of the calibration
@@ -32,6 +33,21 @@ def build_model(model: ModelConfig) -> ClassifierMixin:
         return classifier
     # One classifier on all rows, calibrated on out-of-fold scores: the served model stays one model.
     return CalibratedClassifierCV(classifier, method=model.calibration, cv=FOLDS, ensemble=False)
+
+
+def check_training(matrix: np.ndarray, target: np.ndarray, names: list[str]) -> None:
+    """Refuse what no estimator can learn from, before it fails in its own words."""
+    smallest = min(np.sum(target == 0), np.sum(target == 1))
+    if smallest < FOLDS:
+        msg = (
+            f"{len(target)} customers are left to train on, {smallest} of them with the rarer outcome; at "
+            f"least {FOLDS} are needed. Give a larger table or lower data.holdout_fraction"
+        )
+        raise TableError(msg)
+    empty = [name for name, values in zip(names, matrix.T, strict=True) if np.isnan(values).all()]
+    if empty:
+        msg = f"no customer to train on has a value for {', '.join(empty)}; fill it upstream or drop it"
+        raise TableError(msg)
 
 
 def train(matrix: np.ndarray, target: np.ndarray, model: ModelConfig) -> Any:

@@ -1,6 +1,5 @@
 """What a promotion asks for: each check against numbers worked out another way."""
 
-import itertools
 import math
 
 import numpy as np
@@ -20,7 +19,6 @@ from churn_service.gate import (
     check_replay,
     log_losses,
     paired_bootstrap,
-    psi,
 )
 
 ALL = 1.0  # a share, or a PSI, that nothing exceeds here
@@ -86,40 +84,6 @@ def test_the_interval_is_as_wide_as_the_standard_error_says():
     found = paired_bootstrap(differences)
 
     assert (found.high - found.low) / 2 == pytest.approx(1.96 / math.sqrt(10_000), rel=0.1)
-
-
-@given(samples, st.randoms(use_true_random=False))
-def test_the_same_distribution_has_no_psi_in_whatever_order(values: np.ndarray, random):
-    shuffled = np.array(random.sample(values.tolist(), len(values)))
-
-    assert psi(values, values) == psi(values, shuffled) == 0
-
-
-@given(samples, samples)
-def test_psi_is_a_finite_distance(expected: np.ndarray, actual: np.ndarray):
-    assert 0 <= psi(expected, actual) < math.inf
-
-
-@given(
-    st.lists(st.integers(5, 9), min_size=3, max_size=3), st.lists(st.integers(5, 9), min_size=3, max_size=3)
-)
-def test_between_values_that_fill_bins_of_their_own_psi_is_symmetric(first: list[int], second: list[int]):
-    one, other = (np.repeat([0.1, 0.5, 0.9], counts) for counts in (first, second))
-
-    assert psi(one, other) == pytest.approx(psi(other, one))
-
-
-def test_psi_is_what_the_formula_says_of_a_known_shift():
-    expected, actual = np.repeat([0.1, 0.9], [50, 50]), np.repeat([0.1, 0.9], [80, 20])
-
-    found = psi(expected, actual)
-
-    assert found == pytest.approx(0.3 * math.log(0.8 / 0.5) - 0.3 * math.log(0.2 / 0.5))
-
-
-@pytest.mark.parametrize(("before", "after"), list(itertools.permutations([0.1, 0.2, 0.9], 2)))
-def test_one_answer_to_all_that_becomes_another_is_a_large_shift(before: float, after: float):
-    assert psi(np.full(100, before), np.full(100, after)) > 1
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ def add_commands(app: typer.Typer) -> None:
 
 def _as_challenger(config: Config, root: Path, version: str) -> Iterator[str]:
     """Compare a challenger's answers with production's, of which each has one."""
-    from churn_service.gate import psi
     from churn_service.monitoring.history import read_challenges
+    from churn_service.reference import shift
 
     if config.monitoring.prediction_log is None:
         return
@@ -28,7 +28,7 @@ def _as_challenger(config: Config, root: Path, version: str) -> Iterator[str]:
         return
     flipped = (found["churn_prediction"] != found["challenger_prediction"]).mean()
     moved = (found["challenger_probability"] - found["churn_probability"]).abs()
-    shift = psi(found["churn_probability"].to_numpy(), found["challenger_probability"].to_numpy())
+    apart = shift(found["churn_probability"].to_numpy(), found["challenger_probability"].to_numpy())
     yield f"in the shadow of {', '.join(sorted(set(found['model_version'])))}: {len(found):,} requests"
     differ = f"decisions that differ {flipped:.1%}"
-    yield f"  {differ}, score PSI {shift:.3f}, largest difference {moved.max():.3f}"
+    yield f"  {differ}, score PSI {apart:.3f}, largest difference {moved.max():.3f}"
