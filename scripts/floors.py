@@ -51,6 +51,8 @@ FILES: Final = {
         "tests/postgres.py",
         "tests/remembered.py",
         "benchmarks/log.py",
+        "tests/windows.py",
+        "benchmarks/drift.py",
         "docs/monitoring",
     ),
 }

@@ -57,6 +57,14 @@ def create_file(path: Path, data: bytes, *, beside: Path | None = None) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file with its content in the place of what was there; a crash leaves either whole."""
+    unfinished = path.with_name(f".{uuid.uuid4().hex}")
+    create_file(unfinished, data)
+    unfinished.replace(path)
+    flush_folder(path.parent)
+
+
 def flush_folder(folder: Path) -> None:
     """Put a folder's names on disk."""
     if os.name == "posix":  # Windows cannot open a folder, and flushes its own

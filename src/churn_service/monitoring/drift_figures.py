@@ -1,0 +1,106 @@
+"""What the drift job found → drift.json → gauges; the service reads it, so nothing here needs scipy."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from pydantic import BaseModel
+
+from churn_service.atomic import replace_file
+
+FILE: Final = "drift.json"
+State = Literal["broken", "drift", "insufficient_data", "ok"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+"""The worst first."""
+
+
+class Finding(BaseModel, frozen=True):
+    """What became of one column, of its missing rate, or of the score."""
+
+    name: str
+    kind: Literal["column", "missing", "score"]
+    state: State
+    psi: float
+    psi_corrected: float
+    """Less what chance alone would make of so few rows."""
+    p: float
+    """Chance of such a shift where there is none, adjusted for all that was looked at (Holm 1979)."""
+    rows_needed: int | None
+    """Customers from which a PSI at the limit is significant; None if the reference is too small for any."""
+    impact: float | None
+    """psi_corrected times the column's importance, nats; None for the score."""
+    mean_change: float | None = None
+    """Of the mean probability, by this column alone; None if it was not measured."""
+
+
+class Figures(BaseModel, frozen=True):
+    """What the job found, the worst first."""
+
+    version: str
+    since: datetime
+    until: datetime
+    checked_at: datetime
+    rows: int
+    """Distinct customers; a row without an id counts as one."""
+    rows_without_id: int
+    rows_logged: int
+    rows_unreadable: int
+    hidden: tuple[str, ...]
+    """Columns that monitoring.privacy hides, so that nobody judges them."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_alarm(self) -> bool:
+        """Tell whether anything drifts or is broken."""
+        return any(each.state in {"broken", "drift"} for each in self.findings)
+
+    def write(self, folder: Path) -> None:
+        """Put the figures where the service reads them."""
+        replace_file(folder / FILE, self.model_dump_json(indent=2).encode() + b"\n")
+
+
+class DriftGauges(Collector):
+    """The last figures as metrics; none while there is no file, or none that can be read.
+
+    Parameters
+    ----------
+    folder
+        `monitoring.prediction_log`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._read_at: int | None = None
+        self._figures: Figures | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Look whether there are new figures, and return the newest."""
+        try:
+            changed_at = self._path.stat().st_mtime_ns
+            if changed_at != self._read_at:
+                self._figures = None
+                self._read_at, text = changed_at, self._path.read_bytes()
+                self._figures = Figures.model_validate_json(text)
+        except FileNotFoundError:
+            self._read_at = self._figures = None
+        except (OSError, ValueError):  # pydantic's are ValueErrors; a scrape goes on without
+            pass
+        if self._figures is not None:
+            yield from _gauges(self._figures)
+
+
+def _gauges(figures: Figures) -> Iterator[Metric]:
+    psi = GaugeMetricFamily("drift_psi", "Population stability index against training", labels=["column"])
+    states = GaugeMetricFamily("drift_state", "1 for the present state", labels=["column", "state"])
+    for finding in figures.findings:
+        psi.add_metric([finding.name], finding.psi)
+        for state in STATES:
+            states.add_metric([finding.name, state], float(state == finding.state))
+    yield from (psi, states)
+    yield GaugeMetricFamily("drift_rows", "Customers that were compared", value=figures.rows)
+    checked_at = figures.checked_at.timestamp()
+    yield GaugeMetricFamily("drift_checked_timestamp_seconds", "When they were compared", value=checked_at)

@@ -1,0 +1,57 @@
+"""Windows of live rows without drift, and with some, as counts: what the drift rule is calibrated with."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from churn_service.contract import columns
+from churn_service.monitoring.drift import SCORE
+from churn_service.reference import Reference, freeze
+from churn_service.simulate import simulate, true_probability
+
+POOL = 100_000
+Values = dict[str, np.ndarray]
+
+
+class Population(NamedTuple):
+    """Where windows are drawn from: the bin of each row, by column and score."""
+
+    reference: Reference
+    places: Values
+
+    def windows(self, rows: int, times: int = 1, seed: int = 1) -> Values:
+        """Draw whole rows, with what their columns have to do with each other; counts, each (times, bins)."""
+        random = np.random.default_rng([seed, rows])
+        drawn = random.integers(0, len(next(iter(self.places.values()))), (times, rows))
+        return {
+            name: _counts(places[drawn], _bins(self.reference, name)) for name, places in self.places.items()
+        }
+
+
+def customers(rows: int, seed: int) -> Values:
+    """Make up rows of this contract, with a score; bounds of the fields apply."""
+    made = simulate(rows, seed)
+    values = {column.name: made[column.name] for column in columns()}
+    return values | {SCORE: true_probability(made)}
+
+
+def freeze_all(values: Values) -> Reference:
+    """Freeze rows as training does."""
+    frozen = {name: freeze(each, importance=0.1) for name, each in values.items()}
+    return Reference(score=frozen.pop(SCORE), columns=frozen)
+
+
+def population(reference: Reference, values: Values) -> Population:
+    """Put rows into a reference's bins."""
+    known = {**reference.columns, SCORE: reference.score}
+    return Population(reference, {name: known[name].place(each) for name, each in values.items()})
+
+
+def _bins(reference: Reference, name: str) -> int:
+    return (reference.score if name == SCORE else reference.columns[name]).bins
+
+
+def _counts(places: np.ndarray, bins: int) -> np.ndarray:
+    windows = len(places)
+    cells = places + bins * np.arange(windows)[:, np.newaxis]
+    return np.bincount(cells.ravel(), minlength=bins * windows).reshape(windows, bins)
