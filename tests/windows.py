@@ -1,12 +1,18 @@
 """Windows of live rows without drift, and with some, as counts: what the drift rule is calibrated with."""
 
-from typing import NamedTuple
+import json
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from churn_service.contract import columns
 from churn_service.monitoring.drift import SCORE
 from churn_service.reference import Reference, freeze
+from churn_service.schema import ID
 from churn_service.simulate import simulate, true_probability
 
 POOL = 100_000
@@ -55,3 +61,21 @@ def _counts(places: np.ndarray, bins: int) -> np.ndarray:
     windows = len(places)
     cells = places + bins * np.arange(windows)[:, np.newaxis]
     return np.bincount(cells.ravel(), minlength=bins * windows).reshape(windows, bins)
+
+
+def write_log(folder: Path, version: str, values: Values, *, time: datetime, ids: Iterable[Any]) -> None:
+    """Write answers as the service logs them, a second apart; the columns in `values`, and the score."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for row, (id_, *cells) in enumerate(zip(ids, *(each.tolist() for each in values.values()), strict=True)):
+        customer = dict(zip(values, (None if cell != cell else cell for cell in cells), strict=True))  # noqa: PLR0124 - NaN
+        answer = {
+            SCORE: customer.pop(SCORE),
+            "churn_prediction": False,
+            "model_version": version,
+            "prediction_id": uuid.uuid4().hex,
+        }
+        moment = (time + timedelta(seconds=row)).isoformat()
+        lines.append(json.dumps({"time": moment, "customer": {ID: id_, **customer}, "answer": answer}))
+    path = folder / f"{time.date()}.host-{uuid.uuid4().hex}.000.jsonl"
+    path.write_text("".join(line + "\n" for line in lines))

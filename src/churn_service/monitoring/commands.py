@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from churn_service.monitoring.drift_commands import drift
 from churn_service.monitoring.log_commands import log_commands
 from churn_service.registry_commands import SHOWN
 from churn_service.sections import Config
@@ -12,6 +13,7 @@ from churn_service.sections import Config
 
 def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands; let `registry show` tell what a version answered as a challenger."""
+    app.command()(drift)
     app.add_typer(log_commands, name="log")
     SHOWN.append(_as_challenger)
 

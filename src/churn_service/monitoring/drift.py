@@ -49,9 +49,10 @@ def measure(expected: np.ndarray, actual: np.ndarray) -> Shift:
     expected, actual
         Counts per bin, (..., bins).
     """
-    noise = 1 / expected.sum(axis=-1) + 1 / np.maximum(actual.sum(axis=-1), 1)
+    rows = actual.sum(axis=-1)
+    noise = 1 / expected.sum(axis=-1) + 1 / np.maximum(rows, 1)
     freedom = np.maximum((expected + actual > 0).sum(axis=-1) - 1, 0)
-    found = psi(expected, actual)
+    found = np.where(rows > 0, psi(expected, actual), 0.0)
     p = np.where(freedom > 0, chi2.sf(found / noise, np.maximum(freedom, 1)), 1.0)
     return Shift(found, found - freedom * noise, p)
 

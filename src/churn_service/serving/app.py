@@ -18,6 +18,7 @@ from churn_service.errors import ConfigError, RefusedError
 from churn_service.messages import Problem
 
 # floor: monitored
+from churn_service.monitoring.drift_figures import DriftGauges
 from churn_service.monitoring.line_log import SHADOW, LineLog
 from churn_service.monitoring.prediction_log import Lines, PredictionLog
 from churn_service.monitoring.shadow import Shadow
@@ -104,6 +105,7 @@ class Service:
         written = self._open_prediction_log(LineLog(folder, monitoring.flush_seconds, report), settings)
         predictions = PredictionLog(written, monitoring.privacy, settings.hash_key)
         self._closers.insert(0, predictions.close)
+        self._meter.others.append(DriftGauges(folder))
         self._observers.append(predictions.observe)
         if challenger is not None:
             shadow = Shadow(

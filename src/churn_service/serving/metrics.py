@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from churn_service.messages import Answered
 
@@ -49,6 +50,8 @@ class Meter:
 
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
+        self.others: list[Collector] = []
+        """What is shown beside the own metrics."""
         self._registry = CollectorRegistry()
         own = self._registry
         self._seconds = Histogram(
@@ -108,7 +111,7 @@ class Meter:
 
     def render(self) -> bytes:
         """Write the metrics of all workers together in Prometheus' text format."""
-        return generate_latest(self._source())
+        return b"".join(map(generate_latest, [self._source(), *self.others]))
 
     def _source(self) -> CollectorRegistry:
         if self._shared is None:

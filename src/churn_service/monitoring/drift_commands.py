@@ -1,0 +1,118 @@
+"""The command `churn-service drift`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from churn_service.errors import ConfigError, RefusedError
+from churn_service.schema import ID
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    VersionOption,
+    open_config,
+    open_registry,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from churn_service.monitoring.drift_figures import Figures
+
+UNITS: Final = {"d": "days", "h": "hours"}
+DOINGS: Final = {
+    "broken": "mend what sends the broken column first: the model answers without it",
+    "drift": "look at what changed where the first of these come from; if it will stay, train on newer rows",
+    "insufficient_data": "too few customers to rule drift out; ask again later, or with an earlier --since",
+    "ok": "nothing",
+}
+
+
+def drift(
+    *,
+    since: Annotated[str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")] = "7d",
+    until: Annotated[str | None, typer.Option(help="The same; default: now", show_default=False)] = None,
+    version: VersionOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare what a version was asked with what it was trained on.
+
+    Exit 3: something drifts or is broken. The figures also go to drift.json in the prediction log, where a
+    service reads them for its metrics.
+
+    Example: churn-service drift --since 7d
+    """
+    from churn_service.monitoring.drift_job import Span, find_drift
+    from churn_service.monitoring.history import Log, read_chunks
+    from churn_service.predict import load_predictor
+
+    now = datetime.now(UTC)
+    span = Span(moment(since, now), now if until is None else moment(until, now), now)
+    if span.since >= span.until:
+        msg = f"--since {since} is not before --until {until or 'now'}"
+        raise ConfigError(msg)
+    settings, root = open_config(config)
+    if settings.monitoring.prediction_log is None:
+        msg = "config.yaml: monitoring.prediction_log: found null; drift is read from a prediction log"
+        raise ConfigError(msg)
+    log = Log(root / settings.monitoring.prediction_log)
+    registry = open_registry(settings, root)
+    folder = registry.find(version)
+    predictor = load_predictor(folder, public_key=registry.public_key)
+    figures = find_drift(
+        read_chunks(log, since=span.since, until=span.until, version=predictor.version),
+        registry.metadata(folder.name),
+        predictor.probabilities,
+        hidden={name for name, way in settings.monitoring.privacy.items() if way != "keep"} - {ID},
+        span=span,
+    )
+    figures.write(log.folder)
+    print_json(figures.model_dump(mode="json")) if as_json else _print(figures)
+    if figures.is_alarm:
+        raise typer.Exit(RefusedError.exit_code)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read a moment, or how long ago it was.
+
+    >>> moment("12h", datetime(2026, 1, 2, tzinfo=UTC)).isoformat()
+    '2026-01-01T12:00:00+00:00'
+
+    Raises
+    ------
+    ConfigError
+        The text is neither.
+    """
+    try:
+        if text[-1:] in UNITS:
+            return now - timedelta(**{UNITS[text[-1]]: float(text[:-1])})
+        found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        msg = f"{text!r} is no time; allowed are 7d, 12h, 2026-01-31 and 2026-01-31T08:00+01:00"
+        raise ConfigError(msg) from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _print(figures: "Figures") -> None:
+    span = f"{figures.since:%Y-%m-%d %H:%M} to {figures.until:%Y-%m-%d %H:%M} UTC"
+    typer.echo(f"{figures.version}: {figures.rows:,} customers in {figures.rows_logged:,} answers, {span}")
+    if figures.rows_without_id:
+        typer.echo(f"{figures.rows_without_id:,} answers name no customer; each counts as one")
+    if figures.rows_unreadable:
+        typer.echo(f"{figures.rows_unreadable:,} lines cannot be read")
+    if figures.hidden:
+        typer.echo(f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged")
+    typer.echo(f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}{'mean':>9}{'needs':>9}")
+    for each in figures.findings:
+        if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
+            continue
+        impact, change = _number(each.impact, ".4f"), _number(each.mean_change, "+.4f")
+        needed = _number(each.rows_needed, ",d")
+        figured = f"{each.psi:9.3f}{each.p:9.2g}{impact:>9}{change:>9}{needed:>9}"
+        typer.echo(f"{each.name:32}{each.state:18}{figured}")
+    typer.echo(f"what to do: {DOINGS[figures.findings[0].state]}")
+
+
+def _number(value: float | None, layout: str) -> str:
+    return "-" if value is None else format(value, layout)

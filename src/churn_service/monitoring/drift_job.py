@@ -1,0 +1,78 @@
+"""A version and the log of its answers → what drifted, and what it does to the answers."""
+
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from churn_service.contract import Columns
+from churn_service.errors import ConfigError
+from churn_service.metadata import Metadata
+from churn_service.monitoring.drift import judge
+from churn_service.monitoring.drift_figures import Figures
+from churn_service.monitoring.history import History
+from churn_service.monitoring.impact import mean_changes
+from churn_service.monitoring.window import gather
+
+
+class Span(NamedTuple):
+    """Which rows are looked at, and when."""
+
+    since: datetime
+    until: datetime
+    """Exclusive."""
+    now: datetime
+
+
+def find_drift(
+    parts: Iterable[History],
+    metadata: Metadata,
+    probabilities: Callable[[Columns], np.ndarray],
+    *,
+    hidden: Collection[str],
+    span: Span,
+) -> Figures:
+    """Compare what a version was asked with what it was trained on.
+
+    Parameters
+    ----------
+    parts
+        Of the prediction log: that version's rows of that span, in any order.
+    metadata, probabilities
+        The version.
+    hidden
+        Columns that monitoring.privacy hides.
+    span
+        For the record.
+
+    Raises
+    ------
+    ConfigError
+        The version holds no reference.
+    """
+    reference = metadata.reference
+    if reference is None:
+        msg = (
+            f"{metadata.version} holds no reference, as it was trained before drift was measured; train again "
+            "or name another with --version"
+        )
+        raise ConfigError(msg)
+    judged = [column for column in metadata.identity.columns if column.name not in hidden]
+    window = gather(parts, reference, judged)
+    findings, changes = judge(reference, window.counts, window.absent), dict[str, float]()
+    if window.customers and len(judged) == len(metadata.identity.columns):
+        sample = {name: window.sample[name].to_numpy() for name in reference.columns}
+        changes = mean_changes(sample, reference, probabilities)
+    return Figures(
+        version=metadata.version,
+        since=span.since,
+        until=span.until,
+        checked_at=span.now,
+        rows=window.customers,
+        rows_without_id=window.without_id,
+        rows_logged=window.logged,
+        rows_unreadable=window.unreadable,
+        hidden=tuple(sorted(set(hidden) & set(reference.columns))),
+        findings=tuple(each.model_copy(update={"mean_change": changes.get(each.name)}) for each in findings),
+    )
