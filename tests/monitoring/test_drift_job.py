@@ -12,22 +12,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_service.artifact import read_artifact
+from churn_service.config import Settings, load_config
 from churn_service.contract import columns
+from churn_service.errors import ConfigError
 from churn_service.monitoring import window
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.drift_commands import moment
 from churn_service.monitoring.drift_figures import FILE, DriftGauges, Figures
+from churn_service.monitoring.drift_job import Span, find_drift
 from churn_service.monitoring.history import History
 from churn_service.monitoring.impact import map_back
 from churn_service.monitoring.window import gather
 from churn_service.predict import Predictor, load_predictor
 from churn_service.reference import Reference, freeze, is_missing, psi
 from churn_service.schema import ID
+from churn_service.serving.app import Service
+from churn_service.serving.worker import models
 from conftest import Run
+from scraped import read
 from steady import configure
 from windows import Values, customers, write_log
 
@@ -218,7 +225,8 @@ def test_who_is_asked_about_again_and_again_counts_once_with_the_latest_row(refe
     for each in found:
         counts = each.counts[NUMBER]
         assert (counts[0], counts[-2], counts.sum()) == (2, 2, 4)  # two without an id; the latest of a and b
-        assert (each.customers, each.without_id, each.logged, len(each.sample)) == (4, 2, 6, 4)
+        assert list(each.rows.model_dump().values()) == [4, 2, 6, 0]
+        assert len(each.sample) == 4
 
 
 @given(
@@ -281,6 +289,31 @@ def test_a_number_that_is_missing_too_often_is_filled_and_one_too_seldom_emptied
     for missing in (0, 60, 100):
         values = np.append(np.arange(100.0 - missing), np.full(missing, math.nan))
         assert is_missing(map_back(values, trained)).sum() == 50
+
+
+def test_the_service_shows_what_the_job_found(own: Path, ask: Callable[..., Values], run: Run):
+    ask()
+    run(own, "drift")
+    config, settings = load_config(own / "config.yaml"), Settings(_env_file=None, log_level="warning")
+    service = Service(models(config, own, settings), config, root=own, settings=settings)
+
+    with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+        counted, stats = read(client.get("/metrics").text), client.get("/stats").json()
+
+    assert counted["drift_rows"] == {(): ROWS}
+    assert counted["drift_state"][NUMBER, "ok"] == 1
+    assert not [name for name in stats["counts"] if name.startswith("drift")]
+
+
+def test_the_command_has_help_with_an_example(own: Path, run: Run):
+    assert "Example: " in run(own, "drift", "--help").stdout
+
+
+def test_a_version_without_a_reference_cannot_be_compared(version: Path):
+    old = read_artifact(version).metadata.model_copy(update={"reference": None})
+
+    with pytest.raises(ConfigError, match="holds no reference; train again"):
+        find_drift([], old, lambda _: np.zeros(0), hidden=(), span=Span(NOW, NOW, NOW))
 
 
 def test_the_gauges_follow_the_file_and_a_damaged_one_is_no_error(

@@ -97,12 +97,13 @@ def moment(text: str, now: datetime) -> datetime:
 def _print(figures: "Figures") -> None:
     span = f"{figures.since:%Y-%m-%d %H:%M} to {figures.until:%Y-%m-%d %H:%M} UTC"
     typer.echo(f"{figures.version}: {figures.rows:,} customers in {figures.rows_logged:,} answers, {span}")
-    if figures.rows_without_id:
-        typer.echo(f"{figures.rows_without_id:,} answers name no customer; each counts as one")
-    if figures.rows_unreadable:
-        typer.echo(f"{figures.rows_unreadable:,} lines cannot be read")
-    if figures.hidden:
-        typer.echo(f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged")
+    notes = {
+        f"{figures.rows_without_id:,} answers name no customer; each counts as one": figures.rows_without_id,
+        f"{figures.rows_unreadable:,} lines cannot be read": figures.rows_unreadable,
+        f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged": figures.hidden,
+    }
+    for note in (note for note, applies in notes.items() if applies):
+        typer.echo(note)
     typer.echo(f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}{'mean':>9}{'needs':>9}")
     for each in figures.findings:
         if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:

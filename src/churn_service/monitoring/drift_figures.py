@@ -37,18 +37,23 @@ class Finding(BaseModel, frozen=True):
     """Of the mean probability, by this column alone; None if it was not measured."""
 
 
-class Figures(BaseModel, frozen=True):
+class Rows(BaseModel, frozen=True):
+    """How much a window holds."""
+
+    rows: int
+    """Distinct customers; a row without an id counts as one."""
+    rows_without_id: int
+    rows_logged: int
+    rows_unreadable: int
+
+
+class Figures(Rows, frozen=True):
     """What the job found, the worst first."""
 
     version: str
     since: datetime
     until: datetime
     checked_at: datetime
-    rows: int
-    """Distinct customers; a row without an id counts as one."""
-    rows_without_id: int
-    rows_logged: int
-    rows_unreadable: int
     hidden: tuple[str, ...]
     """Columns that monitoring.privacy hides, so that nobody judges them."""
     findings: tuple[Finding, ...]

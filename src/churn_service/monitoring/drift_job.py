@@ -22,7 +22,7 @@ class Span(NamedTuple):
     since: datetime
     until: datetime
     """Exclusive."""
-    now: datetime
+    checked_at: datetime
 
 
 def find_drift(
@@ -49,30 +49,22 @@ def find_drift(
     Raises
     ------
     ConfigError
-        The version holds no reference.
+        The version holds no reference: this code did not keep one when it was trained.
     """
     reference = metadata.reference
     if reference is None:
-        msg = (
-            f"{metadata.version} holds no reference, as it was trained before drift was measured; train again "
-            "or name another with --version"
-        )
+        msg = f"{metadata.version} holds no reference; train again, or name another version with --version"
         raise ConfigError(msg)
     judged = [column for column in metadata.identity.columns if column.name not in hidden]
     window = gather(parts, reference, judged)
     findings, changes = judge(reference, window.counts, window.absent), dict[str, float]()
-    if window.customers and len(judged) == len(metadata.identity.columns):
+    if window.rows.rows and len(judged) == len(metadata.identity.columns):
         sample = {name: window.sample[name].to_numpy() for name in reference.columns}
         changes = mean_changes(sample, reference, probabilities)
     return Figures(
         version=metadata.version,
-        since=span.since,
-        until=span.until,
-        checked_at=span.now,
-        rows=window.customers,
-        rows_without_id=window.without_id,
-        rows_logged=window.logged,
-        rows_unreadable=window.unreadable,
         hidden=tuple(sorted(set(hidden) & set(reference.columns))),
         findings=tuple(each.model_copy(update={"mean_change": changes.get(each.name)}) for each in findings),
+        **span._asdict(),
+        **window.rows.model_dump(),
     )

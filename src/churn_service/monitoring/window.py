@@ -12,13 +12,14 @@ import pandas as pd
 
 from churn_service.contract import Column
 from churn_service.monitoring.drift import SCORE
+from churn_service.monitoring.drift_figures import Rows
 from churn_service.monitoring.history import History
 from churn_service.reference import Distribution, Reference
 from churn_service.schema import ID
 from churn_service.table import read_cells
 
 SAMPLE = 10_000  # rows
-MERGE_ROWS = 1_000_000  # that wait, before older rows of the same customers are dropped
+MERGE_ROWS = 1_000_000  # that wait before older rows of the same customers are dropped
 TIME: Final = "logged at"  # no column's name holds a space
 
 
@@ -29,43 +30,9 @@ class Window(NamedTuple):
     """Column, or `SCORE` → customers per bin."""
     sample: pd.DataFrame
     """The columns of at most 10,000 customers, drawn by chance; the same ones every time."""
-    customers: int
-    without_id: int
-    """Of them rows that name no customer, so that each counts."""
-    logged: int
-    unreadable: int
     absent: frozenset[str]
     """Columns that no row has."""
-
-
-class Latest:
-    """The latest row of each customer: `add` rows in any order, then `places`."""
-
-    def __init__(self, columns: int) -> None:
-        kind = np.dtype([("customer", np.uint64), ("time", np.int64), ("places", np.uint8, (columns,))])
-        self._rows, self._parts, self._waiting = np.empty(0, kind), list[np.ndarray](), 0
-
-    def add(self, customers: np.ndarray, times: np.ndarray, places: np.ndarray) -> None:
-        """Add rows: hashes uint64 (n,), times int64 (n,) and bins uint8 (n, columns)."""
-        rows = np.empty(len(customers), self._rows.dtype)
-        rows["customer"], rows["time"], rows["places"] = customers, times, places
-        self._parts.append(rows)
-        self._waiting += len(rows)
-        if self._waiting > max(MERGE_ROWS, len(self._rows)):  # so that each row is merged a few times at most
-            self._merge()
-
-    def places(self) -> np.ndarray:
-        """Return the bins of each customer's latest row, uint8 (customers, columns)."""
-        self._merge()
-        return np.asarray(self._rows["places"])
-
-    def _merge(self) -> None:
-        rows = np.concatenate([self._rows, *self._parts])
-        self._rows, self._parts, self._waiting = rows[:0], [], 0
-        order = np.lexsort((rows["time"], rows["customer"]))
-        customers = rows["customer"][order]
-        last = np.append(customers[1:] != customers[:-1], np.ones(min(len(rows), 1), dtype=bool))
-        self._rows = rows[order[last]]
+    rows: Rows
 
 
 def gather(parts: Iterable[History], reference: Reference, columns: Sequence[Column]) -> Window:
@@ -81,27 +48,45 @@ def gather(parts: Iterable[History], reference: Reference, columns: Sequence[Col
         The columns to count; privacy may have hidden others.
     """
     bins = {column.name: reference.columns[column.name] for column in columns} | {SCORE: reference.score}
-    latest, sample, present = Latest(len(bins)), pd.DataFrame(), set[str]()
-    counts = {name: np.zeros(each.bins, np.int64) for name, each in bins.items()}
-    logged = without_id = unreadable = 0
+    row = np.dtype([("customer", np.uint64), ("time", np.int64), ("places", np.uint8, (len(bins),))])
+    named, counts = [np.empty(0, row)], {name: np.zeros(each.bins, np.int64) for name, each in bins.items()}
+    sample, present, logged, unreadable = pd.DataFrame(), set[str](), 0, 0
     for part in parts:
-        unreadable += part.unreadable
+        logged, unreadable = logged + len(part.answers), unreadable + part.unreadable
         if part.answers.empty:
             continue
         values = {column.name: _cells(part.customers, column) for column in columns}
         values[SCORE] = part.answers[SCORE].to_numpy(np.float64)
-        places = np.column_stack([bins[name].place(cells) for name, cells in values.items()])
-        times = part.answers["time"].dt.as_unit("us").astype(np.int64).to_numpy()
-        keys, named = _keys(part)
-        latest.add(keys[named], times[named], places[named])
-        _add(counts, bins, places[~named])
-        sample = _sampled(sample, pd.DataFrame(values | {TIME: times}, index=keys))
-        logged, without_id = logged + len(keys), without_id + int(np.sum(~named))
+        rows = np.empty(len(part.answers), row)
+        rows["customer"], is_named = _keys(part)
+        rows["time"] = part.answers["time"].dt.as_unit("us").astype(np.int64)
+        rows["places"] = np.column_stack([bins[name].place(cells) for name, cells in values.items()])
+        _add(counts, bins, rows["places"][~is_named])
+        named.append(rows[is_named])
+        if sum(map(len, named[1:])) > max(MERGE_ROWS, len(named[0])):  # so each row is merged seldom
+            named = [_latest(named)]
+        sample = _sampled(sample, pd.DataFrame(values | {TIME: rows["time"]}, index=rows["customer"]))
         present |= set(part.customers.columns)
-    _add(counts, bins, latest.places())
+    without_id = int(counts[SCORE].sum())
+    _add(counts, bins, _latest(named)["places"])
     absent = frozenset(column.name for column in columns if logged and column.name not in present)
-    total = int(counts[SCORE].sum())
-    return Window(counts, sample, total, without_id, logged, unreadable, absent)
+    found = Rows(
+        rows=int(counts[SCORE].sum()),
+        rows_without_id=without_id,
+        rows_logged=logged,
+        rows_unreadable=unreadable,
+    )
+    return Window(counts, sample, absent, found)
+
+
+def _latest(parts: list[np.ndarray]) -> np.ndarray:
+    """Keep the latest row of each customer."""
+    rows = np.concatenate(parts)
+    parts.clear()  # their memory is needed
+    order = np.lexsort((rows["time"], rows["customer"]))
+    customers = rows["customer"][order]
+    is_last = np.append(customers[1:] != customers[:-1], np.ones(min(len(rows), 1), dtype=bool))
+    return np.asarray(rows[order[is_last]])
 
 
 def _cells(customers: pd.DataFrame, column: Column) -> np.ndarray:
