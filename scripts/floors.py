@@ -53,6 +53,7 @@ FILES: Final = {
         "benchmarks/log.py",
         "tests/windows.py",
         "benchmarks/drift.py",
+        "tests/recorded.py",
         "docs/monitoring",
     ),
 }

@@ -47,14 +47,19 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
 
 async def limit_body(request: Request) -> None:
     """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of one."""
+    await limit_rows(request, "customers")
+
+
+async def limit_rows(request: Request, name: str) -> None:
+    """Refuse a body that is no JSON, or whose list of that name is too long or holds too many fields."""
     if not JSON_TYPE.match(request.headers.get("content-type", "")):
         raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
     with contextlib.suppress(ValueError):  # a body that is no JSON is refused like any other
         body = await request.json()
-        customers = body.get("customers", [body]) if isinstance(body, dict) else body
-        if isinstance(customers, list):
-            _check_rows(request, len(customers))
-            if any(isinstance(each, dict) and len(each) > MOST_FIELDS for each in customers):
+        rows = body.get(name, [body]) if isinstance(body, dict) else body
+        if isinstance(rows, list):
+            check_rows(request, len(rows))
+            if any(isinstance(each, dict) and len(each) > MOST_FIELDS for each in rows):
                 msg = f"a customer has at most {MOST_FIELDS} fields, unknown ones included"
                 raise BatchTooLargeError(msg)
 
@@ -64,7 +69,7 @@ async def predict_batch(
 ) -> BatchPrediction:
     """Predict many customers' churn: the same answers as one by one."""
     started = time.perf_counter()
-    _check_rows(request, len(batch.customers))
+    check_rows(request, len(batch.customers))
     predictions = await answer(request, batch.customers)
     latency_ms = round((time.perf_counter() - started) * 1000, 3)
     return BatchPrediction.model_construct(
@@ -185,7 +190,8 @@ def create_app(
     return app
 
 
-def _check_rows(request: Request, rows: int) -> None:
+def check_rows(request: Request, rows: int) -> None:
+    """Refuse more rows than `serving.max_batch_rows`."""
     limit = request.app.state.serving.max_batch_rows
     if rows > limit:
         msg = f"a batch holds at most {limit} customers; send several"

@@ -27,7 +27,7 @@ def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.D
     """
     faults = find_faults(table, record, training=True)
     if len(faults):
-        raise TableError(_describe(faults), faults)
+        raise TableError(describe(faults), faults)
     return typed(table, record).assign(**{TARGET: pd.to_numeric(table[TARGET]).astype(np.int64)})
 
 
@@ -144,7 +144,8 @@ def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _describe(faults: pd.DataFrame) -> str:
+def describe(faults: pd.DataFrame) -> str:
+    """Say in lines which rules are broken, how often and where first; `faults` as by `find_faults`."""
     lines = [f"rules broken: {len(faults.groupby(['column', 'rule']))}, cells: {len(faults)}"]
     for (column, rule), group in faults.groupby(["column", "rule"], sort=False):
         line = f"  {column}: must be {rule}"

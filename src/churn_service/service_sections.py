@@ -106,6 +106,12 @@ class MonitoringConfig(Section):
         dict[str, Privacy],
         Field(description="Column → how the log holds it; hash needs CHURN_HASH_KEY, bucket keeps one digit"),
     ]
+    outcome_days: Annotated[
+        int,
+        Field(
+            ge=1, le=3_650, description="An outcome sent by customer belongs to answers so long before; days"
+        ),
+    ]
 
     @model_validator(mode="after")
     def _fits_the_record(self) -> Self:

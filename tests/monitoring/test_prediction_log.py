@@ -47,7 +47,7 @@ def predictor(version: Path) -> Predictor:
 
 
 def monitoring(**values: Any) -> MonitoringConfig:
-    known = {"prediction_log": "predictions", "flush_seconds": 0.01, "privacy": {}}
+    known = {"prediction_log": "predictions", "flush_seconds": 0.01, "privacy": {}, "outcome_days": 90}
     return MonitoringConfig.model_validate(known | values)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from churn_service.monitoring import outcome_commands
 from churn_service.monitoring.drift_commands import drift
 from churn_service.monitoring.log_commands import log_commands
 from churn_service.registry_commands import SHOWN
@@ -15,6 +16,7 @@ def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands; let `registry show` tell what a version answered as a challenger."""
     app.command()(drift)
     app.add_typer(log_commands, name="log")
+    outcome_commands.add_commands(app)
     SHOWN.append(_as_challenger)
 
 

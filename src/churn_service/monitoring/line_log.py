@@ -32,7 +32,7 @@ class LineLog:
 
     def __init__(self, folder: Path, seconds: float, report: Report) -> None:
         self._folder = folder
-        self._process = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._process = process_name()
         self._lost, self._warn = report
         self._warned = -WARN_SECONDS
         self._part = 0
@@ -74,9 +74,9 @@ class LineLog:
         """Append to the day's file; return how many lines are whole on it."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{day.isoformat()}.{self._process}.{self._part:03}.jsonl"
-        with open(path, "ab+", buffering=0, opener=_private) as file:
+        with open(path, "ab+", buffering=0, opener=private) as file:
             size = file.seek(0, os.SEEK_END)
-            if size and _last_byte(file) != b"\n":
+            if size and last_byte(file) != b"\n":
                 file.write(b"\n")  # ends the line that a full disk cut short
             written = file.write(data)
         if size + written > MOST_BYTES:
@@ -84,10 +84,17 @@ class LineLog:
         return data.count(b"\n", 0, written)
 
 
-def _private(path: str, flags: int) -> int:
+def process_name() -> str:
+    """Name this process as no other is named, on no host."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read."""
     return os.open(path, flags, 0o600)
 
 
-def _last_byte(file: io.FileIO) -> bytes:
+def last_byte(file: io.FileIO) -> bytes:
+    """Read the last byte of a file that is not empty."""
     file.seek(-1, os.SEEK_END)
     return file.read(1)

@@ -66,7 +66,7 @@ class PredictionLog:
     """
 
     def __init__(self, log: Lines, privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> None:
-        self._hide = _hiding(privacy, hash_key)
+        self._hide = hiding(privacy, hash_key)
         self._log = log
 
     def observe(self, note: Noted, answer: Answered) -> None:
@@ -104,8 +104,14 @@ class PredictionLog:
         return FACTS.to_json(values | hidden)
 
 
-def _hiding(privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> dict[str, Hide | None]:
-    """Return what to do with the columns that are not kept as they are; None drops one."""
+def hiding(privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> dict[str, Hide | None]:
+    """Return what to do with the columns that are not kept as they are; None drops one.
+
+    Raises
+    ------
+    ConfigError
+        A column is to be hashed and there is no key.
+    """
     if "hash" in privacy.values() and hash_key is None:
         msg = "monitoring.privacy hashes a column: set CHURN_HASH_KEY to a secret, or drop the column"
         raise ConfigError(msg)

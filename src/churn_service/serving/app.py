@@ -20,6 +20,8 @@ from churn_service.messages import Problem
 # floor: monitored
 from churn_service.monitoring.drift_figures import DriftGauges
 from churn_service.monitoring.line_log import SHADOW, LineLog
+from churn_service.monitoring.outcome_route import ROUTE as OUTCOME_ROUTE
+from churn_service.monitoring.outcomes import OUTCOMES, OutcomeFiles, Outcomes
 from churn_service.monitoring.prediction_log import Lines, PredictionLog
 from churn_service.monitoring.shadow import Shadow
 
@@ -58,6 +60,7 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "responses": {**PROBLEMS, 409: {"model": Problem}},
         "dependencies": [KEY],
     },
+    OUTCOME_ROUTE,  # floor: monitored
 )
 
 
@@ -82,6 +85,7 @@ class Service:
         self._closers, self._observers = [close_log], list[Observer]()
         self._follows = list[Callable[[float], Coroutine[Any, Any, None]]]()
         # floor: monitored
+        self._outcomes: Outcomes | None = None
         if config.monitoring.prediction_log is not None:
             self._remember(self._root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
@@ -95,11 +99,12 @@ class Service:
         state = self.contract.state
         state.meter, state.journal, state.log = self._meter, self._journal, self._log
         state.versions = Versions(state, models)
+        state.outcomes = self._outcomes  # floor: monitored
         self.app = self._surround(self.contract, settings)
 
     # floor: monitored
     def _remember(self, folder: Path, settings: Settings) -> None:
-        """Log every answer, and what a challenger would have answered."""
+        """Log every answer, what a challenger would have answered, and what became of the customers."""
         monitoring, challenger = self._config.monitoring, self._config.serving.shadow
         report = (self._meter.lines_lost.labels("prediction").inc, self._log.warning)
         written = self._open_prediction_log(LineLog(folder, monitoring.flush_seconds, report), settings)
@@ -107,6 +112,8 @@ class Service:
         self._closers.insert(0, predictions.close)
         self._meter.others.append(DriftGauges(folder))
         self._observers.append(predictions.observe)
+        files = OutcomeFiles(folder / OUTCOMES)
+        self._outcomes = Outcomes(files.append, monitoring.privacy, hash_key=settings.hash_key)
         if challenger is not None:
             shadow = Shadow(
                 partial(self._models.resolve, challenger),

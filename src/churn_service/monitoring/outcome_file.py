@@ -1,0 +1,72 @@
+"""File → outcomes to record, or every fault in it."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from churn_service.errors import TableError
+from churn_service.faults import describe
+from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
+from churn_service.schema import ID, TARGET
+from churn_service.table import read_table
+
+ROWS: Final[TypeAdapter[list[OfPrediction | OfCustomer]]] = TypeAdapter(list[Outcome])
+NAMES: Final = ("prediction_id", ID)
+
+
+def read_file(path: Path) -> list[OfPrediction | OfCustomer]:
+    """Read outcomes from CSV or Parquet.
+
+    Parameters
+    ----------
+    path
+        Columns: prediction_id, or the contract's id, or both, of which the first then counts where it is
+        given; outcome, or the contract's target; perhaps observed_at, in UTC where it has no offset.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read, or breaks a rule of `POST /outcomes`; its `faults` lists every cell.
+    """
+    table = read_table(path)
+    answer = "outcome" if "outcome" in table else TARGET
+    absent = [" or ".join(names) for names in (NAMES, (answer,)) if not table.columns.isin(names).any()]
+    if absent or table.empty:
+        msg = f"{path}: has no {', no '.join([*(f'column {name}' for name in absent)] or ['rows'])}"
+        raise TableError(msg)
+    rows = [_row(cells) for cells in _cells(table, answer).to_dict("records")]
+    try:
+        return ROWS.validate_python(rows)
+    except ValidationError as error:
+        faults = pd.DataFrame([_fault(fault, answer) for fault in error.errors()])
+        msg = f"{path}: {describe(faults)}"
+        raise TableError(msg, faults) from None
+
+
+def _cells(table: pd.DataFrame, answer: str) -> pd.DataFrame:
+    """Keep and name what matters, as a request would send it."""
+    table = table[[name for name in (*NAMES, answer, "observed_at") if name in table]]
+    table = table.rename(columns={answer: "outcome"})
+    if table["outcome"].dtype == bool:  # how Parquet stores 0 and 1, often
+        table = table.astype({"outcome": "int64"})
+    if "observed_at" in table:
+        given = table["observed_at"].astype(object)
+        moments = pd.to_datetime(given.astype("str"), format="ISO8601", utc=True, errors="coerce")
+        table = table.assign(observed_at=moments.astype(object).where(moments.notna(), given))
+    return table
+
+
+def _row(cells: dict[Any, Any]) -> dict[Any, Any]:
+    """Leave out what is missing, and the customer where a prediction is named."""
+    given = {name: cell for name, cell in cells.items() if pd.notna(cell)}
+    return {name: cell for name, cell in given.items() if name != ID or "prediction_id" not in given}
+
+
+def _fault(fault: Any, answer: str) -> dict[str, Any]:
+    row, *location = fault["loc"]
+    name = str(location[-1]) if location else ID
+    found = "" if fault["type"] == "missing" else str(fault["input"])
+    rule = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return {"row": row + 1, "column": answer if name == "outcome" else name, "rule": rule, "found": found}

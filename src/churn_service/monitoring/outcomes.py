@@ -1,0 +1,170 @@
+"""What became of customers → lines on disk, there when the call returns; nothing is ever changed or removed.
+
+A correction is a later line. This is on the road of requests: what reads the lines again is `labels`.
+"""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    TypeAdapter,
+)
+
+from churn_service.answer import ID_DIGITS
+from churn_service.atomic import flush_folder
+from churn_service.contract import id_length
+from churn_service.monitoring.line_log import last_byte, private, process_name
+from churn_service.monitoring.prediction_log import hiding
+from churn_service.schema import ID, WHOLE
+from churn_service.service_sections import Privacy
+
+OUTCOMES = "outcomes"  # folder of these lines in the prediction log's
+SHORTEST, LONGEST = id_length()
+LINE: Final = TypeAdapter(dict[str, Any]).serializer
+NO_CUSTOMERS: Final = f"monitoring.privacy drops {ID}, so no prediction is known by it: send prediction_id"
+
+Write = Callable[[datetime, bytes], None]
+"""Puts lines on disk, or raises OSError and leaves none."""
+
+
+def _as_moment(value: Any) -> Any:
+    """Read ISO 8601 text only: numbers could be seconds, milliseconds or days."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            msg = "its year must be 1 to 9999, in UTC too"
+            raise ValueError(msg) from None
+    return value
+
+
+class _Outcome(BaseModel, extra="forbid", strict=True, frozen=True):
+    outcome: Annotated[int, Field(ge=0, le=1, description="1 churned, 0 did not; silence is not 0"), WHOLE]
+    observed_at: Annotated[
+        AwareDatetime | None,
+        Field(description="When it was seen, with an offset; default: when it is recorded"),
+        BeforeValidator(_as_moment),
+    ] = None
+
+
+class OfPrediction(_Outcome):
+    """What became of the customer of one answer."""
+
+    prediction_id: Annotated[str, Field(pattern=f"^[0-9a-f]{{{ID_DIGITS}}}$", description="Of the answer")]
+
+
+class OfCustomer(_Outcome):
+    """What became of a customer: counts for all answers within `monitoring.outcome_days` before it."""
+
+    customer: Annotated[
+        str, Field(alias=ID, min_length=SHORTEST, max_length=LONGEST, description="As it was asked with")
+    ]
+
+
+def _kind(said: Any) -> str:
+    return "prediction_id" if isinstance(said, dict) and "prediction_id" in said else ID
+
+
+Outcome = Annotated[
+    Annotated[OfPrediction, Tag("prediction_id")] | Annotated[OfCustomer, Tag(ID)], Discriminator(_kind)
+]
+"""By exactly one of the two ids."""
+
+
+class Outcomes:
+    """Records outcomes, for one process.
+
+    Parameters
+    ----------
+    write
+        Where lines go.
+    privacy, hash_key
+        As of the prediction log: a customer's id is kept as it is there, so that the two can be joined.
+    clock
+        Tells the time.
+
+    Raises
+    ------
+    ConfigError
+        The id is to be hashed and there is no key.
+    """
+
+    def __init__(
+        self,
+        write: Write,
+        privacy: Mapping[str, Privacy],
+        *,
+        hash_key: SecretStr | None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        hidden = hiding(privacy, hash_key)
+        self.takes_customers = hidden.get(ID, str) is not None
+        self._hide: Callable[[Any], Any] = hidden.get(ID) or str
+        self._write, self._clock = write, clock
+        self._lock = threading.Lock()
+
+    def add(self, outcomes: Sequence[OfPrediction | OfCustomer]) -> datetime:
+        """Record all or none; return the moment from which on they are known.
+
+        Raises
+        ------
+        OSError
+            They could not be put on disk.
+        """
+        with self._lock:  # so that lines are in the order of their moments, which are taken as late as can be
+            moment = self._clock()
+            self._write(moment, b"".join(self._line(moment, each) for each in outcomes))
+        return moment
+
+    def _line(self, moment: datetime, said: OfPrediction | OfCustomer) -> bytes:
+        facts = {"recorded_at": moment, **said.model_dump()}
+        if isinstance(said, OfCustomer):
+            facts["customer"] = self._hide(said.customer)
+        return LINE.to_json(facts) + b"\n"
+
+
+class OutcomeFiles:
+    """The files of one process in a folder, one a day, readable by their owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = process_name()
+
+    def append(self, moment: datetime, data: bytes) -> None:
+        """Put whole lines on disk, or take back what was written of them.
+
+        Raises
+        ------
+        OSError
+            The disk is full, read-only or broken.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f"{moment.date().isoformat()}.{self._process}.jsonl"
+        with open(path, "ab+", buffering=0, opener=private) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size and last_byte(file) != b"\n":
+                data = b"\n" + data  # ends what could not be taken back
+            try:
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as the system would say it
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+        if not size:  # the names of a new file and perhaps folder
+            flush_folder(self._folder)
+            flush_folder(self._folder.parent)
