@@ -1,8 +1,8 @@
 """Outcomes as they were known at a moment → the label of each prediction.
 
 A label is what was recorded last, before that moment, of those outcomes that belong to the prediction: all
-that name it, and those of its customer that were observed within the horizon after it. What is recorded later
-changes nothing that is dated earlier.
+that name it, and those of its customer that were observed within the horizon after it. A mere repetition does
+not count as recorded again. What is recorded later changes nothing that is dated earlier.
 """
 
 from datetime import datetime, timedelta
@@ -100,20 +100,19 @@ class _Finder:
         self._moments, moment_codes = np.unique(_moments(known["observed_at"]), return_inverse=True)
         self._width = len(self._moments) + 1
         keys = id_codes * self._width + moment_codes
-        order = np.argsort(keys, kind="stable")
-        self._keys = keys[order]
-        self._rows = np.append(known.index.to_numpy()[order], UNKNOWN)
+        order = np.argsort(keys)
+        self._keys, self._rows = keys[order], np.append(known.index.to_numpy()[order], UNKNOWN)
 
     def newest(self, ids: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """Return row labels of the table (their order is that of recording), -1 where there is none."""
         if not len(self._ids):
             return np.full(len(ids), UNKNOWN)
         code = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
-        base = code * self._width
+        base = code * self._width  # of a key: the id's place, then the moment's
         low = np.searchsorted(self._keys, base + np.searchsorted(self._moments, first))
         high = np.searchsorted(self._keys, base + np.searchsorted(self._moments, last, side="right"))
         found = np.flatnonzero((self._ids[code] == ids) & (low < high))
-        found = found[np.argsort(low[found], kind="stable")]  # so that what lies between spans stays short
+        found = found[np.argsort(low[found])]  # so that what lies between spans stays short
         spans = np.stack([low[found], high[found]], axis=1).ravel()
         newest = np.full(len(ids), UNKNOWN)
         newest[found] = np.maximum.reduceat(self._rows, spans)[::2] if len(found) else UNKNOWN

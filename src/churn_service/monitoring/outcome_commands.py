@@ -1,22 +1,36 @@
 """The third floor's commands about what became of customers: outcomes, performance."""
 
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from churn_service.config import load_settings
-from churn_service.errors import ConfigError, TableError
+from churn_service.errors import ConfigError, RefusedError, TableError
 from churn_service.sections import Config
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
 
 if TYPE_CHECKING:
     from churn_service.monitoring.history import Log
+    from churn_service.monitoring.performance import Band, Week
+
+FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
+ADVICE: Final = {
+    "concept_drift": "outcomes contradict the probabilities: customers behave otherwise than in training, so "
+    "train on newer outcomes",
+    "one_sided": "all outcomes of a week are the same: record the others too; silence is not 0",
+    "too_few": "outcomes of fewer customers than a judgement needs",
+    "waiting": "outcomes are not all due yet: `expected` is what the probabilities let expect",
+    "ok": "outcomes are what the probabilities let expect",
+}
+"""What to do, the most urgent first."""
 
 
 def add_commands(app: typer.Typer) -> None:
     """Register these commands."""
-    for command in (outcomes,):
+    for command in (outcomes, performance):
         app.command()(command)
 
 
@@ -51,6 +65,62 @@ def outcomes(
     typer.echo(f"{source}: {len(said):,} outcomes recorded")
     typer.echo(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
     typer.echo(f"  ids that no logged prediction has: {counts['unknown']:,}")
+
+
+def performance(
+    *,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=FORMATS, help="As it was known then; UTC; default: now")
+    ] = None,
+    weeks: Annotated[int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")] = 26,
+    version: Annotated[str | None, typer.Option("--version", help="Of one version; default: of all")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare what became of customers with what was predicted, week by week.
+
+    Exit 3: in some week the outcomes contradict the probabilities.
+
+    Example: churn-service performance --as-of 2026-06-01
+    """
+    from churn_service.monitoring.labels import join_outcomes
+    from churn_service.monitoring.performance import weekly
+
+    settings, root = open_config(config)
+    moment = as_of or datetime.now(UTC)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    monday = datetime.combine(moment.date() - timedelta(days=moment.weekday()), datetime.min.time(), UTC)
+    horizon, since = timedelta(days=settings.monitoring.outcome_days), monday - timedelta(weeks=weeks - 1)
+    joined = join_outcomes(
+        open_log(settings, root), as_of=moment, horizon=horizon, since=since, version=version
+    )
+    found = weekly(joined, as_of=moment, horizon=horizon)
+    states = {week.state for week in found}
+    if as_json:
+        told = [{**asdict(week), "coverage": week.coverage} for week in found]
+        print_json({"as_of": moment.isoformat(), "version": version, "weeks": told})
+    else:
+        names = "".join(f"{name:24}" for name in ("log loss", "expected", "churned", "expected", "ROC AUC"))
+        typer.echo(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
+        for week in found:
+            typer.echo(_line(week))
+        typer.echo(next((said for state, said in ADVICE.items() if state in states), "nothing was predicted"))
+    if "concept_drift" in states:
+        raise typer.Exit(RefusedError.exit_code)
+
+
+def _line(week: "Week") -> str:
+    real, expected = week.realised, week.expected or week.estimated
+    columns = _cells(real.log_loss if real else None, expected.log_loss)
+    columns += _cells(real.churn_rate if real else None, expected.churn_rate)
+    columns += _cells(real.roc_auc if real else None)
+    lag = "-" if week.lag_days is None else f"{week.lag_days:.1f}"
+    return f"{week.week:9}{week.predicted:9,}{week.coverage:9.0%}{lag:>10}  {columns}{week.state}"
+
+
+def _cells(*bands: "Band | None") -> str:
+    shown = (f"{band.value:.3f} ({band.low:.3f} to {band.high:.3f})" if band else "-" for band in bands)
+    return "".join(f"{each:24}" for each in shown)
 
 
 def open_log(config: Config, root: Path) -> "Log":

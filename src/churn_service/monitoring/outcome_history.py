@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,7 @@ import pandas as pd
 from churn_service.monitoring.history import Log
 from churn_service.monitoring.outcomes import OUTCOMES
 
-UTC_MICROSECONDS: Final = "datetime64[us, UTC]"
-COLUMNS: Final = ("of_customer", "id", "outcome", "recorded_at", "observed_at")
+COLUMNS: Final = ["prediction_id", "customer", "outcome", "recorded_at", "observed_at"]
 
 
 def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
@@ -27,13 +26,16 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
         observed_at (UTC; no later than recorded_at), repeats and corrects (bool: the same, or another
         outcome, was said of the same id before). Lines that were cut short are left out.
     """
-    table = pd.DataFrame(_rows(log.folder / OUTCOMES, before), columns=list(COLUMNS))
-    table["id"] = hashes(table["id"])
+    table = pd.DataFrame(_rows(log.folder / OUTCOMES, before), columns=COLUMNS, dtype=object)
+    table["of_customer"] = table["customer"].notna()
+    table["outcome"] = table["outcome"].astype("int8")
+    table["id"] = hashes(table["customer"].fillna(table["prediction_id"]))
     for name in ("recorded_at", "observed_at"):
-        table[name] = pd.to_datetime(table[name], format="ISO8601", utc=True).astype(UTC_MICROSECONDS)
-    table = table[table["recorded_at"] < before]
+        moments = pd.to_datetime(table[name], format="ISO8601", utc=True, errors="coerce")
+        table[name] = moments.astype("datetime64[us, UTC]")
+    table = table[table["recorded_at"] < before].drop(columns=["customer", "prediction_id"])
     table = table.sort_values(["of_customer", "id", "recorded_at", "observed_at", "outcome"])
-    again = (table[["of_customer", "id"]] == table[["of_customer", "id"]].shift()).all(axis=1)
+    again = table.duplicated(["of_customer", "id"])
     same = table["outcome"] == table["outcome"].shift()
     given, last = table["observed_at"], table["observed_at"].shift()
     then = (given == last) | (given.isna() & last.isna() & ~table["of_customer"])
@@ -48,16 +50,10 @@ def hashes(values: pd.Series) -> np.ndarray:
     return found
 
 
-def _rows(folder: Path, before: datetime) -> Iterator[tuple[Any, ...]]:
+def _rows(folder: Path, before: datetime) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("20[0-9][0-9]-[01][0-9]-[0-3][0-9].*.jsonl")):
-        if path.name[:10] <= before.date().isoformat():
+        if path.name[:10] <= before.astimezone(UTC).date().isoformat():
             with path.open("rb") as file:
                 for line in file:
-                    with contextlib.suppress(ValueError, KeyError, TypeError):
-                        yield _parsed(json.loads(line))
-
-
-def _parsed(said: dict[str, Any]) -> tuple[Any, ...]:
-    of_customer = "customer" in said
-    name = said["customer" if of_customer else "prediction_id"]
-    return of_customer, name, said["outcome"], said["recorded_at"], said["observed_at"]
+                    with contextlib.suppress(ValueError):  # cut short, by a kill or a full disk
+                        yield json.loads(line)

@@ -41,15 +41,7 @@ Write = Callable[[datetime, bytes], None]
 
 def _as_moment(value: Any) -> Any:
     """Read ISO 8601 text only: numbers could be seconds, milliseconds or days."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if isinstance(value, datetime) and value.utcoffset() is not None:
-        try:
-            return value.astimezone(UTC)
-        except OverflowError:
-            msg = "its year must be 1 to 9999, in UTC too"
-            raise ValueError(msg) from None
-    return value
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 class _Outcome(BaseModel, extra="forbid", strict=True, frozen=True):
