@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import resource
+import re
 import shutil
 import signal
 import stat
@@ -231,6 +231,8 @@ def test_what_could_not_be_taken_back_is_ended_before_the_next(tmp_path: Path):
 @contextlib.contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """Let the system refuse to write beyond a size, as a full disk does: some bytes are taken, then none."""
+    import resource  # not everywhere
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -348,6 +350,14 @@ def test_a_file_of_customers_is_refused_where_they_are_dropped(asked: Path, run:
     (asked / "outcomes.csv").write_text(f"{ID},outcome\nc-1,1\n")
 
     assert run(asked, "outcomes", asked / "outcomes.csv").returncode == 3
+
+
+def test_the_example_on_the_page_is_accepted(connect: Connect):
+    page = (ROOT / "docs/monitoring/outcomes.md").read_text()
+    body = re.search(r"--json '(.*?)'", page, re.DOTALL)[1].replace("0c8f…", A).replace("f31b…", B)
+
+    with connect() as client:
+        assert client.post("/outcomes", json=json.loads(body)).json() == {"accepted": 2}
 
 
 def test_a_customer_is_one_by_the_name_of_the_contract():

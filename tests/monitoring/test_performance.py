@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
-from churn_service.monitoring.performance import MOST_UNITS, Week, measure, weekly
-from conftest import Run
+from churn_service.monitoring.performance import MOST_UNITS, State, Week, measure, weekly
+from conftest import ROOT, Run
 from recorded import at, outcome, prediction, prediction_id, weeks_of, write, write_outcomes
 
 HORIZON = timedelta(days=10)
@@ -212,6 +214,12 @@ def test_weeks_are_those_of_iso_8601_in_utc(days: float, name: str):
     (week,) = weekly(rows, as_of=at(50), horizon=HORIZON)
 
     assert week.week == name
+
+
+def test_the_page_names_every_state():
+    page = (ROOT / "docs/monitoring/outcomes.md").read_text()
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(get_args(State))
 
 
 def test_no_predictions_are_no_weeks():

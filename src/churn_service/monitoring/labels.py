@@ -28,7 +28,7 @@ def join_outcomes(
     since: datetime | None = None,
     version: str | None = None,
 ) -> pd.DataFrame:
-    """Label predictions by what was known at a moment, in 50 bytes a prediction.
+    """Label predictions by what was known at a moment, in 40 bytes a prediction.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ def join_outcomes(
         part["lag_days"] = ((observed[newest] - times) / np.timedelta64(1, "D")).astype("float32")
         parts.append(part)
     joined = pd.concat(parts, ignore_index=True)
+    parts.clear()  # else there would be three copies while it is sorted
     joined["version"] = pd.Categorical.from_codes(joined["version"].to_numpy(), pd.Index(list(codes)))
     return joined.sort_values(["time", "prediction"], ignore_index=True)
 

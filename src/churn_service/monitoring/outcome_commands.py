@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 ADVICE: Final = {
-    "concept_drift": "outcomes contradict the probabilities: customers behave otherwise than in training, so "
+    "concept_drift": "outcomes contradict the probabilities: customers behave otherwise than in training; "
     "train on newer outcomes",
-    "one_sided": "all outcomes of a week are the same: record the others too; silence is not 0",
-    "too_few": "outcomes of fewer customers than a judgement needs",
-    "waiting": "outcomes are not all due yet: `expected` is what the probabilities let expect",
+    "one_sided": "all outcomes of a week are the same: record the others too, as silence is not 0",
     "ok": "outcomes are what the probabilities let expect",
+    "waiting": "outcomes are not all due yet; `expected` is what the probabilities let expect",
+    "too_few": "outcomes of too few customers to judge",
 }
-"""What to do, the most urgent first."""
+"""What the states of all weeks come to, the most urgent first."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -100,7 +100,7 @@ def performance(
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
         print_json({"as_of": moment.isoformat(), "version": version, "weeks": told})
     else:
-        names = "".join(f"{name:24}" for name in ("log loss", "expected", "churned", "expected", "ROC AUC"))
+        names = "".join(f"{name:18}" for name in ("log loss", "expected", "churned", "expected", "ROC AUC"))
         typer.echo(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
             typer.echo(_line(week))
@@ -119,8 +119,8 @@ def _line(week: "Week") -> str:
 
 
 def _cells(*bands: "Band | None") -> str:
-    shown = (f"{band.value:.3f} ({band.low:.3f} to {band.high:.3f})" if band else "-" for band in bands)
-    return "".join(f"{each:24}" for each in shown)
+    shown = (f"{band.value:.2f} ({band.low:.2f}-{band.high:.2f})" if band else "-" for band in bands)
+    return "".join(f"{each:18}" for each in shown)
 
 
 def open_log(config: Config, root: Path) -> "Log":
