@@ -54,6 +54,7 @@ FILES: Final = {
         "tests/windows.py",
         "benchmarks/drift.py",
         "tests/recorded.py",
+        "benchmarks/outcomes.py",
         "docs/monitoring",
     ),
 }
