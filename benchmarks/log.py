@@ -132,7 +132,8 @@ READ = """
 import re, sys, time
 from pathlib import Path
 from pydantic import SecretStr
-from churn_service.monitoring.history import Log, read_predictions
+from churn_service.monitoring.history import read_predictions
+from churn_service.monitoring.place import Log
 log = Log(Path(sys.argv[1]), SecretStr(sys.argv[2]) if sys.argv[2] else None)
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()

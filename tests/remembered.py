@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import SecretStr
 
 from churn_service.contract import example
-from churn_service.monitoring.history import History, Log, read_predictions
+from churn_service.monitoring.history import History, read_predictions
+from churn_service.monitoring.place import Log
 from churn_service.schema import ID
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

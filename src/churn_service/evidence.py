@@ -13,7 +13,7 @@ from churn_service.gate import check_beats, check_contract, check_origin, log_lo
 from churn_service.metadata import Metadata
 
 # floor: monitored
-from churn_service.monitoring.history import find_log
+from churn_service.monitoring.place import find_log
 from churn_service.monitoring.replay import replay
 
 # end floor

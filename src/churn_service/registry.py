@@ -30,19 +30,10 @@ VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+-[0-9a-f]{8}")
 
 
 class Registry:
-    """A folder of versions and their events.
+    """A folder of versions, where they are once they were found, and their events.
 
-    Parameters
-    ----------
-    folder
-        Where versions are once they were found.
-    public_key
-        Whose signature a version must have, if any.
-
-    Attributes
-    ----------
-    stale
-        Why the events may not be the latest; None if they are.
+    Where there is a public key, a version must have its owner's signature. `stale` says why the events may
+    not be the latest; None if they are.
     """
 
     def __init__(self, folder: Path, public_key: PublicKey | None = None) -> None:
@@ -70,7 +61,7 @@ class Registry:
         return events
 
     def readable_events(self) -> tuple[list[Event], list[str]]:
-        """Read what of the log can be read, and say of the rest what is wrong with it."""
+        """Read the events that can be read, and say what is wrong with the others."""
         self._refresh()
         return self._log.read()
 
@@ -131,7 +122,7 @@ class Registry:
         return already_there
 
     def sign(self, version: str, key: SigningKey) -> None:
-        """Verify a version and sign it; ArtifactError if it is absent, damaged or signed by another key."""
+        """Verify a version and sign it; ArtifactError if that cannot be, or another key has."""
         sign_artifact(self.folder / version, key)
 
     def metadata(self, version: str) -> Metadata:

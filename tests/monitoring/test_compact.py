@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from churn_service.contract import columns, example
 from churn_service.monitoring import compact as compacting
 from churn_service.monitoring.compact import compact, prune
-from churn_service.monitoring.history import Log
 from churn_service.monitoring.line_log import LineLog
+from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_log import PostgresLog
 from conftest import Run, make_project
 from remembered import NOON, ids, line, log_file, remembered
@@ -283,4 +283,4 @@ def test_without_a_log_the_commands_say_so(project: Path, run: Run):
     done = run(project, "log", "compact")
 
     assert done.returncode == 2
-    assert "monitoring.prediction_log is null" in done.stderr
+    assert "monitoring.prediction_log: found null" in done.stderr

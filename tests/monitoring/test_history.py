@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from churn_service.config import Settings, load_config
 from churn_service.contract import columns, example
 from churn_service.monitoring import blocks
-from churn_service.monitoring.history import Log, read_predictions
+from churn_service.monitoring.history import read_predictions
+from churn_service.monitoring.place import Log
 from churn_service.predict import load_predictor
 from churn_service.schema import ID
 from churn_service.serving.app import Service

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_service.monitoring.history import Log
 from churn_service.monitoring.labels import join_outcomes, review
 from churn_service.monitoring.outcome_history import read_outcomes
+from churn_service.monitoring.place import Log
 from recorded import at, outcome, prediction, prediction_id, write, write_outcomes
 
 HORIZON = timedelta(days=10)

@@ -19,9 +19,9 @@ from pydantic import SecretStr
 
 from churn_service.config import Settings, load_config
 from churn_service.contract import example
-from churn_service.monitoring.history import Log
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
+from churn_service.monitoring.place import Log
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET
 from churn_service.serving.access import new_key

@@ -118,13 +118,13 @@ def test_a_row_says_by_columns_what_people_look_for(written, database: str):
             "prediction_id": f"p-{number}",
             "time": NOON + timedelta(seconds=number),
             "model_version": VERSION,
-            "customer_id": customer,
+            "customer": customer,
             "entry": json.loads(line(number) if customer else line(number, customer={})),
         }
         for number, customer in ((1, "c-1"), (2, None))
     ]
     assert {each.partition("btree ")[2].replace('"', "") for each in indexes} == {
-        "(customer_id)",
+        "(customer)",
         "(model_version, time)",
         "(prediction_id)",
         "(time)",
@@ -181,7 +181,8 @@ def test_memory_does_not_grow_with_the_table(written, database: str, tmp_path: P
 
 
 def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
-    from churn_service.monitoring.history import Log, read_predictions
+    from churn_service.monitoring.history import read_predictions
+    from churn_service.monitoring.place import Log
 
     return read_predictions(Log(folder, SecretStr(url)))
 

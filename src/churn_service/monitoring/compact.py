@@ -17,12 +17,13 @@ import pyarrow.parquet
 
 from churn_service.atomic import atomic_path, flush_folder
 from churn_service.monitoring.blocks import SCHEMA, blocks, table, whole_lines
-from churn_service.monitoring.history import COMPACT, DAYS, Log, version_folder
+from churn_service.monitoring.history import COMPACT, DAYS, version_folder
 from churn_service.monitoring.line_log import SHADOW
+from churn_service.monitoring.outcomes import OUTCOMES
+from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_entries import delete_entries
 
 STILL_SECONDS = 60 * 60  # that nobody wrote to a file, before it counts as left
-OUTCOMES = "outcomes"  # folder of outcomes, in the log's
 VERSION = "answer.model_version"
 
 
@@ -95,7 +96,9 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     """
     rows = 0
     if log.url is not None:
-        rows = delete_entries(log.url, datetime.combine(before, time(), UTC), dry_run=dry_run)
+        rows = delete_entries(
+            log.url, datetime.combine(before, time(), UTC), outcomes=outcomes, dry_run=dry_run
+        )
     first, folders = before.isoformat(), [log.folder, log.folder / SHADOW]
     folders += [log.folder / OUTCOMES] if outcomes else []
     days = [path for path in log.folder.glob(f"{COMPACT}/date=*") if path.name[len("date=") :] < first]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from churn_service.errors import ConfigError, RefusedError
-from churn_service.schema import ID
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
@@ -43,9 +42,9 @@ def drift(
 
     Example: churn-service drift --since 7d
     """
-    from churn_service.monitoring.drift_job import Span, find_drift
-    from churn_service.monitoring.history import Log, read_chunks
-    from churn_service.predict import load_predictor
+    from churn_service.monitoring.checks import check_drift
+    from churn_service.monitoring.drift_job import Span
+    from churn_service.monitoring.place import open_log
 
     now = datetime.now(UTC)
     span = Span(moment(since, now), now if until is None else moment(until, now), now)
@@ -53,20 +52,8 @@ def drift(
         msg = f"--since {since} is not before --until {until or 'now'}"
         raise ConfigError(msg)
     settings, root = open_config(config)
-    if settings.monitoring.prediction_log is None:
-        msg = "config.yaml: monitoring.prediction_log: found null; drift is read from a prediction log"
-        raise ConfigError(msg)
-    log = Log(root / settings.monitoring.prediction_log)
-    registry = open_registry(settings, root)
-    folder = registry.find(version)
-    predictor = load_predictor(folder, public_key=registry.public_key)
-    figures = find_drift(
-        read_chunks(log, since=span.since, until=span.until, version=predictor.version),
-        registry.metadata(folder.name),
-        predictor.probabilities,
-        hidden={name for name, way in settings.monitoring.privacy.items() if way != "keep"} - {ID},
-        span=span,
-    )
+    log = open_log(settings, root)
+    figures = check_drift(settings, root, open_registry(settings, root), span=span, version=version)
     figures.write(log.folder)
     print_json(figures.model_dump(mode="json")) if as_json else _print(figures)
     if figures.is_alarm:

@@ -11,13 +11,11 @@ from urllib.parse import quote
 
 import pandas as pd
 import pyarrow.parquet
-from pydantic import SecretStr
 
-from churn_service.config import load_settings
 from churn_service.monitoring.blocks import blocks, read_block
 from churn_service.monitoring.line_log import SHADOW
+from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_entries import Entries, Window, open_entries
-from churn_service.sections import Config
 
 ANSWERED: Final = ("probability", "prediction")
 DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]."  # what the name of a log's file begins with
@@ -29,15 +27,6 @@ Frames = Iterator[tuple[pd.DataFrame, int]]
 """Flat tables, and how many lines beside each were not whole."""
 
 
-class Log(NamedTuple):
-    """Where predictions and outcomes are kept."""
-
-    folder: Path
-    """`monitoring.prediction_log`."""
-    url: SecretStr | None = None
-    """`CHURN_LOG_URL`: PostgreSQL as well; the folder then takes what the database could not."""
-
-
 class History(NamedTuple):
     """What was asked and answered; the same row of both tables is the same prediction."""
 
@@ -47,12 +36,6 @@ class History(NamedTuple):
     """The columns of the record, as far as privacy let them be kept."""
     unreadable: int
     """Lines that a crash or a full disk cut short."""
-
-
-def find_log(config: Config, root: Path) -> Log | None:
-    """Say where configuration and environment keep the log; None if they keep none."""
-    folder = config.monitoring.prediction_log
-    return None if folder is None else Log(root / folder, load_settings().log_url)
 
 
 def read_predictions(

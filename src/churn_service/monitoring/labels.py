@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from churn_service.monitoring.history import History, Log, read_predictions
+from churn_service.monitoring.history import History, read_predictions
 from churn_service.monitoring.outcome_history import hashes, read_outcomes
+from churn_service.monitoring.place import Log
 from churn_service.schema import ID
 
 MICROSECONDS: Final = "datetime64[us]"

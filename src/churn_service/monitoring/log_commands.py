@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from churn_service.errors import ConfigError
+from churn_service.monitoring.place import open_log
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, progress
 
-if TYPE_CHECKING:
-    from churn_service.monitoring.history import Log
-
 log_commands = typer.Typer(help="The prediction log: make it small, keep it short.", no_args_is_help=True)
-
-
-def configured_log(config: Any) -> Log:
-    """Say where the log is that configuration and environment name.
-
-    Raises
-    ------
-    ConfigError
-        They name none.
-    """
-    from churn_service.monitoring.history import find_log
-
-    loaded, root = open_config(config)
-    log = find_log(loaded, root)
-    if log is None:
-        msg = "monitoring.prediction_log is null, so there is no log; name a folder and serve"
-        raise ConfigError(msg)
-    return log
 
 
 @log_commands.command("compact")
@@ -58,7 +37,7 @@ def compact_log(
     first = min(before.date(), now.date()) if before else now.date()
     found = []
     with progress("compacting", unit="predictions") as advance:
-        for each in compact(configured_log(config).folder, before=first, now=now.timestamp()):
+        for each in compact(open_log(*open_config(config)).folder, before=first, now=now.timestamp()):
             found.append(each)
             advance(each.rows)
     done = [each for each in found if each.left is None]
@@ -84,7 +63,7 @@ def prune_log(
     from churn_service.monitoring.compact import prune
 
     first = datetime.now(UTC).date() - timedelta(days=keep_days)
-    pruned = prune(configured_log(config), before=first, outcomes=outcomes, dry_run=dry_run)
+    pruned = prune(open_log(*open_config(config)), before=first, outcomes=outcomes, dry_run=dry_run)
     _show(pruned._asdict(), as_json=as_json)
 
 

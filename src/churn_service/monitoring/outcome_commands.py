@@ -1,19 +1,18 @@
 """The third floor's commands about what became of customers: outcomes, performance."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from churn_service.config import load_settings
-from churn_service.errors import ConfigError, RefusedError, TableError
-from churn_service.sections import Config
+from churn_service.errors import RefusedError, TableError
+from churn_service.monitoring.place import open_log
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
 
 if TYPE_CHECKING:
-    from churn_service.monitoring.history import Log
     from churn_service.monitoring.performance import Band, Week
 
 FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
@@ -48,12 +47,12 @@ def outcomes(
     """
     from churn_service.monitoring.labels import review
     from churn_service.monitoring.outcome_file import read_file
-    from churn_service.monitoring.outcomes import NO_CUSTOMERS, OUTCOMES, OfCustomer, OutcomeFiles, Outcomes
+    from churn_service.monitoring.outcomes import NO_CUSTOMERS, OfCustomer
+    from churn_service.monitoring.sinks import open_outcomes
 
     settings, root = open_config(config)
     log = open_log(settings, root)
-    files = OutcomeFiles(log.folder / OUTCOMES)
-    sink = Outcomes(files.append, settings.monitoring.privacy, hash_key=load_settings().hash_key)
+    sink = open_outcomes(log, settings.monitoring, load_settings().hash_key)
     said = read_file(source)
     if not sink.takes_customers and any(isinstance(each, OfCustomer) for each in said):
         raise TableError(NO_CUSTOMERS)
@@ -83,18 +82,12 @@ def performance(
 
     Example: churn-service performance --as-of 2026-06-01
     """
-    from churn_service.monitoring.labels import join_outcomes
-    from churn_service.monitoring.performance import weekly
+    from churn_service.monitoring.checks import check_performance
 
     settings, root = open_config(config)
     moment = as_of or datetime.now(UTC)
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    monday = datetime.combine(moment.date() - timedelta(days=moment.weekday()), datetime.min.time(), UTC)
-    horizon, since = timedelta(days=settings.monitoring.outcome_days), monday - timedelta(weeks=weeks - 1)
-    joined = join_outcomes(
-        open_log(settings, root), as_of=moment, horizon=horizon, since=since, version=version
-    )
-    found = weekly(joined, as_of=moment, horizon=horizon)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = check_performance(settings, root, as_of=moment, weeks=weeks, version=version)
     states = {week.state for week in found}
     if as_json:
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
@@ -121,19 +114,3 @@ def _line(week: "Week") -> str:
 def _cells(*bands: "Band | None") -> str:
     shown = (f"{band.value:.2f} ({band.low:.2f}-{band.high:.2f})" if band else "-" for band in bands)
     return "".join(f"{each:18}" for each in shown)
-
-
-def open_log(config: Config, root: Path) -> "Log":
-    """Find where predictions and outcomes are kept.
-
-    Raises
-    ------
-    ConfigError
-        Nowhere.
-    """
-    from churn_service.monitoring.history import Log
-
-    if config.monitoring.prediction_log is None:
-        msg = "monitoring.prediction_log: found null, so no prediction is kept; name a folder"
-        raise ConfigError(msg)
-    return Log(root / config.monitoring.prediction_log)

@@ -4,14 +4,16 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from churn_service.monitoring.history import Log
 from churn_service.monitoring.outcomes import OUTCOMES
+from churn_service.monitoring.place import Log
+from churn_service.monitoring.postgres_entries import recorded_outcomes
 
 COLUMNS: Final = ["prediction_id", "customer", "outcome", "recorded_at", "observed_at"]
 
@@ -26,7 +28,9 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
         observed_at (UTC; no later than recorded_at), repeats and corrects (bool: the same, or another
         outcome, was said of the same id before). Lines that were cut short are left out.
     """
-    table = pd.DataFrame(_rows(log.folder / OUTCOMES, before), columns=COLUMNS, dtype=object)
+    rows = _rows(log.folder / OUTCOMES, before)
+    rows = rows if log.url is None else chain(rows, recorded_outcomes(log.url, before))
+    table = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     table["of_customer"] = table["customer"].notna()
     table["outcome"] = table["outcome"].astype("int8")
     table["id"] = hashes(table["customer"].fillna(table["prediction_id"]))

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from operator import eq, ge, lt
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Connection, Text, cast, delete, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from churn_service.errors import LogStoreError
-from churn_service.monitoring.postgres_log import PREDICTIONS, engine
+from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS, engine
 
 ROWS: Final = 20_000  # in a part
 HELD: Final = text("SELECT prediction_id FROM predictions WHERE prediction_id = ANY(:ids)")
@@ -80,8 +80,8 @@ def open_entries(url: SecretStr) -> Iterator[Entries | None]:
         yield Entries(connection) if inspect(connection).has_table(PREDICTIONS.name) else None
 
 
-def delete_entries(url: SecretStr, before: datetime, *, dry_run: bool) -> int:
-    """Delete what was predicted before a moment; return how many rows that is.
+def recorded_outcomes(url: SecretStr, before: datetime) -> Iterator[dict[str, Any]]:
+    """Give the outcomes that were recorded before a moment, as they were recorded.
 
     Raises
     ------
@@ -90,13 +90,35 @@ def delete_entries(url: SecretStr, before: datetime, *, dry_run: bool) -> int:
     LogStoreError
         The database cannot be asked.
     """
-    old = Window(until=before).conditions
+    with _asking(url, isolation="READ COMMITTED") as connection:
+        if inspect(connection).has_table(OUTCOMES.name):
+            found = select(OUTCOMES.c.entry).where(OUTCOMES.c.recorded_at < before)
+            yield from connection.execution_options(yield_per=ROWS).scalars(found)
+
+
+def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run: bool) -> int:
+    """Delete what was predicted, and if asked recorded, before a moment; return how many rows that is.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    LogStoreError
+        The database cannot be asked.
+    """
+    old = {PREDICTIONS: PREDICTIONS.c.time < before} | (
+        {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
+    )
     with _asking(url, isolation="READ COMMITTED") as connection, connection.begin():
         if not inspect(connection).has_table(PREDICTIONS.name):
             return 0
         if dry_run:
-            return connection.scalar(select(func.count()).select_from(PREDICTIONS).where(*old)) or 0
-        return connection.execute(delete(PREDICTIONS).where(*old)).rowcount
+            counts = [
+                select(func.count()).select_from(table).where(condition) for table, condition in old.items()
+            ]
+            return sum(connection.scalar(count) or 0 for count in counts)
+        deletions = [delete(table).where(rows) for table, rows in old.items()]
+        return sum(connection.execute(deletion).rowcount for deletion in deletions)
 
 
 @contextmanager

@@ -11,7 +11,20 @@ from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
-from sqlalchemy import Column, Connection, DateTime, Engine, Index, MetaData, Table, Text, create_engine, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Identity,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError
@@ -30,16 +43,23 @@ PREDICTIONS: Final = Table(
     Column("prediction_id", Text, primary_key=True),
     Column("time", DateTime(timezone=True), nullable=False),
     Column("model_version", Text, nullable=False),
-    Column("customer_id", Text),
+    Column("customer", Text),
     Column("entry", JSONB, nullable=False),
     Index("predictions_time", "time"),
     Index("predictions_version_time", "model_version", "time"),
-    Index("predictions_customer", "customer_id"),
+    Index("predictions_customer", "customer"),
+)
+OUTCOMES: Final = Table(
+    "outcomes",
+    METADATA,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("entry", JSONB, nullable=False),
 )
 MAKE_ALONE: Final = text("SELECT pg_advisory_xact_lock(hashtext('churn-service: make tables'))")
 GIVE_UP: Final = text(f"SET statement_timeout = {PATIENCE_SECONDS * 1000}")  # milliseconds
 INSERT: Final = text("""
-    INSERT INTO predictions (prediction_id, time, model_version, customer_id, entry)
+    INSERT INTO predictions (prediction_id, time, model_version, customer, entry)
     SELECT line #>> '{answer,prediction_id}', CAST(line ->> 'time' AS timestamptz),
            line #>> '{answer,model_version}', line -> 'customer' ->> :id, line
     FROM jsonb_array_elements(CAST(:lines AS jsonb)) AS line
@@ -128,17 +148,13 @@ class PostgresLog:
     def _insert(self, lines: bytes) -> None:
         connection = self._connection or self._connect()
         array = "[" + lines.decode()[:-1].replace("\n", ",") + "]"
-        with _bounded(connection), connection.begin():
+        with bounded(connection), connection.begin():
             connection.execute(INSERT, {"lines": array, "id": ID})
 
     def _connect(self) -> Connection:
-        """Connect, and make the table if this is the first time that anybody does."""
-        self._connection = connection = self._engine.connect()
-        with _bounded(connection), connection.begin():
-            connection.execute(GIVE_UP)
-            connection.execute(MAKE_ALONE)
-            METADATA.create_all(connection)
-        return connection
+        self._connection = self._engine.connect()
+        make_tables(self._connection)
+        return self._connection
 
     def _failed(self, error: Exception) -> None:
         """Warn now and then, and leave a database alone for a while, unless it minded these lines only."""
@@ -157,8 +173,16 @@ class PostgresLog:
             self._connection = None
 
 
+def make_tables(connection: Connection) -> None:
+    """Make the tables, if nobody did before; from now on no statement of this connection takes long."""
+    with bounded(connection), connection.begin():
+        connection.execute(GIVE_UP)
+        connection.execute(MAKE_ALONE)
+        METADATA.create_all(connection)
+
+
 @contextmanager
-def _bounded(connection: Connection) -> Iterator[None]:
+def bounded(connection: Connection) -> Iterator[None]:
     """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
     with socket.socket(fileno=os.dup(connection.connection.fileno())) as line:
         cut = threading.Timer(PATIENCE_SECONDS, _cut, [line])

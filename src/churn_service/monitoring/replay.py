@@ -12,7 +12,8 @@ from churn_service.contract import columns
 from churn_service.events import Check
 from churn_service.faults import find_faults
 from churn_service.gate import Replayed, check_replay
-from churn_service.monitoring.history import History, Log, read_predictions
+from churn_service.monitoring.history import History, read_predictions
+from churn_service.monitoring.place import Log
 from churn_service.predict import GOLDEN_TOLERANCE, Predictor
 from churn_service.schema import ID
 from churn_service.service_sections import GateConfig, Privacy

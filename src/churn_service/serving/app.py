@@ -21,9 +21,10 @@ from churn_service.messages import Problem
 from churn_service.monitoring.drift_figures import DriftGauges
 from churn_service.monitoring.line_log import SHADOW, LineLog
 from churn_service.monitoring.outcome_route import ROUTE as OUTCOME_ROUTE
-from churn_service.monitoring.outcomes import OUTCOMES, OutcomeFiles, Outcomes
-from churn_service.monitoring.prediction_log import Lines, PredictionLog
+from churn_service.monitoring.outcomes import Outcomes
+from churn_service.monitoring.place import Log
 from churn_service.monitoring.shadow import Shadow
+from churn_service.monitoring.sinks import open_outcomes, open_predictions
 
 # end floor
 from churn_service.predict import Predictor
@@ -105,35 +106,24 @@ class Service:
     # floor: monitored
     def _remember(self, folder: Path, settings: Settings) -> None:
         """Log every answer, what a challenger would have answered, and what became of the customers."""
-        monitoring, challenger = self._config.monitoring, self._config.serving.shadow
-        report = (self._meter.lines_lost.labels("prediction").inc, self._log.warning)
-        written = self._open_prediction_log(LineLog(folder, monitoring.flush_seconds, report), settings)
-        predictions = PredictionLog(written, monitoring.privacy, settings.hash_key)
+        log, monitoring, warn = Log(folder, settings.log_url), self._config.monitoring, self._log.warning
+        lost = (self._meter.lines_lost.labels("prediction").inc, warn)
+        aside = (self._meter.lines_aside.inc, warn)
+        predictions = open_predictions(log, monitoring, settings.hash_key, lost=lost, aside=aside)
         self._closers.insert(0, predictions.close)
         self._meter.others.append(DriftGauges(folder))
         self._observers.append(predictions.observe)
-        files = OutcomeFiles(folder / OUTCOMES)
-        self._outcomes = Outcomes(files.append, monitoring.privacy, hash_key=settings.hash_key)
-        if challenger is not None:
+        self._outcomes = open_outcomes(log, monitoring, settings.hash_key)
+        if self._config.serving.shadow is not None:
             shadow = Shadow(
-                partial(self._models.resolve, challenger),
+                partial(self._models.resolve, self._config.serving.shadow),
                 self._models.open,
-                log=LineLog(folder / SHADOW, monitoring.flush_seconds, report),
-                tell=(self._meter.shadow_shed.inc, self._log.warning),
+                log=LineLog(folder / SHADOW, monitoring.flush_seconds, lost),
+                tell=(self._meter.shadow_shed.inc, warn),
             )
             self._closers.insert(0, shadow.close)
             self._observers.append(shadow.observe)
             self._follows.append(shadow.follow)
-
-    def _open_prediction_log(self, files: LineLog, settings: Settings) -> Lines:
-        """Write to the database, if one is set, else to files."""
-        if settings.log_url is None:
-            return files
-        from churn_service.monitoring.postgres_log import PostgresLog  # noqa: PLC0415 - slow to import, not always needed
-
-        report = (self._meter.lines_aside.inc, self._log.warning)
-        seconds = self._config.monitoring.flush_seconds
-        return PostgresLog(settings.log_url, files, seconds=seconds, report=report)
 
     # end floor
     def _surround(self, contract: FastAPI, settings: Settings) -> ASGIApp:

@@ -1,0 +1,40 @@
+"""Configuration and environment → where predictions and outcomes are kept."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import SecretStr
+
+from churn_service.config import load_settings
+from churn_service.errors import ConfigError
+from churn_service.sections import Config
+
+
+class Log(NamedTuple):
+    """Where predictions and outcomes are kept."""
+
+    folder: Path
+    """`monitoring.prediction_log`."""
+    url: SecretStr | None = None
+    """`CHURN_LOG_URL`: PostgreSQL as well; the folder then takes what the database could not."""
+
+
+def find_log(config: Config, root: Path) -> Log | None:
+    """Say where the log is kept; None if nowhere."""
+    folder = config.monitoring.prediction_log
+    return None if folder is None else Log(root / folder, load_settings().log_url)
+
+
+def open_log(config: Config, root: Path) -> Log:
+    """Say where the log is kept.
+
+    Raises
+    ------
+    ConfigError
+        Nowhere.
+    """
+    log = find_log(config, root)
+    if log is None:
+        msg = "monitoring.prediction_log: found null, so no prediction is kept; name a folder and serve"
+        raise ConfigError(msg)
+    return log

@@ -1,0 +1,40 @@
+"""Outcomes → a table of PostgreSQL, there when the call returns; files take them while it is away."""
+
+import json
+from datetime import datetime
+
+from pydantic import SecretStr
+from sqlalchemy import insert
+
+from churn_service.monitoring.outcomes import OutcomeFiles
+from churn_service.monitoring.postgres_log import OUTCOMES, bounded, engine, make_tables
+
+
+class PostgresOutcomes:
+    """The table `outcomes`, as one process writes it; `aside` takes what the database does not.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    """
+
+    def __init__(self, url: SecretStr, aside: OutcomeFiles) -> None:
+        self._engine, self._aside = engine(url), aside
+
+    def append(self, moment: datetime, data: bytes) -> None:
+        """Put lines into the table, or all of them into a file.
+
+        Raises
+        ------
+        OSError
+            Neither takes them.
+        """
+        rows = [{"recorded_at": moment, "entry": line} for line in map(json.loads, data.splitlines())]
+        try:
+            with self._engine.connect() as connection:
+                make_tables(connection)
+                with bounded(connection), connection.begin():
+                    connection.execute(insert(OUTCOMES), rows)
+        except Exception:  # noqa: BLE001 - whatever it was, a file can take these lines
+            self._aside.append(moment, data)
