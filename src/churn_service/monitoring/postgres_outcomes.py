@@ -38,3 +38,5 @@ class PostgresOutcomes:
                     connection.execute(insert(OUTCOMES), rows)
         except Exception:  # noqa: BLE001 - whatever it was, a file can take these lines
             self._aside.append(moment, data)
+        finally:
+            self._engine.dispose()  # outcomes come seldom

@@ -1,0 +1,84 @@
+"""Outcomes in PostgreSQL: as durable as in files, which take them while it is away; readers see both."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from churn_service.config import load_config
+from churn_service.monitoring.compact import prune
+from churn_service.monitoring.outcome_history import read_outcomes
+from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, Outcomes
+from churn_service.monitoring.place import Log
+from churn_service.monitoring.sinks import open_outcomes
+from churn_service.schema import ID
+from conftest import ROOT
+from postgres import Postgres
+
+pytestmark = [pytest.mark.needs("postgres", "initdb"), pytest.mark.posix]
+
+FIRST = OfPrediction(prediction_id="f" * 32, outcome=1)
+SECOND = OfCustomer.model_validate({ID: "ada", "outcome": 0})
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=1)
+
+
+def opened(log: Log) -> Outcomes:
+    return open_outcomes(log, load_config(ROOT / "config.yaml").monitoring, None)
+
+
+@pytest.fixture
+def log(tmp_path: Path, database: str) -> Log:
+    return Log(tmp_path / "log", SecretStr(database))
+
+
+def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(log: Log, tmp_path: Path):
+    files = Log(tmp_path / "files")
+    for each in (log, files):
+        for outcome in (FIRST, SECOND, FIRST):
+            opened(each).add([outcome])
+
+    kept, expected = (read_outcomes(each, before=later()) for each in (log, files))
+
+    assert not (log.folder / OUTCOMES).exists()
+    columns = ["of_customer", "id", "outcome", "repeats", "corrects"]
+    assert kept[columns].equals(expected[columns])
+    assert kept["repeats"].tolist() == [False, False, True]
+
+
+@pytest.mark.fault
+def test_while_the_database_is_away_files_take_them_and_nothing_is_lost(log: Log, server: Postgres):
+    sink = opened(log)
+    sink.add([FIRST])
+    server.kill()
+    sink.add([SECOND])
+    aside = list((log.folder / OUTCOMES).iterdir())
+    server.start()
+    sink.add([FIRST])
+
+    assert len(aside) == 1
+    assert len(read_outcomes(log, before=later())) == 3
+
+
+def test_what_was_not_known_at_a_moment_does_not_count(log: Log):
+    sink = opened(log)
+    moment = sink.add([FIRST])
+    sink.add([SECOND])
+
+    assert len(read_outcomes(log, before=moment + timedelta(microseconds=1))) == 1
+    assert len(read_outcomes(log, before=moment)) == 0
+
+
+def test_they_are_pruned_only_if_that_is_asked_for(log: Log):
+    opened(log).add([FIRST])
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+
+    kept = prune(log, before=tomorrow, outcomes=False, dry_run=False)
+    told = prune(log, before=tomorrow, outcomes=True, dry_run=True)
+    removed = prune(log, before=tomorrow, outcomes=True, dry_run=False)
+
+    assert (kept.rows, told.rows, removed.rows) == (0, 1, 1)
+    assert read_outcomes(log, before=later()).empty
