@@ -14,6 +14,9 @@ RESAMPLES = 1_000
 SEED = 1
 LEVEL = 0.95  # of the interval
 SHOWN_FLIPS = 5
+SCORE_DIGITS = (
+    3  # of a score whose distribution is compared: what differs by less is the same on another processor
+)
 EPSILON: Final = np.finfo(np.float64).eps  # as scikit-learn's log_loss keeps the logarithm finite
 
 
@@ -125,7 +128,8 @@ def check_replay(
     replayed: Replayed, *, max_flip_share: float, max_psi: float, max_latency_ratio: float
 ) -> Check:
     """Compare answers to production's own requests: decisions, distribution, time."""
-    moved_by, flips = shift(replayed.production, replayed.candidate), float(np.mean(replayed.flipped))
+    scores = (np.round(each, SCORE_DIGITS) for each in (replayed.production, replayed.candidate))
+    moved_by, flips = shift(*scores), float(np.mean(replayed.flipped))
     moved = np.abs(replayed.candidate - replayed.production)
     largest = [place for place in np.argsort(-moved, kind="stable") if replayed.flipped[place]][:SHOWN_FLIPS]
     shown = [

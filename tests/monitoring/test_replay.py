@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from churn_service.config import Settings, load_config
 from churn_service.contract import columns
+from churn_service.monitoring import replay
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
 from churn_service.schema import ID
@@ -87,6 +88,18 @@ def replayed(folder: Path) -> dict[str, Any]:
 
 def quartiles(probabilities: list[float]) -> list[float]:
     return pytest.approx(np.quantile(probabilities, [0, 0.25, 0.5, 0.75, 1]))
+
+
+def test_the_latency_ratio_is_the_candidates_time_over_productions(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done], monkeypatch: pytest.MonkeyPatch
+):
+    ask(own, versions["production"], records(ASKED))
+    took = {versions["production"]: 1.0, versions["twin"]: 2.5}
+    monkeypatch.setattr(replay, "_median_seconds", lambda predictor, _: took[predictor.version])
+
+    promote(versions["twin"])
+
+    assert replayed(own).facts["latency_ratio"] == 2.5
 
 
 def test_a_version_that_answers_alike_is_promoted_and_its_figures_are_kept(

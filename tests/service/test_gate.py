@@ -170,6 +170,12 @@ def test_the_same_answers_pass_the_narrowest_limits():
     assert "largest flips" not in found.said
 
 
+def test_scores_that_differ_as_between_processors_are_the_same_distribution():
+    found = checked(replayed([0.3] * 500, [0.3 + 1e-7] * 500))
+
+    assert found.facts["psi"] == 0
+
+
 def test_each_decision_counts_by_its_own_threshold_and_not_by_how_far_it_moved():
     flipped = np.array([True, False, False, False])
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +17,8 @@ from churn_service import promotion
 from churn_service.artifact import ONNX
 from churn_service.config import load_config
 from churn_service.events import Event
+from churn_service.evidence import Version, gather
+from churn_service.predict import load_predictor
 from churn_service.registry import Registry
 from churn_service.schema import ID, TARGET
 from churn_service.split import is_holdout
@@ -302,6 +305,19 @@ def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
     assert f"{TABLE} is not the table that {version} was trained on" in done.stderr
 
 
+@pytest.mark.parametrize("other", [{"fraction": 0.3}, {"salt": "another"}], ids=str)
+def test_who_was_held_out_by_another_rule_is_not_compared(
+    own: Path, versions: dict[str, str], other: dict[str, Any]
+):
+    config, folder = load_config(own / "config.yaml"), own / "models" / versions["good"]
+    metadata, predictor = Registry(own / "models").metadata(folder.name), load_predictor(folder)
+    resplit = metadata.model_copy(update={"holdout": metadata.holdout.model_copy(update=other)})
+
+    checks = gather(Version(resplit, predictor), Version(metadata, predictor), config=config, root=own)
+
+    assert ("holdout", False) in [(check.name, check.passed) for check in checks]
+
+
 def test_a_few_customers_held_out_are_no_evidence(own: Path, decide: Callable[..., Done]):
     data, table = load_config(own / "config.yaml").data, read_table(own / TABLE)
     held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
@@ -506,6 +522,8 @@ def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_ima
 ):
     commit = committed(own)
     old = train(own, model={"max_iter": 20})
+    monkeypatch.setenv("CHURN_IMAGE_TAG", "registry.example/churn:6")
+    decide("promote", old, *PRODUCTION, *FORCED)
     monkeypatch.setenv("CHURN_IMAGE_TAG", "registry.example/churn:7")
     decide("promote", old, *PRODUCTION, *FORCED)
     put(own, "0.1.0-00000001")  # which is whole and elsewhere
