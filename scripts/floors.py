@@ -47,6 +47,8 @@ FILES: Final = {
     ),
     "monitored": (
         "src/churn_service/monitoring",
+        "src/churn_service/retrain.py",
+        "src/churn_service/retrain_commands.py",
         "tests/monitoring",
         "tests/postgres.py",
         "tests/remembered.py",

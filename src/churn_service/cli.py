@@ -15,6 +15,7 @@ COMMANDS = (
     "churn_service.promotion_commands",
     "churn_service.serving.commands",
     "churn_service.monitoring.commands",
+    "churn_service.retrain_commands",
 )
 
 app = typer.Typer(

@@ -66,6 +66,17 @@ class Promotion:
             raise GateError(msg, self._registry.record(rejected, seen))
         return self._registry.record(decided, seen)
 
+    def evidence(self, name: str) -> list[Check]:
+        """Gather what `promote` would ask for before production, and decide nothing.
+
+        Raises
+        ------
+        ArtifactError
+            The version is absent, damaged, or nothing that this code can serve.
+        """
+        candidate = self._load(self._registry.resolve(name))
+        return self._evidence(candidate, fold(self._seen()).holder("production"))
+
     def rollback(self, alias: Alias, *, reason: str | None) -> Event:
         """Go back to the last version that held an alias before and that this code can serve.
 

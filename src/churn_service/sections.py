@@ -11,6 +11,7 @@ from churn_service.section import Probability, Section
 from churn_service.service_sections import (
     GateConfig,
     MonitoringConfig,  # floor: monitored
+    RetrainConfig,  # floor: monitored
     ServingConfig,
 )
 
@@ -117,4 +118,5 @@ class Config(Section):
     # end floor
     # floor: monitored
     monitoring: MonitoringConfig
+    retrain: RetrainConfig
     # end floor

@@ -126,4 +126,24 @@ class MonitoringConfig(Section):
         return self
 
 
+class RetrainConfig(Section):
+    """When `churn-service retrain` trains again, and what it does with the version."""
+
+    window_days: Annotated[
+        float, Field(gt=0, le=366, description="Each of the two windows that must both show drift; days")
+    ]
+    max_age_days: Annotated[
+        float, Field(gt=0, le=36_500, description="Age at which a version is trained again anyway; days")
+    ]
+    min_new_outcomes: Annotated[
+        int, Field(ge=1, le=10**9, description="Customers whose outcome came after it was trained, at least")
+    ]
+    cool_down_days: Annotated[
+        float, Field(gt=0, le=366, description="After a retraining, before the next; days")
+    ]
+    promote: Annotated[
+        Literal["staging", "production"], Field(description="Where the version goes; production by the gate")
+    ]
+
+
 # end floor

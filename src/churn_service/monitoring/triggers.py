@@ -1,0 +1,152 @@
+"""Drift, outcomes and age → whether to train again; and what holds that back."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from churn_service.events import Event
+from churn_service.monitoring.checks import check_drift, check_performance
+from churn_service.monitoring.drift_figures import Figures
+from churn_service.monitoring.drift_job import Span
+from churn_service.monitoring.labels import join_outcomes
+from churn_service.monitoring.performance import Week
+from churn_service.monitoring.place import open_log
+from churn_service.registry import Registry
+from churn_service.sections import Config
+
+REASON: Final = "retrain: "  # how the reason of a promotion begins that nobody asked for
+DAY: Final = timedelta(days=1)
+
+
+class Reason(BaseModel, frozen=True):
+    """What speaks for training again, or against it, with its figures."""
+
+    name: str
+    applies: bool
+    said: str
+
+    @property
+    def line(self) -> str:
+        """Say it to a person."""
+        return f"{'yes' if self.applies else 'no':4}{self.name}: {self.said}"
+
+
+class Verdict(BaseModel, frozen=True):
+    """Whether to train again; one trigger is enough, and so is one brake."""
+
+    version: str
+    """What answers now."""
+    triggers: tuple[Reason, ...]
+    brakes: tuple[Reason, ...]
+
+    @property
+    def triggered(self) -> tuple[Reason, ...]:
+        """Say what speaks for it."""
+        return tuple(reason for reason in self.triggers if reason.applies)
+
+    @property
+    def held_back(self) -> tuple[Reason, ...]:
+        """Say what speaks against it."""
+        return tuple(reason for reason in self.brakes if reason.applies)
+
+
+def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> Verdict:
+    """Look at what is in production, else the newest version, as of a moment.
+
+    Parameters
+    ----------
+    config, root
+        The configuration, and the folder that its relative paths start from.
+    registry
+        Where the version is.
+    now
+        With an offset.
+
+    Raises
+    ------
+    ConfigError
+        No log is kept.
+    ArtifactError
+        There is no version, or this code cannot serve it.
+    """
+    metadata, rules = registry.metadata(registry.resolve()), config.retrain
+    age = (now - datetime.fromisoformat(metadata.trained_at)) / DAY
+    windows = list[Figures]()
+    if metadata.reference is not None:
+        ends = (now - timedelta(days=rules.window_days), now)
+        spans = [Span(end - timedelta(days=rules.window_days), end, now) for end in ends]
+        windows = [check_drift(config, root, registry, span=span, version=metadata.version) for span in spans]
+    count = max(int(age / 7), 0) + 2  # of weeks, so that all are seen in which it answered
+    weeks = check_performance(config, root, as_of=now, weeks=count, version=metadata.version)
+    new = _new_outcomes(config, root, (datetime.fromisoformat(metadata.trained_at), now))
+    return Verdict(
+        version=metadata.version,
+        triggers=(
+            _drift(windows),
+            _outcomes(weeks),
+            Reason(
+                name="age",
+                applies=age > rules.max_age_days,
+                said=f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}",
+            ),
+        ),
+        brakes=(
+            Reason(
+                name="too few outcomes",
+                applies=new < rules.min_new_outcomes,
+                said=f"of {new:,} customers since it was trained; "
+                f"retrain.min_new_outcomes is {rules.min_new_outcomes:,}",
+            ),
+            _cool_down(registry.events(), now, rules.cool_down_days),
+        ),
+    )
+
+
+def _drift(windows: Sequence[Figures]) -> Reason:
+    if not windows:
+        return Reason(name="drift", applies=False, said="the version holds no reference to compare with")
+    drifting = [[each for each in figures.findings if each.state == "drift"] for figures in windows]
+    older, newer = ([each.name for each in found] for found in drifting)
+    both = [name for name in newer if name in older]
+    told = [
+        f"{figures.rows:,} customers: {', '.join(f'{each.name} {each.psi:.2f}' for each in found) or '-'}"
+        for figures, found in zip(windows, drifting, strict=True)
+    ]
+    said = f"{', '.join(both) or 'nothing'} in both windows (PSI of {'; then '.join(told)})"
+    return Reason(name="drift", applies=bool(both), said=said)
+
+
+def _outcomes(weeks: Sequence[Week]) -> Reason:
+    told = [
+        f"{week.week} log loss {real.log_loss.value:.3f}, expected {expected.log_loss.value:.3f}, "
+        f"churned {real.churn_rate.value:.1%}, expected {expected.churn_rate.value:.1%}"
+        for week in weeks
+        if week.state == "concept_drift" and (real := week.realised) and (expected := week.expected)
+    ]
+    mature = sum(week.state in {"ok", "concept_drift"} for week in weeks)
+    said = (
+        "; ".join(told) or f"as expected in {mature} of {len(weeks)} weeks; the others cannot be judged yet"
+    )
+    return Reason(name="outcomes", applies=bool(told), said=said)
+
+
+def _new_outcomes(config: Config, root: Path, moments: tuple[datetime, datetime]) -> int:
+    """Count the customers of whom something became known between two moments."""
+    log, horizon = open_log(config, root), timedelta(days=config.monitoring.outcome_days)
+    joined = [join_outcomes(log, as_of=moment, horizon=horizon) for moment in moments]
+    before, now = (each[each["outcome"] >= 0] for each in joined)
+    return int(now.loc[~now["prediction"].isin(before["prediction"]), "customer"].nunique())
+
+
+def _cool_down(events: Sequence[Event], now: datetime, needed: float) -> Reason:
+    """Ask the registry, which all machines share; a log's folder is one machine's."""
+    times = [event.time for event in events if (event.reason or "").startswith(REASON)]
+    days = (now - datetime.fromisoformat(times[-1])) / DAY if times else math.inf
+    last = f"retrained {days:.3g} days ago" if times else "never retrained"
+    return Reason(
+        name="cool-down", applies=days < needed, said=f"{last}; retrain.cool_down_days is {needed:g}"
+    )

@@ -1,0 +1,188 @@
+"""A reason to train again → a version that knows what came since, in staging or production, and a record."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from churn_service.atomic import replace_file
+from churn_service.config import Settings
+from churn_service.errors import ChurnError, GateError, RefusedError
+from churn_service.events import Check
+from churn_service.faults import check_table
+from churn_service.monitoring.learned import Growth, grow
+from churn_service.monitoring.place import open_log
+from churn_service.monitoring.triggers import REASON, Verdict, judge
+from churn_service.pipeline import train_version
+from churn_service.promotion import Promotion
+from churn_service.provenance import who
+from churn_service.remote import open_registry
+from churn_service.sections import Config
+from churn_service.signing import read_public_key, read_signing_key
+from churn_service.table import read_table, write_table
+
+FOLDER: Final = "retrain"  # of the records, in the prediction log's
+STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of a moment in a file's name
+
+Result = Literal[
+    "nothing to do", "held back", "busy", "would train", "staging", "production", "refused", "failed"
+]
+
+
+class Record(BaseModel, frozen=True):
+    """What was found and done; that of a version that was trained, or was to be, is kept."""
+
+    time: datetime
+    who: str
+    result: Result
+    said: str = ""
+    verdict: Verdict | None = None
+    table: str | None = None
+    growth: Growth | None = None
+    trained: str | None = None
+    """The version that came out."""
+    evidence: tuple[Check, ...] = ()
+    """For production, also if it did not go there."""
+    file: str | None = None
+    """Where this is kept."""
+    exit_code: int = 0
+
+
+class Retraining:
+    """What retrains one project.
+
+    Parameters
+    ----------
+    config, root
+        The configuration, and the folder that its relative paths start from.
+    settings
+        What differs by host: keys, the image's tag.
+    say
+        Called with a line before each step that takes time, and with all that an error says.
+    """
+
+    def __init__(self, config: Config, root: Path, settings: Settings, *, say: Callable[[str], None]) -> None:
+        self._config, self._root, self._settings, self._say = config, root, settings, say
+        self._log = open_log(config, root)
+        self._folder = self._log.folder / FOLDER
+        self._public_key = read_public_key(settings.public_key)
+
+    def plan(self, now: datetime) -> Record:
+        """Say what would be done, and write nothing.
+
+        Raises
+        ------
+        ChurnError
+            It cannot be known; see `judge`.
+        """
+        found = self._found(now)
+        if found["result"] == "would train":
+            found["growth"] = self._grown(now)[1]
+        return Record(**found)
+
+    def run(self, now: datetime) -> Record:
+        """Train and promote if there is a reason, nothing against it, and nobody else about it.
+
+        Returns
+        -------
+        Record
+            An error after the decision to train is in it, and on disk.
+
+        Raises
+        ------
+        ChurnError
+            It cannot be known whether to train; see `judge`.
+        """
+        with self._alone(now) as other:
+            if other is not None:
+                return Record(
+                    time=now, who=who(), result="busy", said=f"{other} is about it; nothing was done"
+                )
+            found = self._found(now)
+            return self._keep(found) if found["result"] == "would train" else Record(**found)
+
+    def _found(self, now: datetime) -> dict[str, Any]:
+        self._say("looking for drift, outcomes and age")
+        registry = open_registry(self._config.registry, self._root, public_key=self._public_key)
+        verdict = judge(self._config, self._root, registry, now=now)
+        result: Result = "would train" if verdict.triggered else "nothing to do"
+        result = "held back" if verdict.triggered and verdict.held_back else result
+        return {"time": now, "who": who(), "result": result, "verdict": verdict}
+
+    @contextmanager
+    def _alone(self, now: datetime) -> Iterator[str | None]:
+        """Give None while nobody else is about it, else who is."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock, holder = FileLock(self._folder / ".lock"), self._folder / ".running"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield holder.read_text() if holder.exists() else "another process"
+            return
+        with lock:
+            replace_file(holder, f"{who()}, since {now:%Y-%m-%d %H:%M:%S} UTC,".encode())
+            yield None
+            holder.unlink()
+
+    def _keep(self, found: dict[str, Any]) -> Record:
+        """Act, and leave a record whatever comes of it."""
+        path = self._folder / f"{found['time']:{STAMP}}.json"
+        found |= {"result": "failed", "said": "interrupted", "file": str(path)}
+        try:
+            self._act(found)
+        except ChurnError as error:
+            self._say(str(error))
+            found["result"] = "refused" if isinstance(error, RefusedError) else "failed"
+            found |= {
+                "said": str(error).partition("\n")[0].rstrip(":"),
+                "exit_code": error.exit_code,
+            }  # the rest may name customers
+            if isinstance(error, GateError) and error.event:
+                found["evidence"] = error.event.evidence
+        finally:
+            replace_file(path, Record(**found).model_dump_json(indent=2).encode() + b"\n")
+        return Record(**found)
+
+    def _act(self, found: dict[str, Any]) -> None:
+        """Train on what is known by now, and promote; write into `found` what came of each step."""
+        verdict, target = found["verdict"], self._config.retrain.promote
+        found["table"], found["growth"] = self._write_table(found["time"])
+        data = self._config.data.model_copy(update={"path": found["table"]})
+        config = self._config.model_copy(update={"data": data})
+        key = read_signing_key(self._settings.signing_key)
+        version = train_version(config, self._root, say=self._say, key=key).metadata.version
+        found["trained"] = version
+        if version == verdict.version:
+            msg = f"training came out as {version} again: {found['table']} holds nothing that it did not know"
+            raise RefusedError(msg)
+        promotion = Promotion(config, self._root, self._settings.image_tag, public_key=self._public_key)
+        reason = REASON + "; ".join(f"{each.name}: {each.said}" for each in verdict.triggered)
+        promotion.promote(version, "staging", reason=reason, force=False)
+        self._say("comparing with production")
+        if target == "production":
+            event = promotion.promote(version, target, reason=reason, force=False)
+            found["evidence"] = event.evidence if event else ()
+        else:
+            found["evidence"] = tuple(promotion.evidence(version))
+        found |= {
+            "result": target,
+            "said": f"{version} is in {target}, in place of what {verdict.version} was",
+        }
+
+    def _write_table(self, now: datetime) -> tuple[str, Growth]:
+        """Write the table beside data.path, if it is another."""
+        table, growth = self._grown(now)
+        path = Path(self._config.data.path)
+        if growth.added or growth.replaced:
+            path = path.with_name(f"{path.stem}.{FOLDER}-{now:{STAMP}}.parquet")
+            write_table(table, self._root / path)
+        return str(path), growth
+
+    def _grown(self, now: datetime) -> tuple[Any, Growth]:
+        self._say(f"reading {self._config.data.path} and the log")
+        table = check_table(read_table(self._root / self._config.data.path))
+        return grow(table, self._log, self._config.monitoring, now=now)

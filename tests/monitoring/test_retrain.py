@@ -1,0 +1,404 @@
+"""When a version is trained again, what holds that back, what it learns from, and what is left to read."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from churn_service import pipeline
+from churn_service.config import load_config
+from churn_service.contract import columns
+from churn_service.errors import ParityError
+from churn_service.faults import check_table
+from churn_service.features import feature_matrix
+from churn_service.monitoring.drift import SCORE
+from churn_service.monitoring.learned import Growth, grow
+from churn_service.monitoring.place import Log
+from churn_service.predict import Predictor, load_predictor
+from churn_service.registry import Registry
+from churn_service.schema import ID, TARGET
+from churn_service.split import is_holdout
+from churn_service.table import read_table
+from conftest import TABLE, Done, Run
+from recorded import write_outcomes
+from steady import configure
+from versions import holder, put
+from windows import Values, customers, write_log
+
+ROWS = 300
+NUMBER = next(column.name for column in columns() if column.kind == "number")
+NEVER = {
+    "max_flip_share": 1.0,
+    "max_psi": 10.0,
+    "max_latency_ratio": 1000.0,
+    "margin": 1.0,
+}  # refuses, of these
+
+
+@pytest.fixture(scope="module")
+def predictor(version: Path) -> Predictor:
+    return load_predictor(version)
+
+
+@pytest.fixture
+def own(trained: Path, version: Path, tmp_path: Path) -> Path:
+    folder = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    configure(folder, "retrain", min_new_outcomes=100)
+    put(folder, version.name)
+    return folder
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def ask(own: Path, predictor: Predictor, now: datetime) -> Callable[..., tuple[list[str], Values]]:
+    """Log answers some days ago to customers as the training table's, with some columns changed."""
+
+    def asked(days: float, factor: float = 1, ids: list[str] | None = None) -> tuple[list[str], Values]:
+        values = customers(ROWS, 5)
+        values[NUMBER] *= factor
+        values[SCORE] = predictor.probabilities(values)
+        ids = ids or [f"c-{days}-{row}" for row in range(ROWS)]
+        write_log(own / "predictions", predictor.version, values, time=now - timedelta(days=days), ids=ids)
+        return ids, values
+
+    return asked
+
+
+@pytest.fixture
+def tell(own: Path, now: datetime) -> Callable[..., None]:
+    """Record outcomes of customers as of now, drawn from probabilities."""
+
+    def told(ids: list[str], chances: np.ndarray) -> None:
+        drawn = (np.random.default_rng(3).random(len(ids)) < chances).astype(int).tolist()
+        moment = now.isoformat()
+        lines = [
+            {"recorded_at": moment, "customer": name, "outcome": outcome, "observed_at": moment}
+            for name, outcome in zip(ids, drawn, strict=True)
+        ]
+        write_outcomes(own / "predictions", lines)
+
+    return told
+
+
+@pytest.fixture
+def shifted(ask: Callable[..., Any], tell: Callable[..., None]) -> None:
+    """Let a column drift in both windows, and the outcomes of the older one be known."""
+    ids, values = ask(10, factor=3)
+    ask(2, factor=3)
+    tell(ids, values[SCORE])
+
+
+@pytest.fixture
+def retrain(own: Path, run: Run) -> Callable[..., tuple[Done, dict[str, Any]]]:
+    def retrained(*words: str) -> tuple[Done, dict[str, Any]]:
+        done = run(own, "retrain", "--json", *words)
+        return done, json.loads(done.stdout)
+
+    return retrained
+
+
+def applying(found: dict[str, Any], kind: str) -> list[str]:
+    return [reason["name"] for reason in found["verdict"][kind] if reason["applies"]]
+
+
+def files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*")}
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "predictions/retrain").glob("2*.json"))]
+
+
+def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
+    own: Path, ask: Callable[..., Any], tell: Callable[..., None], run: Run
+):
+    for days in (10, 2):
+        ids, values = ask(days)
+        tell(ids, values[SCORE])
+
+    done = run(own, "retrain")
+
+    said = done.stdout
+    assert (done.returncode, said.splitlines()[-1], records(own)) == (0, "nothing to do", []), done.stderr
+    assert f"trigger  no  drift: nothing in both windows (PSI of {ROWS} customers: -; then {ROWS}" in said
+    assert "trigger  no  outcomes: as expected in" in said
+    assert f"brake    no  too few outcomes: of {2 * ROWS} customers" in said
+    assert "cool-down: never retrained" in said
+
+
+@pytest.mark.usefixtures("shifted")
+def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_comes_the_cool_down(
+    own: Path, version: Path, retrain: Callable[..., Any]
+):
+    before = read_table(own / TABLE)
+    done, found = retrain()
+    again, held = retrain()
+
+    new = holder(own, "staging")
+    events = Registry(own / "models").events()
+    assert (done.returncode, found["result"], found["trained"]) == (0, "staging", new), done.stderr
+    assert (applying(found, "triggers"), applying(found, "brakes")) == (["drift"], [])
+    assert NUMBER in found["verdict"]["triggers"][0]["said"]
+    assert (holder(own), new == version.name) == (version.name, False)
+    assert events[-1].reason == f"retrain: drift: {found['verdict']['triggers'][0]['said']}"
+    assert records(own) == [found]
+    assert {check["name"] for check in found["evidence"]} >= {"artefact", "baseline", "production", "replay"}
+    table = check_table(read_table(own / found["table"]))
+    assert (len(table), found["growth"]["added"]) == (len(before) + ROWS, ROWS)
+    assert Registry(own / "models").metadata(new).identity.data_sha256 == pipeline.data_hash(table)
+    assert (again.returncode, held["result"], applying(held, "brakes")) == (0, "held back", ["cool-down"])
+    assert len(records(own)) == 1
+
+
+def test_drift_in_one_window_could_be_a_campaign_and_is_no_reason(
+    ask: Callable[..., Any], retrain: Callable[..., Any]
+):
+    ask(10)
+    ask(2, factor=3)
+
+    done, found = retrain()
+
+    assert (done.returncode, found["result"], applying(found, "triggers")) == (0, "nothing to do", [])
+    assert f"then {ROWS} customers: " in found["verdict"]["triggers"][0]["said"]
+
+
+def test_outcomes_that_contradict_the_probabilities_are_a_reason(
+    ask: Callable[..., Any], tell: Callable[..., None], retrain: Callable[..., Any]
+):
+    ids, values = ask(0.05)
+    tell(ids, 1 - values[SCORE])
+
+    done, found = retrain("--dry-run")
+
+    assert (done.returncode, found["result"], applying(found, "triggers")) == (0, "would train", ["outcomes"])
+    assert "log loss" in found["verdict"]["triggers"][1]["said"]
+
+
+def test_age_is_a_reason_and_too_few_new_outcomes_hold_it_back(own: Path, retrain: Callable[..., Any]):
+    configure(own, "retrain", max_age_days=1e-9)
+
+    done, found = retrain()
+
+    assert (done.returncode, found["result"], applying(found, "triggers")) == (0, "held back", ["age"])
+    assert applying(found, "brakes") == ["too few outcomes"]
+    assert found["verdict"]["brakes"][0]["said"].startswith("of 0 customers")
+
+
+def test_outcomes_that_were_known_before_the_version_was_trained_are_not_new(
+    own: Path, ask: Callable[..., Any], now: datetime, retrain: Callable[..., Any]
+):
+    ids, _ = ask(10)
+    moment = (now - timedelta(days=1)).isoformat()
+    row = {"recorded_at": moment, "outcome": 1, "observed_at": moment}
+    write_outcomes(own / "predictions", [row | {"customer": name} for name in ids])
+
+    _, found = retrain()
+
+    assert found["verdict"]["brakes"][0]["said"].startswith("of 0 customers")
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(own: Path, run: Run):
+    before = files(own)
+
+    done = run(own, "retrain", "--dry-run")
+
+    assert (done.returncode, files(own)) == (0, before), done.stderr
+    assert done.stdout.splitlines()[-1] == "would train"
+    assert f"{ROWS} added and 0 replaced by the log" in done.stdout
+
+
+@pytest.mark.usefixtures("shifted")
+def test_of_two_at_once_the_second_does_nothing_and_says_who_is_about_it(
+    own: Path, retrain: Callable[..., Any]
+):
+    folder = own / "predictions/retrain"
+    folder.mkdir()
+    (folder / ".running").write_text("ada@host, since noon,")
+
+    with FileLock(folder / ".lock"):
+        done, found = retrain()
+
+    assert (done.returncode, found["result"]) == (0, "busy")
+    assert found["said"] == "ada@host, since noon, is about it; nothing was done"
+    assert holder(own, "staging") is None
+
+
+@pytest.mark.usefixtures("shifted")
+def test_the_gate_stands_before_production_and_its_refusal_is_kept(
+    own: Path, version: Path, run: Run, tmp_path: Path
+):
+    configure(own, "retrain", promote="production")
+    configure(own, "gate", **NEVER, replay_requests=10_000)
+
+    done = run(own, "retrain")
+
+    (record,) = records(own)
+    assert (done.returncode, record["result"], record["exit_code"]) == (3, "refused", 3), done.stderr
+    assert (holder(own), holder(own, "staging")) == (version.name, record["trained"])
+    assert "MISSING replay: the log here holds" in done.stdout
+    assert record["said"] == f"{record['trained']} stays out of production"
+    assert [check["name"] for check in record["evidence"] if not check["passed"]] == ["replay"]
+    assert not [path for path in tmp_path.rglob(".*") if path.name != ".lock"]
+
+
+@pytest.mark.usefixtures("shifted")
+def test_into_production_if_that_is_configured_and_the_evidence_holds(own: Path, retrain: Callable[..., Any]):
+    configure(own, "retrain", promote="production")
+    configure(own, "gate", **NEVER, replay_requests=ROWS)
+
+    done, found = retrain()
+
+    assert (done.returncode, found["result"], holder(own)) == (0, "production", found["trained"]), done.stderr
+    assert all(check["passed"] for check in found["evidence"])
+    assert records(own) == [found]
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Path, run: Run):
+    table = (own / TABLE).read_text()
+    (own / TABLE).write_text(table + table.splitlines()[1] + "\n")
+
+    done = run(own, "retrain")
+
+    (record,) = records(own)
+    twice = table.splitlines()[1].split(",")[0]
+    assert (done.returncode, record["result"], record["trained"]) == (3, "refused", None)
+    assert record["said"].startswith("rules broken: 1")
+    assert (twice in done.stderr, twice in json.dumps(record)) == (True, False)
+
+
+@pytest.mark.usefixtures("shifted")
+def test_whatever_fails_in_between_leaves_a_record(own: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any) -> float:
+        msg = "0.1 apart"
+        raise ParityError(msg)
+
+    monkeypatch.setattr(pipeline, "check_parity", fail)
+
+    done = run(own, "retrain")
+
+    (record,) = records(own)
+    assert (done.returncode, record["result"], record["said"]) == (3, "refused", "0.1 apart")
+    assert (record["growth"]["added"], holder(own, "staging")) == (ROWS, None)
+
+
+@pytest.mark.usefixtures("shifted")
+def test_what_privacy_hides_is_not_learned_from_and_the_same_version_again_is_refused(
+    own: Path, retrain: Callable[..., Any]
+):
+    configure(own, "monitoring", privacy={columns()[-1].name: "drop"})
+
+    done, found = retrain()
+
+    assert (done.returncode, found["result"], found["table"]) == (3, "refused", TABLE), done.stderr
+    assert (found["growth"]["added"], found["growth"]["hidden"]) == (0, [columns()[-1].name])
+    assert f"{TABLE} holds nothing that it did not know" in found["said"]
+
+
+def test_who_was_held_out_stays_held_out(
+    own: Path,
+    ask: Callable[..., Any],
+    tell: Callable[..., None],
+    retrain: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    config = load_config(own / "config.yaml")
+    split = {"fraction": config.data.holdout_fraction, "salt": config.data.holdout_salt}
+    before = check_table(read_table(own / TABLE))
+    ids, values = ask(10, factor=3, ids=before[ID].head(ROWS).tolist())
+    ask(2, factor=3)
+    tell(ids, values[SCORE])
+    seen = []
+    monkeypatch.setattr(
+        pipeline, "train", lambda matrix, *rest, fit=pipeline.train: seen.append(matrix) or fit(matrix, *rest)
+    )
+
+    done, found = retrain()
+
+    table = check_table(read_table(own / found["table"]))
+    held_out = is_holdout(table[ID], **split)
+    assert (done.returncode, found["growth"]["replaced"], len(table)) == (0, ROWS, len(before)), done.stderr
+    assert set(table[ID][held_out]) == set(before[ID][is_holdout(before[ID], **split)])
+    assert np.array_equal(seen[0], feature_matrix(table[~held_out], config.features), equal_nan=True)
+
+
+@pytest.fixture
+def known(own: Path, predictor: Predictor, now: datetime) -> Callable[..., None]:
+    """Log one customer's record and its outcome."""
+
+    def log(name: str | None, days: float, outcome: int, **changed: Any) -> None:
+        values = {each: cells[:1] for each, cells in customers(1, 5).items()}
+        values |= {each: np.array([cell], dtype=object) for each, cell in changed.items()}
+        write_log(own / "predictions", predictor.version, values, time=now - timedelta(days=days), ids=[name])
+        written = max((own / "predictions").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        prediction = json.loads(written.read_text())["answer"]["prediction_id"]
+        line = {"recorded_at": now.isoformat(), "prediction_id": prediction, "outcome": outcome}
+        write_outcomes(own / "predictions", [line | {"observed_at": None}])
+
+    return log
+
+
+def grown(folder: Path, now: datetime) -> tuple[pd.DataFrame, Growth]:
+    table = check_table(read_table(folder / TABLE)).head(3)
+    monitoring = load_config(folder / "config.yaml").monitoring
+    return grow(table, Log(folder / "predictions"), monitoring, now=now + timedelta(seconds=1))
+
+
+def test_of_each_customer_the_latest_record_counts_with_its_own_label(
+    own: Path, known: Callable[..., None], now: datetime
+):
+    first = check_table(read_table(own / TABLE))[ID].iloc[0]
+    for days, outcome, value in ((3, 1, 30.0), (1, 0, 10.0), (2, 1, 20.0)):
+        known("c-1", days, outcome, **{NUMBER: value})
+    known(first, 1, 1, **{NUMBER: 5.0})
+
+    table, growth = grown(own, now)
+
+    rows = table.set_index(ID)
+    assert (len(table), growth.added, growth.replaced) == (4, 1, 1)
+    assert rows.loc["c-1", [NUMBER, TARGET]].tolist() == [10.0, 0]
+    assert rows.loc[first, [NUMBER, TARGET]].tolist() == [5.0, 1]
+    assert check_table(table).equals(table)
+
+
+def test_who_has_no_id_or_breaks_the_contract_is_left_out_and_counted(
+    own: Path, known: Callable[..., None], now: datetime
+):
+    known(None, 1, 1)
+    known("c-1", 1, 1, **{NUMBER: -1.0})
+    known("c-2", 1, 1, **{NUMBER: None})
+
+    table, growth = grown(own, now)
+
+    assert growth == Growth(rows=3, without_id=1, broken=2)
+    assert len(table) == 3
+
+
+def test_an_outcome_that_is_not_known_yet_adds_nobody(own: Path, known: Callable[..., None], now: datetime):
+    known("c-1", 1, 1)
+
+    assert grown(own, now - timedelta(hours=1))[1] == Growth(rows=3)
+
+
+def test_without_a_log_there_is_nothing_to_learn_from(own: Path, run: Run):
+    configure(own, "monitoring", prediction_log=None)
+
+    done = run(own, "retrain")
+
+    assert (done.returncode, "monitoring.prediction_log: found null" in done.stderr) == (2, True)
+
+
+def test_the_command_has_help_with_an_example(own: Path, run: Run):
+    assert "Example: " in run(own, "retrain", "--help").stdout
