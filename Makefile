@@ -100,6 +100,16 @@ load: train ## the expected peak, and beyond what the service can do
 	@$(BIN)/python benchmarks/load.py
 
 # end floor
+# floor: monitored
+.PHONY: retrain
+retrain: $(INSTALLED) ## train again if drift, outcomes or age ask for it, and nothing holds it back
+	@$(BIN)/churn-service retrain
+
+.PHONY: drill
+drill: $(INSTALLED) ## rehearse drift, retraining, promotion and rollback in a folder of their own
+	@$(BIN)/python scripts/drill.py
+
+# end floor
 .PHONY: notebook
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab notebooks

@@ -58,6 +58,8 @@ FILES: Final = {
         "tests/recorded.py",
         "benchmarks/outcomes.py",
         "docs/monitoring",
+        "scripts/drill.py",
+        ".github/workflows/retrain.yml",
     ),
 }
 BEGIN: Final = re.compile(r"(?:#|<!--) floor: (\w+)(?: -->)?$")

@@ -170,7 +170,7 @@ class Retraining:
             found["evidence"] = tuple(promotion.evidence(version))
         found |= {
             "result": target,
-            "said": f"{version} is in {target}, in place of what {verdict.version} was",
+            "said": f"{version} is in {target}",
         }
 
     def _write_table(self, now: datetime) -> tuple[str, Growth]:

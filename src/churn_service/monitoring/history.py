@@ -39,7 +39,12 @@ class History(NamedTuple):
 
 
 def read_predictions(
-    log: Log, *, since: datetime | None = None, until: datetime | None = None, version: str | None = None
+    log: Log,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    version: str | None = None,
+    prediction: str | None = None,
 ) -> Iterator[History]:
     """Read the log of all processes, the newest day (UTC) first.
 
@@ -51,6 +56,8 @@ def read_predictions(
         From this moment on, and before this one; default: all.
     version
         Which version's answers; default: all.
+    prediction
+        The id of the only one to read; default: all.
 
     Returns
     -------
@@ -65,7 +72,7 @@ def read_predictions(
     LogStoreError
         The database cannot be asked.
     """
-    window = Window(since, until, version)
+    window = Window(since, until, version, prediction)
     with open_entries(log.url) if log.url else contextlib.nullcontext() as entries:
         names = _names(log.folder, window)
         days = set(entries.days(window)) if entries else set()
@@ -179,4 +186,6 @@ def _inside(frame: pd.DataFrame, window: Window) -> Any:
         inside &= frame["time"] < window.until
     if window.version is not None:
         inside &= frame["answer.model_version"] == window.version
+    if window.prediction is not None:
+        inside &= frame["answer.prediction_id"] == window.prediction
     return inside

@@ -1,16 +1,42 @@
-"""The commands `churn-service log`: compact, prune."""
+"""The commands `churn-service log`: find, compact, prune."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from churn_service.errors import RefusedError
 from churn_service.monitoring.place import open_log
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, progress
 
-log_commands = typer.Typer(help="The prediction log: make it small, keep it short.", no_args_is_help=True)
+log_commands = typer.Typer(help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True)
+
+
+@log_commands.command("find")
+def find_answer(
+    prediction_id: Annotated[str, typer.Argument(help="Of the answer")],
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show one answer: what was asked, which version answered what and when, and what became of the customer.
+
+    Exit 3: the log does not hold it.
+
+    Example: churn-service log find 059e7fb520665552bd3d454c108038e6
+    """
+    from churn_service.monitoring.find import find
+
+    settings, root = open_config(config)
+    horizon = timedelta(days=settings.monitoring.outcome_days)
+    found = find(open_log(settings, root), prediction_id, horizon=horizon, now=datetime.now(UTC))
+    if found is None:
+        msg = f"the log holds no answer {prediction_id!r}; it was pruned, or is in another service's log"
+        raise RefusedError(msg)
+    _show(found, as_json=as_json)
 
 
 @log_commands.command("compact")
@@ -71,4 +97,7 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        typer.echo("\n".join(f"{name.replace('_', ' '):14}{value}" for name, value in result.items()))
+        shown = {
+            name: json.dumps(each) if isinstance(each, dict | list) else each for name, each in result.items()
+        }
+        typer.echo("\n".join(f"{name.replace('_', ' '):18}{each}" for name, each in shown.items()))

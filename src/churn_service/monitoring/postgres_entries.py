@@ -18,11 +18,12 @@ HELD: Final = text("SELECT prediction_id FROM predictions WHERE prediction_id = 
 
 
 class Window(NamedTuple):
-    """What to read; None is without an end, and any version."""
+    """What to read; None is without an end, any version, any prediction."""
 
     since: datetime | None = None
     until: datetime | None = None
     version: str | None = None
+    prediction: str | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -32,6 +33,7 @@ class Window(NamedTuple):
             (ge, columns.time, self.since),
             (lt, columns.time, self.until),
             (eq, columns.model_version, self.version),
+            (eq, columns.prediction_id, self.prediction),
         )
         return [compare(column, value) for compare, column, value in known if value is not None]
 
