@@ -15,13 +15,16 @@ from filelock import FileLock
 from churn_service import pipeline
 from churn_service.config import load_config
 from churn_service.contract import columns
-from churn_service.errors import ParityError
+from churn_service.errors import ConflictError, ParityError
 from churn_service.faults import check_table
 from churn_service.features import feature_matrix
+from churn_service.metadata import Metadata
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.learned import Growth, grow
 from churn_service.monitoring.place import Log
+from churn_service.monitoring.triggers import judge
 from churn_service.predict import Predictor, load_predictor
+from churn_service.promotion import Promotion
 from churn_service.registry import Registry
 from churn_service.schema import ID, TARGET
 from churn_service.split import is_holdout
@@ -220,18 +223,22 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(own: Path, run: Ru
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.parametrize(
+    ("left", "said"), [("ada@host, since noon,", "ada@host, since noon,"), (None, "another process")]
+)
 def test_of_two_at_once_the_second_does_nothing_and_says_who_is_about_it(
-    own: Path, retrain: Callable[..., Any]
+    own: Path, retrain: Callable[..., Any], left: str | None, said: str
 ):
     folder = own / "predictions/retrain"
     folder.mkdir()
-    (folder / ".running").write_text("ada@host, since noon,")
+    if left is not None:
+        (folder / ".running").write_text(left)
 
     with FileLock(folder / ".lock"):
         done, found = retrain()
 
     assert (done.returncode, found["result"]) == (0, "busy")
-    assert found["said"] == "ada@host, since noon, is about it; nothing was done"
+    assert found["said"] == f"{said} is about it; nothing was done"
     assert holder(own, "staging") is None
 
 
@@ -292,6 +299,40 @@ def test_whatever_fails_in_between_leaves_a_record(own: Path, run: Run, monkeypa
     (record,) = records(own)
     assert (done.returncode, record["result"], record["said"]) == (3, "refused", "0.1 apart")
     assert (record["growth"]["added"], holder(own, "staging")) == (ROWS, None)
+
+
+@pytest.mark.usefixtures("shifted")
+def test_somebody_who_decides_meanwhile_is_no_refusal_but_a_failure_and_leaves_a_record(
+    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    def come_first(*_: Any, **__: Any) -> None:
+        msg = "ada@host promoted another meanwhile"
+        raise ConflictError(msg)
+
+    monkeypatch.setattr(Promotion, "promote", come_first)
+
+    done = run(own, "retrain")
+
+    (record,) = records(own)
+    assert (done.returncode, record["result"], record["exit_code"]) == (1, "failed", 1)
+    assert record["trained"] is not None
+    assert done.stdout.splitlines()[-2:] == [f"failed: {record['said']}", f"record: {record['file']}"]
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_version_from_before_there_were_references_can_still_be_too_old(own: Path, now: datetime):
+    class Old(Registry):
+        def metadata(self, version: str) -> Metadata:
+            return super().metadata(version).model_copy(update={"reference": None})
+
+    configure(own, "retrain", max_age_days=1e-9)
+
+    verdict = judge(
+        load_config(own / "config.yaml"), own, Old(own / "models"), now=now + timedelta(seconds=1)
+    )
+
+    assert [reason.name for reason in verdict.triggered] == ["age"]
+    assert verdict.triggers[0].said == "the version holds no reference to compare with"
 
 
 @pytest.mark.usefixtures("shifted")
