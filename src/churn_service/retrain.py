@@ -99,9 +99,8 @@ class Retraining:
         """
         with self._alone(now) as other:
             if other is not None:
-                return Record(
-                    time=now, who=who(), result="busy", said=f"{other} is about it; nothing was done"
-                )
+                said = f"{other} is about it; nothing was done"
+                return Record(time=now, who=who(), result="busy", said=said)
             found = self._found(now)
             return self._keep(found) if found["result"] == "would train" else Record(**found)
 
@@ -119,11 +118,11 @@ class Retraining:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock, holder = FileLock(self._folder / ".lock"), self._folder / ".running"
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             yield holder.read_text() if holder.exists() else "another process"
             return
-        with lock:
+        with held:
             replace_file(holder, f"{who()}, since {now:%Y-%m-%d %H:%M:%S} UTC,".encode())
             yield None
             holder.unlink()
@@ -131,17 +130,16 @@ class Retraining:
     def _keep(self, found: dict[str, Any]) -> Record:
         """Act, and leave a record whatever comes of it."""
         path = self._folder / f"{found['time']:{STAMP}}.json"
-        found |= {"result": "failed", "said": "interrupted", "file": str(path)}
+        found |= {"result": "failed", "said": "it did not come to its end", "file": str(path)}
         try:
             self._act(found)
         except ChurnError as error:
             self._say(str(error))
-            found["result"] = "refused" if isinstance(error, RefusedError) else "failed"
-            found |= {
-                "said": str(error).partition("\n")[0].rstrip(":"),
-                "exit_code": error.exit_code,
-            }  # the rest may name customers
-            if isinstance(error, GateError) and error.event:
+            found["said"] = str(error).partition("\n")[0].rstrip(":")  # the rest may name customers
+            found["exit_code"] = error.exit_code
+            if error.exit_code == RefusedError.exit_code:
+                found["result"] = "refused"
+            if isinstance(error, GateError):
                 found["evidence"] = error.event.evidence
         finally:
             replace_file(path, Record(**found).model_dump_json(indent=2).encode() + b"\n")
@@ -168,10 +166,7 @@ class Retraining:
             found["evidence"] = event.evidence if event else ()
         else:
             found["evidence"] = tuple(promotion.evidence(version))
-        found |= {
-            "result": target,
-            "said": f"{version} is in {target}",
-        }
+        found |= {"result": target, "said": f"{version} is in {target}"}
 
     def _write_table(self, now: datetime) -> tuple[str, Growth]:
         """Write the table beside data.path, if it is another."""

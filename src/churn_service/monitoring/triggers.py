@@ -83,32 +83,25 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
     count = max(int(age / 7), 0) + 2  # of weeks, so that all are seen in which it answered
     weeks = check_performance(config, root, as_of=now, weeks=count, version=metadata.version)
     new = _new_outcomes(config, root, (datetime.fromisoformat(metadata.trained_at), now))
+    aged = f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}"
+    few = f"of {new:,} customers since it was trained; retrain.min_new_outcomes is {rules.min_new_outcomes:,}"
     return Verdict(
         version=metadata.version,
-        triggers=(
-            _drift(windows),
-            _outcomes(weeks),
-            Reason(
-                name="age",
-                applies=age > rules.max_age_days,
-                said=f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}",
-            ),
-        ),
+        triggers=(_drift(windows), _outcomes(weeks), _reason("age", aged, applies=age > rules.max_age_days)),
         brakes=(
-            Reason(
-                name="too few outcomes",
-                applies=new < rules.min_new_outcomes,
-                said=f"of {new:,} customers since it was trained; "
-                f"retrain.min_new_outcomes is {rules.min_new_outcomes:,}",
-            ),
+            _reason("too few outcomes", few, applies=new < rules.min_new_outcomes),
             _cool_down(registry.events(), now, rules.cool_down_days),
         ),
     )
 
 
+def _reason(name: str, said: str, *, applies: bool) -> Reason:
+    return Reason(name=name, applies=applies, said=said)
+
+
 def _drift(windows: Sequence[Figures]) -> Reason:
     if not windows:
-        return Reason(name="drift", applies=False, said="the version holds no reference to compare with")
+        return _reason("drift", "the version holds no reference to compare with", applies=False)
     drifting = [[each for each in figures.findings if each.state == "drift"] for figures in windows]
     older, newer = ([each.name for each in found] for found in drifting)
     both = [name for name in newer if name in older]
@@ -117,7 +110,7 @@ def _drift(windows: Sequence[Figures]) -> Reason:
         for figures, found in zip(windows, drifting, strict=True)
     ]
     said = f"{', '.join(both) or 'nothing'} in both windows (PSI of {'; then '.join(told)})"
-    return Reason(name="drift", applies=bool(both), said=said)
+    return _reason("drift", said, applies=bool(both))
 
 
 def _outcomes(weeks: Sequence[Week]) -> Reason:
@@ -128,10 +121,8 @@ def _outcomes(weeks: Sequence[Week]) -> Reason:
         if week.state == "concept_drift" and (real := week.realised) and (expected := week.expected)
     ]
     mature = sum(week.state in {"ok", "concept_drift"} for week in weeks)
-    said = (
-        "; ".join(told) or f"as expected in {mature} of {len(weeks)} weeks; the others cannot be judged yet"
-    )
-    return Reason(name="outcomes", applies=bool(told), said=said)
+    calm = f"as expected in {mature} of {len(weeks)} weeks; the others cannot be judged yet"
+    return _reason("outcomes", "; ".join(told) or calm, applies=bool(told))
 
 
 def _new_outcomes(config: Config, root: Path, moments: tuple[datetime, datetime]) -> int:
@@ -147,6 +138,4 @@ def _cool_down(events: Sequence[Event], now: datetime, needed: float) -> Reason:
     times = [event.time for event in events if (event.reason or "").startswith(REASON)]
     days = (now - datetime.fromisoformat(times[-1])) / DAY if times else math.inf
     last = f"retrained {days:.3g} days ago" if times else "never retrained"
-    return Reason(
-        name="cool-down", applies=days < needed, said=f"{last}; retrain.cool_down_days is {needed:g}"
-    )
+    return _reason("cool-down", f"{last}; retrain.cool_down_days is {needed:g}", applies=days < needed)
