@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
-from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
+from churn_service.errors import ArtifactError, ArtifactNotFoundError, TamperedArtifactError
 from churn_service.metadata import Metadata
 from churn_service.signing import SIGNATURE, PublicKey, check_signature
 
@@ -76,6 +76,15 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
         msg = f"{folder.name}: holds version {metadata.version}. Restore it, or give that its name back"
         raise TamperedArtifactError(msg)
     return Artifact(metadata=metadata, files=files)
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a folder is a version as it was written."""
+    try:
+        read_artifact(folder)
+    except ArtifactError:
+        return False
+    return True
 
 
 def _parse_metadata(folder: Path, files: Mapping[str, bytes]) -> Metadata:

@@ -23,6 +23,7 @@ UNREADABLE: Final = (  # what zipfile raises for bytes that are no archive, or o
     NotImplementedError,  # compressed or split in a way it does not know
     RuntimeError,  # encrypted
     EOFError,
+    UnicodeDecodeError,
     lzma.LZMAError,
     zlib.error,
 )
@@ -105,7 +106,9 @@ def unpack(packed: Path, target: Path, public_key: PublicKey | None = None) -> N
                 for entry in archive.infolist():
                     _check_entry(entry)
                     (unfinished / entry.filename).write_bytes(archive.read(entry))
-        except UNREADABLE as error:
+        except (*UNREADABLE, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's, not the archive's
             msg = f"{target.name}: what the store holds is no packed version ({error}). Train it again"
             raise TamperedArtifactError(msg) from error
         read_artifact(unfinished, public_key)

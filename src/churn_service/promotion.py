@@ -120,6 +120,8 @@ class Promotion:
         """Say why a version cannot be gone back to, and who can serve it."""
         try:
             self._load(version)
+        except StoreError:
+            raise  # nobody knows whether it could be served
         except ArtifactError as error:
             images = [event.image_tag for event in seen if event.version == version and event.image_tag]
             incompatible = isinstance(error, IncompatibleArtifactError)
@@ -140,6 +142,8 @@ class Promotion:
     def _evidence(self, candidate: Version, present: str | None) -> list[Check]:
         try:
             production = self._load(present) if present else None
+        except StoreError:
+            raise
         except ArtifactError as error:  # else nobody could overrule it, with production damaged
             lost = Check(name="production", passed=None, said=f"cannot be compared with: {error}")
             return [lost, *gather(candidate, None, config=self._config, root=self._root)]

@@ -85,7 +85,7 @@ class Registry:
                 self._create_event(f"{event.number:08}.json", event.model_dump_json().encode())
             except FileExistsError:
                 meanwhile = self.events()[len(known) :]
-                if event in meanwhile:  # ours: the answer to the first attempt was lost
+                if event.id in {each.id for each in meanwhile}:  # ours: the first attempt's answer was lost
                     return event
                 if not meanwhile:
                     msg = f"event {event.number} is there, unreadable; nothing was recorded. {self.stale}"

@@ -126,6 +126,7 @@ def verify(*, config: ConfigOption = None) -> None:
 
     registry = open_registry(*open_config(config))
     events, faults = registry.readable_events()
+    faults += [registry.stale] if registry.stale else []
     for name in sorted({*registry.versions(), *fold(events).needed}):
         try:
             _metadata(registry, name)
@@ -172,7 +173,10 @@ def _described(registry: Registry, version: str, state: State) -> dict[str, Any]
     try:
         metadata = _metadata(registry, version)
     except SignatureError as error:  # whole, and to be seen, so that somebody may sign it
-        row["fault"], metadata = str(error), read_artifact(registry.folder / version).metadata
+        row["fault"] = str(error)
+        if not (registry.folder / version).is_dir():  # a mirror holds nothing unsigned
+            return row
+        metadata = read_artifact(registry.folder / version).metadata
     except ArtifactError as error:
         return row | {"fault": str(error)}
     return row | {"trained_at": metadata.trained_at, "roc_auc": metadata.metrics["model"]["roc_auc"]}

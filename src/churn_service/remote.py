@@ -6,7 +6,6 @@ write: one object is there whole or not at all, which a folder of objects would 
 
 import contextlib
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +14,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from churn_service.artifact import sha256
+from churn_service.artifact import is_whole, sha256
 from churn_service.atomic import create_file
 from churn_service.errors import (
     ArtifactError,
@@ -29,7 +28,7 @@ from churn_service.errors import (
 from churn_service.event_log import NUMBERED
 from churn_service.events import parse_event
 from churn_service.metadata import Metadata
-from churn_service.packaging import UNFINISHED, pack, sign_artifact, unpack, write_artifact
+from churn_service.packaging import UNFINISHED, pack, place, sign_artifact, unpack, write_artifact
 from churn_service.registry import EVENTS, VERSION, Registry
 from churn_service.sections import RegistryConfig
 from churn_service.signing import SIGNATURE, PublicKey, SigningKey
@@ -92,13 +91,11 @@ class RemoteRegistry(Registry):
         """Verify a version, bringing it again if the mirror's is damaged; see `Registry.metadata`."""
         try:
             return super().metadata(version)
-        except (TamperedArtifactError, SignatureError):
+        except TamperedArtifactError:
             if not (self.folder / version).is_dir():
                 raise  # the store's own is
             LOG.warning("the mirror of %s is damaged; bringing it again", version)
-            aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
-            (self.folder / version).rename(aside / version)
-            shutil.rmtree(aside)
+            self._fetch(version)
             return super().metadata(version)
 
     def versions(self) -> list[str]:
@@ -146,20 +143,21 @@ class RemoteRegistry(Registry):
         return True
 
     def _pull(self) -> None:
-        """Copy the events that the mirror lacks."""
+        """Copy the events that the mirror lacks, all or none."""
         folder = self.folder / EVENTS
+        known = {path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)}
         there = {name for name in self._store.names(EVENTS) if NUMBERED.fullmatch(name)}
-        known = {path.name for path in folder.glob("*.json")}
         if known - there:
             msg = f"{self._store.url} lists fewer events than it had. Is it the same store?"
             raise StoreError(msg)
-        for name in sorted(there - known):
-            data = self._store.read(f"{EVENTS}/{name}")
-            try:
+        new = {name: self._store.read(f"{EVENTS}/{name}") for name in sorted(there - known)}
+        try:
+            for name, data in new.items():
                 parse_event(name, data)  # what an error page says must not stay in the mirror for ever
-            except DamagedLogError as error:
-                msg = f"{self._store.url}: {error}"
-                raise StoreError(msg) from error
+        except DamagedLogError as error:
+            msg = f"{self._store.url}: {error}"
+            raise StoreError(msg) from error
+        for name, data in new.items():
             with contextlib.suppress(FileExistsError):  # another process shares the mirror
                 create_file(folder / name, data)
 
@@ -169,10 +167,10 @@ class RemoteRegistry(Registry):
             found = self._store.find(f"versions/{version}.zip")
             refused, why = self._refused.get(version, (None, None))
             if why is not None and refused == found:
-                raise why  # large, and wrong as before
+                raise why.with_traceback(None)  # large, and wrong as before
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / f".{version}.lock"):
-                if not (self.folder / version).is_dir():
+                if not is_whole(self.folder / version):
                     self._bring(version, found)
         except FileNotFoundError as error:
             msg = f"{self._store.url} has no version {version}. `churn-service registry list` names them"
@@ -182,14 +180,21 @@ class RemoteRegistry(Registry):
             raise StoreError(msg) from error
 
     def _bring(self, version: str, found: Found) -> None:
-        """Download, verify, give it its place."""
+        """Download, verify, give it its place; what an earlier download left is believed once."""
         partial = self.folder / f".{version}.partial"
+        began_before = partial.exists()
         with self._show(f"downloading {version}") as tell:
             self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
         try:
-            unpack(partial, self.folder / version, self.public_key)
+            with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as name:
+                unpack(partial, Path(name) / version, self.public_key)
+                if (self.folder / version).is_dir():
+                    (self.folder / version).rename(Path(name) / "damaged")
+                place(Path(name) / version, self.folder / version)
+            partial.unlink()
         except (TamperedArtifactError, SignatureError) as error:
-            self._refused[version] = found, error
-            raise
-        finally:
-            partial.unlink()  # unpacked, or not worth going on with
+            partial.unlink()
+            if not began_before:
+                self._refused[version] = found, error
+                raise
+            self._bring(version, found)

@@ -43,6 +43,7 @@ class Store:
             msg = f"registry.path: {url} names a store that cannot be used ({error})"
             raise ConfigError(msg) from error
         self._files: Any = files
+        self._files.retries = 1  # s3fs's own, around those of S3_OPTIONS
         self._root = str(root)
 
     def create(self, name: str, data: bytes) -> None:

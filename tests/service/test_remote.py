@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import pytest
 import s3fs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from churn_service import store as store_module
 from churn_service.artifact import LARGEST_FILE, MANIFEST, ONNX
@@ -29,7 +30,7 @@ from churn_service.predict import load_predictor
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
-from churn_service.store import Store
+from churn_service.store import Found, Store
 from conftest import Run
 from running import ask, free_port, serving
 from steady import configure, counted, until
@@ -214,9 +215,11 @@ def test_a_bucket_that_is_not_there_is_no_empty_registry(s3: str, tmp_path: Path
 def test_an_error_page_in_an_events_place_does_not_stay_in_the_mirror(mirror: Open):
     decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
     first = mirror("one").record(decided, [])
+    registry = mirror("two")
+    registry.events()
     second = mirror("one").record(decided, [first])
     fs, path = s3fs.S3FileSystem(), "bucket/churn/events/00000002.json"
-    good, registry = fs.cat_file(path), mirror("two")
+    good = fs.cat_file(path)
     fs.pipe_file(path, b"<html>Please log in</html>")
 
     meanwhile, stale = registry.events(), registry.stale
@@ -249,6 +252,67 @@ def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
     registry.find(version.name)
 
     assert damaged.read_bytes() == files[ONNX]
+
+
+@pytest.mark.fault
+def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror: Open, version: Path, files):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    registry = mirror("two")
+    registry.folder.mkdir(parents=True)
+    (registry.folder / f".{version.name}.partial").write_bytes(b"x" * 1000)
+
+    assert registry.find(version.name).is_dir()
+
+
+@pytest.mark.fault
+def test_of_several_who_meet_a_damaged_mirror_one_mends_it(mirror: Open, version: Path, files):
+    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    sharing = [mirror("shared") for _ in range(4)]
+    for _ in range(3):
+        (sharing[0].find(version.name) / ONNX).write_bytes(b"")
+        with ThreadPoolExecutor(4) as pool:
+            found = [pool.submit(registry.find, version.name) for registry in sharing]
+        assert {each.result().name for each in found} == {version.name}
+
+
+@pytest.mark.fault
+def test_with_the_store_down_nothing_that_the_mirror_holds_is_thrown_away(
+    own: Path, store: subprocess.Popen, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    run(own, "registry", "verify")
+    key = Ed25519PrivateKey.generate().public_key()
+    monkeypatch.setenv(
+        "CHURN_PUBLIC_KEY", key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    )
+    store.kill()
+    store.wait()
+    listed = run(own, "registry", "list")
+    monkeypatch.delenv("CHURN_PUBLIC_KEY")
+
+    after = run(own, "registry", "show")
+
+    assert (listed.returncode, "it is not signed" in listed.stdout) == (0, True)
+    assert after.returncode == 0, after.stderr
+
+
+@pytest.mark.fault
+def test_a_rollback_does_not_pass_over_what_could_only_not_be_asked_for(
+    own: Path, run: Run, mirror: Open, version: Path, monkeypatch: pytest.MonkeyPatch
+):
+    registry = mirror("other-machine")
+    for name in (ABSENT, version.name):
+        registry.record(promote(name), registry.events())
+
+    def fail(*_: object) -> Found:
+        msg = "the store is away"
+        raise StoreError(msg)
+
+    run(own, "registry", "verify")
+    monkeypatch.setattr(Store, "find", fail)
+
+    done = run(own, "registry", "rollback")
+
+    assert (done.returncode, "the store is away" in done.stderr) == (1, True)
 
 
 def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
@@ -318,7 +382,7 @@ def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     done = run(own, "registry", *words)
     decided = run(own, "registry", "rollback")
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == (3 if words == ("verify",) else 0), done.stderr
     assert (decided.returncode, "Nothing was recorded" in decided.stderr) == (1, True)
     assert "Traceback" not in done.stderr + decided.stderr
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from churn_service.errors import ArtifactError
+from churn_service.errors import ArtifactError, RefusedError
 from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ def _described(version: str, source: Models) -> str:
         return f"{version} (nothing is in production yet)"
     from churn_service.registry import NEWEST
 
-    newest = source.resolve(NEWEST)
+    try:
+        newest = source.resolve(NEWEST)
+    except RefusedError:  # a version that is pinned needs no events
+        return version
     return version if newest == version else f"{version} (the newest is {newest})"
 
 

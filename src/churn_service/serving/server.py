@@ -99,6 +99,8 @@ class _Supervisor(Multiprocess):
         super().__init__(config, sockets)
 
     def keep_subprocess_alive(self) -> None:
+        if self.should_exit.is_set():
+            return
         before = {worker.pid for worker in self.processes}
         failed = [worker for worker in self.processes if worker.exitcode == STARTUP_FAILURE]
         others = [worker for worker in self.processes if worker not in failed]
@@ -108,7 +110,9 @@ class _Supervisor(Multiprocess):
             self.processes += [self._tried_again(worker) for worker in failed]
         else:
             super().keep_subprocess_alive()
-        for dead in before - {worker.pid for worker in self.processes}:
+        if any(worker.process.is_alive() for worker in self.processes):
+            self.should_exit.clear()  # set by one that could not start; a signal sets it elsewhere
+        for dead in before - {worker.pid for worker in (*self.processes, *failed)}:
             logging.getLogger("uvicorn.error").error("worker %s died; another takes its place", dead)
 
     def _tried_again(self, failed: Process) -> Process:

@@ -1,5 +1,6 @@
 """One process of the service: from its environment to its application, and its ties to its supervisor."""
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from churn_service.config import Settings, at_host, load_config, load_settings
+from churn_service.errors import RefusedError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
@@ -28,7 +30,11 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
     registry = open_registry(config.registry, root, public_key=key)
 
     def wanted() -> str | None:
-        return registry.resolve(pinned) if pinned else registry.state().holder("production")
+        if pinned is None:
+            return registry.state().holder("production")
+        with contextlib.suppress(RefusedError):  # for the aliases that callers may ask by
+            registry.events()
+        return registry.resolve(pinned)
 
     def open_version(name: str | None) -> Predictor:
         folder, serving = registry.find(name), config.serving
