@@ -50,6 +50,7 @@ FILES: Final = {
         "src/churn_service/retrain.py",
         "src/churn_service/retrain_commands.py",
         "tests/monitoring",
+        "tests/browser.py",
         "tests/postgres.py",
         "tests/remembered.py",
         "benchmarks/log.py",

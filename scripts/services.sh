@@ -4,7 +4,7 @@ set -eu
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps PostgreSQL's programs
 packages=""
 for pair in curl:curl sha256sum:coreutils wrk:wrk h2load:nghttp2-client redis-server:redis-server \
-    openssl:openssl postgres:postgresql; do
+    openssl:openssl postgres:postgresql chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
 done
 [ -n "$packages" ] || { echo "services: everything is there"; exit 0; }

@@ -72,6 +72,7 @@ def write_log(folder: Path, version: str, values: Values, *, time: datetime, ids
         answer = {
             SCORE: customer.pop(SCORE),
             "churn_prediction": False,
+            "risk_tier": "LOW",
             "model_version": version,
             "prediction_id": uuid.uuid4().hex,
         }

@@ -112,10 +112,10 @@ def draw_campaign_value(axes: Axes, thresholds: np.ndarray, values: np.ndarray) 
     )
 
 
-def as_svg(draw: Callable[[Axes], None]) -> bytes:
-    """Render one picture as SVG; the same numbers give the same bytes."""
+def as_svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5, 4)) -> bytes:
+    """Render one picture as SVG, so many inches wide and high; the same numbers give the same bytes."""
     with mpl.rc_context({"svg.hashsalt": "churn-service", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(5, 4), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

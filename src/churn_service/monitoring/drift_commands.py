@@ -1,30 +1,30 @@
 """The command `churn-service drift`."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from churn_service.atomic import replace_file
 from churn_service.errors import ConfigError, RefusedError
+from churn_service.sections import Config
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
+    OverwriteOption,
     VersionOption,
     open_config,
     open_registry,
     print_json,
+    refuse_existing,
 )
 
 if TYPE_CHECKING:
     from churn_service.monitoring.drift_figures import Figures
+    from churn_service.monitoring.drift_job import Span
 
 UNITS: Final = {"d": "days", "h": "hours"}
-DOINGS: Final = {
-    "broken": "mend what sends the broken column first: the model answers without it",
-    "drift": "look at what changed where the first of these come from; if it will stay, train on newer rows",
-    "insufficient_data": "too few customers to rule drift out; ask again later, or with an earlier --since",
-    "ok": "nothing",
-}
 
 
 def drift(
@@ -32,17 +32,20 @@ def drift(
     since: Annotated[str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")] = "7d",
     until: Annotated[str | None, typer.Option(help="The same; default: now", show_default=False)] = None,
     version: VersionOption = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page about it, and about the outcomes", show_default=False)
+    ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Compare what a version was asked with what it was trained on.
 
     Exit 3: something drifts or is broken. The figures also go to drift.json in the prediction log, where a
-    service reads them for its metrics.
+    service reads them for its metrics. A report is about the version that was in production at --until.
 
-    Example: churn-service drift --since 7d
+    Example: churn-service drift --since 7d --report drift.html
     """
-    from churn_service.monitoring.checks import check_drift
     from churn_service.monitoring.drift_job import Span
     from churn_service.monitoring.place import open_log
 
@@ -51,9 +54,11 @@ def drift(
     if span.since >= span.until:
         msg = f"--since {since} is not before --until {until or 'now'}"
         raise ConfigError(msg)
+    if report is not None:
+        refuse_existing([report], overwrite=overwrite)
     settings, root = open_config(config)
     log = open_log(settings, root)
-    figures = check_drift(settings, root, open_registry(settings, root), span=span, version=version)
+    figures = _find(settings, root, span=span, version=version, report=report)
     figures.write(log.folder)
     print_json(figures.model_dump(mode="json")) if as_json else _print(figures)
     if figures.is_alarm:
@@ -81,7 +86,25 @@ def moment(text: str, now: datetime) -> datetime:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+def _find(
+    settings: Config, root: Path, *, span: "Span", version: str | None, report: Path | None
+) -> "Figures":
+    from churn_service.monitoring.checks import check_drift
+
+    registry = open_registry(settings, root)
+    if report is None:
+        return check_drift(settings, root, registry, span=span, version=version)
+    from churn_service.monitoring.report import render
+    from churn_service.monitoring.report_job import gather_report
+
+    page = gather_report(settings, root, registry, span=span, version=version)
+    replace_file(report, render(page).encode())
+    return page.found.figures
+
+
 def _print(figures: "Figures") -> None:
+    from churn_service.monitoring.words import DOINGS
+
     span = f"{figures.since:%Y-%m-%d %H:%M} to {figures.until:%Y-%m-%d %H:%M} UTC"
     typer.echo(f"{figures.version}: {figures.rows:,} customers in {figures.rows_logged:,} answers, {span}")
     notes = {

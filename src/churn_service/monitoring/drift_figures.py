@@ -36,6 +36,11 @@ class Finding(BaseModel, frozen=True):
     mean_change: float | None = None
     """Of the mean probability, by this column alone; None if it was not measured."""
 
+    @property
+    def column(self) -> str:
+        """Name the column that it is about, or the score."""
+        return self.name.removesuffix(" missing") if self.kind == "missing" else self.name
+
 
 class Rows(BaseModel, frozen=True):
     """How much a window holds."""

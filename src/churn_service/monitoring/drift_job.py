@@ -14,6 +14,7 @@ from churn_service.monitoring.drift_figures import Figures
 from churn_service.monitoring.history import History
 from churn_service.monitoring.impact import mean_changes
 from churn_service.monitoring.window import gather
+from churn_service.reference import Reference
 
 
 class Span(NamedTuple):
@@ -25,6 +26,16 @@ class Span(NamedTuple):
     checked_at: datetime
 
 
+class Found(NamedTuple):
+    """What the job found, and the counts that it follows from."""
+
+    figures: Figures
+    counts: dict[str, np.ndarray]
+    """Column, or the score → customers per bin."""
+    metadata: Metadata
+    reference: Reference
+
+
 def find_drift(
     parts: Iterable[History],
     metadata: Metadata,
@@ -32,7 +43,7 @@ def find_drift(
     *,
     hidden: Collection[str],
     span: Span,
-) -> Figures:
+) -> Found:
     """Compare what a version was asked with what it was trained on.
 
     Parameters
@@ -61,10 +72,11 @@ def find_drift(
     if window.rows.rows and len(judged) == len(metadata.identity.columns):
         sample = {name: window.sample[name].to_numpy() for name in reference.columns}
         changes = mean_changes(sample, reference, probabilities)
-    return Figures(
+    figures = Figures(
         version=metadata.version,
         hidden=tuple(sorted(set(hidden) & set(reference.columns))),
         findings=tuple(each.model_copy(update={"mean_change": changes.get(each.name)}) for each in findings),
         **span._asdict(),
         **window.rows.model_dump(),
     )
+    return Found(figures, window.counts, metadata, reference)

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from churn_service.monitoring.performance import Band, Week
 
 FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
-ADVICE: Final = {
-    "concept_drift": "outcomes contradict the probabilities: customers behave otherwise than in training; "
-    "train on newer outcomes",
-    "one_sided": "all outcomes of a week are the same: record the others too, as silence is not 0",
-    "ok": "outcomes are what the probabilities let expect",
-    "waiting": "outcomes are not all due yet; `expected` is what the probabilities let expect",
-    "too_few": "outcomes of too few customers to judge",
-}
-"""What the states of all weeks come to, the most urgent first."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -83,6 +74,7 @@ def performance(
     Example: churn-service performance --as-of 2026-06-01
     """
     from churn_service.monitoring.checks import check_performance
+    from churn_service.monitoring.words import ADVICE
 
     settings, root = open_config(config)
     moment = as_of or datetime.now(UTC)
