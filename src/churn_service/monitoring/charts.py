@@ -4,6 +4,7 @@ Colours are drawn as marks of no meaning and become the page's variables, so one
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal
@@ -36,13 +37,13 @@ STYLE: Final[Any] = {  # matplotlib's type names every key
 }
 NOISE: Final = re.compile(
     r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->| xmlns(:\w+)?=\"[^\"]*\""
-    r"| id=\"\w+?_\d+\"|font-family: [^;\"]+;? ?",
+    r"| id=\"[\w.]+?_\d+\"|font-family: [^;\"]+;? ?",
     re.DOTALL,
 )
 MARK: Final = re.compile(r'(id="|#)(?=[a-z][0-9a-f]{10}\b)')  # that one part of a picture calls another by
 
 
-def write_share(value: float, _: int) -> str:
+def write_share(value: float, _: float) -> str:
     """Write a tick of an axis with all its digits: a rounded one would lie."""
     return f"{100 * value:g}%"
 
@@ -130,7 +131,7 @@ def coverage_chart(weeks: Sequence[Week]) -> str:
     return chart("coverage", draw)
 
 
-def answers_chart(answers: Mapping[date, Mapping[str, int]]) -> str:
+def answers_chart(answers: Mapping[date, Counter[str]]) -> str:
     """Draw how many answers were given, by day and tier; every day of the span is a key."""
     days = sorted(answers)
     step = -(-len(days) // MOST_BARS)
@@ -139,7 +140,7 @@ def answers_chart(answers: Mapping[date, Mapping[str, int]]) -> str:
     def draw(axes: Axes) -> None:
         below = np.zeros(len(bars))
         for tier in TIERS:
-            heights = [sum(answers[day].get(tier, 0) for day in bar) for bar in bars]
+            heights = [sum(answers[day][tier] for day in bar) for bar in bars]
             axes.bar(range(len(bars)), heights, 0.8, bottom=below, color=COLOURS[tier.lower()])
             below += heights
         axes.set_ylim(0, max(1.05 * below.max(), 1))

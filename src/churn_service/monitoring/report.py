@@ -1,5 +1,6 @@
 """What was found → one page that opens anywhere: in words for the product's owner, in figures below."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.resources import files
@@ -24,7 +25,7 @@ class Report(NamedTuple):
     """Of all versions, the latest last."""
     production: Sequence[Event]
     """What was put there, the latest first."""
-    answers: Mapping[date, Mapping[str, int]]
+    answers: Mapping[date, Counter[str]]
     """Day of the span (UTC) → tier → answers of all versions."""
 
 
