@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,10 +24,10 @@ from churn_service.errors import ConfigError
 from churn_service.monitoring import window
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.drift_commands import moment
-from churn_service.monitoring.drift_figures import FILE, DriftGauges, Figures
+from churn_service.monitoring.drift_figures import FILE, MOST_BYTES, DriftGauges, Figures
 from churn_service.monitoring.drift_job import Span, find_drift
 from churn_service.monitoring.history import History
-from churn_service.monitoring.impact import map_back
+from churn_service.monitoring.impact import map_back, mean_changes
 from churn_service.monitoring.window import gather
 from churn_service.predict import Predictor, load_predictor
 from churn_service.reference import Reference, freeze, is_missing, psi
@@ -36,6 +37,7 @@ from churn_service.serving.worker import models
 from conftest import Run
 from scraped import read
 from steady import configure
+from versions import put
 from windows import Values, customers, write_log
 
 ROWS = 400
@@ -190,6 +192,7 @@ def test_what_another_version_answered_does_not_count(own: Path, ask: Callable[.
     [
         (["--since", "yesterday"], "'yesterday' is no time; allowed are 7d, 12h"),
         (["--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h"),
+        (["--until", "2999-01-01"], "2999-01-01 is in the future"),
     ],
 )
 def test_a_wrong_span_is_refused_with_what_is_allowed(own: Path, run: Run, words: list[str], said: str):
@@ -291,6 +294,91 @@ def test_a_number_that_is_missing_too_often_is_filled_and_one_too_seldom_emptied
         assert is_missing(map_back(values, trained)).sum() == 50
 
 
+def test_each_column_alone_is_mapped_back_and_what_it_raised_is_above_zero():
+    random = np.random.default_rng(7)
+    trained = {name: random.normal(0, 1, 20_000) for name in ("raised", "lowered", "same")}
+    reference = Reference(
+        columns={name: freeze(values) for name, values in trained.items()},
+        score=freeze(np.linspace(0, 1, 99)),
+    )
+    moved = {"raised": 0.5, "lowered": -0.25, "same": 0.0}
+    window = {name: random.normal(mean, 1, 5_000) for name, mean in moved.items()}
+
+    found = mean_changes(window, reference, lambda each: 0.5 + sum(0.1 * values for values in each.values()))
+
+    assert found == pytest.approx({"raised": 0.05, "lowered": -0.025, "same": 0}, abs=0.004)
+
+
+@pytest.mark.posix
+@pytest.mark.fault
+@pytest.mark.parametrize("kind", ["pipe", "large", "link", "folder"])
+def test_what_is_no_small_file_is_not_read_as_figures_and_nobody_waits_for_it(tmp_path: Path, kind: str):
+    gauges, path, aside = DriftGauges(tmp_path), tmp_path / FILE, tmp_path / "aside"
+    figures = Figures(
+        version="v",
+        since=NOW,
+        until=NOW,
+        checked_at=NOW,
+        hidden=(),
+        findings=(),
+        rows=1,
+        rows_without_id=0,
+        rows_logged=1,
+        rows_unreadable=0,
+    )
+    figures.write(tmp_path)
+    before = len(list(gauges.collect()))
+    whole = path.read_bytes()
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "large":
+        path.write_bytes(whole + b" " * MOST_BYTES)
+    elif kind == "link":
+        aside.write_bytes(whole)
+        path.symlink_to(aside)
+    else:
+        path.mkdir()
+
+    assert (before, list(gauges.collect()), list(gauges.collect())) == (4, [], [])
+
+
+@pytest.mark.posix
+@pytest.mark.fault
+def test_a_file_that_becomes_a_pipe_while_it_is_looked_at_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    aside, path = tmp_path / "aside", tmp_path / FILE
+    aside.write_text("{}")
+    os.mkfifo(path)
+    monkeypatch.setattr(Path, "lstat", lambda _: aside.stat())
+
+    assert list(DriftGauges(tmp_path).collect()) == []
+
+
+@pytest.mark.parametrize("words", [["--version", "newest"], ["--until", "0h"]])
+def test_figures_of_a_chosen_version_or_span_are_not_shown_as_those_of_now(
+    own: Path, ask: Callable[..., Values], run: Run, words: list[str]
+):
+    ask()
+
+    assert run(own, "drift", *words).returncode == 0
+    assert not (own / "predictions" / FILE).exists()
+
+
+def test_a_version_that_nobody_asks_yet_does_not_take_the_place_of_the_figures(
+    own: Path, predictor: Predictor, run: Run
+):
+    done = run(own, "drift")
+    missing = not (own / "predictions" / FILE).exists()
+    put(own, predictor.version)
+    run(own, "drift")
+
+    shown = Figures.model_validate_json((own / "predictions" / FILE).read_bytes())
+    assert (done.returncode, missing, shown.version, shown.rows) == (0, True, predictor.version, 0)
+    assert stat.S_IMODE((own / "predictions").stat().st_mode) == 0o700
+
+
 def test_the_service_shows_what_the_job_found(own: Path, ask: Callable[..., Values], run: Run):
     ask()
     run(own, "drift")
@@ -300,8 +388,9 @@ def test_the_service_shows_what_the_job_found(own: Path, ask: Callable[..., Valu
     with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         counted, stats = read(client.get("/metrics").text), client.get("/stats").json()
 
-    assert counted["drift_rows"] == {(): ROWS}
-    assert counted["drift_state"][NUMBER, "ok"] == 1
+    (version,) = (own / "models").glob("*-*")
+    assert counted["drift_rows"] == {(version.name,): ROWS}
+    assert counted["drift_state"][NUMBER, "ok", version.name] == 1
     assert not [name for name in stats["counts"] if name.startswith("drift")]
 
 
@@ -340,4 +429,5 @@ def test_the_gauges_follow_the_file_and_a_damaged_one_is_no_error(
         each.name: each.psi for each in figures.findings
     }
     present = [sample.labels for sample in shown["drift_state"] if sample.value]
-    assert present == [{"column": each.name, "state": each.state} for each in figures.findings]
+    named = {"version": figures.version}
+    assert present == [{**named, "column": each.name, "state": each.state} for each in figures.findings]

@@ -11,7 +11,6 @@ from churn_service.monitoring.performance import Week, weekly
 from churn_service.monitoring.place import open_log
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
-from churn_service.schema import ID
 from churn_service.sections import Config
 
 
@@ -46,7 +45,7 @@ def look(config: Config, root: Path, registry: Registry, *, span: Span, version:
     folder = registry.find(version)
     predictor = load_predictor(folder, public_key=registry.public_key)
     asked = read_predictions(open_log(config, root), since=span.since, until=span.until, version=folder.name)
-    hidden = {name for name, way in config.monitoring.privacy.items() if way != "keep"} - {ID}
+    hidden = {name for name, way in config.monitoring.privacy.items() if way != "keep"}
     metadata = registry.metadata(folder.name)
     return find_drift(asked, metadata, predictor.probabilities, hidden=hidden, span=span)
 

@@ -41,8 +41,9 @@ def drift(
 ) -> None:
     """Compare what a version was asked with what it was trained on.
 
-    Exit 3: something drifts or is broken. The figures also go to drift.json in the prediction log, where a
-    service reads them for its metrics. A report is about the version that was in production at --until.
+    Exit 3: something drifts or is broken. Without --version and --until, what is found of the version in
+    production also goes to drift.json in the prediction log, where a service reads it for its metrics. A
+    report is about the version that was in production at --until.
 
     Example: churn-service drift --since 7d --report drift.html
     """
@@ -50,7 +51,7 @@ def drift(
     from churn_service.monitoring.place import open_log
 
     now = datetime.now(UTC)
-    span = Span(moment(since, now), now if until is None else moment(until, now), now)
+    span = Span(moment(since, now), moment(until or "0h", now), now)
     if span.since >= span.until:
         msg = f"--since {since} is not before --until {until or 'now'}"
         raise ConfigError(msg)
@@ -59,14 +60,17 @@ def drift(
     settings, root = open_config(config)
     log = open_log(settings, root)
     figures = _find(settings, root, span=span, version=version, report=report)
-    figures.write(log.folder)
+    holder = open_registry(settings, root).state().holder("production")
+    is_serving = figures.version == holder if holder else figures.rows > 0
+    if is_serving and version is None and until is None:
+        figures.write(log.folder)
     print_json(figures.model_dump(mode="json")) if as_json else _print(figures)
     if figures.is_alarm:
         raise typer.Exit(RefusedError.exit_code)
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Read a moment, or how long ago it was.
+    """Read a moment that is over, or how long ago it was: what is known of one that is ahead will change.
 
     >>> moment("12h", datetime(2026, 1, 2, tzinfo=UTC)).isoformat()
     '2026-01-01T12:00:00+00:00'
@@ -74,16 +78,19 @@ def moment(text: str, now: datetime) -> datetime:
     Raises
     ------
     ConfigError
-        The text is neither.
+        The text is neither, or the moment is ahead.
     """
     try:
-        if text[-1:] in UNITS:
-            return now - timedelta(**{UNITS[text[-1]]: float(text[:-1])})
-        found = datetime.fromisoformat(text)
+        unit = UNITS.get(text[-1:])
+        found = now - timedelta(**{unit: float(text[:-1])}) if unit else datetime.fromisoformat(text)
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         msg = f"{text!r} is no time; allowed are 7d, 12h, 2026-01-31 and 2026-01-31T08:00+01:00"
         raise ConfigError(msg) from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    if found > now:
+        msg = f"{text} is in the future; now is {now:%Y-%m-%d %H:%M} UTC"
+        raise ConfigError(msg)
+    return found
 
 
 def _find(

@@ -1,18 +1,22 @@
 """What the drift job found → drift.json → gauges; the service reads it, so nothing here needs scipy."""
 
+import os
+import stat
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from churn_service.atomic import replace_file
 
 FILE: Final = "drift.json"
+MOST_BYTES: Final = 1024 * 1024  # of it; a finding takes 300
+READING: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Wait for no pipe and follow no link; Windows knows neither."""
 State = Literal["broken", "drift", "insufficient_data", "ok"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 """The worst first."""
@@ -56,9 +60,9 @@ class Figures(Rows, frozen=True):
     """What the job found, the worst first."""
 
     version: str
-    since: datetime
-    until: datetime
-    checked_at: datetime
+    since: AwareDatetime
+    until: AwareDatetime
+    checked_at: AwareDatetime
     hidden: tuple[str, ...]
     """Columns that monitoring.privacy hides, so that nobody judges them."""
     findings: tuple[Finding, ...]
@@ -70,11 +74,12 @@ class Figures(Rows, frozen=True):
 
     def write(self, folder: Path) -> None:
         """Put the figures where the service reads them."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # as who logs there makes it
         replace_file(folder / FILE, self.model_dump_json(indent=2).encode() + b"\n")
 
 
 class DriftGauges(Collector):
-    """The last figures as metrics; none while there is no file, or none that can be read.
+    """The last figures as metrics; none while there is no file of at most 1 MB, or none that can be read.
 
     Parameters
     ----------
@@ -90,27 +95,33 @@ class DriftGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         """Look whether there are new figures, and return the newest."""
         try:
-            changed_at = self._path.stat().st_mtime_ns
-            if changed_at != self._read_at:
-                self._figures = None
-                self._read_at, text = changed_at, self._path.read_bytes()
-                self._figures = Figures.model_validate_json(text)
-        except FileNotFoundError:
-            self._read_at = self._figures = None
+            found = self._path.lstat()
+            if found.st_mtime_ns != self._read_at:
+                is_small = stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES
+                self._figures = Figures.model_validate_json(_read(self._path)) if is_small else None
+                self._read_at = found.st_mtime_ns
         except (OSError, ValueError):  # pydantic's are ValueErrors; a scrape goes on without
-            pass
+            self._figures = self._read_at = None
         if self._figures is not None:
             yield from _gauges(self._figures)
 
 
+def _read(path: Path) -> bytes:
+    """Read what was a small file a moment ago, and wait for nobody if it has become a pipe."""
+    with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, READING)) as file:
+        return file.read(MOST_BYTES)
+
+
 def _gauges(figures: Figures) -> Iterator[Metric]:
-    psi = GaugeMetricFamily("drift_psi", "Population stability index against training", labels=["column"])
-    states = GaugeMetricFamily("drift_state", "1 for the present state", labels=["column", "state"])
+    version, labels = figures.version, ["version", "column"]
+    psi = GaugeMetricFamily("drift_psi", "Population stability index against training", labels=labels)
+    states = GaugeMetricFamily("drift_state", "1 for the present state", labels=[*labels, "state"])
     for finding in figures.findings:
-        psi.add_metric([finding.name], finding.psi)
+        psi.add_metric([version, finding.name], finding.psi)
         for state in STATES:
-            states.add_metric([finding.name, state], float(state == finding.state))
-    yield from (psi, states)
-    yield GaugeMetricFamily("drift_rows", "Customers that were compared", value=figures.rows)
-    checked_at = figures.checked_at.timestamp()
-    yield GaugeMetricFamily("drift_checked_timestamp_seconds", "When they were compared", value=checked_at)
+            states.add_metric([version, finding.name, state], float(state == finding.state))
+    rows = GaugeMetricFamily("drift_rows", "Customers that were compared", labels=labels[:1])
+    rows.add_metric([version], figures.rows)
+    checked = GaugeMetricFamily("drift_checked_timestamp_seconds", "When that was done", labels=labels[:1])
+    checked.add_metric([version], figures.checked_at.timestamp())
+    yield from (psi, states, rows, checked)
