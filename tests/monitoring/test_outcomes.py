@@ -19,6 +19,8 @@ from pydantic import SecretStr
 
 from churn_service.config import Settings, load_config
 from churn_service.contract import example
+from churn_service.errors import LogStoreError
+from churn_service.monitoring import labels
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
 from churn_service.monitoring.place import Log
@@ -311,6 +313,38 @@ def test_a_file_is_recorded_and_what_it_says_again_or_of_nobody_is_counted(
     assert [first[name] for name in names] == [4, 1, 0, 1]
     assert [second[name] for name in names] == [4, 3, 0, 1]
     assert len(written(asked / "predictions")) == 8
+
+
+@pytest.mark.fault
+def test_what_is_recorded_is_said_even_if_nobody_can_say_what_is_new(
+    asked: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    (asked / "outcomes.csv").write_text(f"{ID},outcome\nc-1,1\n")
+
+    def away(*_: object) -> None:
+        message = "the database does not answer"
+        raise LogStoreError(message)
+
+    monkeypatch.setattr(labels, "review", away)
+    told, as_json = (run(asked, "outcomes", "outcomes.csv", *more) for more in ([], ["--json"]))
+
+    assert (told.returncode, told.stdout) == (0, "outcomes.csv: 1 outcomes recorded\n")
+    assert "warning: recorded" in told.stderr
+    assert "the database does not answer" in told.stderr
+    found = json.loads(as_json.stdout)
+    assert found["accepted"] == 1
+    assert {found[name] for name in ("duplicates", "corrections", "unknown")} == {None}
+    assert as_json.returncode == 0
+    assert len(written(asked / "predictions")) == 2
+
+
+@pytest.mark.posix
+def test_the_log_is_private_also_if_outcomes_are_its_first(project: Path, run: Run):
+    (project / "outcomes.csv").write_text(f"{ID},outcome\nc-1,1\n")
+
+    assert run(project, "outcomes", "outcomes.csv").returncode == 0
+    folders = (project / "predictions", project / "predictions" / OUTCOMES)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o700, 0o700]
 
 
 def test_every_fault_of_a_file_is_named_at_once_and_nothing_is_recorded(asked: Path, run: Run):

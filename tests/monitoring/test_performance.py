@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -14,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
-from churn_service.monitoring.performance import MOST_UNITS, State, Week, measure, weekly
+from churn_service.monitoring.performance import MOST_UNITS, RESAMPLES, State, Week, measure, weekly
 from conftest import ROOT, Run
 from recorded import at, outcome, prediction, prediction_id, weeks_of, write, write_outcomes
+from versions import put
 
 HORIZON = timedelta(days=10)
 WINDOWS = 200
@@ -82,6 +84,18 @@ def test_the_estimate_is_what_many_draws_of_outcomes_come_to_on_average():
         tolerance = 4 * np.std(values) / np.sqrt(len(values))
         assert getattr(estimated, name).value == pytest.approx(np.mean(values), abs=tolerance)
     assert estimated.confusion == pytest.approx(np.mean([each.confusion for each in drawn], axis=0), rel=0.02)
+
+
+def test_bands_are_of_as_many_draws_as_the_page_says():
+    page, random = (ROOT / "docs/monitoring/outcomes.md").read_text(), np.random.default_rng(11)
+    ratios = []
+    for _ in range(60):  # a band of 50 draws is off by 15 % of its width, one of 500 by 5 %
+        chances = random.beta(1.5, 2.5, 300)
+        band = measure(answered(chances), chances).churn_rate
+        ratios.append((band.high - band.low) / (2 * 1.96 * chances.std() / np.sqrt(len(chances))))
+
+    assert f"95 % band of {RESAMPLES} bootstraps" in page
+    assert np.sqrt(np.mean((np.array(ratios) - 1) ** 2)) < 0.08
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier", "roc_auc", "churn_rate"])
@@ -271,7 +285,31 @@ def test_a_report_of_a_day_is_the_same_for_ever(watched: Path, run: Run):
 
 def test_only_so_many_weeks_are_told_and_none_is_no_fault(watched: Path, run: Run):
     few = json.loads(run(watched, "performance", "--as-of", "2026-01-25", "--weeks", 2, "--json").stdout)
-    none = run(watched, "performance", "--version", "0.2.0-00000000")
+    none = run(watched, "performance", "--as-of", "2026-01-01")
 
     assert [week["week"] for week in few["weeks"]] == ["2026-W03", "2026-W04"]
     assert (none.returncode, "nothing was predicted" in none.stdout) == (0, True)
+
+
+def test_a_moment_that_is_ahead_is_refused_as_nobody_knows_it_yet(watched: Path, run: Run):
+    done = run(watched, "performance", "--as-of", "2999-01-01")
+
+    assert (done.returncode, "2999-01-01 is in the future" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["0.2.0-00000000", "production", "typo"])
+def test_a_version_that_is_not_there_is_refused(watched: Path, run: Run, name: str):
+    assert run(watched, "performance", "--version", name).returncode == 3
+
+
+def test_an_alias_stands_for_its_version(trained: Path, version: Path, run: Run, tmp_path: Path):
+    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    put(own, version.name)
+    lines = [prediction(number, 1) for number in range(2)]
+    lines[0]["answer"]["model_version"] = version.name
+    write(own / "predictions", lines)
+
+    done = run(own, "performance", "--version", "production", "--as-of", "2026-03-01", "--json")
+
+    found = json.loads(done.stdout)
+    assert (found["version"], [week["predicted"] for week in found["weeks"]]) == (version.name, [1])

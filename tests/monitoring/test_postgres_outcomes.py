@@ -7,10 +7,12 @@ import pytest
 from pydantic import SecretStr
 
 from churn_service.config import load_config
+from churn_service.monitoring import postgres_outcomes
 from churn_service.monitoring.compact import prune
 from churn_service.monitoring.outcome_history import read_outcomes
-from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, Outcomes
+from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
 from churn_service.monitoring.place import Log
+from churn_service.monitoring.postgres_outcomes import PostgresOutcomes
 from churn_service.monitoring.sinks import open_outcomes
 from churn_service.schema import ID
 from conftest import ROOT
@@ -70,6 +72,24 @@ def test_what_was_not_known_at_a_moment_does_not_count(log: Log):
 
     assert len(read_outcomes(log, before=moment + timedelta(microseconds=1))) == 1
     assert len(read_outcomes(log, before=moment)) == 0
+
+
+@pytest.mark.fault
+def test_what_files_take_for_a_database_that_hangs_is_recorded_when_they_take_it(
+    log: Log, database: str, monkeypatch: pytest.MonkeyPatch
+):
+    times = [datetime.now(UTC)]
+    table = PostgresOutcomes(SecretStr(database), OutcomeFiles(log.folder / OUTCOMES))
+    sink = Outcomes(table.append, {}, hash_key=None, clock=lambda: times[-1])
+
+    def hang(_: object) -> None:
+        times.append(later())
+        raise TimeoutError
+
+    monkeypatch.setattr(postgres_outcomes, "make_tables", hang)
+
+    assert sink.add([FIRST]) == times[1]
+    assert len(list((log.folder / OUTCOMES).iterdir())) == 1
 
 
 def test_they_are_pruned_only_if_that_is_asked_for(log: Log):

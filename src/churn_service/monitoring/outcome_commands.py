@@ -1,21 +1,21 @@
 """The third floor's commands about what became of customers: outcomes, performance."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from churn_service.config import load_settings
 from churn_service.errors import RefusedError, TableError
-from churn_service.monitoring.place import open_log
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+from churn_service.monitoring.drift_commands import moment
+from churn_service.monitoring.place import Log, open_log
+from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
 
 if TYPE_CHECKING:
     from churn_service.monitoring.performance import Band, Week
-
-FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -32,11 +32,11 @@ def outcomes(
 ) -> None:
     """Record what became of customers, by prediction_id or the customers' own id.
 
-    Exit 3: the file breaks rules, and nothing was recorded.
+    Exit 3: the file breaks rules, and nothing was recorded. What was recorded stays so, even if afterwards
+    nobody can say how much of it is new.
 
     Example: churn-service outcomes left-in-march.csv
     """
-    from churn_service.monitoring.labels import review
     from churn_service.monitoring.outcome_file import read_file
     from churn_service.monitoring.outcomes import NO_CUSTOMERS, OfCustomer
     from churn_service.monitoring.sinks import open_outcomes
@@ -48,22 +48,31 @@ def outcomes(
     if not sink.takes_customers and any(isinstance(each, OfCustomer) for each in said):
         raise TableError(NO_CUSTOMERS)
     recorded_at = sink.add(said)
-    counts = review(log, recorded_at)
+    if not as_json:
+        typer.echo(f"{source}: {len(said):,} outcomes recorded")
+    counts = _review(log, recorded_at)
     if as_json:
         print_json({"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()})
-        return
-    typer.echo(f"{source}: {len(said):,} outcomes recorded")
-    typer.echo(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
-    typer.echo(f"  ids that no logged prediction has: {counts['unknown']:,}")
+    elif None not in counts.values():
+        typer.echo(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
+        typer.echo(f"  ids that no logged prediction has: {counts['unknown']:,}")
+
+
+def _review(log: Log, recorded_at: datetime) -> Mapping[str, int | None]:
+    from churn_service.monitoring.labels import review
+
+    try:
+        return review(log, recorded_at)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the outcomes are recorded
+        typer.echo(f"warning: recorded, but what is new among them cannot be told: {error}", err=True)
+        return dict.fromkeys(("duplicates", "corrections", "unknown"))
 
 
 def performance(
     *,
-    as_of: Annotated[
-        datetime | None, typer.Option(formats=FORMATS, help="As it was known then; UTC; default: now")
-    ] = None,
+    as_of: Annotated[str, typer.Option(help="7d, or a date or time: as was known then (UTC)")] = "0h",
     weeks: Annotated[int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")] = 26,
-    version: Annotated[str | None, typer.Option("--version", help="Of one version; default: of all")] = None,
+    version: Annotated[str | None, typer.Option(help="A version or an alias; default: of all")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -77,13 +86,13 @@ def performance(
     from churn_service.monitoring.words import ADVICE
 
     settings, root = open_config(config)
-    moment = as_of or datetime.now(UTC)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = check_performance(settings, root, as_of=moment, weeks=weeks, version=version)
+    as_of_moment = moment(as_of, datetime.now(UTC))
+    version = version and open_registry(settings, root).find(version).name
+    found = check_performance(settings, root, as_of=as_of_moment, weeks=weeks, version=version)
     states = {week.state for week in found}
     if as_json:
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
-        print_json({"as_of": moment.isoformat(), "version": version, "weeks": told})
+        print_json({"as_of": as_of_moment.isoformat(), "version": version, "weeks": told})
     else:
         names = "".join(f"{name:18}" for name in ("log loss", "expected", "churned", "expected", "ROC AUC"))
         typer.echo(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")

@@ -35,8 +35,10 @@ SHORTEST, LONGEST = id_length()
 LINE: Final = TypeAdapter(dict[str, Any]).serializer
 NO_CUSTOMERS: Final = f"monitoring.privacy drops {ID}, so no prediction is known by it: send prediction_id"
 
-Write = Callable[[datetime, bytes], None]
-"""Puts lines on disk, or raises OSError and leaves none."""
+Lines = Callable[[], tuple[datetime, bytes]]
+"""Takes the moment, and gives the lines that are recorded at it."""
+Write = Callable[[Lines], datetime]
+"""Puts lines on disk, asking for them late, and returns their moment; or raises OSError and leaves none."""
 
 
 def _as_moment(value: Any) -> Any:
@@ -117,10 +119,13 @@ class Outcomes:
         OSError
             They could not be put on disk.
         """
-        with self._lock:  # so that lines are in the order of their moments, which are taken as late as can be
+
+        def lines() -> tuple[datetime, bytes]:
             moment = self._clock()
-            self._write(moment, b"".join(self._line(moment, each) for each in outcomes))
-        return moment
+            return moment, b"".join(self._line(moment, each) for each in outcomes)
+
+        with self._lock:  # so that lines are in the order of their moments
+            return self._write(lines)
 
     def _line(self, moment: datetime, said: OfPrediction | OfCustomer) -> bytes:
         facts = {"recorded_at": moment, **said.model_dump()}
@@ -136,15 +141,17 @@ class OutcomeFiles:
         self._folder = folder
         self._process = process_name()
 
-    def append(self, moment: datetime, data: bytes) -> None:
-        """Put whole lines on disk, or take back what was written of them.
+    def append(self, lines: Lines) -> datetime:
+        """Put whole lines on disk, or take back what was written of them; return their moment.
 
         Raises
         ------
         OSError
             The disk is full, read-only or broken.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._folder.parent, self._folder):  # `parents` would not make the first private
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        moment, data = lines()
         path = self._folder / f"{moment.date().isoformat()}.{self._process}.jsonl"
         with open(path, "ab+", buffering=0, opener=private) as file:
             size = file.seek(0, os.SEEK_END)
@@ -160,3 +167,4 @@ class OutcomeFiles:
         if not size:  # the names of a new file and perhaps folder
             flush_folder(self._folder)
             flush_folder(self._folder.parent)
+        return moment

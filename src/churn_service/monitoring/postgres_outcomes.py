@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import SecretStr
 from sqlalchemy import insert
 
-from churn_service.monitoring.outcomes import OutcomeFiles
+from churn_service.monitoring.outcomes import Lines, OutcomeFiles
 from churn_service.monitoring.postgres_log import OUTCOMES, bounded, engine, make_tables
 
 
@@ -22,21 +22,24 @@ class PostgresOutcomes:
     def __init__(self, url: SecretStr, aside: OutcomeFiles) -> None:
         self._engine, self._aside = engine(url), aside
 
-    def append(self, moment: datetime, data: bytes) -> None:
-        """Put lines into the table, or all of them into a file.
+    def append(self, lines: Lines) -> datetime:
+        """Put lines into the table, or all of them into a file, as of then; return their moment.
 
         Raises
         ------
         OSError
             Neither takes them.
         """
-        rows = [{"recorded_at": moment, "entry": line} for line in map(json.loads, data.splitlines())]
         try:
             with self._engine.connect() as connection:
                 make_tables(connection)
                 with bounded(connection), connection.begin():
+                    moment, data = lines()
+                    said = map(json.loads, data.splitlines())
+                    rows = [{"recorded_at": moment, "entry": each} for each in said]
                     connection.execute(insert(OUTCOMES), rows)
+            return moment  # noqa: TRY300 - it is there when the block has ended
         except Exception:  # noqa: BLE001 - whatever it was, a file can take these lines
-            self._aside.append(moment, data)
+            return self._aside.append(lines)
         finally:
             self._engine.dispose()  # outcomes come seldom
