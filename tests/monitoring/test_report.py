@@ -246,6 +246,7 @@ def test_each_state_has_its_words(
     assert doings.get(expected, "What to do") in said
     if ("column", "broken") in findings:
         assert "No longer comes with a value that training knew." in said
+    assert f"answers in {len(states)} {'week' if len(states) == 1 else 'weeks'}" in said
     if "concept_drift" in states:
         assert f"Outcomes contradict the predictions in 2026-W{5 + states.index('concept_drift'):02}." in said
 
