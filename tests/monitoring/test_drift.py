@@ -1,12 +1,13 @@
 """What the drift rule promises: how rarely it is wrong, how often it sees, what it says of what it cannot."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from churn_service.contract import columns
 from churn_service.monitoring.drift import (
@@ -67,12 +68,90 @@ def test_the_usual_rule_alarms_in_most_small_windows_without_drift(healthy: Popu
 @pytest.mark.parametrize("sigmas", [0.5, -0.5])
 def test_half_a_sigma_is_seen_in_four_windows_of_five_with_200_customers(sigmas: float):
     random = np.random.default_rng(7)
-    counts = np.array([NUMBER.count(random.normal(sigmas, 1, 200)) for _ in range(WINDOWS)])
+    names = [f"x{place}" for place in range(FAMILY // 2)]
+    reference = Reference(columns=dict.fromkeys(names, NUMBER), score=NUMBER)
+    states = []
+    for _ in range(250):
+        moved = {name: sigmas * (name == "x0") for name in [*names, SCORE]}
+        counts = {name: NUMBER.count(random.normal(mean, 1, 200)) for name, mean in moved.items()}
+        states.append({each.name: each.state for each in judge(reference, counts)}["x0"])
 
-    found = measure(np.array(NUMBER.counts), counts)
+    assert states.count("drift") >= 0.8 * len(states)
 
-    first_of_holm = found.p * FAMILY  # the most that the other members of the family can make of it
-    assert is_drift(found.psi, first_of_holm).mean() >= 0.8
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_a_window_alone_is_judged_as_the_many_that_the_rule_is_calibrated_on(healthy: Population, rows: int):
+    many = healthy.windows(rows, 100)
+    one_by_one = [
+        judge(healthy.reference, {name: counts[place] for name, counts in many.items()})
+        for place in range(100)
+    ]
+
+    alarmed = [any(each.state in {"drift", "broken"} for each in found) for found in one_by_one]
+    assert alarmed == alarms(healthy.reference, many).tolist()
+    assert sum(alarmed) <= 5
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "rows", "low", "high", "state"),
+    [
+        (0.1, 100_000, 0.005, 0.02, "ok"),  # sure, and too small to matter
+        (0.43, 100_000, 0.15, 0.2, "ok"),
+        (0.48, 100_000, 0.2, 0.25, "drift"),
+        (0.48, 200, 0.2, 0.25, "drift"),  # though less by what chance adds it is below 0.2
+    ],
+)
+def test_psi_itself_is_held_against_the_limit(sigmas: float, rows: int, low: float, high: float, state: str):
+    evenly = norm.ppf((np.arange(rows) + 0.5) / rows)  # so that a window holds no chance of its own
+
+    found = judged(NUMBER, evenly + sigmas)
+
+    assert low < found.psi < high
+    assert found.p < 1e-5
+    assert found.state == state
+    assert (found.psi_corrected < 0.2) == (rows == 200 or state == "ok")
+
+
+def test_one_chance_in_a_hundred_is_the_level_and_a_fifth_the_limit():
+    assert (LEVEL, LARGE) == (0.01, 0.2)
+    assert is_drift(np.array([0.3, 0.3, 0.2]), np.array([0.0099, 0.011, 0])).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "tail"),
+    [
+        ([500, 500], [60, 40], lambda x: math.erfc(math.sqrt(x / 2))),  # chi-squared of one degree of freedom
+        ([500, 500, 0], [60, 40, 0], lambda x: math.erfc(math.sqrt(x / 2))),  # nobody is in the last bin
+        ([400, 300, 300], [30, 40, 30], lambda x: math.exp(-x / 2)),  # of two
+    ],
+)
+def test_the_figures_are_those_of_the_formulas(
+    expected: list[int], actual: list[int], tail: Callable[[float], float]
+):
+    bins = sum(count > 0 for count in expected)
+    shares = [
+        (np.array(each[:bins]) + 0.5) / (sum(each) + bins / 2)
+        for each in (np.array(expected), np.array(actual))
+    ]
+    psi = float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
+    noise = 1 / sum(expected) + 1 / sum(actual)
+
+    found = measure(np.array(expected), np.array(actual))
+
+    assert found.psi == pytest.approx(psi)
+    assert found.corrected == pytest.approx(psi - (bins - 1) * noise)
+    assert found.p == pytest.approx(tail(psi / noise))
+
+
+@pytest.mark.parametrize("distribution", [NUMBER, FEW])
+def test_what_is_needed_is_of_the_bins_that_hold_anybody(distribution: Distribution):
+    found = judged(distribution, np.random.default_rng(8).integers(0, 3, 500).astype(float))
+
+    holding = sum(count > 0 for count in distribution.counts)
+    assert holding < distribution.bins
+    enough = (0.2 / (1 / 10_000 + 1 / rows) for rows in range(1, 1_000))
+    chances = [3 * chi2.sf(value, holding - 1) for value in enough]  # x, whether it is missing, and the score
+    assert found.rows_needed == next(rows for rows, p in enumerate(chances, 1) if p <= 0.01)
 
 
 @pytest.mark.parametrize(("distribution", "rows"), [(NUMBER, 200), (NUMBER, 1_000), (FEW, 1_000)])
@@ -131,10 +210,8 @@ def test_without_a_shift_corrected_psi_is_around_zero(healthy: Population):
 def test_the_rows_that_are_needed_are_the_least_at_which_a_large_psi_is_no_chance(bins: int, expected: int):
     needed = rows_needed(expected, bins, FAMILY)
 
-    at, below = (
-        chi2.sf(LARGE / (1 / expected + 1 / rows), bins - 1) * FAMILY for rows in (needed, needed - 1)
-    )
-    assert at <= LEVEL < below
+    at, below = (chi2.sf(0.2 / (1 / expected + 1 / rows), bins - 1) * FAMILY for rows in (needed, needed - 1))
+    assert at <= 0.01 < below
 
 
 def test_a_reference_that_is_too_small_can_never_tell():
@@ -203,6 +280,8 @@ def test_the_worst_comes_first_and_what_weighs_most_before_what_weighs_less():
     assert [STATES.index(each.state) for each in found] == sorted(STATES.index(each.state) for each in found)
     by_name = {each.name: each for each in found}
     assert by_name["heavy"].impact == pytest.approx(20 * by_name["light"].impact)
+    assert by_name["heavy"].impact == pytest.approx(0.2 * by_name["heavy"].psi_corrected)
+    assert by_name["heavy"].psi_corrected < by_name["heavy"].psi - 0.005
     assert by_name[SCORE].impact is None
 
 

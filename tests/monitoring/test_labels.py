@@ -142,6 +142,25 @@ def test_a_customers_outcome_belongs_to_what_was_answered_within_the_horizon_bef
     assert labels(folder) == [-1, 1, -1]
 
 
+def test_the_last_moment_of_the_horizon_is_within_it(tmp_path: Path):
+    said = [outcome(20, 1, observed=10, customer="a"), outcome(20, 1, observed=11 + 1e-6, customer="b")]
+    folder = write(tmp_path / "log", [prediction(0, 0, "a"), prediction(1, 1, "b")])
+    write_outcomes(folder, said)
+
+    assert labels(folder) == [1, -1]
+
+
+def test_what_was_recorded_last_counts_by_whichever_id_it_came(tmp_path: Path):
+    said = [
+        outcome(5, 1, prediction_id=prediction_id(0)),
+        outcome(7, 0, observed=6, customer="a"),
+        outcome(5, 1, observed=4, customer="b"),
+        outcome(7, 0, prediction_id=prediction_id(1)),
+    ]
+
+    assert labels(written(tmp_path, [(0, "a"), (0, "b")], said)) == [0, 0]
+
+
 def test_an_outcome_is_not_observed_after_it_was_recorded(tmp_path: Path):
     folder = written(tmp_path, [(0, "a")], [outcome(5, 1, observed=5_000, customer="a")])
 
