@@ -1,28 +1,64 @@
-"""Bytes of a prediction log → flat tables, and which of its lines are whole."""
+"""Bytes of a prediction log → flat tables of what is known of a prediction, and which lines tell of one."""
 
+import contextlib
 import io
 import json
 from collections.abc import Iterator
-from datetime import datetime
-from typing import BinaryIO, Final
+from datetime import UTC, datetime
+from typing import Annotated, Any, BinaryIO, Final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 BYTES: Final = 16 * 1024 * 1024  # of a block; fewer than 100,000 lines, as none is shorter than 200 bytes
 TEXT: Final = pa.string()  # said of what Arrow might take for a time
-ANSWER: Final = ("risk_tier", "model_version", "trained_at", "prediction_id")
-NEEDED: Final = ("time", "answer.model_version", "answer.prediction_id")
+ANSWER: Final = {"churn_probability": pa.float64(), "churn_prediction": pa.bool_()} | dict.fromkeys(
+    ("risk_tier", "model_version", "trained_at", "prediction_id"), TEXT
+)
+NEEDED: Final = ("churn_probability", "churn_prediction", "model_version", "prediction_id")
 SCHEMA: Final = pa.schema(
     {
         "time": pa.timestamp("us", tz="UTC"),
         "request_id": TEXT,
         "source": TEXT,
+        "threshold": pa.float64(),
+        "latency_ms": pa.float64(),
         "customer": pa.struct([]),
-        "answer": pa.struct([(name, TEXT) for name in ANSWER]),
+        "answer": pa.struct(ANSWER),
     }
 )
+EMPTY: Final = SCHEMA.empty_table().flatten()
+KNOWN: Final = frozenset(EMPTY.column_names)
+SHAPE: Final = b"{{}{}}\n"  # of a line: a customer and an answer, and nothing deeper
+NO_SHAPE: Final = bytes(set(range(256)) - set(b"{}[]\n"))
+
+
+class _Answer(BaseModel, strict=True):
+    churn_probability: Annotated[float, Field(ge=0, le=1)]
+    churn_prediction: bool
+    risk_tier: str | None = None
+    model_version: str
+    trained_at: str | None = None
+    prediction_id: str
+
+
+class _Line(BaseModel, strict=True):
+    """What tells of a prediction; fields that it does not name are left out."""
+
+    time: Annotated[
+        datetime,
+        BeforeValidator(lambda text: datetime.fromisoformat(text) if isinstance(text, str) else None),
+        AfterValidator(lambda moment: moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)),
+    ]
+    request_id: str | None = None
+    source: str | None = None
+    threshold: float | None = None
+    latency_ms: float | None = None
+    customer: dict[str, str | int | float | bool | None]
+    answer: _Answer
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -36,67 +72,74 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def table(block: bytes) -> pa.Table:
-    """Read lines that are all whole.
+def table(block: bytes) -> tuple[pa.Table, int]:
+    """Read the lines that are whole; return them and how many others there are.
 
     Returns
     -------
-    Table
+    tuple of Table and int
         A row per line: time, request_id, source, threshold, latency_ms, `customer.…`, `answer.…`.
 
     Raises
     ------
     ArrowInvalid
-        A line is not whole, or what one holds as a number another holds as text.
+        What a line holds as a number another holds as text.
     """
-    found = _read(block, SCHEMA)
-    times = [field.name for field in found.schema.field("customer").type if pa.types.is_temporal(field.type)]
-    if times:  # texts that look like one
-        customer = pa.struct([(name, TEXT) for name in times])
-        found = _read(block, SCHEMA.set(SCHEMA.get_field_index("customer"), pa.field("customer", customer)))
-    flat = found.flatten()
-    if found["customer"].null_count or any(flat[name].null_count for name in NEEDED):
-        msg = "a line lacks its time, customer or answer"
-        raise pa.ArrowInvalid(msg)
-    return flat
+    if block.translate(None, NO_SHAPE) + b"\n" == SHAPE * (block.count(b"\n") + 1):  # else Arrow may crash
+        with contextlib.suppress(ValueError):
+            block.decode()  # Arrow would not mind what is no UTF-8
+            return _table(block), 0
+    lines, unreadable = whole_lines(block)
+    return (_table(b"\n".join(lines)) if lines else EMPTY), unreadable
 
 
 def read_block(block: bytes) -> tuple[pd.DataFrame, int]:
-    """Read the lines that are whole, of any shape; return them and how many others there are."""
+    """Read the lines that are whole, of any kinds; return them and how many others there are."""
     try:
-        return table(block).to_pandas(), 0
-    except pa.ArrowInvalid:
-        lines, unreadable = whole_lines(block)
-    if not lines:
-        return pd.DataFrame(), unreadable
-    try:
-        return table(b"\n".join(lines)).to_pandas(), unreadable
+        rows, unreadable = table(block)
+        return rows.to_pandas(), unreadable
     except pa.ArrowInvalid:  # privacy was changed: what was a number is a hash
+        lines, unreadable = whole_lines(block)
         frame = pd.json_normalize([json.loads(line) for line in lines], max_level=1)
         times = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
         return frame.assign(time=times), unreadable
 
 
 def whole_lines(block: bytes) -> tuple[list[bytes], int]:
-    """Return the lines that tell of a prediction, and how many others there are."""
+    """Return the lines that tell of a prediction, of that only, and how many others there are."""
     lines = block.split(b"\n")
-    whole = [line for line in lines if _is_whole(line)]
+    whole = [line for line in map(_whole, lines) if line]
     return whole, len(lines) - len(whole)
 
 
+def _table(block: bytes) -> pa.Table:
+    found = _read(block, SCHEMA)
+    times = [field.name for field in found.schema.field("customer").type if pa.types.is_temporal(field.type)]
+    if times:  # texts that look like one
+        customer = pa.struct([(name, TEXT) for name in times])
+        found = _read(block, SCHEMA.set(SCHEMA.get_field_index("customer"), pa.field("customer", customer)))
+    flat = found.flatten()
+    chance = flat["answer.churn_probability"]
+    possible = pc.and_(pc.greater_equal(chance, 0), pc.less_equal(chance, 1))
+    needed = [found["time"], found["customer"], *(flat[f"answer.{name}"] for name in NEEDED)]
+    if any(column.null_count for column in needed) or not pc.all(possible).as_py():
+        msg = "a line lacks its time, customer or answer"
+        raise pa.ArrowInvalid(msg)
+    return flat.select([name for name in flat.column_names if name in KNOWN or name.startswith("customer.")])
+
+
 def _read(block: bytes, schema: pa.Schema) -> pa.Table:
-    return pyarrow.json.read_json(
+    found = pyarrow.json.read_json(
         io.BytesIO(block),
         read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
         parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
     )
+    return found.select(schema.names)
 
 
-def _is_whole(line: bytes) -> bool:
+def _whole(line: bytes) -> bytes | None:
     try:
-        entry = json.loads(line)
-        datetime.fromisoformat(entry["time"])
-        named = all(isinstance(entry["answer"][name], str) for name in ("model_version", "prediction_id"))
-        return named and isinstance(entry["customer"], dict)
-    except (ValueError, KeyError, TypeError):
-        return False
+        entry: Any = json.loads(line)
+        return _Line.model_validate(entry).model_dump_json().encode()
+    except (ValueError, RecursionError, OverflowError):
+        return None

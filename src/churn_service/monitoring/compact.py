@@ -1,12 +1,15 @@
 """Closed days of the prediction log → Parquet by date and version; and what is too old, away.
 
-A file of lines is removed when all that it became is on disk, and until then only the file is read: a crash
-at any moment neither loses nor doubles a prediction.
+A file of lines gets a name that no other ever has, so that a late line begins a new one; it is removed when all
+that it became is on disk, and until then only the file is read: a crash at any moment neither loses nor doubles a
+prediction.
 """
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from churn_service.atomic import atomic_path, flush_folder
-from churn_service.monitoring.blocks import SCHEMA, blocks, table, whole_lines
-from churn_service.monitoring.history import COMPACT, DAYS, version_folder
+from churn_service.monitoring.blocks import EMPTY, blocks, table
+from churn_service.monitoring.history import CLOSED, COMPACT, version_folder
 from churn_service.monitoring.line_log import SHADOW
 from churn_service.monitoring.outcomes import OUTCOMES
-from churn_service.monitoring.place import Log
+from churn_service.monitoring.place import DAYS, Log, day_files
 from churn_service.monitoring.postgres_entries import delete_entries
 
 STILL_SECONDS = 60 * 60  # that nobody wrote to a file, before it counts as left
@@ -69,10 +72,11 @@ def compact(folder: Path, *, before: date, now: float) -> Iterator[Compacted]:
     Iterator of Compacted
         What became of each file, when it is done.
     """
-    for path in sorted(folder.glob(f"{DAYS}*.jsonl")):
-        if date.fromisoformat(path.name[:10]) < before:
-            quiet = now - path.stat().st_mtime > STILL_SECONDS
-            yield _compact(path) if quiet else Compacted(path.name, left="written to within the hour")
+    for day, path in day_files(folder):
+        if day < before:
+            with suppress(FileNotFoundError):  # somebody else has just compacted or pruned it
+                quiet = now - path.stat().st_mtime > STILL_SECONDS
+                yield _compact(path) if quiet else Compacted(path.name, left="written to within the hour")
 
 
 def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
@@ -94,26 +98,28 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     LogStoreError
         The database cannot be asked; no file was removed then.
     """
-    rows = 0
-    if log.url is not None:
-        rows = delete_entries(
-            log.url, datetime.combine(before, time(), UTC), outcomes=outcomes, dry_run=dry_run
-        )
     first, folders = before.isoformat(), [log.folder, log.folder / SHADOW]
     folders += [log.folder / OUTCOMES] if outcomes else []
-    days = [path for path in log.folder.glob(f"{COMPACT}/date=*") if path.name[len("date=") :] < first]
-    old = [path for folder in folders for path in folder.glob(f"{DAYS}*.jsonl") if path.name[:10] < first]
-    old += [path for day in days for path in day.rglob("*.parquet")]
-    size = sum(path.stat().st_size for path in old)
-    if not dry_run:
-        for path in old:
-            path.unlink(missing_ok=True)
-        for day in days:
-            shutil.rmtree(day, ignore_errors=True)
+    days = [path for path in log.folder.glob(f"{COMPACT}/date={DAYS}") if path.name[len("date=") :] < first]
+    old = [path for folder in folders for day, path in day_files(folder) if day < before]
+    old += [path for day in days for path in day.rglob("*.parquet") if path.is_file()]
+    size, rows, moment = 0, 0, datetime.combine(before, time(), UTC)
+    if log.url is not None:
+        rows = delete_entries(log.url, moment, outcomes=outcomes, dry_run=dry_run)
+    for path in old:
+        with suppress(FileNotFoundError):  # somebody else has just removed it
+            size += path.stat().st_size
+            if not dry_run:
+                path.unlink()
+    for day in () if dry_run else days:
+        shutil.rmtree(day, ignore_errors=True)
     return Pruned(first, len(old), size, rows, dry_run)
 
 
 def _compact(path: Path) -> Compacted:
+    if CLOSED not in path.stem:
+        path = path.rename(path.with_name(f"{path.stem}{CLOSED}{secrets.token_hex(8)}.jsonl"))
+        flush_folder(path.parent)  # else a power cut might leave the old name beside the new one's Parquet
     before = path.stat().st_size
     try:
         together, unreadable = _read(path)
@@ -128,20 +134,18 @@ def _compact(path: Path) -> Compacted:
     for folder in (*day.glob("version=*"), day, day.parent, path.parent):
         if folder.exists():
             flush_folder(folder)
-    path.unlink(missing_ok=True)
+    if path.stat().st_size != before:  # who had opened it before it was renamed has written to it now
+        return Compacted(path.name, left="written to meanwhile")
+    path.unlink()
     return Compacted(path.name, len(together), unreadable, before, after)
 
 
 def _read(path: Path) -> tuple[pa.Table, int]:
-    tables, unreadable = [SCHEMA.empty_table().flatten()], 0
+    tables, unreadable = [EMPTY], 0
     with path.open("rb") as file:
-        for block in blocks(file):
-            try:
-                tables.append(table(block))
-            except pa.ArrowInvalid:
-                lines, torn = whole_lines(block)
-                tables += [table(b"\n".join(lines))] if lines else []
-                unreadable += torn
+        for rows, torn in map(table, blocks(file)):
+            tables.append(rows)
+            unreadable += torn
     return pa.concat_tables(tables, promote_options="permissive"), unreadable
 
 

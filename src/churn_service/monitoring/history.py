@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from glob import escape
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,12 +15,12 @@ import pyarrow.parquet
 
 from churn_service.monitoring.blocks import blocks, read_block
 from churn_service.monitoring.line_log import SHADOW
-from churn_service.monitoring.place import Log
+from churn_service.monitoring.place import DAYS, Log, day_files
 from churn_service.monitoring.postgres_entries import Entries, Window, open_entries
 
 ANSWERED: Final = ("probability", "prediction")
-DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]."  # what the name of a log's file begins with
 COMPACT: Final = "compact"  # folder of days that are closed, in the log's
+CLOSED: Final = ".closed-"  # in the name of a file that no process appends to; it is compacted under it
 ROWS: Final = 50_000  # of Parquet at a time
 DAY: Final = timedelta(days=1)
 
@@ -74,11 +75,9 @@ def read_predictions(
     """
     window = Window(since, until, version, prediction)
     with open_entries(log.url) if log.url else contextlib.nullcontext() as entries:
-        names = _names(log.folder, window)
-        days = set(entries.days(window)) if entries else set()
-        for day in sorted(days | set(names), reverse=True):
-            files = (_file(log.folder, name, version) for name in sorted(names.get(day, ())))
-            for frame, unreadable in _day(files, entries, _of_day(window, day)):
+        days = _days(log.folder, window) | (set(entries.days(window)) if entries else set())
+        for day in sorted(days, reverse=True):
+            for frame, unreadable in _day(_files(log.folder, day, version), entries, _of_day(window, day)):
                 history = _history(frame, unreadable, window)
                 if len(history.answers) or unreadable:
                     yield history
@@ -102,7 +101,7 @@ def read_challenges(folder: Path, version: str) -> pd.DataFrame:
     """
     rows = []
     for line in _challenges(folder / SHADOW):
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             entry = json.loads(line)
             challenger = entry.pop("challenger")
             if challenger["model_version"] == version:
@@ -117,21 +116,16 @@ def version_folder(version: str) -> str:
 
 
 def _challenges(folder: Path) -> Iterator[bytes]:
-    for path in sorted(folder.glob(f"{DAYS}*.jsonl")):
+    for _, path in day_files(folder):
         with path.open("rb") as file:
             yield from file
 
 
-def _names(folder: Path, window: Window) -> dict[date, set[str]]:
-    """Name the files of each day, without what follows the last dot: that tells whether one was compacted."""
-    names: dict[date, set[str]] = {}
-    for pattern in (f"{DAYS}*.jsonl", f"{COMPACT}/*/*/{DAYS}*.parquet"):
-        for path in folder.glob(pattern):
-            day = date.fromisoformat(path.name[:10])
-            own = _of_day(window, day)
-            if own.since and own.until and own.since < own.until:
-                names.setdefault(day, set()).add(path.stem)
-    return names
+def _days(folder: Path, window: Window) -> set[date]:
+    compacted = f"{COMPACT}/date={DAYS}/*/{DAYS}.*.parquet"
+    days = {day for day, _ in chain(day_files(folder), day_files(folder, compacted))}
+    within = ((day, _of_day(window, day)) for day in days)
+    return {day for day, own in within if own.since and own.until and own.since < own.until}
 
 
 def _of_day(window: Window, day: date) -> Window:
@@ -140,26 +134,44 @@ def _of_day(window: Window, day: date) -> Window:
     return window._replace(since=since, until=until)
 
 
-def _day(files: Iterator[Frames], entries: Entries | None, window: Window) -> Frames:
-    for frame, unreadable in chain.from_iterable(files):
+def _day(files: Frames, entries: Entries | None, window: Window) -> Frames:
+    for frame, unreadable in files:
         yield _unheld(frame, entries), unreadable
     if entries is not None:
         yield from map(read_block, entries.parts(window))
 
 
-def _file(folder: Path, name: str, version: str | None) -> Frames:
-    """Read a file of lines, or what it was compacted to: once it is gone, that is whole."""
-    try:
-        file = (folder / f"{name}.jsonl").open("rb")
-    except FileNotFoundError:
-        versions = "*" if version is None else version_folder(version)
-        for path in sorted(folder.glob(f"{COMPACT}/*/{versions}/{name}.parquet")):
-            with pyarrow.parquet.ParquetFile(path) as parquet:
-                for rows in parquet.iter_batches(ROWS):
-                    yield rows.to_pandas(), 0
-        return
-    with file:
-        yield from map(read_block, blocks(file))
+def _files(folder: Path, day: date, version: str | None) -> Frames:
+    """Read files of lines, or what they were compacted to: once such a file is gone, that is whole."""
+    versions = "*" if version is None else version_folder(version)
+    known = _stems(folder, day)
+    waiting = sorted(known, reverse=True)
+    while waiting:
+        stem = waiting.pop()
+        try:
+            file = (folder / f"{stem}.jsonl").open("rb")
+        except FileNotFoundError:
+            if CLOSED not in stem:  # it may have been given another name since
+                renamed = {each for each in _stems(folder, day) - known if each.startswith(stem + CLOSED)}
+                known |= renamed
+                waiting += renamed
+            pattern = f"{COMPACT}/date={day}/{versions}/{escape(stem)}.parquet"
+            yield from chain.from_iterable(_parquet(path) for _, path in day_files(folder, pattern))
+        else:
+            with file:
+                yield from map(read_block, blocks(file))
+
+
+def _stems(folder: Path, day: date) -> set[str]:
+    """Name the files of a day without what follows the last dot: that tells whether one was compacted."""
+    patterns = (f"{day}.*.jsonl", f"{COMPACT}/date={day}/*/{day}.*.parquet")  # in this order none slips through
+    return {path.stem for pattern in patterns for _, path in day_files(folder, pattern)}
+
+
+def _parquet(path: Path) -> Frames:
+    with pyarrow.parquet.ParquetFile(path) as parquet:
+        for rows in parquet.iter_batches(ROWS):
+            yield rows.to_pandas(), 0
 
 
 def _unheld(frame: pd.DataFrame, entries: Entries | None) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from churn_service.monitoring.outcomes import OUTCOMES
-from churn_service.monitoring.place import Log
+from churn_service.monitoring.place import Log, day_files
 from churn_service.monitoring.postgres_entries import recorded_outcomes
 
 COLUMNS: Final = ["prediction_id", "customer", "outcome", "recorded_at", "observed_at"]
@@ -26,11 +26,11 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
     DataFrame, sorted by recorded_at
         of_customer (bool; else of a prediction), id (its 64-bit hash), outcome (0 or 1), recorded_at and
         observed_at (UTC; no later than recorded_at), repeats and corrects (bool: the same, or another
-        outcome, was said of the same id before). Lines that were cut short are left out.
+        outcome, was said of the same id before). Lines that tell of none are left out.
     """
-    rows = _rows(log.folder / OUTCOMES, before)
-    rows = rows if log.url is None else chain(rows, recorded_outcomes(log.url, before))
-    table = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    lines: Iterator[str | bytes] = _lines(log.folder / OUTCOMES, before)
+    lines = lines if log.url is None else chain(lines, recorded_outcomes(log.url, before))
+    table = pd.DataFrame(_outcomes(lines), columns=COLUMNS, dtype=object)
     table["of_customer"] = table["customer"].notna()
     table["outcome"] = table["outcome"].astype("int8")
     table["id"] = hashes(table["customer"].fillna(table["prediction_id"]))
@@ -54,10 +54,23 @@ def hashes(values: pd.Series) -> np.ndarray:
     return found
 
 
-def _rows(folder: Path, before: datetime) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob("20[0-9][0-9]-[01][0-9]-[0-3][0-9].*.jsonl")):
-        if path.name[:10] <= before.astimezone(UTC).date().isoformat():
+def _outcomes(lines: Iterable[str | bytes]) -> Iterator[dict[str, Any]]:
+    """Leave out what is no outcome: a line cut short by a kill or a full disk, or not the service's."""
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and _is_outcome(entry):
+                yield entry
+
+
+def _is_outcome(entry: dict[str, Any]) -> bool:
+    whom, outcome = entry.get("customer") or entry.get("prediction_id"), entry.get("outcome")
+    texts = (whom, entry.get("recorded_at"), entry.get("observed_at") or "")
+    return type(outcome) is int and outcome in (0, 1) and all(isinstance(text, str) for text in texts)
+
+
+def _lines(folder: Path, before: datetime) -> Iterator[bytes]:
+    for day, path in day_files(folder):
+        if day <= before.astimezone(UTC).date():
             with path.open("rb") as file:
-                for line in file:
-                    with contextlib.suppress(ValueError):  # cut short, by a kill or a full disk
-                        yield json.loads(line)
+                yield from file

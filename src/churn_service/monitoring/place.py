@@ -1,13 +1,18 @@
-"""Configuration and environment → where predictions and outcomes are kept."""
+"""Configuration and environment → where predictions and outcomes are kept, and in which files."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
 from churn_service.config import load_settings
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
+
+DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"  # what the name of a log's file begins with
 
 
 class Log(NamedTuple):
@@ -38,3 +43,12 @@ def open_log(config: Config, root: Path) -> Log:
         msg = "monitoring.prediction_log: found null, so no prediction is kept; name a folder and serve"
         raise ConfigError(msg)
     return log
+
+
+def day_files(folder: Path, pattern: str = f"{DAYS}.*.jsonl") -> Iterator[tuple[date, Path]]:
+    """List the files of a log and the days (UTC) they are of; what else has such a name is not the log's."""
+    for path in sorted(folder.glob(pattern)):
+        with suppress(ValueError):
+            day = date.fromisoformat(path.name[:10])
+            if path.is_file():
+                yield day, path

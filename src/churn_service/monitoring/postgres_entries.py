@@ -1,19 +1,34 @@
 """The table of predictions → its entries as of one moment, in bounded parts; and out with the old ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import chain
 from operator import eq, ge, lt
 from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, Connection, Text, cast, delete, func, inspect, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    cast,
+    delete,
+    func,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from churn_service.errors import LogStoreError
-from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS, engine
+from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS, bounded, engine
 
 ROWS: Final = 20_000  # in a part
+READ_SECONDS = 60.0  # that a part may take; then the line to the database is cut
+DELETE_SECONDS = 60.0 * 60  # that all that is pruned may take
 HELD: Final = text("SELECT prediction_id FROM predictions WHERE prediction_id = ANY(:ids)")
 
 
@@ -48,7 +63,8 @@ class Entries:
         """Name the days (UTC) on which there are entries, newest first; each costs one look into an index."""
         while True:
             newest = select(func.max(PREDICTIONS.c.time)).where(*window.conditions)
-            found = self._connection.scalar(newest)
+            with bounded(self._connection, READ_SECONDS):
+                found = self._connection.scalar(newest)
             if found is None:
                 return
             day = found.astimezone(UTC)
@@ -58,13 +74,13 @@ class Entries:
     def parts(self, window: Window) -> Iterator[bytes]:
         """Return lines of JSON, so many at a time that memory does not grow with the table."""
         lines = select(cast(PREDICTIONS.c.entry, Text)).where(*window.conditions)
-        found = self._connection.execute(lines, execution_options={"yield_per": ROWS})
-        for rows in found.partitions():
-            yield "\n".join(row[0] for row in rows).encode()
+        for texts in _parts(self._connection, lines):
+            yield "\n".join(texts).encode()
 
     def held(self, ids: list[str]) -> set[str]:
         """Tell which of these predictions are here."""
-        return set(self._connection.scalars(HELD, {"ids": ids}))
+        with bounded(self._connection, READ_SECONDS):
+            return set(self._connection.scalars(HELD, {"ids": ids}))
 
 
 @contextmanager
@@ -79,11 +95,11 @@ def open_entries(url: SecretStr) -> Iterator[Entries | None]:
         The database cannot be asked, or stops answering.
     """
     with _asking(url, isolation="REPEATABLE READ") as connection:
-        yield Entries(connection) if inspect(connection).has_table(PREDICTIONS.name) else None
+        yield Entries(connection) if _has(connection, PREDICTIONS) else None
 
 
-def recorded_outcomes(url: SecretStr, before: datetime) -> Iterator[dict[str, Any]]:
-    """Give the outcomes that were recorded before a moment, as they were recorded.
+def recorded_outcomes(url: SecretStr, before: datetime) -> Iterator[str]:
+    """Give the outcomes that were recorded before a moment, as JSON.
 
     Raises
     ------
@@ -93,9 +109,9 @@ def recorded_outcomes(url: SecretStr, before: datetime) -> Iterator[dict[str, An
         The database cannot be asked.
     """
     with _asking(url, isolation="READ COMMITTED") as connection:
-        if inspect(connection).has_table(OUTCOMES.name):
-            found = select(OUTCOMES.c.entry).where(OUTCOMES.c.recorded_at < before)
-            yield from connection.execution_options(yield_per=ROWS).scalars(found)
+        if _has(connection, OUTCOMES):
+            lines = select(cast(OUTCOMES.c.entry, Text)).where(OUTCOMES.c.recorded_at < before)
+            yield from chain.from_iterable(_parts(connection, lines))
 
 
 def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run: bool) -> int:
@@ -111,7 +127,11 @@ def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run:
     old = {PREDICTIONS: PREDICTIONS.c.time < before} | (
         {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
     )
-    with _asking(url, isolation="READ COMMITTED") as connection, connection.begin():
+    with (
+        _asking(url, isolation="READ COMMITTED") as connection,
+        bounded(connection, DELETE_SECONDS),
+        connection.begin(),
+    ):
         if not inspect(connection).has_table(PREDICTIONS.name):
             return 0
         if dry_run:
@@ -123,14 +143,36 @@ def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run:
         return sum(connection.execute(deletion).rowcount for deletion in deletions)
 
 
+def _has(connection: Connection, table: Table) -> bool:
+    with bounded(connection, READ_SECONDS):
+        return inspect(connection).has_table(table.name)
+
+
+def _parts(connection: Connection, lines: Select[tuple[str]]) -> Iterator[Sequence[str]]:
+    with bounded(connection, READ_SECONDS):
+        parts = connection.execution_options(yield_per=ROWS).scalars(lines).partitions()
+    while True:
+        with bounded(connection, READ_SECONDS):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
+
+
 @contextmanager
 def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
     asked = engine(url).execution_options(isolation_level=isolation)
     try:
         with asked.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                connection.invalidate()  # without a farewell, for which nobody may be there
     except OperationalError as error:
         msg = f"CHURN_LOG_URL: the database does not answer ({error.orig}); start it, or try again"
+        raise LogStoreError(msg) from None
+    except DBAPIError as error:
+        msg = f"CHURN_LOG_URL: the database refuses ({error.orig}); reading needs SELECT, pruning DELETE as well"
         raise LogStoreError(msg) from None
     finally:
         asked.dispose()

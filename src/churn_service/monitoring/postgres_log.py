@@ -182,10 +182,10 @@ def make_tables(connection: Connection) -> None:
 
 
 @contextmanager
-def bounded(connection: Connection) -> Iterator[None]:
+def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
     with socket.socket(fileno=os.dup(connection.connection.fileno())) as line:
-        cut = threading.Timer(PATIENCE_SECONDS, _cut, [line])
+        cut = threading.Timer(seconds, _cut, [line])
         cut.start()
         try:
             yield
