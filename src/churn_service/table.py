@@ -66,11 +66,11 @@ def _open(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFra
 
 def _open_csv(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
     _check_header(path, _names(record))
-    texts = {ID: "str"} | {column.name: "str" for column in columns(record) if column.kind == "category"}
+    texts = [column.name for column in columns(record) if column.kind == "category"]
     with pd.read_csv(
         path,
         chunksize=rows,
-        dtype=texts,
+        dtype=dict.fromkeys([ID, "prediction_id", *texts], "str"),
         keep_default_na=False,
         na_values=[""],
         low_memory=False,  # one guess of a column's type per part, not several

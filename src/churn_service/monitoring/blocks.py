@@ -22,10 +22,8 @@ NEEDED: Final = ("churn_probability", "churn_prediction", "model_version", "pred
 SCHEMA: Final = pa.schema(
     {
         "time": pa.timestamp("us", tz="UTC"),
-        "request_id": TEXT,
-        "source": TEXT,
-        "threshold": pa.float64(),
-        "latency_ms": pa.float64(),
+        **dict.fromkeys(("request_id", "source"), TEXT),
+        **dict.fromkeys(("threshold", "latency_ms"), pa.float64()),
         "customer": pa.struct([]),
         "answer": pa.struct(ANSWER),
     }
@@ -51,7 +49,7 @@ class _Line(BaseModel, strict=True):
     time: Annotated[
         datetime,
         BeforeValidator(lambda text: datetime.fromisoformat(text) if isinstance(text, str) else None),
-        AfterValidator(lambda moment: moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)),
+        AfterValidator(lambda time: time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)),
     ]
     request_id: str | None = None
     source: str | None = None

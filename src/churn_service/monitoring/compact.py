@@ -1,8 +1,8 @@
 """Closed days of the prediction log → Parquet by date and version; and what is too old, away.
 
-A file of lines gets a name that no other ever has, so that a late line begins a new one; it is removed when all
-that it became is on disk, and until then only the file is read: a crash at any moment neither loses nor doubles a
-prediction.
+A file of lines gets a name that no other ever has, so that a late line begins a new one. It is removed when
+all that it became is on disk, and until then only the file is read: a crash at any moment neither loses nor
+doubles a prediction.
 """
 
 import os
@@ -117,9 +117,7 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
 
 
 def _compact(path: Path) -> Compacted:
-    if CLOSED not in path.stem:
-        path = path.rename(path.with_name(f"{path.stem}{CLOSED}{secrets.token_hex(8)}.jsonl"))
-        flush_folder(path.parent)  # else a power cut might leave the old name beside the new one's Parquet
+    path = path if CLOSED in path.stem else _close(path)
     before = path.stat().st_size
     try:
         together, unreadable = _read(path)
@@ -131,13 +129,18 @@ def _compact(path: Path) -> Compacted:
         target = day / version_folder(version) / f"{path.stem}.parquet"
         _write(together.filter(pc.equal(together[VERSION], version)), target)
         after += target.stat().st_size
-    for folder in (*day.glob("version=*"), day, day.parent, path.parent):
-        if folder.exists():
-            flush_folder(folder)
+    for folder in filter(Path.exists, (*day.glob("version=*"), day, day.parent, path.parent)):
+        flush_folder(folder)
     if path.stat().st_size != before:  # who had opened it before it was renamed has written to it now
         return Compacted(path.name, left="written to meanwhile")
     path.unlink()
     return Compacted(path.name, len(together), unreadable, before, after)
+
+
+def _close(path: Path) -> Path:
+    path = path.rename(path.with_name(f"{path.stem}{CLOSED}{secrets.token_hex(8)}.jsonl"))
+    flush_folder(path.parent)  # else a power cut might leave the old name beside the new one's Parquet
+    return path
 
 
 def _read(path: Path) -> tuple[pa.Table, int]:

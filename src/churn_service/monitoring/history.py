@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from glob import escape
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
@@ -15,7 +15,7 @@ import pyarrow.parquet
 
 from churn_service.monitoring.blocks import blocks, read_block
 from churn_service.monitoring.line_log import SHADOW
-from churn_service.monitoring.place import DAYS, Log, day_files
+from churn_service.monitoring.place import DAYS, Log, day_files, read_lines
 from churn_service.monitoring.postgres_entries import Entries, Window, open_entries
 
 ANSWERED: Final = ("probability", "prediction")
@@ -100,7 +100,7 @@ def read_challenges(folder: Path, version: str) -> pd.DataFrame:
         challenger_probability and challenger_prediction. Lines that were cut short are left out.
     """
     rows = []
-    for line in _challenges(folder / SHADOW):
+    for line in read_lines(folder / SHADOW):
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             entry = json.loads(line)
             challenger = entry.pop("challenger")
@@ -113,12 +113,6 @@ def read_challenges(folder: Path, version: str) -> pd.DataFrame:
 def version_folder(version: str) -> str:
     """Name the folder of a version's answers in a closed day's."""
     return f"version={quote(version, safe='')}"
-
-
-def _challenges(folder: Path) -> Iterator[bytes]:
-    for _, path in day_files(folder):
-        with path.open("rb") as file:
-            yield from file
 
 
 def _days(folder: Path, window: Window) -> set[date]:
@@ -152,9 +146,8 @@ def _files(folder: Path, day: date, version: str | None) -> Frames:
             file = (folder / f"{stem}.jsonl").open("rb")
         except FileNotFoundError:
             if CLOSED not in stem:  # it may have been given another name since
-                renamed = {each for each in _stems(folder, day) - known if each.startswith(stem + CLOSED)}
-                known |= renamed
-                waiting += renamed
+                waiting += (each for each in _stems(folder, day) - known if each.startswith(stem + CLOSED))
+                known.update(waiting)
             pattern = f"{COMPACT}/date={day}/{versions}/{escape(stem)}.parquet"
             yield from chain.from_iterable(_parquet(path) for _, path in day_files(folder, pattern))
         else:
@@ -164,7 +157,8 @@ def _files(folder: Path, day: date, version: str | None) -> Frames:
 
 def _stems(folder: Path, day: date) -> set[str]:
     """Name the files of a day without what follows the last dot: that tells whether one was compacted."""
-    patterns = (f"{day}.*.jsonl", f"{COMPACT}/date={day}/*/{day}.*.parquet")  # in this order none slips through
+    # In this order, so that none slips through that is compacted meanwhile.
+    patterns = (f"{day}.*.jsonl", f"{COMPACT}/date={day}/*/{day}.*.parquet")
     return {path.stem for pattern in patterns for _, path in day_files(folder, pattern)}
 
 
@@ -182,22 +176,10 @@ def _unheld(frame: pd.DataFrame, entries: Entries | None) -> pd.DataFrame:
 
 
 def _history(frame: pd.DataFrame, unreadable: int, window: Window) -> History:
-    if not frame.empty:
-        frame = frame[_inside(frame, window)].sort_values("time", kind="stable").reset_index(drop=True)
+    for compare, name, value in window.limits:
+        frame = frame[compare(frame[name if name == "time" else f"answer.{name}"], value)]
+    frame = frame.sort_values("time", kind="stable").reset_index(drop=True)
     of_customer = [name for name in map(str, frame) if name.startswith("customer.")]
     customers = frame[of_customer].rename(columns=lambda name: name.removeprefix("customer."))
     answers = frame.drop(columns=of_customer).rename(columns=lambda name: name.removeprefix("answer."))
     return History(answers, customers, unreadable)
-
-
-def _inside(frame: pd.DataFrame, window: Window) -> Any:
-    inside = frame["time"].notna()
-    if window.since is not None:
-        inside &= frame["time"] >= window.since
-    if window.until is not None:
-        inside &= frame["time"] < window.until
-    if window.version is not None:
-        inside &= frame["answer.model_version"] == window.version
-    if window.prediction is not None:
-        inside &= frame["answer.prediction_id"] == window.prediction
-    return inside

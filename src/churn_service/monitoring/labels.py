@@ -124,8 +124,6 @@ class _Finder:
 def _slim(chunk: History, codes: dict[str, int]) -> pd.DataFrame:
     """Keep of a chunk what performance is made of."""
     answers = chunk.answers
-    if answers.empty:  # nothing but lines that cannot be read
-        return _empty()
     prediction = hashes(answers["prediction_id"])
     customer = prediction
     if ID in chunk.customers:

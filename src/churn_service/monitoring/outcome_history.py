@@ -5,14 +5,13 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from churn_service.monitoring.outcomes import OUTCOMES
-from churn_service.monitoring.place import Log, day_files
+from churn_service.monitoring.place import Log, read_lines
 from churn_service.monitoring.postgres_entries import recorded_outcomes
 
 COLUMNS: Final = ["prediction_id", "customer", "outcome", "recorded_at", "observed_at"]
@@ -28,9 +27,9 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
         observed_at (UTC; no later than recorded_at), repeats and corrects (bool: the same, or another
         outcome, was said of the same id before). Lines that tell of none are left out.
     """
-    lines: Iterator[str | bytes] = _lines(log.folder / OUTCOMES, before)
-    lines = lines if log.url is None else chain(lines, recorded_outcomes(log.url, before))
-    table = pd.DataFrame(_outcomes(lines), columns=COLUMNS, dtype=object)
+    lines = read_lines(log.folder / OUTCOMES, before.astimezone(UTC).date())
+    recorded = () if log.url is None else recorded_outcomes(log.url, before)
+    table = pd.DataFrame(_outcomes(chain(lines, recorded)), columns=COLUMNS, dtype=object)
     table["of_customer"] = table["customer"].notna()
     table["outcome"] = table["outcome"].astype("int8")
     table["id"] = hashes(table["customer"].fillna(table["prediction_id"]))
@@ -57,20 +56,9 @@ def hashes(values: pd.Series) -> np.ndarray:
 def _outcomes(lines: Iterable[str | bytes]) -> Iterator[dict[str, Any]]:
     """Leave out what is no outcome: a line cut short by a kill or a full disk, or not the service's."""
     for line in lines:
-        with contextlib.suppress(ValueError, RecursionError):
-            entry = json.loads(line)
-            if isinstance(entry, dict) and _is_outcome(entry):
-                yield entry
-
-
-def _is_outcome(entry: dict[str, Any]) -> bool:
-    whom, outcome = entry.get("customer") or entry.get("prediction_id"), entry.get("outcome")
-    texts = (whom, entry.get("recorded_at"), entry.get("observed_at") or "")
-    return type(outcome) is int and outcome in (0, 1) and all(isinstance(text, str) for text in texts)
-
-
-def _lines(folder: Path, before: datetime) -> Iterator[bytes]:
-    for day, path in day_files(folder):
-        if day <= before.astimezone(UTC).date():
-            with path.open("rb") as file:
-                yield from file
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            said = json.loads(line)
+            whom = said.get("customer") or said["prediction_id"]
+            "".join([whom, said["recorded_at"], said.get("observed_at") or ""]).encode()  # all are text
+            if type(said["outcome"]) is int and said["outcome"] in (0, 1):
+                yield said

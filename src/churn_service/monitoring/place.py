@@ -52,3 +52,11 @@ def day_files(folder: Path, pattern: str = f"{DAYS}.*.jsonl") -> Iterator[tuple[
             day = date.fromisoformat(path.name[:10])
             if path.is_file():
                 yield day, path
+
+
+def read_lines(folder: Path, until: date = date.max) -> Iterator[bytes]:
+    """Read the lines of the files of days up to this one."""
+    for day, path in day_files(folder):
+        if day <= until:
+            with path.open("rb") as file:
+                yield from file

@@ -1,6 +1,6 @@
 """The table of predictions → its entries as of one moment, in bounded parts; and out with the old ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain
@@ -41,16 +41,16 @@ class Window(NamedTuple):
     prediction: str | None = None
 
     @property
+    def limits(self) -> list[tuple[Callable[[Any, Any], Any], str, Any]]:
+        """Say it as comparisons with fields of an answer, or its time."""
+        times = ((ge, "time", self.since), (lt, "time", self.until))
+        names = ((eq, "model_version", self.version), (eq, "prediction_id", self.prediction))
+        return [limit for limit in (*times, *names) if limit[2] is not None]
+
+    @property
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it to the database."""
-        columns = PREDICTIONS.c
-        known = (
-            (ge, columns.time, self.since),
-            (lt, columns.time, self.until),
-            (eq, columns.model_version, self.version),
-            (eq, columns.prediction_id, self.prediction),
-        )
-        return [compare(column, value) for compare, column, value in known if value is not None]
+        return [compare(PREDICTIONS.c[name], value) for compare, name, value in self.limits]
 
 
 class Entries:
@@ -132,15 +132,12 @@ def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run:
         bounded(connection, DELETE_SECONDS),
         connection.begin(),
     ):
-        if not inspect(connection).has_table(PREDICTIONS.name):
+        if not _has(connection, PREDICTIONS):
             return 0
         if dry_run:
-            counts = [
-                select(func.count()).select_from(table).where(condition) for table, condition in old.items()
-            ]
-            return sum(connection.scalar(count) or 0 for count in counts)
-        deletions = [delete(table).where(rows) for table, rows in old.items()]
-        return sum(connection.execute(deletion).rowcount for deletion in deletions)
+            counted = (select(func.count()).select_from(table).where(rows) for table, rows in old.items())
+            return sum(connection.scalars(counts).one() for counts in counted)
+        return sum(connection.execute(delete(table).where(rows)).rowcount for table, rows in old.items())
 
 
 def _has(connection: Connection, table: Table) -> bool:
@@ -148,15 +145,14 @@ def _has(connection: Connection, table: Table) -> bool:
         return inspect(connection).has_table(table.name)
 
 
-def _parts(connection: Connection, lines: Select[tuple[str]]) -> Iterator[Sequence[str]]:
-    with bounded(connection, READ_SECONDS):
-        parts = connection.execution_options(yield_per=ROWS).scalars(lines).partitions()
-    while True:
+def _parts(connection: Connection, lines: Select[str]) -> Iterator[Sequence[str]]:
+    asked = connection.execution_options(yield_per=ROWS)
+    parts = (part for each in (lines,) for part in asked.scalars(each).partitions())
+    part: Sequence[str] | None = ()
+    while part is not None:
+        yield part
         with bounded(connection, READ_SECONDS):
             part = next(parts, None)
-        if part is None:
-            return
-        yield part
 
 
 @contextmanager
@@ -168,11 +164,10 @@ def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
                 yield connection
             finally:
                 connection.invalidate()  # without a farewell, for which nobody may be there
-    except OperationalError as error:
-        msg = f"CHURN_LOG_URL: the database does not answer ({error.orig}); start it, or try again"
-        raise LogStoreError(msg) from None
     except DBAPIError as error:
-        msg = f"CHURN_LOG_URL: the database refuses ({error.orig}); reading needs SELECT, pruning DELETE as well"
+        did = "does not answer" if isinstance(error, OperationalError) else "refuses"
+        needs = "start it, or try again; its user needs SELECT, and to prune DELETE"
+        msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); {needs}"
         raise LogStoreError(msg) from None
     finally:
         asked.dispose()

@@ -1,0 +1,203 @@
+"""What is not the service's in the folder of a log costs nothing but itself."""
+
+import json
+import os
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn_service.contract import example
+from churn_service.monitoring.compact import compact, prune
+from churn_service.monitoring.history import COMPACT
+from churn_service.monitoring.labels import join_outcomes
+from churn_service.monitoring.outcome_history import read_outcomes
+from churn_service.monitoring.place import Log
+from churn_service.schema import ID
+from recorded import outcome
+from remembered import ids, line, log_file, remembered
+
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+GOOD = [f"p-{number}" for number in range(4)]
+
+
+def deep(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+def changed(where: str | None = None, **values: Any) -> bytes:
+    entry = json.loads(line(9))
+    (entry[where] if where else entry).update(values)
+    return json.dumps(entry).encode()
+
+
+def without(where: str, name: str) -> bytes:
+    entry = json.loads(line(9))
+    del entry[where][name]
+    return json.dumps(entry).encode()
+
+
+FOREIGN = {
+    "deep list": deep(10_000),
+    "deep object": b'{"a":' * 10_000 + b"0" + b"}" * 10_000,
+    "deep field cut short": line(9)[:-2] + b',"x":' + b"[" * 5_000,
+    "null": b"null",
+    "number": b"5",
+    "week as time": changed(time="2026-W02-1x"),
+    "comma in time": changed(time="2026-03-01T12:00:00,5Zx"),
+    "time of another kind": changed(time=5),
+    "score of text": changed("answer", churn_probability="0.5"),
+    "score of list": changed("answer", churn_probability=[0.5]),
+    "score of null": changed("answer", churn_probability=None),
+    "score absent": without("answer", "churn_probability"),
+    "score of 7": changed("answer", churn_probability=7),
+    "score not a number": changed("answer", churn_probability=float("nan")),
+    "id of number": changed("answer", prediction_id=5),
+    "version of list": changed("answer", model_version=["a"]),
+    "cell of list": changed("customer", **{ID: ["a"]}),
+    "not UTF-8": line(9).strip().replace(b'"r-9"', b'"r\xff"'),
+    "half a character": line(9).strip().replace(b'"p-9"', b'"p\\ud800"'),
+}
+
+
+def compacted(folder: Path) -> list[Any]:
+    return list(compact(folder, before=date(2026, 4, 1), now=time.time() + 10**6))
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(tmp_path: Path, foreign: bytes):
+    good = [line(number) for number in range(4)]
+    log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
+
+    labelled = join_outcomes(Log(tmp_path), as_of=LATER, horizon=timedelta(days=90))
+    before = remembered(tmp_path)
+    (done,) = compacted(tmp_path)
+
+    assert (len(labelled), labelled["probability"].between(0, 1).all()) == (4, True)
+    assert (ids(before), before.unreadable) == (GOOD, 1)
+    assert (done.left, done.rows, done.unreadable) == (None, 4, 1)
+    assert ids(remembered(tmp_path)) == GOOD
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
+    log_file(tmp_path, foreign + b"\n")
+
+    found = remembered(tmp_path)
+
+    assert (ids(found), found.unreadable) == ([], 1)
+    assert len(join_outcomes(Log(tmp_path), as_of=LATER, horizon=timedelta(days=90))) == 0
+    assert [(done.rows, done.unreadable) for done in compacted(tmp_path)] == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    "extra", [b"5", b'{"a":{"b":[1]}}', deep(900), b'"2026-03-01"'], ids=["number", "object", "deep", "time"]
+)
+def test_a_field_that_nobody_knows_is_left_out_of_tables_and_parquet(tmp_path: Path, extra: bytes):
+    more = [line(number).strip()[:-1] + b',"extra":' + extra + b"}\n" for number in (1, 3)]
+    log_file(tmp_path, line(0), more[0], line(2), more[1])
+
+    before = remembered(tmp_path)
+    compacted(tmp_path)
+    after = remembered(tmp_path)
+
+    assert ids(before) == ids(after) == GOOD
+    assert "extra" not in before.answers
+    assert after.answers.equals(before.answers)
+    assert after.customers.equals(before.customers)
+
+
+def test_text_that_looks_like_json_is_kept_as_it_is(tmp_path: Path):
+    customers = [example() | {ID: text} for text in ("{{}{}}", "}", "[", "c")]
+    log_file(tmp_path, *(line(number, customer=customer) for number, customer in enumerate(customers)))
+
+    compacted(tmp_path)
+
+    assert remembered(tmp_path).customers[ID].tolist() == ["{{}{}}", "}", "[", "c"]
+
+
+@pytest.mark.posix
+def test_names_that_are_no_files_of_a_log_are_passed_over(tmp_path: Path):
+    log_file(tmp_path, *(line(number) for number in range(4)))
+    log_file(tmp_path, line(9), day="2026-19-39")
+    for folder in (tmp_path, tmp_path / "outcomes", tmp_path / "shadow"):
+        (folder / "2026-03-01.folder.jsonl").mkdir(parents=True)
+        os.mkfifo(folder / "2026-03-01.pipe.jsonl")
+    (tmp_path / COMPACT / "date=2026-03-01/version=a/2026-03-01.x.parquet").mkdir(parents=True)
+
+    assert ids(remembered(tmp_path)) == GOOD
+    assert len(read_outcomes(Log(tmp_path), before=LATER)) == 0
+    assert [done.rows for done in compacted(tmp_path)] == [4]
+    assert ids(remembered(tmp_path)) == GOOD
+    assert prune(Log(tmp_path), before=date(2026, 4, 1), outcomes=True, dry_run=False).files == 1
+    assert ids(remembered(tmp_path)) == []
+
+
+def test_what_is_no_outcome_is_ignored(tmp_path: Path):
+    known = outcome(0, 1, prediction_id="a")
+    wrong = [
+        5,
+        [1],
+        {},
+        None,
+        "x",
+        known | {"outcome": "x"},
+        known | {"outcome": 7},
+        known | {"outcome": True},
+    ]
+    wrong += [known | {"prediction_id": None}, known | {"recorded_at": 5}, known | {"observed_at": [1]}]
+    lines = [json.dumps(each).encode() + b"\n" for each in [*wrong, known]]
+    log_file(tmp_path / "outcomes", *lines, deep(10_000) + b"\n", b'{"outcome"', day="2026-01-05")
+
+    assert read_outcomes(Log(tmp_path), before=LATER)["outcome"].tolist() == [1]
+
+
+def test_a_late_line_of_a_compacted_day_is_read_beside_it(tmp_path: Path):
+    log_file(tmp_path, line(0), line(1))
+    compacted(tmp_path)
+
+    log_file(tmp_path, line(2))
+    beside = ids(remembered(tmp_path))
+    compacted(tmp_path)
+    log_file(tmp_path, line(3))
+
+    assert beside == GOOD[:3]
+    assert ids(remembered(tmp_path)) == GOOD
+    compacted(tmp_path)
+    assert ids(remembered(tmp_path)) == GOOD
+
+
+@pytest.mark.fault
+def test_what_is_written_while_it_is_compacted_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from churn_service.monitoring import compact as compacting
+
+    real, path = compacting._write, log_file(tmp_path, line(0))  # noqa: SLF001 - the moment before the end
+    with path.open("ab") as late:
+
+        def write(*words: Any) -> None:
+            real(*words)
+            late.write(line(1))
+            late.flush()
+
+        monkeypatch.setattr(compacting, "_write", write)
+        (done,) = compacted(tmp_path)
+    monkeypatch.undo()
+
+    assert done.left == "written to meanwhile"
+    assert ids(remembered(tmp_path)) == GOOD[:2]
+    compacted(tmp_path)
+    assert ids(remembered(tmp_path)) == GOOD[:2]
+
+
+@pytest.mark.fault
+def test_a_file_that_somebody_else_takes_away_is_passed_over(tmp_path: Path):
+    for name in "abc":
+        log_file(tmp_path, line(ord(name)), name=name)
+    rest = compact(tmp_path, before=date(2026, 4, 1), now=time.time() + 10**6)
+    next(rest)
+    other = compacted(tmp_path)
+
+    assert (len(other), list(rest)) == (2, [])
+    assert len(ids(remembered(tmp_path))) == 3
