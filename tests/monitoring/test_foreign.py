@@ -17,7 +17,7 @@ from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.place import Log
 from churn_service.schema import ID
 from recorded import outcome
-from remembered import ids, line, log_file, remembered
+from remembered import NOON, ids, line, log_file, remembered
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 GOOD = [f"p-{number}" for number in range(4)]
@@ -133,6 +133,15 @@ def test_names_that_are_no_files_of_a_log_are_passed_over(tmp_path: Path):
     assert ids(remembered(tmp_path)) == GOOD
     assert prune(Log(tmp_path), before=date(2026, 4, 1), outcomes=True, dry_run=False).files == 1
     assert ids(remembered(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-W09-7T12:00:09Z", "2026-03-01T12:00:09,0Z", "2026-03-01 14:00:09+0200"]
+)
+def test_a_time_that_is_written_otherwise_is_the_same_time(tmp_path: Path, time: str):
+    log_file(tmp_path, line(8), changed(time=time))
+
+    assert remembered(tmp_path).answers["time"].tolist() == [NOON + timedelta(seconds=n) for n in (8, 9)]
 
 
 def test_what_is_no_outcome_is_ignored(tmp_path: Path):

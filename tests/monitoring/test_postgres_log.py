@@ -4,7 +4,8 @@ import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from churn_service.config import Settings, load_config
 from churn_service.contract import example
 from churn_service.errors import ConfigError, LogStoreError
 from churn_service.monitoring import postgres_entries, postgres_log
+from churn_service.monitoring.compact import prune
 from churn_service.monitoring.line_log import LineLog
+from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_log import PostgresLog, engine
 from churn_service.schema import ID
 from churn_service.serving.app import Service
@@ -182,7 +185,6 @@ def test_memory_does_not_grow_with_the_table(written, database: str, tmp_path: P
 
 def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
     from churn_service.monitoring.history import read_predictions
-    from churn_service.monitoring.place import Log
 
     return read_predictions(Log(folder, SecretStr(url)))
 
@@ -219,6 +221,68 @@ def test_a_reader_says_that_the_database_does_not_answer(tmp_path: Path):
         remembered(tmp_path, f"postgresql+psycopg://churn:secret@127.0.0.1:{free_port()}/churn")
 
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+def test_a_reader_gives_up_a_database_that_hangs_while_it_reads(
+    written, server, database: str, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(postgres_entries, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(postgres_entries, "ROWS", 10)
+    own = written()
+    own.add(*range(55))
+    own.log.close()
+    parts = remembered_parts(tmp_path, database)
+    next(parts)
+
+    server.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(LogStoreError, match="does not answer"):
+            list(parts)
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+def test_a_reader_that_has_read_enough_does_not_wait_for_a_database_that_hangs(
+    written, server, database: str, tmp_path: Path
+):
+    own = written()
+    own.add(1)
+    own.log.close()
+    parts = remembered_parts(tmp_path, database)
+    next(parts)
+
+    server.signal(signal.SIGSTOP)
+    try:
+        parts.close()
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+def test_a_user_without_a_right_is_told_which(written, server, database: str, tmp_path: Path):
+    own = written()
+    own.add(1)
+    own.log.close()
+    name = database.rpartition("/")[2]
+    with server.connect(name) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN")
+    log = Log(tmp_path, SecretStr(database.replace("churn@", f"{name}@")))
+    ask = partial(prune, log, before=date(2026, 4, 1), outcomes=False)
+
+    with pytest.raises(LogStoreError, match=r"refuses.*permission denied.*needs SELECT"):
+        remembered_parts(tmp_path, log.url.get_secret_value()).__next__()
+    with server.connect(name) as connection:
+        connection.execute(f"GRANT SELECT ON predictions TO {name}")
+    assert ask(dry_run=True).rows == 1
+    with pytest.raises(LogStoreError, match=r"refuses.*permission denied.*prune DELETE"):
+        ask(dry_run=False)
+    with server.connect(name) as connection:
+        connection.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
+    with pytest.raises(LogStoreError, match=r"refuses.*read-only.*prune DELETE"):
+        ask(dry_run=False)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated, BinaryIO, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -137,7 +137,6 @@ def _read(block: bytes, schema: pa.Schema) -> pa.Table:
 
 def _whole(line: bytes) -> bytes | None:
     try:
-        entry: Any = json.loads(line)
-        return _Line.model_validate(entry).model_dump_json().encode()
+        return _Line.model_validate(json.loads(line)).model_dump_json().encode()
     except (ValueError, RecursionError, OverflowError):
         return None

@@ -1,7 +1,7 @@
 """The table of predictions → its entries as of one moment, in bounded parts; and out with the old ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain
 from operator import eq, ge, lt
@@ -43,9 +43,13 @@ class Window(NamedTuple):
     @property
     def limits(self) -> list[tuple[Callable[[Any, Any], Any], str, Any]]:
         """Say it as comparisons with fields of an answer, or its time."""
-        times = ((ge, "time", self.since), (lt, "time", self.until))
-        names = ((eq, "model_version", self.version), (eq, "prediction_id", self.prediction))
-        return [limit for limit in (*times, *names) if limit[2] is not None]
+        names = {"model_version": self.version, "prediction_id": self.prediction}
+        limits = [
+            (ge, "time", self.since),
+            (lt, "time", self.until),
+            *((eq, *each) for each in names.items()),
+        ]
+        return [limit for limit in limits if limit[2] is not None]
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -124,14 +128,10 @@ def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run:
     LogStoreError
         The database cannot be asked.
     """
-    old = {PREDICTIONS: PREDICTIONS.c.time < before} | (
-        {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
-    )
-    with (
-        _asking(url, isolation="READ COMMITTED") as connection,
-        bounded(connection, DELETE_SECONDS),
-        connection.begin(),
-    ):
+    old = {PREDICTIONS: PREDICTIONS.c.time < before}
+    old |= {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
+    asking = _asking(url, isolation="READ COMMITTED")
+    with asking as connection, bounded(connection, DELETE_SECONDS), connection.begin():
         if not _has(connection, PREDICTIONS):
             return 0
         if dry_run:
@@ -146,13 +146,20 @@ def _has(connection: Connection, table: Table) -> bool:
 
 
 def _parts(connection: Connection, lines: Select[str]) -> Iterator[Sequence[str]]:
-    asked = connection.execution_options(yield_per=ROWS)
-    parts = (part for each in (lines,) for part in asked.scalars(each).partitions())
-    part: Sequence[str] | None = ()
-    while part is not None:
-        yield part
-        with bounded(connection, READ_SECONDS):
-            part = next(parts, None)
+    with bounded(connection, READ_SECONDS):
+        found = connection.scalars(lines, execution_options={"yield_per": ROWS})
+    with closing(found):
+        parts = found.partitions()
+        while True:
+            with bounded(connection, READ_SECONDS):
+                part = next(parts, None)
+            if part is None:
+                return
+            try:
+                yield part
+            except GeneratorExit:
+                connection.invalidate()  # without a farewell, for which nobody may be there
+                raise
 
 
 @contextmanager
@@ -160,14 +167,10 @@ def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
     asked = engine(url).execution_options(isolation_level=isolation)
     try:
         with asked.connect() as connection:
-            try:
-                yield connection
-            finally:
-                connection.invalidate()  # without a farewell, for which nobody may be there
+            yield connection
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"
-        needs = "start it, or try again; its user needs SELECT, and to prune DELETE"
-        msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); {needs}"
+        msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); its user needs SELECT, and to prune DELETE"
         raise LogStoreError(msg) from None
     finally:
         asked.dispose()
