@@ -13,6 +13,7 @@ from churn_service.contract import example
 from churn_service.monitoring.compact import compact, prune
 from churn_service.monitoring.history import COMPACT
 from churn_service.monitoring.labels import join_outcomes
+from churn_service.monitoring.outcome_file import read_file
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.place import Log
 from churn_service.schema import ID
@@ -210,3 +211,9 @@ def test_a_file_that_somebody_else_takes_away_is_passed_over(tmp_path: Path):
 
     assert (len(other), list(rest)) == (2, [])
     assert len(ids(remembered(tmp_path))) == 3
+
+
+def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(tmp_path: Path):
+    (tmp_path / "known.csv").write_text(f"prediction_id,outcome\n{'01' * 16},1\n")
+
+    assert [each.prediction_id for each in read_file(tmp_path / "known.csv")] == ["01" * 16]

@@ -4,14 +4,14 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, BinaryIO, Final
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 BYTES: Final = 16 * 1024 * 1024  # of a block; fewer than 100,000 lines, as none is shorter than 200 bytes
 TEXT: Final = pa.string()  # said of what Arrow might take for a time
@@ -30,7 +30,6 @@ SCHEMA: Final = pa.schema(
 )
 EMPTY: Final = SCHEMA.empty_table().flatten()
 KNOWN: Final = frozenset(EMPTY.column_names)
-SHAPE: Final = b"{{}{}}\n"  # of a line: a customer and an answer, and nothing deeper
 NO_SHAPE: Final = bytes(set(range(256)) - set(b"{}[]\n"))
 
 
@@ -46,11 +45,7 @@ class _Answer(BaseModel, strict=True):
 class _Line(BaseModel, strict=True):
     """What tells of a prediction; fields that it does not name are left out."""
 
-    time: Annotated[
-        datetime,
-        BeforeValidator(lambda text: datetime.fromisoformat(text) if isinstance(text, str) else None),
-        AfterValidator(lambda time: time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)),
-    ]
+    time: Annotated[datetime, BeforeValidator(datetime.fromisoformat)]  # without an offset: UTC
     request_id: str | None = None
     source: str | None = None
     threshold: float | None = None
@@ -83,7 +78,8 @@ def table(block: bytes) -> tuple[pa.Table, int]:
     ArrowInvalid
         What a line holds as a number another holds as text.
     """
-    if block.translate(None, NO_SHAPE) + b"\n" == SHAPE * (block.count(b"\n") + 1):  # else Arrow may crash
+    # A customer and an answer in each line, and nothing deeper: else Arrow may crash.
+    if block.translate(None, NO_SHAPE) + b"\n" == b"{{}{}}\n" * (block.count(b"\n") + 1):
         with contextlib.suppress(ValueError):
             block.decode()  # Arrow would not mind what is no UTF-8
             return _table(block), 0
@@ -99,8 +95,8 @@ def read_block(block: bytes) -> tuple[pd.DataFrame, int]:
     except pa.ArrowInvalid:  # privacy was changed: what was a number is a hash
         lines, unreadable = whole_lines(block)
         frame = pd.json_normalize([json.loads(line) for line in lines], max_level=1)
-        times = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
-        return frame.assign(time=times), unreadable
+        frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
+        return frame, unreadable
 
 
 def whole_lines(block: bytes) -> tuple[list[bytes], int]:
@@ -121,8 +117,7 @@ def _table(block: bytes) -> pa.Table:
     possible = pc.and_(pc.greater_equal(chance, 0), pc.less_equal(chance, 1))
     needed = [found["time"], found["customer"], *(flat[f"answer.{name}"] for name in NEEDED)]
     if any(column.null_count for column in needed) or not pc.all(possible).as_py():
-        msg = "a line lacks its time, customer or answer"
-        raise pa.ArrowInvalid(msg)
+        raise pa.ArrowInvalid
     return flat.select([name for name in flat.column_names if name in KNOWN or name.startswith("customer.")])
 
 
@@ -138,5 +133,5 @@ def _read(block: bytes, schema: pa.Schema) -> pa.Table:
 def _whole(line: bytes) -> bytes | None:
     try:
         return _Line.model_validate(json.loads(line)).model_dump_json().encode()
-    except (ValueError, RecursionError, OverflowError):
+    except (ValueError, TypeError, RecursionError):
         return None

@@ -117,9 +117,8 @@ def version_folder(version: str) -> str:
 
 def _days(folder: Path, window: Window) -> set[date]:
     compacted = f"{COMPACT}/date={DAYS}/*/{DAYS}.*.parquet"
-    days = {day for day, _ in chain(day_files(folder), day_files(folder, compacted))}
-    within = ((day, _of_day(window, day)) for day in days)
-    return {day for day, own in within if own.since and own.until and own.since < own.until}
+    days = {day: _of_day(window, day) for day, _ in chain(day_files(folder), day_files(folder, compacted))}
+    return {day for day, own in days.items() if own.since and own.until and own.since < own.until}
 
 
 def _of_day(window: Window, day: date) -> Window:
@@ -164,8 +163,7 @@ def _stems(folder: Path, day: date) -> set[str]:
 
 def _parquet(path: Path) -> Frames:
     with pyarrow.parquet.ParquetFile(path) as parquet:
-        for rows in parquet.iter_batches(ROWS):
-            yield rows.to_pandas(), 0
+        yield from ((rows.to_pandas(), 0) for rows in parquet.iter_batches(ROWS))
 
 
 def _unheld(frame: pd.DataFrame, entries: Entries | None) -> pd.DataFrame:

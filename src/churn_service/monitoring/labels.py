@@ -125,10 +125,8 @@ def _slim(chunk: History, codes: dict[str, int]) -> pd.DataFrame:
     """Keep of a chunk what performance is made of."""
     answers = chunk.answers
     prediction = hashes(answers["prediction_id"])
-    customer = prediction
-    if ID in chunk.customers:
-        ids = chunk.customers[ID]
-        customer = np.where(ids.isna(), prediction, hashes(ids))
+    ids = chunk.customers.get(ID, answers["prediction_id"])
+    customer = np.where(ids.isna(), prediction, hashes(ids))
     version = answers["model_version"].map(lambda name: codes.setdefault(name, len(codes)))
     return pd.DataFrame(
         {

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import Any, Final
 
@@ -27,9 +27,10 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
         observed_at (UTC; no later than recorded_at), repeats and corrects (bool: the same, or another
         outcome, was said of the same id before). Lines that tell of none are left out.
     """
-    lines = read_lines(log.folder / OUTCOMES, before.astimezone(UTC).date())
     recorded = () if log.url is None else recorded_outcomes(log.url, before)
-    table = pd.DataFrame(_outcomes(chain(lines, recorded)), columns=COLUMNS, dtype=object)
+    table = pd.DataFrame(
+        _outcomes(chain(read_lines(log.folder / OUTCOMES), recorded)), columns=COLUMNS, dtype=object
+    )
     table["of_customer"] = table["customer"].notna()
     table["outcome"] = table["outcome"].astype("int8")
     table["id"] = hashes(table["customer"].fillna(table["prediction_id"]))

@@ -54,9 +54,8 @@ def day_files(folder: Path, pattern: str = f"{DAYS}.*.jsonl") -> Iterator[tuple[
                 yield day, path
 
 
-def read_lines(folder: Path, until: date = date.max) -> Iterator[bytes]:
-    """Read the lines of the files of days up to this one."""
-    for day, path in day_files(folder):
-        if day <= until:
-            with path.open("rb") as file:
-                yield from file
+def read_lines(folder: Path) -> Iterator[bytes]:
+    """Read the lines of all days' files, the oldest day first."""
+    for _, path in day_files(folder):
+        with path.open("rb") as file:
+            yield from file

@@ -43,13 +43,8 @@ class Window(NamedTuple):
     @property
     def limits(self) -> list[tuple[Callable[[Any, Any], Any], str, Any]]:
         """Say it as comparisons with fields of an answer, or its time."""
-        names = {"model_version": self.version, "prediction_id": self.prediction}
-        limits = [
-            (ge, "time", self.since),
-            (lt, "time", self.until),
-            *((eq, *each) for each in names.items()),
-        ]
-        return [limit for limit in limits if limit[2] is not None]
+        names = ("time", "time", "model_version", "prediction_id")
+        return [limit for limit in zip((ge, lt, eq, eq), names, self, strict=True) if limit[2] is not None]
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -130,14 +125,13 @@ def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run:
     """
     old = {PREDICTIONS: PREDICTIONS.c.time < before}
     old |= {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
-    asking = _asking(url, isolation="READ COMMITTED")
-    with asking as connection, bounded(connection, DELETE_SECONDS), connection.begin():
-        if not _has(connection, PREDICTIONS):
+    with _asking(url, "READ COMMITTED") as asked, bounded(asked, DELETE_SECONDS), asked.begin():
+        if not _has(asked, PREDICTIONS):
             return 0
         if dry_run:
             counted = (select(func.count()).select_from(table).where(rows) for table, rows in old.items())
-            return sum(connection.scalars(counts).one() for counts in counted)
-        return sum(connection.execute(delete(table).where(rows)).rowcount for table, rows in old.items())
+            return sum(asked.scalars(counts).one() for counts in counted)
+        return sum(asked.execute(delete(table).where(rows)).rowcount for table, rows in old.items())
 
 
 def _has(connection: Connection, table: Table) -> bool:
@@ -150,16 +144,17 @@ def _parts(connection: Connection, lines: Select[str]) -> Iterator[Sequence[str]
         found = connection.scalars(lines, execution_options={"yield_per": ROWS})
     with closing(found):
         parts = found.partitions()
-        while True:
-            with bounded(connection, READ_SECONDS):
-                part = next(parts, None)
-            if part is None:
-                return
+        while part := _next(connection, parts):
             try:
                 yield part
             except GeneratorExit:
                 connection.invalidate()  # without a farewell, for which nobody may be there
                 raise
+
+
+def _next(connection: Connection, parts: Iterator[Sequence[str]]) -> Sequence[str] | None:
+    with bounded(connection, READ_SECONDS):
+        return next(parts, None)
 
 
 @contextmanager

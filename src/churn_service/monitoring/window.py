@@ -53,8 +53,6 @@ def gather(parts: Iterable[History], reference: Reference, columns: Sequence[Col
     sample, present, logged, unreadable = pd.DataFrame(), set[str](), 0, 0
     for part in parts:
         logged, unreadable = logged + len(part.answers), unreadable + part.unreadable
-        if part.answers.empty:
-            continue
         values = {column.name: _cells(part.customers, column) for column in columns}
         values[SCORE] = part.answers[SCORE].to_numpy(np.float64)
         rows = np.empty(len(part.answers), row)
