@@ -103,9 +103,8 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     days = [path for path in log.folder.glob(f"{COMPACT}/date={DAYS}") if path.name[len("date=") :] < first]
     old = [path for folder in folders for day, path in day_files(folder) if day < before]
     old += [path for day in days for path in day.rglob("*.parquet") if path.is_file()]
-    size, rows, moment = 0, 0, datetime.combine(before, time(), UTC)
-    if log.url is not None:
-        rows = delete_entries(log.url, moment, outcomes=outcomes, dry_run=dry_run)
+    size, moment = 0, datetime.combine(before, time(), UTC)
+    rows = delete_entries(log.url, moment, outcomes=outcomes, dry_run=dry_run) if log.url else 0
     for path in old:
         with suppress(FileNotFoundError):  # somebody else has just removed it
             size += path.stat().st_size

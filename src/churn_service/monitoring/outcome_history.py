@@ -28,9 +28,8 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
         outcome, was said of the same id before). Lines that tell of none are left out.
     """
     recorded = () if log.url is None else recorded_outcomes(log.url, before)
-    table = pd.DataFrame(
-        _outcomes(chain(read_lines(log.folder / OUTCOMES), recorded)), columns=COLUMNS, dtype=object
-    )
+    said = _outcomes(chain(read_lines(log.folder / OUTCOMES), recorded))
+    table = pd.DataFrame(said, columns=COLUMNS, dtype=object)
     table["of_customer"] = table["customer"].notna()
     table["outcome"] = table["outcome"].astype("int8")
     table["id"] = hashes(table["customer"].fillna(table["prediction_id"]))

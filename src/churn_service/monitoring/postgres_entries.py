@@ -27,8 +27,7 @@ from churn_service.errors import LogStoreError
 from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS, bounded, engine
 
 ROWS: Final = 20_000  # in a part
-READ_SECONDS = 60.0  # that a part may take; then the line to the database is cut
-DELETE_SECONDS = 60.0 * 60  # that all that is pruned may take
+READ_SECONDS = 60.0  # that a part may take, and 60 times that what is pruned; then the line is cut
 HELD: Final = text("SELECT prediction_id FROM predictions WHERE prediction_id = ANY(:ids)")
 
 
@@ -125,7 +124,7 @@ def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run:
     """
     old = {PREDICTIONS: PREDICTIONS.c.time < before}
     old |= {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
-    with _asking(url, "READ COMMITTED") as asked, bounded(asked, DELETE_SECONDS), asked.begin():
+    with _asking(url, "READ COMMITTED") as asked, bounded(asked, 60 * READ_SECONDS), asked.begin():
         if not _has(asked, PREDICTIONS):
             return 0
         if dry_run:
