@@ -59,7 +59,7 @@ def test_the_floors_keep_their_budgets():
 
     assert first <= 2_400
     assert sum(lines_of_code(path, ["monitored"]) for path in SOURCES if not is_third_floor(path)) <= 4_500
-    assert sum(map(lines_of_code, SOURCES)) <= 6_600
+    assert sum(map(lines_of_code, SOURCES)) <= 6_700
 
 
 def test_the_configuration_has_few_keys():
