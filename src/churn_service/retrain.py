@@ -133,15 +133,17 @@ class Retraining:
         found |= {"result": "failed", "said": "it did not come to its end", "file": str(path)}
         try:
             self._act(found)
-        except ChurnError as error:
+        except (ChurnError, OSError) as error:
             self._say(str(error))
             found["said"] = str(error).partition("\n")[0].rstrip(":")  # the rest may name customers
-            found["exit_code"] = error.exit_code
-            if error.exit_code == RefusedError.exit_code:
+            found["exit_code"] = getattr(error, "exit_code", ChurnError.exit_code)
+            if found["exit_code"] == RefusedError.exit_code:
                 found["result"] = "refused"
             if isinstance(error, GateError):
                 found["evidence"] = error.event.evidence
         finally:
+            if found.get("trained") is None and found.get("table") not in {None, self._config.data.path}:
+                (self._root / found["table"]).unlink(missing_ok=True)  # nothing was made of it
             replace_file(path, Record(**found).model_dump_json(indent=2).encode() + b"\n")
         return Record(**found)
 

@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from churn_service import pipeline
+from churn_service import retrain as retraining
 from churn_service.config import load_config
 from churn_service.contract import columns
 from churn_service.errors import ConflictError, ParityError
@@ -209,6 +210,48 @@ def test_outcomes_that_were_known_before_the_version_was_trained_are_not_new(
     _, found = retrain()
 
     assert found["verdict"]["brakes"][0]["said"].startswith("of 0 customers")
+
+
+@pytest.mark.usefixtures("shifted")
+def test_while_nothing_is_in_production_nothing_is_trained_that_would_answer_without_the_gate(
+    own: Path, retrain: Callable[..., Any]
+):
+    max((own / "models/events").glob("*.json")).unlink()  # the promotion
+    before = Registry(own / "models").versions()
+
+    done, found = retrain()
+
+    assert (done.returncode, found["result"]) == (0, "held back")
+    assert applying(found, "brakes") == ["production"]
+    assert Registry(own / "models").versions() == before
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_file_of_the_log_that_is_there_twice_adds_nobody_twice(own: Path, retrain: Callable[..., Any]):
+    for path in list((own / "predictions").glob("*.jsonl")):
+        shutil.copy(path, path.with_name(f"{path.name[:10]}.restored.000.jsonl"))
+
+    done, found = retrain()
+
+    assert (done.returncode, found["growth"]["added"]) == (0, ROWS), done.stderr
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("shifted")
+def test_a_disk_that_fails_leaves_a_record_with_the_reason_and_no_table(
+    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(retraining, "train_version", fail)
+
+    done = run(own, "retrain")
+
+    (record,) = records(own)
+    assert (done.returncode, record["result"], record["exit_code"]) == (1, "failed", 1)
+    assert "No space left on device" in record["said"]
+    assert not list((own / "data").glob("*.retrain-*"))
 
 
 @pytest.mark.usefixtures("shifted")

@@ -65,6 +65,8 @@ def grow(
     known = pd.concat(
         [_nobody(), *_labelled(log, now, timedelta(days=monitoring.outcome_days))], ignore_index=True
     )
+    twice = known[ID].notna() & known.duplicated(ID)  # a file of the log that is there twice
+    known = known[~twice]
     named = known[known[ID].notna()].sort_values(ID, ignore_index=True)
     broken = set(find_faults(named)["row"]) if len(named) else set[int]()
     named = named.drop(index=list(broken))

@@ -91,6 +91,7 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
         brakes=(
             _reason("too few outcomes", few, applies=new < rules.min_new_outcomes),
             _cool_down(registry.events(), now, rules.cool_down_days),
+            _unguarded(registry.state().holder("production")),
         ),
     )
 
@@ -123,6 +124,12 @@ def _outcomes(weeks: Sequence[Week]) -> Reason:
     mature = sum(week.state in {"ok", "concept_drift"} for week in weeks)
     calm = f"as expected in {mature} of {len(weeks)} weeks; the others cannot be judged yet"
     return _reason("outcomes", "; ".join(told) or calm, applies=bool(told))
+
+
+def _unguarded(holder: str | None) -> Reason:
+    """Wait for a first promotion: until then the next start serves what is newest, whatever the gate says."""
+    said = f"{holder} is" if holder else "nothing is yet; `churn-service registry promote` it first"
+    return _reason("production", said, applies=holder is None)
 
 
 def _new_outcomes(config: Config, root: Path, moments: tuple[datetime, datetime]) -> int:
