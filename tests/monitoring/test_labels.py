@@ -27,7 +27,7 @@ OUTCOMES = st.lists(
     | st.tuples(SAID, NAMES.map(lambda name: {"customer": name})),
     max_size=12,
 )
-quickly = settings(max_examples=80, deadline=None)
+quickly = settings(max_examples=30, deadline=None)
 
 
 def labels(folder: Path, as_of: datetime = LATE) -> list[int]:

@@ -309,8 +309,9 @@ def contrast(*colours: str) -> float:
 
 
 @pytest.mark.needs("chromium")
-@pytest.mark.parametrize("width", [400, pytest.param(1200, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it_whole_and_legible(page: Path, tmp_path: Path, scheme: Scheme, width: int):
     measured = measure(page, tmp_path, scheme, width=width)
     pixels = photograph(page, tmp_path, scheme, width=width)[..., :3]

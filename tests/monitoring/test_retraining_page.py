@@ -62,11 +62,11 @@ def collect(tmp_path: Path):
 def test_the_pull_request_holds_the_record_and_the_report(tmp_path: Path, collect, drift: int, code: int):
     (tmp_path / "a.json").write_text("{}")
 
-    done = collect(f"staging: x\nrecord: {tmp_path / 'a.json'}\n", drift)
+    done = collect(f"0.1.0-a answers\nstaging: x\nrecord: {tmp_path / 'a.json'}\n", drift)
 
     assert done.returncode == code, done.stderr
     assert (tmp_path / "reports/retrain/a.json").exists()
-    assert (tmp_path / "asked").read_text() == "drift --report reports/retrain/a.html\n"
+    assert (tmp_path / "asked").read_text() == "drift --version 0.1.0-a --report reports/retrain/a.html\n"
     assert (tmp_path / "output").exists() == (code == 0)
 
 

@@ -22,7 +22,7 @@ from running import ask, serving, workers
 from steady import Load, configure, until
 from versions import put, train
 
-pytestmark = [pytest.mark.posix, pytest.mark.fault]
+pytestmark = [pytest.mark.posix, pytest.mark.fault, pytest.mark.slow]
 
 OURS, THEIRS = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 PUBLIC = OURS.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
