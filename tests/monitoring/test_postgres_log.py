@@ -348,7 +348,8 @@ def test_closing_does_not_wait_for_a_database_that_hangs(written, server):
 
 @pytest.mark.fault
 @pytest.mark.posix
-@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [20])
 def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_doubles_none(
     server, database: str, trained: Path, tmp_path: Path, monkeypatch, times: int
 ):

@@ -89,6 +89,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing(trained: Path, words: tuple[
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_workers_leave_when_the_process_that_started_them_was_killed(trained: Path):
     with serving(trained, "--workers", "2") as (_, server):
         there = workers(server.pid)
@@ -149,6 +150,7 @@ def test_workers_on_a_taken_port_end_with_one_and_announce_nothing(trained: Path
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_worker_that_is_replaced_serves_the_version_of_the_others(trained: Path, tmp_path: Path, run):
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     config = (own / "config.yaml").read_text()

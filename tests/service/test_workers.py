@@ -46,6 +46,7 @@ def half_asked(url: str, count: int) -> Iterator[None]:
 
 @pytest.mark.fault
 @pytest.mark.posix
+@pytest.mark.slow
 def test_all_workers_killed_at_once_are_all_replaced(trained: Path):
     with serving(trained, "--workers", "2") as (url, server):
         there = workers(server.pid)
@@ -59,6 +60,7 @@ def test_all_workers_killed_at_once_are_all_replaced(trained: Path):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(
     trained: Path, capfd: pytest.CaptureFixture[str]
 ):

@@ -59,19 +59,10 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
 
     Parameters
     ----------
-    config, root
-        The configuration, and the folder that its relative paths start from.
-    registry
-        Where the version is.
+    config, root, registry
+        See `check_drift`, also for what is raised.
     now
         With an offset.
-
-    Raises
-    ------
-    ConfigError
-        No log is kept.
-    ArtifactError
-        There is no version, or this code cannot serve it.
     """
     metadata, rules = registry.metadata(registry.resolve()), config.retrain
     age = (now - datetime.fromisoformat(metadata.trained_at)) / DAY
