@@ -24,7 +24,7 @@ OPERATIONS = [
     if path not in ADMIN  # those need a caller on the host, which schemathesis is not
 ]
 REQUESTS_WITH_A_BODY = [(path, method) for path, method in OPERATIONS if method == "post"]
-generously = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+generously = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check_every_case(build: Build, path: str, method: str, mode: GenerationMode) -> set[int]:
