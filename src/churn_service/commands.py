@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from churn_service.doctor_commands import doctor
 from churn_service.registry_commands import registry_commands
 from churn_service.terminal import (
     ConfigOption,
@@ -23,7 +24,7 @@ from churn_service.training_commands import evaluate, train
 
 def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands."""
-    for command in (sample, train, evaluate, example, score):
+    for command in (sample, train, evaluate, example, score, doctor):
         app.command()(command)
     app.add_typer(registry_commands, name="registry")
 

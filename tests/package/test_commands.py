@@ -18,6 +18,7 @@ COMMANDS = [
     ["evaluate"],
     ["example"],
     ["score"],
+    ["doctor"],
     ["registry", "list"],
     ["registry", "history"],
     ["registry", "show"],
