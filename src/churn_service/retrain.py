@@ -16,7 +16,7 @@ from churn_service.events import Check
 from churn_service.faults import check_table
 from churn_service.monitoring.learned import Growth, grow
 from churn_service.monitoring.place import open_log
-from churn_service.monitoring.triggers import REASON, Verdict, judge
+from churn_service.monitoring.triggers import FOLDER, REASON, Verdict, judge
 from churn_service.pipeline import train_version
 from churn_service.promotion import Promotion
 from churn_service.provenance import who
@@ -25,7 +25,6 @@ from churn_service.sections import Config
 from churn_service.signing import read_public_key, read_signing_key
 from churn_service.table import read_table, write_table
 
-FOLDER: Final = "retrain"  # of the records, in the prediction log's
 STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of a moment in a file's name
 
 Result = Literal[
@@ -155,10 +154,10 @@ class Retraining:
         config = self._config.model_copy(update={"data": data})
         key = read_signing_key(self._settings.signing_key)
         version = train_version(config, self._root, say=self._say, key=key).metadata.version
-        found["trained"] = version
         if version == verdict.version:
             msg = f"training came out as {version} again: {found['table']} holds nothing that it did not know"
             raise RefusedError(msg)
+        found["trained"] = version
         promotion = Promotion(config, self._root, self._settings.image_tag, public_key=self._public_key)
         reason = REASON + "; ".join(f"{each.name}: {each.said}" for each in verdict.triggered)
         promotion.promote(version, "staging", reason=reason, force=False)

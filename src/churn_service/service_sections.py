@@ -113,6 +113,11 @@ class MonitoringConfig(Section):
         ),
     ]
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Name the columns that the log does not hold as they were asked."""
+        return tuple(sorted(name for name, way in self.privacy.items() if way != "keep"))
+
     @model_validator(mode="after")
     def _fits_the_record(self) -> Self:
         kinds = {ID: "id", **{column.name: column.kind for column in columns()}}

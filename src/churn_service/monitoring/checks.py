@@ -45,9 +45,8 @@ def look(config: Config, root: Path, registry: Registry, *, span: Span, version:
     folder = registry.find(version)
     predictor = load_predictor(folder, public_key=registry.public_key)
     asked = read_predictions(open_log(config, root), since=span.since, until=span.until, version=folder.name)
-    hidden = {name for name, way in config.monitoring.privacy.items() if way != "keep"}
     metadata = registry.metadata(folder.name)
-    return find_drift(asked, metadata, predictor.probabilities, hidden=hidden, span=span)
+    return find_drift(asked, metadata, predictor.probabilities, hidden=config.monitoring.hidden, span=span)
 
 
 def check_performance(

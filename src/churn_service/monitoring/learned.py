@@ -59,9 +59,8 @@ def grow(
     now
         What was answered or recorded later does not count.
     """
-    hidden = tuple(sorted(name for name, way in monitoring.privacy.items() if way != "keep"))
-    if hidden:
-        return table, Growth(rows=len(table), hidden=hidden)
+    if monitoring.hidden:
+        return table, Growth(rows=len(table), hidden=monitoring.hidden)
     known = pd.concat(
         [_nobody(), *_labelled(log, now, timedelta(days=monitoring.outcome_days))], ignore_index=True
     )
