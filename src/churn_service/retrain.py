@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from churn_service.atomic import replace_file
 from churn_service.config import Settings
-from churn_service.errors import ChurnError, GateError, RefusedError
+from churn_service.errors import ChurnError, GateError, RefusedError, TableError
 from churn_service.events import Check
 from churn_service.faults import check_table
 from churn_service.monitoring.learned import Growth, grow
@@ -138,6 +138,9 @@ class Retraining:
             found["exit_code"] = getattr(error, "exit_code", ChurnError.exit_code)
             if found["exit_code"] == RefusedError.exit_code:
                 found["result"] = "refused"
+            if isinstance(error, TableError) and error.faults is not None:
+                rules = error.faults[["column", "rule"]].drop_duplicates().to_numpy()
+                found["said"] += ": " + "; ".join(f"{column} must be {rule}" for column, rule in rules)
             if isinstance(error, GateError):
                 found["evidence"] = error.event.evidence
         finally:

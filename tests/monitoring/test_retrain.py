@@ -327,7 +327,7 @@ def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Pat
     (record,) = records(own)
     twice = table.splitlines()[1].split(",")[0]
     assert (done.returncode, record["result"], record["trained"]) == (3, "refused", None)
-    assert record["said"].startswith("rules broken: 1")
+    assert record["said"] == f"rules broken: 1, cells: 1: {ID} must be unique"
     assert (twice in done.stderr, twice in json.dumps(record)) == (True, False)
 
 
