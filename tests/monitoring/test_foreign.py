@@ -1,5 +1,6 @@
 """What is not the service's in the folder of a log costs nothing but itself."""
 
+import io
 import json
 import os
 import time
@@ -7,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from churn_service.contract import example
@@ -17,6 +19,7 @@ from churn_service.monitoring.outcome_file import read_file
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.place import Log
 from churn_service.schema import ID
+from conftest import Run
 from recorded import outcome
 from remembered import NOON, ids, line, log_file, remembered
 
@@ -211,6 +214,52 @@ def test_a_file_that_somebody_else_takes_away_is_passed_over(tmp_path: Path):
 
     assert (len(other), list(rest)) == (2, [])
     assert len(ids(remembered(tmp_path))) == 3
+
+
+def damaged(whole: bytes) -> dict[str, bytes]:
+    """Say what a disk may make of a file of Parquet."""
+    other = io.BytesIO()
+    pd.DataFrame({"time": [1]}).to_parquet(other)
+    flipped = bytes([whole[50] ^ 1])
+    found = {
+        "garbage": b"x" * 500,
+        "empty": b"",
+        "cut short": whole[:-9],
+        "a table of others": other.getvalue(),
+    }
+    return found | {"one bit": whole[:50] + flipped + whole[51:]}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("how", damaged(bytes(100)))
+def test_a_damaged_file_of_parquet_is_named_with_what_to_do_and_never_read_as_something_else(
+    project: Path, run: Run, how: str
+):
+    log_file(folder := project / "predictions", *(line(number) for number in range(4)))
+    compacted(folder)
+    (path,) = folder.rglob("*.parquet")
+    path.write_bytes(damaged(path.read_bytes())[how])
+
+    done = run(project, "performance", "--as-of", "2026-03-02")
+    path.rename(project / path.name)
+    without = run(project, "performance", "--as-of", "2026-03-02")
+
+    assert (done.returncode, f"{path} cannot be read (" in done.stderr) == (1, True)
+    assert "Put it back from a backup, or move it away" in done.stderr
+    assert (without.returncode, "nothing was predicted" in without.stdout) == (0, True)
+
+
+def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(project: Path, run: Run):
+    log_file(folder := project / "predictions", *(line(number) for number in range(4)))
+    before = run(project, "performance", "--as-of", "2026-03-02", "--json")
+    compacted(folder)
+    log_file(folder, *(line(number) for number in range(4)))
+    after = run(project, "performance", "--as-of", "2026-03-02", "--json")
+    compacted(folder)
+
+    assert (json.loads(before.stdout)["weeks"][0]["predicted"], after.stdout) == (4, before.stdout)
+    assert run(project, "performance", "--as-of", "2026-03-02", "--json").stdout == before.stdout
+    assert len(ids(remembered(folder))) == 8  # who reads every line gets what is there
 
 
 def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(tmp_path: Path):
