@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from churn_service.errors import LogStoreError
-from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS, bounded, engine
+from churn_service.monitoring.postgres import bounded, engine
+from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS
 
 ROWS: Final = 20_000  # in a part
 READ_SECONDS = 60.0  # that a part may take, and 60 times that what is pruned; then the line is cut
@@ -161,7 +162,10 @@ def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
     asked = engine(url).execution_options(isolation_level=isolation)
     try:
         with asked.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                connection.invalidate()  # without a farewell, for which nobody may be there
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"
         msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); its user needs SELECT, and to prune DELETE"
