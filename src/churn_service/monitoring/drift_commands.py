@@ -88,11 +88,9 @@ def moment(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError) as error:
         msg = f"{text!r} is no time; allowed are 7d, 12h, 2026-01-31 and 2026-01-31T08:00+01:00"
         raise ConfigError(msg) from error
-    if found > now:
-        msg = f"{text} is in the future; now is {now:%Y-%m-%d %H:%M} UTC"
-        raise ConfigError(msg)
-    if found < EARLIEST:
-        msg = f"{text} is before {EARLIEST:%Y}, and no log is so old; name a later time"
+    if not EARLIEST <= found <= now:
+        where = "in the future" if found > now else f"before {EARLIEST:%Y}, when no log was kept"
+        msg = f"{text} is {where}; now is {now:%Y-%m-%d %H:%M} UTC"
         raise ConfigError(msg)
     return found
 

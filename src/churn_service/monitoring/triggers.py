@@ -1,7 +1,8 @@
 """Drift, outcomes and age → whether to train again; and what holds that back."""
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,7 +86,7 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
         triggers=(_drift(windows), _outcomes(weeks), _reason("age", aged, applies=age > rules.max_age_days)),
         brakes=(
             _reason("too few outcomes", few, applies=new < rules.min_new_outcomes),
-            _cool_down(list(_tries(registry, open_log(config, root).folder)), now, rules.cool_down_days),
+            _cool_down(_tries(registry, open_log(config, root).folder), now, rules.cool_down_days),
             _unguarded(registry.state().holder("production")),
             _hidden(config, root, registry),
         ),
@@ -160,9 +161,7 @@ def _tries(registry: Registry, folder: Path) -> Iterator[tuple[datetime, str]]:
                 yield datetime.fromisoformat(record["time"]).astimezone(UTC), "refused"
 
 
-def _cool_down(tries: Sequence[tuple[datetime, str]], now: datetime, needed: float) -> Reason:
-    last, applies = "never retrained", False
-    if tries:
-        time, what = max(tries)
-        last, applies = f"{what} {(now - time) / DAY:.3g} days ago", now - time < needed * DAY
-    return _reason("cool-down", f"{last}; retrain.cool_down_days is {needed:g}", applies=applies)
+def _cool_down(tries: Iterable[tuple[datetime, str]], now: datetime, needed: float) -> Reason:
+    days, what = min((((now - time) / DAY, what) for time, what in tries), default=(math.inf, ""))
+    last = f"{what} {days:.3g} days ago" if what else "never retrained"
+    return _reason("cool-down", f"{last}; retrain.cool_down_days is {needed:g}", applies=days < needed)
