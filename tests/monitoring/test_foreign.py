@@ -266,3 +266,17 @@ def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(tmp_p
     (tmp_path / "known.csv").write_text(f"prediction_id,outcome\n{'01' * 16},1\n")
 
     assert [each.prediction_id for each in read_file(tmp_path / "known.csv")] == ["01" * 16]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_moment_at_the_ends_of_the_calendar_is_recorded_as_the_service_would(
+    project: Path, run: Run, moment: str
+):
+    (project / "known.csv").write_text(f"{ID},outcome,observed_at\nc-1,1,{moment}\n")
+
+    done = run(project, "outcomes", "known.csv")
+
+    (path,) = (project / "predictions/outcomes").glob("*.jsonl")
+    assert (done.returncode, json.loads(path.read_text())["observed_at"]) == (0, moment), done.stderr
+    known = read_outcomes(Log(project / "predictions"), before=datetime.now(UTC) + timedelta(days=1))
+    assert (known["observed_at"] <= known["recorded_at"]).tolist() == [True]

@@ -1,5 +1,6 @@
 """File → outcomes to record, or every fault in it."""
 
+from datetime import MAXYEAR, MINYEAR
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ def _cells(table: pd.DataFrame, answer: str) -> pd.DataFrame:
     if "observed_at" in table:
         given = table["observed_at"].astype(object)
         moments = pd.to_datetime(given.astype("str"), format="ISO8601", utc=True, errors="coerce")
+        moments = moments.where(moments.dt.year.between(MINYEAR, MAXYEAR))  # beyond, Python has none
         table = table.assign(observed_at=moments.astype(object).where(moments.notna(), given))
     return table
 
