@@ -44,42 +44,35 @@ def create_file(path: Path, data: bytes, *, beside: Path | None = None) -> None:
     FileExistsError
         The file was there, or somebody else created it first.
     """
-    with _unfinished(path, beside or path) as unfinished:
-        _write(unfinished, data)
+    with _unfinished(path, beside or path, data) as unfinished:
         os.link(unfinished, path)
         flush_folder(path.parent)
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put a file with its content in the place of what was there; a crash leaves either whole."""
-    with _unfinished(path, path) as unfinished:
-        _write(unfinished, data)
+    with _unfinished(path, path, data) as unfinished:
         unfinished.replace(path)
         flush_folder(path.parent)
 
 
 @contextmanager
-def _unfinished(path: Path, beside: Path, suffix: str = "") -> Iterator[Path]:
-    """Give a name that nobody has and that is gone at the end; an error names the file that was asked for."""
+def _unfinished(path: Path, beside: Path, data: bytes = b"", *, suffix: str = "") -> Iterator[Path]:
+    """Flush content under a name that is gone at the end; an error names the file that was asked for."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = beside.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
-        try:
-            yield unfinished
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield unfinished
     except OSError as error:
-        if str(error.filename) != str(unfinished):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Create a file with its content, on disk when this returns."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if str(error.filename) == str(unfinished):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:
@@ -104,8 +97,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         The name does not end in .csv or .parquet.
     """
     check_suffix(path)
-    with _unfinished(path, path, path.suffix) as unfinished:
-        unfinished.touch()
+    with _unfinished(path, path, suffix=path.suffix) as unfinished:
         yield unfinished
         if unfinished.exists():
             unfinished.replace(path)

@@ -136,8 +136,7 @@ class Retraining:
             self._say(str(error))
             found["said"] = str(error).partition("\n")[0].rstrip(":")  # the rest may name customers
             found["exit_code"] = getattr(error, "exit_code", ChurnError.exit_code)
-            if found["exit_code"] == RefusedError.exit_code:
-                found["result"] = "refused"
+            found["result"] = "refused" if found["exit_code"] == RefusedError.exit_code else "failed"
             if isinstance(error, TableError) and error.faults is not None:
                 rules = error.faults[["column", "rule"]].drop_duplicates().to_numpy()
                 found["said"] += ": " + "; ".join(f"{column} must be {rule}" for column, rule in rules)

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,7 @@ def open_registry(config: Config, root: Path, *, checked: bool = True) -> Regist
     return remote.open_registry(config.registry, root, public_key=key, show=partial(progress, unit="bytes"))
 
 
-def refuse_existing(paths: Sequence[Path], *, overwrite: bool) -> None:
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
     """Stop before work is lost: no command replaces a file unasked, or a folder at all.
 
     Raises
@@ -51,12 +51,9 @@ def refuse_existing(paths: Sequence[Path], *, overwrite: bool) -> None:
     ConfigError
         A folder is there; or a file, and `overwrite` is not set.
     """
-    for path in filter(Path.is_dir, paths):
-        msg = f"{path} is a folder; name a file in it"
-        raise ConfigError(msg)
-    there = [str(path) for path in paths if os.path.lexists(path)]
-    if there and not overwrite:
-        msg = f"{', '.join(there)} exists already; name another file, or --overwrite where there is one"
+    there = [str(path) for path in paths if path.is_dir() or (os.path.lexists(path) and not overwrite)]
+    if there:
+        msg = f"{', '.join(there)} exists already; name another, or --overwrite where it is a file"
         raise ConfigError(msg)
 
 

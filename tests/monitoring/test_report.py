@@ -213,7 +213,7 @@ def test_a_page_that_is_there_is_kept_unless_told_otherwise(told: Path, run: Run
 def test_a_folder_is_no_place_for_a_page(told: Path, run: Run, tmp_path: Path):
     done = run(told, "drift", "--report", tmp_path, "--overwrite")
 
-    assert (done.returncode, f"{tmp_path} is a folder; name a file in it" in done.stderr) == (2, True)
+    assert (done.returncode, f"{tmp_path} exists already; name another" in done.stderr) == (2, True)
     assert not list(tmp_path.iterdir())
     assert not list(tmp_path.parent.glob(".*"))
 

@@ -395,7 +395,7 @@ def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_t
     said = found["verdict"]["brakes"][-1]["said"]
     assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["privacy"])
     assert said.startswith(f"monitoring.privacy hides {hidden}, so the log adds nothing")
-    assert (renewed["result"], renewed["growth"]["hidden"]) == ("would train", [hidden])
+    assert (renewed["result"], renewed["growth"]["added"]) == ("would train", 0)
 
 
 def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:

@@ -102,7 +102,7 @@ def _find(
 
     registry = open_registry(settings, root)
     if report is None:
-        return check_drift(settings, root, registry, span=span, version=version)
+        return check_drift(settings, root, registry, span=span, version=version).figures
     from churn_service.monitoring.report import render
     from churn_service.monitoring.report_job import gather_report
 

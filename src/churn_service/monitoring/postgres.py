@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from pydantic import SecretStr
@@ -43,24 +43,18 @@ def engine(url: SecretStr) -> Engine:
     driven = parsed.set(drivername="postgresql+psycopg")
     made = create_engine(driven, connect_args=patience)
     listen(made, "connect", _begin, insert=True)  # before SQLAlchemy's own questions to a new connection
-    listen(made, "connect", _end)
+    listen(made, "connect", lambda _, entry: entry.info.pop("bound").close())
     return made
 
 
-@contextmanager
-def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[None]:
     """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
-    with _cut_after(seconds, connection.connection.fileno()):
-        yield
+    return _cut_after(seconds, connection.connection.fileno())
 
 
 def _begin(driven: Any, entry: ConnectionPoolEntry) -> None:
     entry.info["bound"] = ExitStack()
     entry.info["bound"].enter_context(_cut_after(PATIENCE_SECONDS, driven.fileno()))
-
-
-def _end(_: Any, entry: ConnectionPoolEntry) -> None:
-    entry.info.pop("bound").close()
 
 
 @contextmanager

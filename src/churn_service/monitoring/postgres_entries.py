@@ -1,7 +1,7 @@
 """The table of predictions → its entries as of one moment, in bounded parts; and out with the old ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain
 from operator import eq, ge, lt
@@ -161,11 +161,9 @@ def _next(connection: Connection, parts: Iterator[Sequence[str]]) -> Sequence[st
 def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
     asked = engine(url).execution_options(isolation_level=isolation)
     try:
-        with asked.connect() as connection:
-            try:
-                yield connection
-            finally:
-                connection.invalidate()  # without a farewell, for which nobody may be there
+        with asked.connect() as connection, ExitStack() as leaving:
+            leaving.callback(connection.invalidate)  # without a farewell, for which nobody may be there
+            yield connection
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"
         msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); its user needs SELECT, and to prune DELETE"

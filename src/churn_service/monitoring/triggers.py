@@ -75,7 +75,8 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
     if metadata.reference is not None:
         ends = (now - timedelta(days=rules.window_days), now)
         spans = [Span(end - timedelta(days=rules.window_days), end, now) for end in ends]
-        windows = [check_drift(config, root, registry, span=span, version=metadata.version) for span in spans]
+        found = [check_drift(config, root, registry, span=span, version=metadata.version) for span in spans]
+        windows = [each.figures for each in found]
     count = max(int(age / 7), 0) + 2  # of weeks, so that all are seen in which it answered
     weeks = check_performance(config, root, as_of=now, weeks=count, version=metadata.version)
     new = _new_outcomes(config, root, (datetime.fromisoformat(metadata.trained_at), now))
@@ -151,9 +152,8 @@ def _hidden(config: Config, root: Path, registry: Registry) -> Reason:
 
 def _tries(registry: Registry, folder: Path) -> Iterator[tuple[datetime, str]]:
     """Ask the registry, which all machines share; of refused tries only this machine's records tell."""
-    for event in registry.events():
-        if (event.reason or "").startswith(REASON):
-            yield datetime.fromisoformat(event.time), "retrained"
+    own = [event for event in registry.events() if (event.reason or "").startswith(REASON)]
+    yield from ((datetime.fromisoformat(event.time), "retrained") for event in own)
     for path in (folder / FOLDER).glob("*.json"):
         with suppress(OSError, ValueError, LookupError, TypeError):  # a record that is damaged
             record = json.loads(path.read_bytes())
