@@ -59,7 +59,7 @@ def test_the_floors_keep_their_budgets():
 
     assert first <= 2_510
     assert sum(lines_of_code(path, ["monitored"]) for path in SOURCES if not is_third_floor(path)) <= 4_620
-    assert sum(map(lines_of_code, SOURCES)) <= 6_830
+    assert sum(map(lines_of_code, SOURCES)) <= 6_850
 
 
 def test_the_configuration_has_few_keys():
