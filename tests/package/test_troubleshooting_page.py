@@ -62,6 +62,7 @@ def test_what_is_quoted_is_printed():
 
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # that one is about all floors
 COMMAND = re.compile(r"churn-service ((?:[a-z-]+ ?)+)([^`\n]*)")
 
 
@@ -82,7 +83,7 @@ def test_every_link_leads_somewhere(page: Path):
         assert not anchor or anchor in anchors(other), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_that_a_page_names_is_there_with_its_options(page: Path):
     for words, rest in COMMAND.findall(page.read_text()):
         command = typer.main.get_command(app)
