@@ -182,5 +182,6 @@ class Retraining:
 
     def _grown(self, now: datetime) -> tuple[Any, Growth]:
         self._say(f"reading {self._config.data.path} and the log")
-        table = check_table(read_table(self._root / self._config.data.path))
+        data = self._config.data
+        table = check_table(read_table(self._root / data.path, data.format))
         return grow(table, self._log, self._config.monitoring, now=now)

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from churn_service import score as score_module
-from churn_service.contract import as_columns, columns
+from churn_service.arrays import as_columns
+from churn_service.contract import columns
 from churn_service.errors import TableError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET, Customer
 from churn_service.score import score_file
+from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
 from churn_service.table import read_table, typed, write_table
 
@@ -37,8 +39,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch):
 
 
 def scored(source: Path, output: Path, predictor: Predictor):
-    rejects = output.with_suffix(".rejects.csv")
-    return score_file(source, output, predictor, rejects=rejects, progress=print)
+    return score_file(source, output, predictor, form=PLAIN, progress=print)
 
 
 @pytest.mark.parametrize("read", SUFFIXES)

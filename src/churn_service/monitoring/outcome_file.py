@@ -7,31 +7,36 @@ from typing import Any, Final
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from churn_service.cells import read_outcomes
 from churn_service.errors import TableError
 from churn_service.faults import describe
 from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
 from churn_service.schema import ID, TARGET
+from churn_service.sections import PLAIN, FormatConfig
 from churn_service.table import read_table
 
 ROWS: Final[TypeAdapter[list[OfPrediction | OfCustomer]]] = TypeAdapter(list[Outcome])
 NAMES: Final = ("prediction_id", ID)
 
 
-def read_file(path: Path) -> list[OfPrediction | OfCustomer]:
+def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfCustomer]:
     """Read outcomes from CSV or Parquet.
 
     Parameters
     ----------
     path
         Columns: prediction_id, or the contract's id, or both, of which the first then counts where it is
-        given; outcome, or the contract's target; perhaps observed_at, in UTC where it has no offset.
+        given; outcome (1 or 0), or the contract's target in its own words; perhaps observed_at, in UTC where
+        it has no offset.
+    form
+        How the file is written; no ids are made.
 
     Raises
     ------
     TableError
         The file cannot be read, or breaks a rule of `POST /outcomes`; its `faults` lists every cell.
     """
-    table = read_table(path)
+    table = read_table(path, form.model_copy(update={"row_ids": False}))
     answer = "outcome" if "outcome" in table else TARGET
     absent = [" or ".join(names) for names in (NAMES, (answer,)) if not table.columns.isin(names).any()]
     if absent or table.empty:
@@ -49,9 +54,13 @@ def read_file(path: Path) -> list[OfPrediction | OfCustomer]:
 def _cells(table: pd.DataFrame, answer: str) -> pd.DataFrame:
     """Keep and name what matters, as a request would send it."""
     table = table[[name for name in (*NAMES, answer, "observed_at") if name in table]]
-    table = table.rename(columns={answer: "outcome"})
-    if table["outcome"].dtype == bool:  # how Parquet stores 0 and 1, often
-        table = table.astype({"outcome": "int64"})
+    told = table[answer]
+    if told.dtype == bool:  # how Parquet stores 0 and 1, often
+        told = told.astype("int64")
+    if answer == TARGET:
+        known = read_outcomes(told)
+        told = known.astype(object).where(known.notna(), told.astype("str"))
+    table = table.drop(columns=answer).assign(outcome=told)
     if "observed_at" in table:
         given = table["observed_at"].astype(object)
         moments = pd.to_datetime(given.astype("str"), format="ISO8601", utc=True, errors="coerce")
