@@ -130,9 +130,11 @@ def read_table(path: Path, form: FormatConfig = PLAIN, *, record: type[BaseModel
     return table.assign(**{ID: row_ids(table, record)}) if form.row_ids and ID not in table else table
 
 
-def write_table(table: pd.DataFrame, path: Path, form: FormatConfig = PLAIN) -> None:
+def write_table(
+    table: pd.DataFrame, path: Path, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer
+) -> None:
     """Write CSV or Parquet by suffix, so that it can be read again; it appears whole or not at all."""
-    table = table.assign(**written(table))
+    table = table.assign(**written(table, record))
     with atomic_path(path) as unfinished:
         if path.suffix == ".csv":
             look: Any = {"sep": form.delimiter, "decimal": form.decimal, "encoding": form.encoding}
