@@ -33,14 +33,18 @@ def read_cells(values: pd.Series, column: Column) -> pd.Series:
 
 
 def read_outcomes(values: pd.Series) -> pd.Series:
-    """Read cells of the target as 1.0 and 0.0 by `TARGET_VALUES`; NaN where a cell is neither.
+    """Read cells of the target as 1 and 0 by `TARGET_VALUES`; anything else is put in quotes.
 
     Numbers count by their value, so that 1, "1.0" and "01" are the same; true is 1 and false is 0.
     """
     known = {_meaning(word): float(outcome) for word, outcome in TARGET_VALUES.items()}
     if values.dtype.kind in "biuf":
-        return values.astype(np.float64).map(known).astype(np.float64)
-    return texts_of(values).map(_meaning, na_action="ignore").map(known).astype(np.float64)
+        found = values.astype(np.float64).map(known).astype(np.float64)
+    else:
+        found = texts_of(values).map(_meaning, na_action="ignore").map(known).astype(np.float64)
+    if found.notna().all():
+        return found.astype(np.int64)
+    return found.astype(object).where(found.notna() | values.isna(), "'" + texts_of(values) + "'")
 
 
 def texts_of(values: pd.Series) -> pd.Series:
@@ -58,8 +62,8 @@ def written(table: pd.DataFrame, record: type[BaseModel] = Customer) -> dict[str
     words = {
         outcome: int(word) if word.isdecimal() else word for word, outcome in reversed(TARGET_VALUES.items())
     }
-    if TARGET in table and words != {0: 0, 1: 1} and table[TARGET].isin(words).all():
-        made[TARGET] = table[TARGET].map(words)
+    if TARGET in table and words != {0: 0, 1: 1}:
+        made[TARGET] = table[TARGET].astype(object).replace(words)
     return made
 
 
@@ -70,7 +74,7 @@ def row_ids(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.Serie
     """
     absent = pd.Series(np.nan, index=table.index)
     cells = {column.name: read_cells(table.get(column.name, absent), column) for column in columns(record)}
-    cells[TARGET] = read_outcomes(table.get(TARGET, absent))
+    cells[TARGET] = table.get(TARGET, absent)
     rows = pd.DataFrame(cells)[sorted(cells)].astype("str").itertuples(index=False, name=None)
     made = [hashlib.blake2b(json.dumps(row).encode(), digest_size=DIGEST_BYTES).hexdigest() for row in rows]
     digests = pd.Series(made, index=table.index, dtype="str")

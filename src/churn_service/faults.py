@@ -6,13 +6,14 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 from pydantic import BaseModel
 
-from churn_service.cells import read_cells, read_outcomes
+from churn_service.cells import read_cells
 from churn_service.contract import Column, columns, id_length
 from churn_service.errors import TableError
 from churn_service.schema import ID, TARGET, TARGET_VALUES, Customer
 from churn_service.table import typed
 
 ROWS_SHOWN = 5
+OUTCOME = Column(name=TARGET, kind="boolean")
 
 
 def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
@@ -28,7 +29,7 @@ def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.D
     faults = find_faults(table, record, training=True)
     if len(faults):
         raise TableError(describe(faults), faults)
-    return typed(table, record).assign(**{TARGET: read_outcomes(table[TARGET]).astype(np.int64)})
+    return typed(table, record).assign(**{TARGET: read_cells(table[TARGET], OUTCOME).astype(np.int64)})
 
 
 def find_faults(
@@ -79,7 +80,14 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
         report_duplicates="exclude_first",
     )
     if training:
-        rules[TARGET] = pa.Column(None, _checks_of_target())
+        known = pa.Check(
+            lambda values: _has_kind(values, OUTCOME), error=f"one of {', '.join(TARGET_VALUES)}"
+        )
+        both = pa.Check(
+            lambda values: len(read_cells(values, OUTCOME).dropna().unique()) > 1,
+            error="0 for some rows and 1 for others",
+        )
+        rules[TARGET] = pa.Column(None, [known, both])
     return rules
 
 
@@ -91,17 +99,6 @@ def _checks(column: Column) -> list[pa.Check]:
     if column.kind != "boolean":
         checks.append(pa.Check(lambda values: _in_range(values, column), error=column.rule))
     return checks
-
-
-def _checks_of_target() -> list[pa.Check]:
-    words = {outcome: word for word, outcome in TARGET_VALUES.items()}
-    return [
-        pa.Check(lambda values: read_outcomes(values).notna(), error=f"one of {', '.join(TARGET_VALUES)}"),
-        pa.Check(
-            lambda values: len(read_outcomes(values).dropna().unique()) > 1,
-            error=f"{words[0]} for some rows and {words[1]} for others",
-        ),
-    ]
 
 
 def _in_categories(values: pd.Series, column: Column) -> pd.Series:

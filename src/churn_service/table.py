@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from churn_service.atomic import SUFFIXES, atomic_path
-from churn_service.cells import read_cells, row_ids, written
+from churn_service.cells import read_cells, read_outcomes, row_ids, written
 from churn_service.contract import Kind, columns
 from churn_service.dialect import check_delimiter, fields_of, guess_encoding, has_signs, plain
 from churn_service.errors import TableError
@@ -33,8 +33,8 @@ def read_parts(
 ) -> Iterator[pd.DataFrame]:
     """Read a CSV or Parquet file in parts of at most `rows` rows; the index counts rows from 1.
 
-    Its columns get the contract's names. What is missing is said by `form` alone: by default only an empty
-    cell is, as a category may well be called "NA" or "None".
+    Its columns get the contract's names, and its target's cells become 1 and 0. What is missing is said by
+    `form` alone: by default only an empty cell is, as a category may well be called "NA" or "None".
 
     Raises
     ------
@@ -47,6 +47,8 @@ def read_parts(
         for read in _open(path, rows, form=form, kinds=kinds):
             known = [name for name in kinds if name in read]
             part = read.assign(**{name: plain(read[name], kinds[name], form) for name in known})
+            if TARGET in part:
+                part[TARGET] = read_outcomes(part[TARGET])
             part.index = pd.RangeIndex(start, start + len(part))
             start += len(part)
             yield part

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from churn_service import score as score_module
-from churn_service.arrays import as_columns
+from churn_service.arrays import as_columns, to_json
 from churn_service.contract import columns
 from churn_service.errors import TableError
 from churn_service.predict import Predictor, load_predictor
@@ -135,7 +135,12 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
     optional = [column.name for column in columns() if column.nullable]
     table = table.drop(columns=[ID, *optional])
     write_table(table, tmp_path / "in.csv")
-    records = [Customer(**row) for row in table.head(20).to_dict("records")]
+    cells = {
+        column.name: to_json(table[column.name].to_numpy()[:20], column)
+        for column in columns()
+        if not column.nullable
+    }
+    records = [Customer(**dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)]
 
     scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
 

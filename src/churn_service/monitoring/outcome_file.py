@@ -7,7 +7,6 @@ from typing import Any, Final
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from churn_service.cells import read_outcomes
 from churn_service.errors import TableError
 from churn_service.faults import describe
 from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
@@ -54,13 +53,9 @@ def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfC
 def _cells(table: pd.DataFrame, answer: str) -> pd.DataFrame:
     """Keep and name what matters, as a request would send it."""
     table = table[[name for name in (*NAMES, answer, "observed_at") if name in table]]
-    told = table[answer]
-    if told.dtype == bool:  # how Parquet stores 0 and 1, often
-        told = told.astype("int64")
-    if answer == TARGET:
-        known = read_outcomes(told)
-        told = known.astype(object).where(known.notna(), told.astype("str"))
-    table = table.drop(columns=answer).assign(outcome=told)
+    table = table.rename(columns={answer: "outcome"})
+    if table["outcome"].dtype == bool:  # how Parquet stores 0 and 1, often
+        table = table.astype({"outcome": "int64"})
     if "observed_at" in table:
         given = table["observed_at"].astype(object)
         moments = pd.to_datetime(given.astype("str"), format="ISO8601", utc=True, errors="coerce")
