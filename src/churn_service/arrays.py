@@ -66,13 +66,8 @@ def as_scalars(record: BaseModel) -> dict[str, Any]:
 
 @cache
 def _scalar_kinds(record: type[BaseModel]) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
-    kinds: dict[Kind, tuple[Callable[[Any], np.generic], Any]] = {
-        "category": (np.str_, ""),
-        "date": (_day, None),
-    }
-    return tuple(
-        (column.name, *kinds.get(column.kind, (column.dtype.type, np.nan))) for column in columns(record)
-    )
+    others: dict[Kind, Any] = {"category": (np.str_, ""), "date": (_day, None)}
+    return tuple((each.name, *others.get(each.kind, (each.dtype.type, np.nan))) for each in columns(record))
 
 
 def _day(date: Any) -> np.float64:

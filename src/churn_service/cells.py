@@ -39,7 +39,9 @@ def read_outcomes(values: pd.Series) -> pd.Series:
     """
     known = {_meaning(word): float(outcome) for word, outcome in TARGET_VALUES.items()}
     if values.dtype.kind in "biuf":
-        found = values.astype(np.float64).map(known).astype(np.float64)
+        found = pd.Series(np.nan, index=values.index)
+        for word, outcome in known.items():
+            found = found.mask(values == word, outcome)
     else:
         found = texts_of(values).map(_meaning, na_action="ignore").map(known).astype(np.float64)
     if found.notna().all():

@@ -74,7 +74,7 @@ def _owner(root: Path) -> Iterator[Finding]:
 def _table(root: Path, config: Config) -> Finding:
     path = config.data.path
     try:
-        table = next(read_parts(root / path, ROWS))
+        table = next(read_parts(root / path, ROWS, config.data.format))
         fault = f"{path} is the simulator's" if ID in table and is_simulated(table[ID]) else None
     except StopIteration:
         fault = f"{path} is empty"

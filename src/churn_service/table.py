@@ -45,7 +45,8 @@ def read_parts(
     start = 1
     try:
         for read in _open(path, rows, form=form, kinds=kinds):
-            known = [name for name in kinds if name in read]
+            left = ("category",) if path.suffix == ".csv" else ()  # of that, pandas took out what is missing
+            known = [name for name in kinds if name in read and kinds[name] not in left]
             part = read.assign(**{name: plain(read[name], kinds[name], form) for name in known})
             if TARGET in part:
                 part[TARGET] = read_outcomes(part[TARGET])

@@ -27,16 +27,12 @@ OPERATIONS = [
     if path not in ADMIN  # those need a caller on the host, which schemathesis is not
 ]
 REQUESTS_WITH_A_BODY = [(path, method) for path, method in OPERATIONS if method == "post"]
-<<<<<<< HEAD
-generously = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-=======
 DATES = [column for column in columns() if column.kind == "date"]
 if DATES:  # JSON Schema has no word for a date's bounds, and chance would hardly ever keep to them
     first = date.fromisoformat(max(column.minimum for column in DATES))
     last = date.fromisoformat(min(column.maximum for column in DATES))
     schemathesis.openapi.format("date", st.dates(first, max(first, last)).map(date.isoformat))
-generously = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
->>>>>>> 18d90b9 (Turn the target into 1 and 0 where the file is read, and show that dates survive every road)
+generously = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check_every_case(build: Build, path: str, method: str, mode: GenerationMode) -> set[int]:

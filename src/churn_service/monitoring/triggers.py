@@ -142,7 +142,7 @@ def _hidden(config: Config, root: Path, registry: Registry) -> Reason:
     """Wait for another table where nothing can be learned from the log."""
     hidden, path, known = config.monitoring.hidden, config.data.path, False
     with suppress(ChurnError):  # what is damaged is refused, with the reason, where it is used
-        data = data_hash(check_table(read_table(root / path))) if hidden else None
+        data = data_hash(check_table(read_table(root / path, config.data.format))) if hidden else None
         versions = registry.versions() if hidden else []
         known = any(registry.metadata(each).identity.data_sha256 == data for each in versions)
     said = f"monitoring.privacy hides {', '.join(hidden) or 'nothing'}"
