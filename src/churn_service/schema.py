@@ -8,7 +8,6 @@ import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 ID: Final = "customer_id"
 """Column that identifies a record: required and unique in a table, optional in a request."""
@@ -38,8 +37,8 @@ def _as_day(value: Any) -> Any:
     try:
         return dt.date.fromisoformat(value if value[4:5] == value[7:8] == "-" else "")
     except ValueError:
-        kind, told = "date_parsing", "Input should be a date such as 2026-01-31"
-        raise PydanticCustomError(kind, told) from None
+        msg = "must be a date such as 2026-01-31"
+        raise ValueError(msg) from None
 
 
 WHOLE: Final = BeforeValidator(_as_whole)  # stands last in an integer's annotation
