@@ -27,7 +27,7 @@ def clone(trained: Path, tmp_path: Path) -> Path:
         "SECURITY.md",
     ):
         shutil.copy(ROOT / name, folder)
-    for name in ("docs", "examples"):
+    for name in ("docs", "examples", "deploy", ".github"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name)
     return folder
