@@ -25,6 +25,8 @@ def clone(trained: Path, tmp_path: Path) -> Path:
         "README.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "CHANGELOG.md",
+        "AGENTS.md",
     ):
         shutil.copy(ROOT / name, folder)
     for name in ("docs", "examples", "deploy", ".github"):
