@@ -36,6 +36,12 @@ train: $(INSTALLED) ## sample a table if there is none, train
 reproduce: train ## train, then rebuild that version from its record: identical, or what differs
 	@$(BIN)/churn-service train --reproduce newest
 
+.PHONY: adopt
+# The shell reads the words from the environment, so that a header may hold any sign.
+adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [DRY_RUN=1]
+	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(if $(ID),--id="$$ID") \
+		$(if $(POSITIVE),--positive="$$POSITIVE") $(if $(TARGET),--target="$$TARGET") $(if $(TABLE),-- "$$TABLE")
+
 # floor: service
 .PHONY: run
 run: train ## the main job: sample a table if there is none, train, serve (PORT=8000)

@@ -1,4 +1,4 @@
-"""The features of a few customers, worked out by hand; rewrite this file with your own table."""
+"""The features of a few customers, worked out by hand; add a line for every feature that you add."""
 
 from typing import Any
 

@@ -1,0 +1,104 @@
+"""Make the project that of another table: from a CSV or Parquet file to a contract, features and settings.
+
+Example: make adopt TABLE=data/telco.csv TARGET=Churn ID=customerID POSITIVE=Yes
+
+Without make: python scripts/adopt.py data/telco.csv --target Churn --id customerID --positive Yes
+
+Reads the whole table, decides what its columns are, and writes the files that know the table: schema.py,
+features.py, their known-value test, config.yaml and its schema. It says what it decided, what it left out and
+what to look at. Nothing is written unless the changed project reads every row of the table, and nothing that
+is not committed is written over. Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from adoption.asked import Asked
+from adoption.decisions import Decisions, decide
+from adoption.reading import open_foreign
+from adoption.rendering import render_features, render_known_values, render_schema
+from adoption.settings import with_settings
+from adoption.staging import changes, formatted, refuse_uncommitted, stage, try_out, write_all
+from adoption.table_settings import path_from, table_settings
+from adoption.telling import summary
+from churn_service.errors import ChurnError
+
+ROOT: Final = Path(__file__).parents[1]
+SCHEMA: Final = "src/churn_service/schema.py"
+FEATURES: Final = "src/churn_service/features.py"
+KNOWN_VALUES: Final = "tests/package/test_features_known_values.py"
+CONFIG: Final = "config.yaml"
+CONFIG_SCHEMA: Final = "config.schema.json"
+FILES: Final = (SCHEMA, FEATURES, KNOWN_VALUES, CONFIG, CONFIG_SCHEMA)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Adopt a table; return the exit code."""
+    asked = _parser().parse_args(words)
+    try:
+        with tempfile.TemporaryDirectory(prefix="churn-service-adopt-") as scratch:
+            _adopt(asked, Path(scratch))
+    except ChurnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (OSError, LookupError, UnicodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ChurnError.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    head, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=head, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", type=Path, help="a .csv or .parquet file, one row per customer")
+    parser.add_argument("--target", required=True, help="header of the column to predict")
+    parser.add_argument(
+        "--id",
+        help="header of the column that names a row; none: no column does (default: found by its name)",
+    )
+    parser.add_argument("--positive", help="the target's word to predict, where it is not plain")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing, show what would change")
+    return parser
+
+
+def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
+    if not asked.dry_run:
+        refuse_uncommitted(ROOT, dict.fromkeys(FILES))
+    table = asked.table.resolve()
+    foreign = open_foreign(table, scratch)
+    decided = decide(foreign, Asked(asked.target, asked.id, asked.positive), say=_say)
+    files = _rendered(decided)
+    _say("trying the changed project on the whole table")
+    files[CONFIG_SCHEMA] = try_out(stage(ROOT, files, scratch), table)
+    if asked.dry_run:
+        print(changes(ROOT, files), end="")
+    else:
+        write_all(ROOT, files)
+    print("\n".join(summary(decided, path_from(ROOT, table), written=None if asked.dry_run else FILES)))
+
+
+def _rendered(decided: Decisions) -> dict[str, str]:
+    old = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
+    rendered = {
+        SCHEMA: render_schema(decided, old[SCHEMA]),
+        FEATURES: render_features(decided, old[FEATURES]),
+        KNOWN_VALUES: render_known_values(decided, old[KNOWN_VALUES]),
+    }
+    files = {name: formatted(source, name, ROOT) for name, source in rendered.items()}
+    settings = table_settings(decided, ROOT, yaml.safe_load(old[CONFIG]))
+    return files | {CONFIG: with_settings(old[CONFIG], settings)}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What the person asked for: which column is the target, which the id, which outcome is predicted."""
+
+import difflib
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from churn_service.errors import ChurnError
+
+NO_ID: Final = "none"
+"""Given as the id: no column is, each row gets an id made of its cells."""
+
+
+class AskedError(ChurnError):
+    """The command line names what the table does not have, or leaves open what only a person knows."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words behind TARGET=, ID= and POSITIVE=."""
+
+    target: str
+    id: str | None = None
+    positive: str | None = None
+
+
+def position_of(name: str, headers: list[str], *, role: str) -> int:
+    """Find a column by its header, or by its header written otherwise in case and blanks only.
+
+    Raises
+    ------
+    AskedError
+        There is none, or several.
+    """
+    exact = [place for place, header in enumerate(headers) if header == name]
+    alike = exact or [place for place, header in enumerate(headers) if _plain(header) == _plain(name)]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        msg = f"{role}={name}: {len(alike)} columns are called so; rename all but one upstream"
+        raise AskedError(msg)
+    near = difflib.get_close_matches(name, headers, n=3, cutoff=0.5) or headers[:10]
+    msg = f"{role}={name}: the table has no such column; it has {', '.join(map(repr, near))}"
+    raise AskedError(msg + (f" and {len(headers) - len(near)} more" if len(headers) > len(near) else ""))
+
+
+def _plain(header: str) -> str:
+    return "".join(header.split()).casefold()

@@ -1,0 +1,162 @@
+"""Foreign table → all that is decided about it: target, id, fields, what is left out and why, a baseline."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from adoption.asked import NO_ID, Asked, position_of
+from adoption.cells import PLAIN, Distinct
+from adoption.fields import AdoptedField, adopted, why_left_out
+from adoption.identity import Identity, check_id, find_id
+from adoption.judging import Judged, judge, outcomes, sample
+from adoption.naming import Names, identifier
+from adoption.profile import Profile, profile
+from adoption.reading import Foreign
+from adoption.target import Target, decide_target
+from adoption.usable import LeftOut, is_text, split_usable
+from adoption.worth import Scorecard
+from adoption.written import Written, hints, settle
+from churn_service.errors import TableError
+from churn_service.schema import ID
+
+LEAK: Final = 0.99
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What adoption came to."""
+
+    foreign: Foreign
+    written: Written
+    target: Target
+    target_name: str
+    id: Identity | None
+    judged: tuple[Judged, ...]
+    """The fields, in the table's order, with what each is worth."""
+    left_out: tuple[LeftOut, ...]
+    baseline: Scorecard
+
+
+def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Decisions:
+    """Decide everything about a table.
+
+    Raises
+    ------
+    TableError
+        The table is unfit; the message says what to do.
+    AskedError
+        The command line does not fit the table.
+    """
+    headers = foreign.headers
+    goal, named = position_of(asked.target, headers, role="TARGET"), _named_id(asked, headers)
+    usable, left_out = split_usable(foreign, needed={goal} if named is None else {goal, named})
+    say(f"reading {foreign.rows:,} rows of {len(headers):,} columns")
+    written = _written(foreign, [place for place in usable if place != named])
+    target = _target(foreign, goal, written, positive=asked.positive)
+    profiles = {place: _profile(foreign, place, written) for place in usable if place not in {goal, named}}
+    identity = _identity(foreign, named, profiles, may_look=asked.id is None)
+
+    others = {
+        place: each for place, each in profiles.items() if not identity or each.header != identity.header
+    }
+    reasons = {place: why_left_out(found) for place, found in others.items()}
+    names = Names(headers, target=identifier(target.header, goal + 1))
+    fields = {place: adopted(names, others[place], place) for place, reason in reasons.items() if not reason}
+    say("judging every column beside the target")
+    judged = _judged(foreign, fields, written, target=(goal, target))
+    left_out += [LeftOut(others[place].header, reason) for place, reason in reasons.items() if reason]
+    left_out += [LeftOut(each.field.profile.header, _leak(each.auc)) for each in judged if each.auc > LEAK]
+    kept = tuple(each for each in judged if each.auc <= LEAK)
+    return Decisions(
+        foreign, written, target, names.target, identity, kept, tuple(left_out), _baseline(kept, left_out)
+    )
+
+
+def _named_id(asked: Asked, headers: Sequence[str]) -> int | None:
+    """Find the column that was named as the id; one called as the project's own is it without saying."""
+    if asked.id is None or asked.id == ID:
+        return (
+            headers.index(ID)
+            if ID in headers
+            else None
+            if asked.id is None
+            else position_of(ID, list(headers), role="ID")
+        )
+    named = (
+        None
+        if asked.id == NO_ID and NO_ID not in headers
+        else position_of(asked.id, list(headers), role="ID")
+    )
+    if ID in headers and (named is None or headers[named] != ID):
+        msg = f"the project calls a row's id {ID}, and another column is called so: rename that upstream"
+        raise TableError(msg)
+    return named
+
+
+def _written(foreign: Foreign, places: Sequence[int]) -> Written:
+    found = (hints(Distinct.of(foreign.column(place))) for place in places if is_text(foreign, place))
+    return settle(found, delimiter=foreign.delimiter)
+
+
+def _in_column(written: Written, foreign: Foreign, place: int) -> Written:
+    """Numbers of a typed column are written plainly, whatever the table's texts are."""
+    return written if is_text(foreign, place) else replace(written, style=PLAIN)
+
+
+def _target(foreign: Foreign, place: int, written: Written, *, positive: str | None) -> Target:
+    column = Distinct.of(foreign.column(place)).without(frozenset(written.missing))
+    missing = foreign.rows - int(column.counts.sum())
+    return decide_target(foreign.headers[place], column, missing=missing, positive=positive)
+
+
+def _profile(foreign: Foreign, place: int, written: Written) -> Profile:
+    return profile(
+        foreign.headers[place],
+        Distinct.of(foreign.column(place)),
+        rows=foreign.rows,
+        written=_in_column(written, foreign, place),
+    )
+
+
+def _identity(
+    foreign: Foreign, named: int | None, profiles: Mapping[int, Profile], *, may_look: bool
+) -> Identity | None:
+    if named is not None:
+        return check_id(foreign.headers[named], foreign.column(named), was_asked=True)
+    found = find_id(list(profiles.values())) if may_look else None
+    if found is None:
+        return None
+    return check_id(found, foreign.column(foreign.headers.index(found)), was_asked=False)
+
+
+def _judged(
+    foreign: Foreign, fields: Mapping[int, AdoptedField], written: Written, *, target: tuple[int, Target]
+) -> list[Judged]:
+    known = outcomes(sample(foreign.column(target[0])), target[1])
+    return [
+        judge(field, sample(foreign.column(place)), written=_in_column(written, foreign, place), target=known)
+        for place, field in fields.items()
+    ]
+
+
+def _leak(auc: float) -> str:
+    return (
+        f"alone it tells the outcome (AUC {auc:.3f}): it was most likely written after the outcome, so "
+        "a request cannot have it"
+    )
+
+
+def _baseline(kept: Sequence[Judged], left_out: Sequence[LeftOut]) -> Scorecard:
+    """Choose the scorecard that separates best.
+
+    Raises
+    ------
+    TableError
+        No column is left.
+    """
+    cards = [card for each in kept for card in each.cards]
+    if not cards:
+        reasons = "\n".join(f"  {each.header}: {each.why}" for each in left_out)
+        msg = f"no column is left to predict by\n{reasons}"
+        raise TableError(msg)
+    return max(cards, key=lambda card: card.auc)

@@ -1,0 +1,132 @@
+"""Profile of a column → a field of the contract, or why it is left out."""
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adoption.cells import TRUTH
+from adoption.identity import is_named_id
+from adoption.naming import Names, identifier, in_words
+from adoption.profile import MOST_CATEGORIES, Profile
+
+MORE: Final = 10  # times the largest number seen is still allowed
+LARGEST: Final = 1e38  # the model's float32 ends at 3.4e38
+LARGEST_WHOLE: Final = 2**53  # from there on float64 leaves out whole numbers
+YEARS: Final = 10  # before the first and after the last date seen
+EPOCH: Final = dt.date(1970, 1, 1)
+ROW_NUMBERS: Final = 10  # rows, from which on numbers without a gap are the rows' own
+
+
+@dataclass(frozen=True)
+class AdoptedField:
+    """A field of the contract, and the column that it came from."""
+
+    name: str
+    profile: Profile
+    kind: str
+    low: float | dt.date | None
+    high: float | dt.date | None
+    example: Any
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the value may miss."""
+        return self.profile.missing > 0
+
+    @property
+    def description(self) -> str:
+        """The header in words."""
+        return in_words(self.profile.header, self.name)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the model columns that it becomes."""
+        return _features(self.name, self.profile)
+
+
+def why_left_out(found: Profile) -> str | None:
+    """Say why a column cannot be a field; None if it can."""
+    reasons = {
+        "it has no value in any row": found.kind == "empty",
+        f"it is {found.frequent!r} in every row": found.distinct == 1 and not found.missing,
+        "every row has its own: it names the row and says nothing of the next": _numbers_rows(found),
+        "no two values are alike: a name, an id or free text, which no rule can use": (
+            found.kind == "text" and found.all_differ
+        ),
+        f"it has {found.distinct:,} different texts; a category has at most {MOST_CATEGORIES}, each in two "
+        "rows or more on average: group them upstream": found.kind == "text",
+        f"its numbers are too large for the model, beyond {LARGEST:g}: take their logarithm upstream": (
+            max(-found.minimum, found.maximum) > LARGEST / MORE
+        ),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _numbers_rows(found: Profile) -> bool:
+    if found.kind != "integer" or not found.all_differ or found.missing or found.rows < ROW_NUMBERS:
+        return False
+    return is_named_id(found.header) or found.maximum - found.minimum == found.distinct - 1
+
+
+def adopted(names: Names, found: Profile, place: int) -> AdoptedField:
+    """Make a field of a column that can be one; `place` counts columns from 0."""
+    wanted = identifier(found.header, place + 1)
+    name = names.name(wanted, header=found.header, features=lambda each: _features(each, found))
+    if found.kind == "date":
+        return AdoptedField(name, found, "date", *date_bounds(found), example=day(found.typical).isoformat())
+    if found.kind not in {"integer", "number"}:
+        return AdoptedField(name, found, found.kind, None, None, example=_example(found))
+    kind = "number" if _reach(found) > LARGEST_WHOLE else found.kind
+    return AdoptedField(name, found, kind, *bounds(found), example=_example(found))
+
+
+def _features(name: str, found: Profile) -> tuple[str, ...]:
+    """Name the model columns that a field becomes."""
+    return tuple(f"{name}_{value}" for value in found.values) if found.kind == "category" else (name,)
+
+
+def bounds(found: Profile) -> tuple[float, float]:
+    """Widen the range that was seen to the next power of ten above ten times its largest number.
+
+    From 0 if no number is negative, else to both sides alike; 0 and 1 alone stay 0 to 1.
+    """
+    if found.kind == "integer" and found.distinct == 2 and (found.minimum, found.maximum) == (0, 1):  # noqa: PLR2004 - 0 and 1
+        return 0, 1
+    reach = _reach(found)
+    return (0 if found.minimum >= 0 else -reach), reach
+
+
+def _reach(found: Profile) -> float:
+    largest = max(-found.minimum, found.maximum)
+    power = math.ceil(math.log10(largest * MORE) - 1e-9) if largest else 0
+    reach = 10.0**power if power < 0 or power > 300 else 10**power  # noqa: PLR2004 - beyond, float ends
+    if found.kind == "integer" and largest <= LARGEST_WHOLE:
+        return min(reach, LARGEST_WHOLE)
+    return min(reach, LARGEST)
+
+
+def date_bounds(found: Profile) -> tuple[dt.date, dt.date]:
+    """Widen dates to whole years, ten before the first and ten after the last."""
+    first, last = day(found.minimum), day(found.maximum)
+    return (
+        dt.date(max(dt.MINYEAR, first.year - YEARS), 1, 1),
+        dt.date(min(dt.MAXYEAR, last.year + YEARS), 12, 31),
+    )
+
+
+def day(days: float) -> dt.date:
+    """Return the date so many days after 1970-01-01."""
+    return EPOCH + dt.timedelta(days=int(days))
+
+
+def _example(found: Profile) -> Any:
+    match found.kind:
+        case "integer":
+            return int(found.typical)
+        case "number":
+            return float(f"{found.typical:.4g}")
+        case "boolean":
+            return bool(TRUTH[found.frequent.strip().lower()])
+        case _:
+            return found.frequent

@@ -1,0 +1,122 @@
+"""Header of a foreign table → name of a field: an identifier that Python, JSON and pydantic can bear."""
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from itertools import chain, count
+from typing import Final
+
+from pydantic import BaseModel
+
+from churn_service.schema import ID
+
+LONGEST: Final = 48  # characters
+SPELLED: Final = str.maketrans(
+    {
+        "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS",
+        "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "oe", "Ø": "Oe", "å": "aa", "Å": "Aa",
+        "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "Þ": "Th", "\u0131": "i",
+        "%": " percent ", "#": " number ", "&": " and ", "€": " eur ", "$": " usd ", "£": " gbp ",
+    }
+)  # fmt: skip
+WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+ANSWERED: Final = frozenset(
+    {
+        "churn_probability",
+        "churn_prediction",
+        "risk_tier",
+        "model_version",
+        "trained_at",
+        "prediction_id",
+    }
+)
+"""What an answer and the log call their own."""
+PROTECTED: Final = ("model_validate", "model_dump")  # pydantic warns of names that begin so
+SPOKEN: Final = {
+    "int",
+    "float",
+    "bool",
+    "str",
+    "dict",
+    "list",
+    "dt",
+    "self",
+    "cls",
+}  # what the fields' own types are written with
+
+
+def identifier(header: str, position: int) -> str:
+    """Make a snake_case identifier of a header; `position`, from 1, names what has no letter.
+
+    >>> identifier("Monthly Charges (€)", 3), identifier("StreamingTV", 4), identifier("Größe", 5)
+    ('monthly_charges_eur', 'streaming_tv', 'groesse')
+    >>> identifier("class", 1), identifier("30day usage", 2), identifier("年龄", 7)
+    ('class_value', 'column_30day_usage', 'column_7')
+    """
+    spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", header).translate(SPELLED))
+    plain = "".join(letter for letter in spelled if not unicodedata.combining(letter))
+    ascii_only = re.sub(r"[^A-Za-z0-9]+", " ", plain.replace("'", ""))
+    name = re.sub(r"\s+", "_", WORD_BOUNDARY.sub(" ", ascii_only).strip()).lower()
+    if not re.search("[a-z]", name):
+        return f"column_{position}"
+    if name[0].isdigit():
+        name = f"column_{name}"
+    name = name[:LONGEST].strip("_")
+    return f"{name}_value" if is_taken(name) else name
+
+
+def is_taken(name: str) -> bool:
+    """Tell whether Python, pydantic or the service means something else by a name."""
+    return (
+        keyword.iskeyword(name)
+        or name in SPOKEN
+        or name in ANSWERED
+        or name == ID
+        or name.startswith(PROTECTED)
+        or hasattr(BaseModel, name)
+    )
+
+
+class Names:
+    """Gives out names of which no two are alike, nor their features', nor any another column's header.
+
+    The last would be ambiguous: the project reads a column by its header or by the field's own name.
+    """
+
+    def __init__(self, headers: Iterable[str], *, target: str) -> None:
+        self._headers = set(headers)
+        self._used = set[str]()
+        self.target = self.name(target, header=None)
+
+    def name(
+        self,
+        wanted: str,
+        *,
+        header: str | None,
+        features: Callable[[str], Iterable[str]] = lambda name: [name],
+    ) -> str:
+        """Take the wanted name, or put a number behind it."""
+        for name in chain([wanted], (f"{wanted}_{number}" for number in count(2))):
+            claimed = {name, *features(name)}
+            if not claimed & self._used and not ({name} & self._headers - {header}):
+                self._used |= claimed
+                return name
+        raise AssertionError  # the numbers never end
+
+
+def in_words(header: str, name: str) -> str:
+    """Describe a field by its header: "MonthlyCharges" is "Monthly charges".
+
+    >>> in_words("MonthlyCharges", "monthly_charges"), in_words("Größe der  Wohnung", "groesse_der_wohnung")
+    ('Monthly charges', 'Größe der Wohnung')
+    """
+    words = (
+        " ".join(WORD_BOUNDARY.sub(" ", header.replace("_", " ")).split())
+        if " " not in header.strip()
+        else header
+    )
+    words = " ".join(words.split()) or name.replace("_", " ")
+    if " " not in header.strip():
+        words = " ".join(word if word.isupper() else word.lower() for word in words.split())
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,120 @@
+"""Decisions → the text of the files that know the table; the project's formatter lays them out afterwards."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from adoption.decisions import Decisions
+from adoption.fields import EPOCH, AdoptedField
+from adoption.source import with_cases, with_docstring_of, with_fields, with_return, with_value
+from churn_service.contract import id_length
+from churn_service.schema import ID
+
+EXACT: Final = 10**15  # from here on a float is written with its exponent
+CASES_OF_A_KIND: Final = 2
+UNUSED: Final = "  # noqa: ARG001 - add_features has no knob yet"
+
+
+def render_schema(decided: Decisions, old: str) -> str:
+    """Write schema.py anew: names of the table, words of the target, fields."""
+    target, fields = decided.target, [each.field for each in decided.judged]
+    source = _with_imports(
+        old, "import datetime as dt\n", "from typing import Annotated, Any, Final, Literal\n"
+    )
+    source = with_value(source, "TARGET", repr(decided.target_name))
+    source = with_docstring_of(
+        source,
+        "TARGET",
+        f"Column of the training table to predict: 1 where {' '.join(target.header.split())} is "
+        f"{target.words(1)}, 0 where it is {target.words(0)}.",
+    )
+    source = with_value(source, "HEADERS", repr(_headers(decided)))
+    source = with_value(source, "TARGET_VALUES", repr(target.meanings))
+    source = with_value(
+        source,
+        "DATES",
+        repr({field.name: form for field in fields if (form := field.profile.date_format) is not None}),
+    )
+    source = with_fields(source, "Customer", [render_field(field) for field in fields], keep=[ID])
+    if decided.id is not None and decided.id.longest != id_length()[1]:
+        source = re.sub(r"max_length=\d+", f"max_length={decided.id.longest}", source, count=1)
+    return source
+
+
+def _headers(decided: Decisions) -> dict[str, str]:
+    names = {decided.target_name: decided.target.header} | (
+        {} if decided.id is None else {ID: decided.id.header}
+    )
+    names |= {each.field.name: each.field.profile.header for each in decided.judged}
+    return {name: header for name, header in names.items() if name != header}
+
+
+def _with_imports(source: str, *lines: str) -> str:
+    """Import what any field may need; the linter takes away what none does."""
+    for line in lines:
+        module = " ".join(line.split()[:2])
+        source = re.sub(rf"(?m)^{re.escape(module)} .*\n", "", source)
+    first = re.search(r"(?m)^(import|from) ", source)
+    place = first.start() if first else 0
+    return source[:place] + "".join(lines) + source[place:]
+
+
+def render_field(field: AdoptedField) -> str:
+    """Write a field's declaration."""
+    kinds = {"integer": "int", "number": "float", "boolean": "bool", "date": "dt.date"}
+    kind = kinds.get(field.kind) or f"Literal[{', '.join(map(repr, field.profile.values))}]"
+    rules = "" if field.low is None else f"ge={_literal(field.low)}, le={_literal(field.high)}, "
+    said = f"description={field.description!r}, examples=[{field.example!r}]"
+    marker = {"integer": ", WHOLE", "date": ", DAY"}.get(field.kind, "")
+    optional, default = (" | None", " = None") if field.nullable else ("", "")
+    return f"{field.name}: Annotated[{kind}{optional}, Field({rules}{said}){marker}]{default}"
+
+
+def _literal(bound: Any) -> str:
+    if isinstance(bound, dt.date):
+        return f"dt.date({bound.year}, {bound.month}, {bound.day})"
+    return f"{int(bound):_}" if bound == int(bound) and abs(bound) < EXACT else repr(float(bound))
+
+
+def render_features(decided: Decisions, old: str) -> str:
+    """Write features.py anew: every number, truth value and date as it is, a column per category."""
+    fields = [each.field for each in decided.judged]
+    plain = [f'"{field.name}": customers["{field.name}"],' for field in fields if field.kind != "category"]
+    encoded = [f'**one_hot(customers, "{field.name}"),' for field in fields if field.kind == "category"]
+    source = with_return(old, "add_features", "{\n" + "\n".join(plain + encoded) + "\n}")
+    source = with_fields(source, "FeaturesConfig", [])
+    signature = r"(?m)^(def add_features\(customers: Columns, features: FeaturesConfig\) -> .*:)$"
+    return re.sub(signature, rf"\1{UNUSED}", source)
+
+
+def render_known_values(decided: Decisions, old: str) -> str:
+    """Write the cases anew of the test of features: those whose values are plain to see."""
+    cases, seen = [], dict[str, int]()
+    for field in (each.field for each in decided.judged):
+        seen[field.kind] = seen.get(field.kind, 0) + 1
+        if seen[field.kind] <= CASES_OF_A_KIND:
+            cases += list(_cases(field))
+    source = with_value(old, "FEATURES", "FeaturesConfig()")
+    source = _with_imports(source, "import numpy as np\n")
+    return with_cases(source, "[\n" + "\n".join(cases) + "\n]")
+
+
+def _cases(field: AdoptedField) -> Iterator[str]:
+    match field.kind:
+        case "category":
+            for value in field.profile.values[:CASES_OF_A_KIND]:
+                yield _case(field, f"{field.name}_{value}", value == field.example)
+        case "date":
+            yield _case(field, field.name, (dt.date.fromisoformat(field.example) - EPOCH).days)
+        case "boolean" if field.nullable:
+            yield _case(field, field.name, float(field.example))
+        case _:
+            yield _case(field, field.name, field.example)
+    if field.nullable:
+        nothing = "False" if field.kind == "category" else "np.nan"
+        yield f"({{{field.name!r}: None}}, {field.features[0]!r}, {nothing}),"
+
+
+def _case(field: AdoptedField, feature: str, expected: Any) -> str:
+    return f"({{{field.name!r}: {field.example!r}}}, {feature!r}, {expected!r}),"

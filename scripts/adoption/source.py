@@ -1,0 +1,98 @@
+"""Python source → the same with the value of a name, or the statements of a body, written anew.
+
+What a person wrote around them stays: docstrings, comments, other definitions.
+"""
+
+import ast
+from collections.abc import Sequence
+from itertools import pairwise
+
+
+def with_value(source: str, name: str, value: str) -> str:
+    r"""Give a module's constant another value; its annotation and the docstring below stay.
+
+    >>> with_value('A: Final = "x"\nB: Final = 2\n', "A", "3")
+    'A: Final = 3\nB: Final = 2\n'
+    """
+    for node in ast.parse(source).body:
+        is_it = isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name
+        is_it |= isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+        if is_it and (given := getattr(node, "value", None)) is not None:
+            return _replaced(source, given, value)
+    msg = f"the file has no constant {name}"
+    raise LookupError(msg)
+
+
+def with_docstring_of(source: str, name: str, text: str) -> str:
+    r"""Write the docstring anew that stands below a constant.
+
+    >>> ast.literal_eval(with_docstring_of("A: Final = 1\n'Old.'", "A", "New.").splitlines()[1])
+    'New.'
+    """
+    body = ast.parse(source).body
+    for node, below in pairwise(body):
+        if (
+            isinstance(node, ast.AnnAssign)
+            and ast.unparse(node.target) == name
+            and isinstance(below, ast.Expr)
+        ):
+            escaped = text.replace("\\", "\\\\").replace('"', r"\"")
+            return _replaced(source, below, f'"""{escaped}"""')
+    return source
+
+
+def with_fields(source: str, name: str, fields: Sequence[str], *, keep: Sequence[str] = ()) -> str:
+    r"""Declare other fields in a class; its docstring, `model_config` and the fields to keep stay.
+
+    >>> with_fields('class C:\n    "Say."\n\n    a: int\n    b: int\n', "C", ["c: str"], keep=["a"])
+    'class C:\n    "Say."\n\n    a: int\n    c: str\n'
+    """
+    (found,) = [
+        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name
+    ]
+    lines = source.splitlines(keepends=True)
+    gone = [
+        node
+        for node in found.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) not in keep
+    ]
+    end = max(node.end_lineno or 0 for node in found.body if node not in gone)
+    lines[end:end] = [f"    {field}\n" for field in fields]
+    for node in reversed(gone):
+        shift = len(fields) if node.lineno > end else 0
+        del lines[node.lineno - 1 + shift : (node.end_lineno or node.lineno) + shift]
+    return "".join(lines)
+
+
+def with_return(source: str, name: str, value: str) -> str:
+    r"""Let a function whose last statement is a return give something else.
+
+    >>> with_return('def f():\n    "Say."\n    return {1: 2}\n', "f", "{}")
+    'def f():\n    "Say."\n    return {}\n'
+    """
+    (found,) = [
+        node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name
+    ]
+    last = found.body[-1]
+    if not isinstance(last, ast.Return) or last.value is None:
+        msg = f"{name} does not end in a return of a value"
+        raise LookupError(msg)
+    return _replaced(source, last.value, value)
+
+
+def with_cases(source: str, cases: str) -> str:
+    """Give the first parametrised test of a module other cases."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.parametrize":
+            return _replaced(source, node.args[1], cases)
+    msg = "the file has no parametrised test"
+    raise LookupError(msg)
+
+
+def _replaced(source: str, node: ast.AST, text: str) -> str:
+    """Put text in a node's place; the parser counts columns in UTF-8 bytes."""
+    place = {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    before = [*lines[: place["lineno"] - 1], lines[place["lineno"] - 1][: place["col_offset"]]]
+    after = [lines[place["end_lineno"] - 1][place["end_col_offset"] :], *lines[place["end_lineno"] :]]
+    return (b"".join(before) + text.encode() + b"".join(after)).decode()

@@ -1,0 +1,122 @@
+"""New texts of the project's files → written all together, after they were tried in a copy; or not at all."""
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from churn_service.atomic import replace_file
+from churn_service.errors import ChurnError, TableError
+
+PACKAGE: Final = "src/churn_service"
+REFUSED: Final = 3
+NEEDED: Final = ("config.yaml", "pyproject.toml")
+TRIAL: Final = Path(__file__).with_name("trial.py")
+
+
+def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
+    """Refuse to write over what git could not bring back; without git nothing can be said, so nothing is.
+
+    Raises
+    ------
+    ChurnError
+        Names the files with changes.
+    """
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return
+    done = subprocess.run(  # noqa: S603 - git, on our own files
+        [git, "status", "--porcelain", "--", *names], cwd=root, capture_output=True, text=True, check=True
+    )
+    if changed := [line[3:] for line in done.stdout.splitlines()]:
+        msg = f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first"
+        raise ChurnError(msg)
+
+
+def formatted(source: str, name: str, root: Path) -> str:
+    """Lay a Python file out by the project's own rules, and take away imports that it does not use."""
+    for words in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
+        done = subprocess.run(  # noqa: S603 - the project's own formatter
+            [sys.executable, "-m", "ruff", *words, "--stdin-filename", name, "-"],
+            cwd=root,
+            input=source,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        if done.returncode:
+            msg = f"{name} could not be laid out: {done.stderr.strip()}"
+            raise ChurnError(msg)
+        source = done.stdout
+    return source
+
+
+def stage(root: Path, files: Mapping[str, str], scratch: Path) -> Path:
+    """Copy what training reads into a scratch folder, with the new files in place of the old."""
+    copy = scratch / "project"
+    shutil.copytree(root / PACKAGE, copy / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in NEEDED:
+        shutil.copy(root / name, copy / name)
+    for name, text in files.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(text, encoding="utf-8", newline="\n")
+    return copy
+
+
+def try_out(staged: Path, table: Path) -> str:
+    """Let the changed project read the whole table, and return the schema of its config.yaml.
+
+    Raises
+    ------
+    TableError
+        The project refuses the table, or cannot learn from it.
+    ChurnError
+        The project does not work with the new files: a fault of adoption.
+    """
+    done = subprocess.run(  # noqa: S603 - our own trial
+        [sys.executable, str(TRIAL), str(table)],
+        cwd=staged,
+        env=os.environ | {"PYTHONPATH": str(staged / "src")},  # noqa: TID251 - the trial inherits ours
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode == REFUSED:
+        raise TableError(done.stderr.strip())
+    if done.returncode:
+        said = done.stderr.strip()
+        msg = f"the project fails with the new files, so nothing was changed. Please report this:\n{said}"
+        raise ChurnError(msg)
+    return done.stdout
+
+
+def changes(root: Path, files: Mapping[str, str]) -> str:
+    """Show what would change, as a unified diff."""
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n"
+        for name, text in files.items()
+        for line in difflib.unified_diff(
+            _lines(root / name), text.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+        )
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+
+
+def write_all(root: Path, files: Mapping[str, str]) -> None:
+    """Write every file, or put back what was there."""
+    before = {name: (root / name).read_bytes() for name in files}
+    try:
+        for name, text in files.items():
+            replace_file(root / name, text.encode())
+    except BaseException:
+        for name, content in before.items():
+            if (root / name).read_bytes() != content:
+                replace_file(root / name, content)
+        raise

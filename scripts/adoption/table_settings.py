@@ -1,0 +1,34 @@
+"""Decisions → the keys of config.yaml that know the table."""
+
+from pathlib import Path
+from typing import Any
+
+from adoption.decisions import Decisions
+
+
+def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, Any]:
+    """Name every key that adoption sets, with its value; `document` is config.yaml as it is."""
+    foreign, written, card = decided.foreign, decided.written, decided.baseline
+    settings: dict[str, Any] = {
+        "data.path": path_from(root, foreign.path),
+        "data.format.delimiter": foreign.delimiter,
+        "data.format.encoding": foreign.encoding,
+        "data.format.decimal": written.style.decimal,
+        "data.format.thousands": written.style.thousands,
+        "data.format.missing": list(written.missing),
+        "data.format.row_ids": decided.id is None,
+        "features": {},
+        "baseline.column": card.column,
+        "baseline.cuts": [int(cut) if cut.is_integer() else cut for cut in card.cuts],
+        "baseline.probabilities": list(card.probabilities),
+    }
+    if "monitoring" in document:
+        fields = {each.field.name for each in decided.judged}
+        privacy = document["monitoring"]["privacy"]
+        settings["monitoring.privacy"] = {name: way for name, way in privacy.items() if name in fields}
+    return settings
+
+
+def path_from(root: Path, table: Path) -> str:
+    """Name a table inside the project from its root, so that config.yaml may travel; another in full."""
+    return (table.relative_to(root) if table.is_relative_to(root) else table).as_posix()

@@ -1,0 +1,118 @@
+"""A column beside the target → how well it separates alone, and the scorecard that it makes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+BINS: Final = 20
+FOLDS: Final = 2
+SEED: Final = 1
+SMOOTHING: Final = 2.0  # rows of the whole table's share, added to every bin
+QUARTERS: Final = (0.25, 0.5, 0.75)
+
+
+def own_auc(values: np.ndarray, target: np.ndarray) -> float:
+    """Measure how well one column separates the outcomes alone, 0.5 to 1.
+
+    The better of two readings: the number itself, with missing at either end, and the share of positives in
+    its bins, each row judged by the rows of the other half.
+
+    Parameters
+    ----------
+    values
+        Numbers, dates in days, truth values or a category's codes, float64 (n,); NaN is missing.
+    target
+        0 or 1, (n,).
+    """
+    if len(np.unique(target)) < 2:  # noqa: PLR2004 - nothing to separate
+        return 0.5
+    ends = (np.nan_to_num(values, nan=end) for end in (-np.inf, np.inf))
+    ranked = [_auc(each, target) for each in ends]
+    return max(*ranked, _auc(_judged_by_others(_binned(values), target), target))
+
+
+def _auc(scores: np.ndarray, target: np.ndarray) -> float:
+    """Count the pairs of outcomes that the scores put in order, a tie as half of one, in either direction.
+
+    >>> _auc(np.array([1, 2, 2, 3]), np.array([0, 0, 1, 1]))
+    0.875
+    """
+    _, place, rows = np.unique(scores, return_inverse=True, return_counts=True)
+    ones = np.bincount(place, target)
+    zeros = rows - ones
+    below = np.cumsum(zeros) - zeros
+    found = float(np.sum(ones * (below + zeros / 2)) / (ones.sum() * zeros.sum()))
+    return max(found, 1 - found)
+
+
+def _binned(values: np.ndarray) -> np.ndarray:
+    """Put every value into a bin of its own if there are few, else into twentieths; missing into the last."""
+    present = values[~np.isnan(values)]
+    distinct = np.unique(present)
+    edges = (
+        distinct if len(distinct) <= 5 * BINS else np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
+    )
+    bins = np.searchsorted(edges, values)
+    bins[np.isnan(values)] = len(edges) + 1
+    return bins
+
+
+def _judged_by_others(bins: np.ndarray, target: np.ndarray) -> np.ndarray:
+    halves = np.random.default_rng(SEED).permutation(len(bins)) % FOLDS
+    scores = np.empty(len(bins))
+    for half in range(FOLDS):
+        others, own = halves != half, halves == half
+        rows = np.bincount(bins[others], minlength=bins.max() + 1)
+        positive = np.bincount(bins[others], target[others], minlength=bins.max() + 1)
+        share = (positive + SMOOTHING * target[others].mean()) / (rows + SMOOTHING)
+        scores[own] = share[bins[own]] - target[others].mean()
+    return scores
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """The `baseline` section of config.yaml: what a model must beat."""
+
+    column: str
+    cuts: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    auc: float
+
+
+def scorecard(name: str, values: np.ndarray, target: np.ndarray) -> Scorecard | None:
+    """Cut a model column into at most four intervals, each with its share of positives; None if constant."""
+    present = values[~np.isnan(values)]
+    cuts = _cuts(present)
+    if not cuts:
+        return None
+    interval = np.searchsorted(cuts, values, side="right")
+    interval[np.isnan(values)] = len(cuts) + 1
+    rows = np.bincount(interval, minlength=len(cuts) + 2)
+    positive = np.bincount(interval, target, minlength=len(cuts) + 2)
+    share = (positive + SMOOTHING * target.mean()) / (rows + SMOOTHING)
+    probabilities = np.clip(share, 0.001, 0.999).round(3)
+    return Scorecard(name, cuts, tuple(probabilities.tolist()), _auc(probabilities[interval], target))
+
+
+def _cuts(present: np.ndarray) -> tuple[float, ...]:
+    """Choose round numbers near the quartiles, or the middles between few values."""
+    distinct = np.unique(present)
+    if len(distinct) < 2:  # noqa: PLR2004 - one value cannot be cut
+        return ()
+    if len(distinct) <= len(QUARTERS) + 1:
+        wanted = (distinct[1:] + distinct[:-1]) / 2
+    else:
+        wanted = np.unique(np.quantile(present, QUARTERS))
+    cuts = sorted({_rounded(cut, distinct) for cut in wanted.tolist()})
+    return tuple(cut for cut in cuts if distinct[0] < cut <= distinct[-1])
+
+
+def _rounded(cut: float, distinct: np.ndarray) -> float:
+    """Round to the fewest digits that move the cut over no more than a twentieth of the values."""
+    place = np.searchsorted(distinct, cut)
+    for digits in range(1, 16):
+        rounded = float(f"{cut:.{digits}g}")
+        if abs(int(np.searchsorted(distinct, rounded)) - int(place)) <= len(distinct) / BINS:
+            return rounded
+    return float(cut)
