@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from churn_service.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact
@@ -256,9 +257,7 @@ def test_the_version_trained_last_answers_also_when_it_is_an_old_one(trained: Pa
 
 
 def test_no_customers_record_is_in_a_version(trained: Path, version: Path):
-    ids = {
-        line.partition(",")[0].encode() for line in (trained / "data/table.csv").read_text().splitlines()[1:]
-    }
+    ids = pd.read_csv(trained / "data/table.csv", dtype="str").iloc[:, 0].str.encode("utf-8")
 
     content = b"".join((version / name).read_bytes() for name in ALL_FILES)
 
