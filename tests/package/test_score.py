@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
     damaged = {"no column": table.drop(columns=required), "no rows": table[:0], "no table": table}[damage]
     write_table(damaged, source)
     if damage == "no table":
-        source.write_bytes(source.read_bytes()[:20_000] + b"\n1,2,3,4,5,6,7,8,9,10,11,12\n")
+        source.write_bytes(source.read_bytes()[:20_000] + b"\n" + b"1," * 2_000 + b"1\n")
 
     with pytest.raises(TableError, match=r"in\.csv"):
         scored(source, tmp_path / "out.csv", predictor)

@@ -59,7 +59,7 @@ def grow(
         return table, Growth(rows=len(table))
     known = pd.concat(
         [_nobody(), *_labelled(log, now, timedelta(days=monitoring.outcome_days))], ignore_index=True
-    )
+    ).infer_objects()  # dates are days, which are told from text by their type
     twice = known[ID].notna() & known.duplicated(ID)  # a file of the log that is there twice
     known = known[~twice]
     named = known[known[ID].notna()].sort_values(ID, ignore_index=True)
