@@ -152,7 +152,9 @@ def test_kinds_that_differ_between_the_blocks_of_a_file_come_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("churn_service.monitoring.blocks.BYTES", 600)
-    nullable = next(column.name for column in columns() if column.nullable and column.kind == "integer")
+    nullable = next(
+        column.name for column in columns() if column.nullable and column.kind in {"integer", "number"}
+    )
     values = [None, None, None, 3, 4, None, 1]
     log_file(tmp_path, *(line(n, customer=example() | {nullable: value}) for n, value in enumerate(values)))
 

@@ -25,7 +25,7 @@ from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
 from churn_service.monitoring.place import Log
 from churn_service.predict import Predictor, load_predictor
-from churn_service.schema import ID, TARGET
+from churn_service.schema import ID, TARGET, TARGET_VALUES
 from churn_service.serving.access import new_key
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
@@ -269,7 +269,8 @@ def test_a_real_server_takes_outcomes_of_what_it_answered(trained: Path, tmp_pat
         accepted = ask(f"{url}/v1/outcomes", {"outcomes": said})
         until(lambda: len(list((own / "predictions").glob("*.jsonl"))), "the predictions are logged")
     table = own / "more.csv"
-    table.write_text(f"{ID},{TARGET}\nc-1,1\nc-2,0\nc-99,0\n")
+    word = {outcome: word for word, outcome in TARGET_VALUES.items()}
+    table.write_text(f"{ID},{TARGET}\nc-1,{word[1]}\nc-2,{word[0]}\nc-99,{word[0]}\n")
 
     done = run(own, "outcomes", table, "--json")
 

@@ -10,6 +10,7 @@ import pytest
 from churn_service.config import load_config
 from churn_service.contract import columns, example
 from churn_service.schema import ID, TARGET, Customer
+from churn_service.simulate import simulate
 from churn_service.table import read_table, write_table
 
 COMMANDS = [
@@ -110,7 +111,8 @@ def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: 
 
 
 def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path, run):
-    run(project, "sample", "--rows", 8)
+    made = pd.DataFrame(simulate(8, 1)).assign(**{TARGET: [0, 1] * 4})
+    write_table(made, project / "data/table.csv")
 
     done = run(project, "train")
 

@@ -147,8 +147,8 @@ def test_faults_of_all_kinds_are_reported_together_with_their_counts(table: pd.D
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_rows_are_counted_from_one_across_a_file(table: pd.DataFrame, suffix: str, tmp_path: Path):
-    column = INTEGERS[0]
-    table.loc[50, column.name] = int(column.minimum) - 1
+    column = NUMBERS[0]
+    table.loc[50, column.name] = 2 * int(column.maximum) + 1
     write_table(table.infer_objects(), tmp_path / f"t{suffix}")
 
     faults = find_faults(read_table(tmp_path / f"t{suffix}"), training=True)

@@ -240,7 +240,7 @@ def test_without_a_good_table_the_data_that_are_needed_are_named(
         (own / TABLE).unlink()
     else:
         table = read_table(own / TABLE)
-        write_table(table.assign(**{recorded.identity.columns[0].name: -1}), own / TABLE)
+        write_table(table.assign(**{recorded.identity.columns[0].name: "?!"}), own / TABLE)
 
     done = run(own, "train", "--reproduce", "newest", "--faults", "faults.csv")
 
