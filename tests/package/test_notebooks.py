@@ -61,7 +61,8 @@ def test_the_table_is_explored_without_a_table_to_read(clone: Path):
     assert "0 cells break a rule" in printed(outputs)
     assert images(outputs) >= 2
     (dictionary,) = [table for table in tables(outputs) if "meaning" in table]
-    assert all(column.rule in dictionary and column.name in dictionary for column in columns())
+    assert all(column.rule.replace("\n", r"\n") in dictionary for column in columns())  # as pandas prints it
+    assert all(column.name in dictionary for column in columns())
 
 
 def test_training_in_the_notebook_is_compared_with_the_baseline_and_the_best_possible(clone: Path):
@@ -79,7 +80,8 @@ def test_training_in_the_notebook_is_compared_with_the_baseline_and_the_best_pos
 def test_a_notebook_reads_the_table_when_there_is_one(clone: Path):
     path = clone / "notebooks" / "01_explore.ipynb"
     (clone / "data").mkdir()
-    (clone / "data" / "absent.csv").write_text(f"{ID},{TARGET}\na,0\nb,1\n")
+    cut = yaml.safe_load((ROOT / "config.yaml").read_text())["data"]["format"]["delimiter"]
+    (clone / "data" / "absent.csv").write_text(f"{ID},{TARGET}\na,0\nb,1\n".replace(",", cut))
 
     with pytest.raises(CellExecutionError, match="TableError") as refused:
         run_notebook(path)
