@@ -105,6 +105,10 @@ load: train ## the expected peak, and beyond what the service can do
 retrain: $(INSTALLED) ## train again if drift, outcomes or age ask for it, and nothing holds it back
 	@$(BIN)/churn-service retrain
 
+.PHONY: report
+report: $(INSTALLED) ## write the page on what moved since VERSION was trained, into the file REPORT
+	@$(BIN)/churn-service drift --version "$(VERSION)" --report "$(REPORT)" || [ $$? = 3 ]
+
 .PHONY: drill
 drill: $(INSTALLED) ## rehearse drift, retraining, promotion and rollback in a folder of their own
 	@$(BIN)/python scripts/drill.py
