@@ -104,7 +104,7 @@ class MonitoringConfig(Section):
     ]
     privacy: Annotated[
         dict[str, Privacy],
-        Field(description="Column → how the log holds it; hash needs CHURN_HASH_KEY, bucket keeps one digit"),
+        Field(description="Column → how it is kept; hash needs CHURN_HASH_KEY, bucket keeps one digit"),
     ]
     outcome_days: Annotated[
         int,

@@ -46,7 +46,7 @@ def read_parts(path: Path, rows: int, record: type[BaseModel] = Customer) -> Ite
             start += len(part)
             yield part
     except FileNotFoundError as error:
-        msg = f"{path}: no such file. Write the simulated table with `churn-service sample`, or set data.path"
+        msg = f"{path}: no such file. `churn-service sample` simulates one; or set data.path"
         raise TableError(msg) from error
     except (OSError, ValueError) as error:  # pandas' and pyarrow's parsing errors are ValueErrors
         msg = f"{path}: cannot be read as a table ({error}). It must be UTF-8 CSV with commas, or Parquet"

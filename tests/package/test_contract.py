@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from pydantic import BaseModel, Field
 
-from churn_service.contract import Column, as_columns, as_scalars, columns, example, id_length, to_arrays
+from churn_service.contract import (
+    Column,
+    as_columns,
+    as_scalars,
+    columns,
+    example,
+    id_length,
+    to_arrays,
+)
 from churn_service.errors import ConfigError
 from churn_service.schema import Customer
 from machine import Machine

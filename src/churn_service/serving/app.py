@@ -90,7 +90,7 @@ class Service:
         if config.monitoring.prediction_log is not None:
             self._remember(self._root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
-            msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name a folder for bad times"
+            msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name one for bad times"
             raise ConfigError(msg)
         # end floor
         self.contract = create_app(
