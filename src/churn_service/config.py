@@ -3,14 +3,15 @@
 Run ``python -m churn_service.config`` to print the JSON schema that config.yaml is checked with.
 """
 
-# floor: service
-import difflib
-
-# end floor
+import difflib  # floor: service
 import json
-import os
+import os  # floor: service
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,  # floor: service
+)
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError

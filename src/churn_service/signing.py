@@ -115,8 +115,8 @@ def check_signature(version: str, manifest: bytes, line: bytes | None, *, key: P
         key.verify(base64.b64decode(line), manifest)
     except InvalidSignature as error:
         msg = (
-            f"{version}/{SIGNATURE}: made by another key than CHURN_PUBLIC_KEY's, or another manifest. "
-            "The version is refused; restore the folder, or name the public key of who signed it"
+            f"{version}/{SIGNATURE}: made by another key than CHURN_PUBLIC_KEY's, or for another "
+            "manifest. The version is refused; restore the folder, or name the public key of who signed it"
         )
         raise SignatureError(msg) from error
 
