@@ -104,9 +104,9 @@ END: Final = re.compile(r"^\s*(?:#|<!--) end floor(?: -->)?\s*$")
 def list_files(folder: Path) -> Iterator[Path]:
     """Yield what a clone of a folder has or will have, as paths below it."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    if (folder / ".git").exists():
-        listed = subprocess.check_output(words, cwd=folder).split(b"\0")  # noqa: S603 - a constant
-        yield from (Path(os.fsdecode(name)) for name in sorted(set(filter(None, listed))))
+    known = subprocess.run(words, cwd=folder, capture_output=True, check=False).stdout  # noqa: S603 - a constant
+    if known:
+        yield from (Path(os.fsdecode(name)) for name in sorted(set(known.split(b"\0")) - {b""}))
     else:
         paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
         yield from (path for path in paths if not MADE.intersection(path.parts))

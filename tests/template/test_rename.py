@@ -5,6 +5,7 @@ import doctest
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -223,12 +224,16 @@ def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest
     assert contents(small) == before
 
 
-def test_what_git_ignores_is_left_alone(small: Path):
+def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(small: Path):
     (small / ".gitignore").write_text(".env\n")
     (small / ".env").write_text("CHURN_PORT=1\n")
     commit(small)
+    part = Path(shutil.copytree(small, small / "part", ignore=shutil.ignore_patterns(".git", "part")))
+    commit(small)
 
-    assert renamed(small, "lapse-model").returncode == 0
+    assert renamed(part, "lapse-model").returncode == 0
+    assert renamed(small, "other-model", "--uncommitted").returncode == 0
 
-    assert (small / ".env").read_text() == "CHURN_PORT=1\n"
-    assert not (small / "src/churn_service").exists()
+    for folder, package in ((part, "lapse_model"), (small, "other_model")):
+        assert (folder / ".env").read_text() == "CHURN_PORT=1\n"
+        assert [path.name for path in (folder / "src").iterdir()] == [package]
