@@ -50,7 +50,7 @@ def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     packages = Path(sysconfig.get_path("purelib"))
     ours_too = environment / packages.relative_to(ours)
     ours_too.mkdir(parents=True, exist_ok=True)
-    (ours_too / "made.pth").write_text(f"{folder / 'src'}\n{packages}\n")
+    (ours_too / "made.pth").write_text(f"{folder / 'src'}\nimport site; site.addsitedir({str(packages)!r})\n")
     shutil.copy(ours / "pyvenv.cfg", environment)
     for part in ("bin", "share"):
         (environment / part).symlink_to(ours / part)
