@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import yaml
 
+from churn_service.arrays import to_json
 from churn_service.contract import columns
 from churn_service.schema import ID
 from churn_service.simulate import simulate, true_probability
@@ -173,17 +174,14 @@ def wave(seed: int, *, shifts: bool = False) -> Wave:
     """Draw customers; if they shift, numbers lie three times as high, and who stayed would leave."""
     made = simulate(CUSTOMERS, seed)
     for column in columns():
-        if shifts and column.kind in {"integer", "number"}:
+        if shifts and column.kind in {"integer", "number", "date"}:
             low, high = column.bounds
             made[column.name] = np.clip(low + 3 * (made[column.name] - low), low, high)
     chances = true_probability(made)
     chances = 1 - chances if shifts else chances
-    names = [ID, *(column.name for column in columns())]
-    made[ID] = np.array([f"drill-{seed}-{row}" for row in range(CUSTOMERS)], dtype=object)
-    requests = [
-        {name: None if cell != cell else cell for name, cell in zip(names, row, strict=True)}  # noqa: PLR0124 - NaN
-        for row in zip(*(made[name].tolist() for name in names), strict=True)
-    ]
+    ids = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
+    cells = {ID: ids} | {column.name: to_json(made[column.name], column) for column in columns()}
+    requests = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     return Wave(requests, np.random.default_rng(seed).random(CUSTOMERS) < chances)
 
 

@@ -1,10 +1,12 @@
 #!/bin/sh
 # Install the system programs that tests marked `needs` start. Debian or Ubuntu; asks for root only if needed.
 set -eu
+# Where there is an init system Debian starts the servers among them; the tests start their own, on free ports.
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps PostgreSQL's programs
 packages=""
 programs="sha256sum:coreutils openssl:openssl"
 programs="$programs curl:curl wrk:wrk h2load:nghttp2-client redis-server:redis-server" # floor: service
+programs="$programs prometheus:prometheus promtool:prometheus" # floor: service
 programs="$programs postgres:postgresql chromium:chromium" # floor: monitored
 for pair in $programs; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from churn_service.arrays import to_json
 from churn_service.config import Settings, load_config
 from churn_service.contract import columns
 from churn_service.monitoring import replay
@@ -62,11 +63,8 @@ def promote(own: Path, run: Run) -> Callable[[str], Done]:
 def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
     """Make up customers as JSON."""
     made = simulate(count, seed)
-    values = {column.name: made[column.name].tolist() for column in columns()}
-    return [
-        {name: None if cell != cell else cell for name, cell in zip(values, row, strict=True)}  # noqa: PLR0124 - NaN
-        for row in zip(*values.values(), strict=True)
-    ]
+    values = {column.name: to_json(made[column.name], column) for column in columns()}
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
 def ask(folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any) -> list[float]:

@@ -44,7 +44,7 @@ def outcomes(
     settings, root = open_config(config)
     log = open_log(settings, root)
     sink = open_outcomes(log, settings.monitoring, load_settings().hash_key)
-    said = read_file(source)
+    said = read_file(source, settings.data.format)
     if not sink.takes_customers and any(isinstance(each, OfCustomer) for each in said):
         raise TableError(NO_CUSTOMERS)
     recorded_at = sink.add(said)
