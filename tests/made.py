@@ -53,7 +53,8 @@ def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     (ours_too / "made.pth").write_text(f"{folder / 'src'}\nimport site; site.addsitedir({str(packages)!r})\n")
     shutil.copy(ours / "pyvenv.cfg", environment)
     for part in ("bin", "share"):
-        (environment / part).symlink_to(ours / part)
+        if not (environment / part).exists():
+            (environment / part).symlink_to(ours / part)
     for mark in (".locked", ".installed"):
         (environment / mark).touch()
     # Hypothesis, when it is told of CI, forgives an example its time: two suites now share the machine.
