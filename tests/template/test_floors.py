@@ -111,6 +111,13 @@ def test_the_schema_is_the_one_that_the_code_would_write(made: Path):
     assert said == (made / "config.schema.json").read_text()
 
 
+def test_a_cut_project_needs_no_formatter_and_imports_nothing_in_vain(made: Path):
+    for words in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+        command = [sys.executable, "-m", "ruff", *words]
+        done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
 def test_the_answers_are_written_where_they_belong(made: Path):
     document = tomllib.loads((made / "pyproject.toml").read_text())
 
