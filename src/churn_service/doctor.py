@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from churn_service.agreement import Finding, check_agreement, judge, read_project, read_text
-from churn_service.config import Settings
+from churn_service.config import Settings, load_settings  # floor: service
 from churn_service.errors import ChurnError
 from churn_service.registry import Registry
 from churn_service.schema import ID
@@ -30,9 +30,7 @@ FLOORS: Final = {
 }
 
 
-def examine(
-    root: Path, config: Config, *, settings: Settings, registry: Registry, commands: Collection[str]
-) -> list[Finding]:
+def examine(root: Path, config: Config, *, registry: Registry, commands: Collection[str]) -> list[Finding]:
     """Look at everything; nothing is raised for what is wrong.
 
     Parameters
@@ -41,8 +39,6 @@ def examine(
         The folder of config.yaml.
     config
         What it holds.
-    settings
-        What the environment says.
     registry
         Where the versions are.
     commands
@@ -51,6 +47,7 @@ def examine(
     found = [*_owner(root), _table(root, config), _card(), _decision(config)]
     found += check_agreement(root, config, registry=registry, commands=commands)
     # floor: service
+    settings = load_settings()
     found += _service(settings, registry)
     # end floor
     # floor: monitored
