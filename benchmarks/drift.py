@@ -104,7 +104,10 @@ def cost(rows: int) -> None:
             shutil.copy(ROOT / path, folder)
         for word in ("sample", "train"):
             subprocess.run(
-                [sys.executable, "-m", "churn_service", word], cwd=folder, check=True, capture_output=True
+                [sys.executable, "-m", "churn_service", word],
+                cwd=folder,
+                check=True,
+                capture_output=True,
             )
         log = folder / "predictions"
         write_log(log, Registry(folder / "models").find(), rows)

@@ -1,4 +1,4 @@
-"""How often `churn-service performance` raises an alarm: without concept drift, and with some kinds of it.
+"""How often `churn-service performance` raises an alarm, without concept drift and with it.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/outcomes.py [--weeks 1000]. Takes five minutes.
 """

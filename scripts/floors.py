@@ -1,17 +1,25 @@
-"""Cut a copy of the project down to a floor: whole files go, and so do the marked parts of the others.
+"""Cut a project down to a floor: whole files go, and so do the marked parts of the others.
 
-Usage: python scripts/floors.py {package,service} FOLDER
+Usage: python scripts/floors.py {package,service,monitored,settled} FOLDER
 
 A part is marked ``floor: service`` to ``end floor``, each in a comment on a line of its own; a mark behind
-other text stands for that line alone. Run ``make format schema lock`` in the folder afterwards.
+other text stands for that line alone. Two floors are none: ``template``, which serves to make projects from
+this one, goes from every project that is made; ``adoption``, which serves to begin, stays until ``settled``.
+generate.py also cuts what can hold no marks.
 """
 
+import os
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 FLOORS: Final = ("package", "service", "monitored")
 FILES: Final = {
     "service": (
@@ -41,6 +49,11 @@ FILES: Final = {
         "benchmarks/serve.py",
         "benchmarks/start.py",
         "docs/service",
+        "docs/decisions/0005-no-micro-batching.md",
+        "docs/decisions/0010-a-short-path-before-the-framework.md",
+        "docs/decisions/0011-what-waits-together-is-done-together.md",
+        "docs/decisions/0012-asyncio-and-not-uvloop.md",
+        "docs/decisions/0013-rate-limits-in-forty-lines.md",
         "deploy/grafana",
         "deploy/prometheus",
         "examples",
@@ -66,55 +79,103 @@ FILES: Final = {
         "scripts/drill.py",
         ".github/workflows/retrain.yml",
     ),
+    "template": (
+        ".ci",
+        "copier.yml",
+        ".copier-answers.yml.copier",
+        "docs/template.md",
+        "docs/decisions/0007-copier-and-three-floors.md",
+        "docs/decisions/0008-the-budget-counts-code.md",
+        "scripts/generate.py",
+        "scripts/rename.py",
+        "scripts/unmarked.py",
+        "tests/made.py",
+        "tests/template",
+    ),
+    "adoption": ("scripts/adopt*", "docs/adopting*", "scripts/floors.py"),
 }
-BEGIN: Final = re.compile(r"(?:#|<!--) floor: (\w+)(?: -->)?$")
-END: Final = re.compile(r"(?:#|<!--) end floor(?: -->)?$")
+ABSENT: Final = {
+    "package": {"service", "monitored", "template"},
+    "service": {"monitored", "template"},
+    "monitored": {"template"},
+    "settled": {"template", "adoption"},
+}
+MADE: Final = {".git", ".venv", "__pycache__"}  # left out where there is no git to say so
+BEGIN: Final = re.compile(r"(?:#|<!--) floor: (?P<floor>\w+)(?: -->)?\s*$")
+END: Final = re.compile(r"^\s*(?:#|<!--) end floor(?: -->)?\s*$")
 
 
-def cut(text: str, absent: set[str]) -> str:
-    r"""Leave out the marked parts of absent floors; the marks of present floors stay.
+def list_files(folder: Path) -> Iterator[Path]:
+    """Yield what a clone of a folder has or will have, as paths below it."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    known = subprocess.run(words, cwd=folder, capture_output=True, check=False).stdout  # noqa: S603 - a constant
+    if known:
+        yield from (Path(os.fsdecode(name)) for name in sorted(set(known.split(b"\0")) - {b""}))
+    else:
+        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
+        yield from (path for path in paths if not MADE.intersection(path.parts))
+
+
+def tidy(folder: Path) -> None:
+    """Remove a folder in which nothing is left but what Python made, and so those around it."""
+    if {path.name for path in folder.glob("*")} <= {"__pycache__"}:
+        shutil.rmtree(folder, ignore_errors=True)
+        tidy(folder.parent)
+
+
+def cut(text: str, absent: AbstractSet[str], unmarked: AbstractSet[str] = frozenset()) -> str:
+    r"""Leave out the marked parts of absent floors, and of other floors the marks if they are named.
 
     >>> cut("a\n# floor: service\nb\n# end floor\nc  # floor: service\nd\n", {"service"})
     'a\nd\n'
-    >>> nested = "# floor: service\na\n# floor: monitored\nb\n# end floor\nc\n# end floor\n"
+    >>> nested = "# floor: service\na\n# floor: monitored\nb\n# end floor\nc  # floor: service\n# end floor\n"
     >>> cut(nested, {"monitored"})
-    '# floor: service\na\nc\n# end floor\n'
+    '# floor: service\na\nc  # floor: service\n# end floor\n'
+    >>> cut(nested, {"monitored"}, {"service"})
+    'a\nc\n'
     >>> cut(nested, {"service", "monitored"})
     ''
     """
-    kept, inside = [], list[bool]()  # of each part that a line stands in: whether it is cut
+    kept, inside = [], list[str]()  # the floors of the parts that a line stands in
     for line in text.splitlines(keepends=True):
-        begin, end = BEGIN.search(line.strip()), END.search(line.strip())
-        ours = begin is not None and begin[1] in absent
-        if begin is not None and begin.start() == 0:
-            inside.append(ours)
-        if not any(inside) and not ours:
-            kept.append(line)
-        if end:
+        begin, is_end = BEGIN.search(line), END.search(line) is not None
+        before = line[: begin.start()].rstrip() if begin else ""
+        if begin:
+            inside.append(begin["floor"])
+        if not absent & {*inside}:
+            is_mark = (begin or is_end) and inside[-1] in unmarked
+            kept.append(line if not is_mark else before and before + line[len(line.rstrip()) :])
+        if is_end or before:
             inside.pop()
     if inside:
         msg = "a floor's part has no end"
         raise ValueError(msg)
-    return "".join(kept)
+    return "".join(kept).rstrip("\n") + "\n" * bool(kept)  # a part cut at the end leaves no blank line
+
+
+def is_of(name: Path, floors: AbstractSet[str]) -> bool:
+    """Tell whether a file belongs to one of some floors as a whole."""
+    above = [path.as_posix() for path in (name, *name.parents)]
+    return any(fnmatch(path, pattern) for floor in floors for pattern in FILES[floor] for path in above)
 
 
 def main(floor: str, folder: Path) -> None:
-    """Cut the project in a folder down to a floor."""
-    absent = set(FLOORS[FLOORS.index(floor) + 1 :])
-    for name in (name for each in absent for name in FILES[each]):
+    """Cut the copy of this project in a folder; what else is there stays as it is."""
+    absent = ABSENT[floor]
+    unmarked = {*FLOORS, *absent}
+    for name in list(list_files(ROOT)):
         path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not {".git", ".venv"} & set(path.relative_to(folder).parts):
-            try:
-                text = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                continue  # not text, so without marks
-            if (shorter := cut(text, absent)) != text:
-                path.write_text(shorter, encoding="utf-8")
+        if is_of(name, absent):
+            path.unlink(missing_ok=True)
+            tidy(path.parent)
+        elif path.is_file() and not path.is_symlink():
+            text = path.read_bytes().decode(errors="surrogateescape")
+            shorter = cut(text, absent, unmarked) if "floor" in text else text
+            if shorter != text:
+                path.write_bytes(shorter.encode(errors="surrogateescape"))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in FLOORS:  # noqa: PLR2004 - program, floor, folder
+    if len(sys.argv) != 3 or sys.argv[1] not in ABSENT:  # noqa: PLR2004 - program, floor, folder
         sys.exit(__doc__)
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]).resolve())

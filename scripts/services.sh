@@ -4,8 +4,11 @@ set -eu
 # Where there is an init system Debian starts the servers among them; the tests start their own, on free ports.
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps PostgreSQL's programs
 packages=""
-for pair in curl:curl sha256sum:coreutils wrk:wrk h2load:nghttp2-client redis-server:redis-server \
-    openssl:openssl postgres:postgresql chromium:chromium prometheus:prometheus promtool:prometheus; do
+programs="sha256sum:coreutils openssl:openssl"
+programs="$programs curl:curl wrk:wrk h2load:nghttp2-client redis-server:redis-server" # floor: service
+programs="$programs prometheus:prometheus promtool:prometheus" # floor: service
+programs="$programs postgres:postgresql chromium:chromium" # floor: monitored
+for pair in $programs; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
 done
 [ -n "$packages" ] || { echo "services: everything is there"; exit 0; }

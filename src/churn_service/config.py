@@ -1,16 +1,17 @@
 """config.yaml → frozen `Config`; environment → `Settings`. Nothing else reads either.
 
-Run ``python -m churn_service.config`` to print the JSON schema that editors check config.yaml with.
+Run ``python -m churn_service.config`` to print the JSON schema that config.yaml is checked with.
 """
 
-# floor: service
-import difflib
-
-# end floor
+import difflib  # floor: service
 import json
-import os
+import os  # floor: service
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,  # floor: service
+)
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError
@@ -70,10 +71,9 @@ def load_settings() -> Settings:
         raise ConfigError(msg) from error
     except ValidationError as error:
         lines = [
-            f"CHURN_{found['loc'][0]!s}: ".upper()
-            + _shown(str(found["loc"][0]), found["input"])
-            + found["msg"]
+            f"CHURN_{name}: ".upper() + _shown(name, found["input"]) + found["msg"]
             for found in error.errors()
+            for name in map(str, found["loc"][:1])
         ]
         raise ConfigError("\n".join(lines)) from None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from churn_service.agreement import Finding, check_agreement, judge, read_project, read_text
-from churn_service.config import Settings
+from churn_service.config import Settings, load_settings  # floor: service
 from churn_service.errors import ChurnError
 from churn_service.registry import Registry
 from churn_service.schema import ID
@@ -30,9 +30,7 @@ FLOORS: Final = {
 }
 
 
-def examine(
-    root: Path, config: Config, *, settings: Settings, registry: Registry, commands: Collection[str]
-) -> list[Finding]:
+def examine(root: Path, config: Config, *, registry: Registry, commands: Collection[str]) -> list[Finding]:
     """Look at everything; nothing is raised for what is wrong.
 
     Parameters
@@ -41,8 +39,6 @@ def examine(
         The folder of config.yaml.
     config
         What it holds.
-    settings
-        What the environment says.
     registry
         Where the versions are.
     commands
@@ -51,6 +47,7 @@ def examine(
     found = [*_owner(root), _table(root, config), _card(), _decision(config)]
     found += check_agreement(root, config, registry=registry, commands=commands)
     # floor: service
+    settings = load_settings()
     found += _service(settings, registry)
     # end floor
     # floor: monitored
@@ -65,10 +62,9 @@ def _owner(root: Path) -> Iterator[Finding]:
         return
     fault = f"it is still called {name}" if name == TEMPLATE else None
     yield judge("name", fault, "make rename NAME=your-name", fine=f"it is called {name}")
-    fault = (
-        f"LICENSE names the {name} authors" if f"the {name} authors" in read_text(root / "LICENSE") else None
-    )
-    yield judge("licence", fault, "write into LICENSE who holds the copyright", fine="LICENSE is your own")
+    holders = [line for line in read_text(root / "LICENSE").splitlines() if line.startswith("Copyright")]
+    fault = f"LICENSE names {TEMPLATE}'s authors alone" if all(TEMPLATE in line for line in holders) else None
+    yield judge("licence", fault, "write into LICENSE who holds the copyright of what you add", fine="LICENSE names you")
 
 
 def _table(root: Path, config: Config) -> Finding:

@@ -2,7 +2,6 @@
 
 import typer
 
-from churn_service.config import load_settings
 from churn_service.errors import RefusedError
 from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
 
@@ -18,7 +17,6 @@ def doctor(context: typer.Context, *, as_json: JsonOption = False, config: Confi
     found = examine(
         root,
         settings,
-        settings=load_settings(),
         registry=open_registry(settings, root),
         commands=getattr(context.find_root().command, "commands", ()),
     )

@@ -11,12 +11,8 @@ from churn_service.events import Check
 from churn_service.faults import check_table
 from churn_service.gate import check_beats, check_contract, check_origin, log_losses
 from churn_service.metadata import Metadata
-
-# floor: monitored
-from churn_service.monitoring.place import find_log
-from churn_service.monitoring.replay import replay
-
-# end floor
+from churn_service.monitoring.place import find_log  # floor: monitored
+from churn_service.monitoring.replay import replay  # floor: monitored
 from churn_service.predict import Predictor
 from churn_service.schema import ID, TARGET
 from churn_service.sections import Config

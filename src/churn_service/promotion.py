@@ -105,7 +105,7 @@ class Promotion:
                 return self._registry.record(back, seen)
             passed_over.append(refused)
         lines = [f"there is nothing to go back to in {alias}", *(check.said for check in passed_over)]
-        lines.append("`churn-service registry history` shows all; `registry promote` puts any version there")
+        lines.append("`churn-service registry history` shows all, `registry promote` takes any")
         raise GateError("\n".join(lines))
 
     def _seen(self) -> list[Event]:

@@ -158,7 +158,7 @@ class Registry:
             msg = f"{self.folder}: no model version yet. Make one with `churn-service train`"
             raise ArtifactNotFoundError(msg)
         if version is None:
-            msg = f"nothing is in {name}. `churn-service registry promote VERSION --to {name}` puts it there"
+            msg = f"nothing is in {name}: `churn-service registry promote VERSION --to {name}`"
             raise ArtifactNotFoundError(msg)
         return version
 

@@ -44,7 +44,7 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
         if each["fault"]:
             typer.echo(f"      {each['fault']}")
     if not found:
-        typer.echo(f"no version yet in {settings.registry.path}: `churn-service train` makes one", err=True)
+        typer.echo(f"{settings.registry.path} is empty; `churn-service train` fills it", err=True)
 
 
 @registry_commands.command()
@@ -114,7 +114,7 @@ def show(
 
 @registry_commands.command()
 def verify(*, config: ConfigOption = None) -> None:
-    """Check every event, every file of every version, and the signature where CHURN_PUBLIC_KEY asks for one.
+    """Check every event, every file of every version, and signatures where CHURN_PUBLIC_KEY is set.
 
     Exit 3: there is a fault; each is named.
 
@@ -153,7 +153,7 @@ def sign(
     settings, root = open_config(config)
     key = read_signing_key(load_settings().signing_key)
     if key is None:
-        msg = "CHURN_SIGNING_KEY: not set. Give the signing key as PEM text, or the path of a file with it"
+        msg = "CHURN_SIGNING_KEY: not set. Give the key as PEM text, or the path of a file with it"
         raise ConfigError(msg)
     registry = open_registry(settings, root, checked=False)
     found = registry.find(version or NEWEST).name

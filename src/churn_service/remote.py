@@ -173,7 +173,7 @@ class RemoteRegistry(Registry):
                 if not is_whole(self.folder / version):
                     self._bring(version, found)
         except FileNotFoundError as error:
-            msg = f"{self._store.url} has no version {version}. `churn-service registry list` names them"
+            msg = f"{self._store.url}: no {version}. `churn-service registry list` names them"
             raise ArtifactNotFoundError(msg) from error
         except StoreError as error:
             msg = f"{error} The mirror does not have {version} either; try again when it is back"

@@ -4,18 +4,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from churn_service import service_sections  # floor: service
 from churn_service.features import FeaturesConfig
 from churn_service.section import Probability, Section
-
-# floor: service
-from churn_service.service_sections import (
-    GateConfig,
-    MonitoringConfig,  # floor: monitored
-    RetrainConfig,  # floor: monitored
-    ServingConfig,
-)
-
-# end floor
 
 VERSION_NUMBER = r"^[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}$"
 
@@ -133,10 +124,10 @@ class Config(Section):
     baseline: BaselineConfig
     registry: RegistryConfig
     # floor: service
-    gate: GateConfig
-    serving: ServingConfig
+    gate: service_sections.GateConfig
+    serving: service_sections.ServingConfig
     # end floor
     # floor: monitored
-    monitoring: MonitoringConfig
-    retrain: RetrainConfig
+    monitoring: service_sections.MonitoringConfig
+    retrain: service_sections.RetrainConfig
     # end floor

@@ -104,8 +104,8 @@ def check_signature(version: str, manifest: bytes, line: bytes | None, *, key: P
 
     if line is None:
         msg = (
-            f"{version}: it is not signed, and CHURN_PUBLIC_KEY asks for a signature. If you know where it "
-            f"comes from, `churn-service registry sign {version}` signs it where the signing key is"
+            f"{version}: it is not signed, and CHURN_PUBLIC_KEY asks for that. If you know where it "
+            f"is from, `churn-service registry sign {version}` signs it where the signing key is"
         )
         raise SignatureError(msg)
     if not LINE.fullmatch(line):
@@ -115,8 +115,8 @@ def check_signature(version: str, manifest: bytes, line: bytes | None, *, key: P
         key.verify(base64.b64decode(line), manifest)
     except InvalidSignature as error:
         msg = (
-            f"{version}/{SIGNATURE}: made by another key than CHURN_PUBLIC_KEY's, or for another manifest. "
-            "The version is refused; restore the folder, or name the public key of who signed it"
+            f"{version}/{SIGNATURE}: made by another key than CHURN_PUBLIC_KEY's, or for another "
+            "manifest. The version is refused; restore the folder, or name the public key of who signed it"
         )
         raise SignatureError(msg) from error
 

@@ -54,7 +54,7 @@ def read_parts(
             start += len(part)
             yield part
     except FileNotFoundError as error:
-        msg = f"{path}: no such file. Write the simulated table with `churn-service sample`, or set data.path"
+        msg = f"{path}: no such file. `churn-service sample` simulates one; or set data.path"
         raise TableError(msg) from error
     except UnicodeError as error:
         seems = f"it seems to be {guess_encoding(path)}: set data.format.encoding"

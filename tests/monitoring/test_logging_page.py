@@ -34,7 +34,8 @@ def test_every_column_of_the_table_is_named():
 @pytest.mark.parametrize("command", re.findall(r"\$ churn-service (log \w+)", PAGE))
 def test_every_command_is_there(command: str):
     said = subprocess.check_output(
-        [sys.executable, "-m", "churn_service", *command.split(), "--help"], text=True
+        [sys.executable, "-m", "churn_service", *command.split(), "--help"],
+        text=True,
     )
 
     assert "Example: churn-service log" in said

@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
-from churn_service.monitoring.performance import MOST_UNITS, RESAMPLES, State, Week, measure, weekly
+from churn_service.monitoring.performance import (
+    MOST_UNITS,
+    RESAMPLES,
+    State,
+    Week,
+    measure,
+    weekly,
+)
 from conftest import ROOT, Run
 from recorded import at, outcome, prediction, prediction_id, weeks_of, write, write_outcomes
 from versions import put

@@ -10,7 +10,13 @@ from churn_service.config import load_config
 from churn_service.monitoring import postgres_outcomes
 from churn_service.monitoring.compact import prune
 from churn_service.monitoring.outcome_history import read_outcomes
-from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
+from churn_service.monitoring.outcomes import (
+    OUTCOMES,
+    OfCustomer,
+    OfPrediction,
+    OutcomeFiles,
+    Outcomes,
+)
 from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_outcomes import PostgresOutcomes
 from churn_service.monitoring.sinks import open_outcomes

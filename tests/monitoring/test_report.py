@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browser import Scheme, measure, photograph
 from churn_service.artifact import read_artifact
 from churn_service.contract import columns
 from churn_service.monitoring.drift_figures import Figures, Finding
@@ -25,6 +24,7 @@ from churn_service.monitoring.report import Report, render
 from churn_service.monitoring.words import describe, verdict
 from churn_service.predict import load_predictor
 from churn_service.reference import Reference, freeze
+from browser import Scheme, measure, photograph
 from conftest import Run
 from recorded import outcome, write_outcomes
 from steady import configure

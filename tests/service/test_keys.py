@@ -115,4 +115,5 @@ def test_serve_goes_on_to_the_model_only_with_keys_or_leave(
     done = run(project, "serve", "--host", EVERYWHERE)  # there is no model, which ends it with 3
 
     assert done.returncode == code
-    assert ("CHURN_API_KEYS" in done.stderr, "CHURN_ALLOW_ANONYMOUS=true" in done.stderr) == (code == 2,) * 2
+    for name in ("CHURN_API_KEYS", "CHURN_ALLOW_ANONYMOUS=true"):
+        assert (name in done.stderr) == (code == 2)

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime  # floor: monitored
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError

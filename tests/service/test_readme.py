@@ -48,7 +48,8 @@ pytestmark = pytest.mark.skipif(not shows_this_table(), reason="README shows the
 @pytest.mark.needs("curl")
 def test_the_readmes_request_gets_the_readmes_answer(real: Path):
     shown = json.loads(block("json"))
-    curl = block("bash").replace(".venv/bin/churn-service", f"{sys.executable} -m churn_service")
+    command = f"{sys.executable} -m churn_service"
+    curl = block("bash").replace(".venv/bin/churn-service", command)
 
     with serving(real) as (url, _):
         said = subprocess.check_output(["bash", "-c", curl.replace("http://127.0.0.1:8000", url)], text=True)

@@ -37,7 +37,7 @@ def render(report: Report) -> str:
     score = [each for each in shown if each.kind == "score"]
     drawn = score + [each for each in shown if each.kind == "column"][:MOST_COLUMNS]
     known = {**found.reference.columns, drift.SCORE: found.reference.score}
-    template = files("churn_service.monitoring").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    template = files("churn_service.monitoring").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(
         undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

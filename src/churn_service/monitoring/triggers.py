@@ -126,7 +126,7 @@ def _outcomes(weeks: Sequence[Week]) -> Reason:
 
 def _unguarded(holder: str | None) -> Reason:
     """Wait for a first promotion: until then the next start serves what is newest, whatever the gate says."""
-    said = f"{holder} is" if holder else "nothing is yet; `churn-service registry promote` it first"
+    said = f"{holder} is" if holder else "nothing is; `churn-service registry promote` it first"
     return _reason("production", said, applies=holder is None)
 
 

@@ -15,7 +15,7 @@ SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
 LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64}):(predict|admin)")
 MOST_PER_ID = 2  # keys of one caller: the old one and the new one while they are exchanged
 SHOWN_DIGITS = 8  # of a key's hash in the log, to tell an old key from a new one
-FORM: Final = "id:sha256:scope, as `churn-service keys new` prints it; several are separated by commas"
+FORM: Final = "id:sha256:scope, as `churn-service keys new` prints it; commas separate several"
 
 
 class Caller(NamedTuple):
@@ -95,8 +95,9 @@ def refuse_exposure(host: str, keys: Keys, *, allow_anonymous: bool) -> None:
     """
     if not (_is_loopback(host) or keys or allow_anonymous):
         msg = (
-            f"{host} can be reached from other machines, and no key is configured. Make one with "
-            "`churn-service keys new` and set CHURN_API_KEYS; or CHURN_ALLOW_ANONYMOUS=true to answer anybody"
+            f"{host} can be reached from other machines, and no key is configured. "
+            "Make one with `churn-service keys new` and set CHURN_API_KEYS; "
+            "or set CHURN_ALLOW_ANONYMOUS=true to answer anybody"
         )
         raise ConfigError(msg)
 

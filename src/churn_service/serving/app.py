@@ -14,19 +14,18 @@ from structlog.typing import FilteringBoundLogger
 
 from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body
 from churn_service.config import Settings
-from churn_service.errors import ConfigError, RefusedError
+from churn_service.errors import (
+    ConfigError,  # floor: monitored
+    RefusedError,
+)
 from churn_service.messages import Problem
-
-# floor: monitored
-from churn_service.monitoring.drift_figures import DriftGauges
-from churn_service.monitoring.line_log import SHADOW, LineLog
-from churn_service.monitoring.outcome_route import ROUTE as OUTCOME_ROUTE
-from churn_service.monitoring.outcomes import Outcomes
-from churn_service.monitoring.place import Log
-from churn_service.monitoring.shadow import Shadow
-from churn_service.monitoring.sinks import open_outcomes, open_predictions
-
-# end floor
+from churn_service.monitoring.drift_figures import DriftGauges  # floor: monitored
+from churn_service.monitoring.line_log import SHADOW, LineLog  # floor: monitored
+from churn_service.monitoring.outcome_route import ROUTE as OUTCOME_ROUTE  # floor: monitored
+from churn_service.monitoring.outcomes import Outcomes  # floor: monitored
+from churn_service.monitoring.place import Log  # floor: monitored
+from churn_service.monitoring.shadow import Shadow  # floor: monitored
+from churn_service.monitoring.sinks import open_outcomes, open_predictions  # floor: monitored
 from churn_service.predict import Predictor
 from churn_service.problems import BodyLimit
 from churn_service.sections import Config
@@ -90,7 +89,7 @@ class Service:
         if config.monitoring.prediction_log is not None:
             self._remember(self._root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
-            msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name a folder for bad times"
+            msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name one for bad times"
             raise ConfigError(msg)
         # end floor
         self.contract = create_app(

@@ -56,7 +56,8 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Default: CHURN_HOST, else 127.0.0.1")] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Default: CHURN_PORT, else 8000")
+        int | None,
+        typer.Option(min=1, max=65_535, help="Default: CHURN_PORT, else 8000"),
     ] = None,
     version: Annotated[
         str | None,

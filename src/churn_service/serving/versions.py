@@ -10,7 +10,12 @@ from structlog.typing import FilteringBoundLogger
 
 from churn_service.answer import answer, loaded
 from churn_service.api import EXAMPLE
-from churn_service.errors import ArtifactNotFoundError, IncompatibleArtifactError, RefusedError, StoreError
+from churn_service.errors import (
+    ArtifactNotFoundError,
+    IncompatibleArtifactError,
+    RefusedError,
+    StoreError,
+)
 from churn_service.events import ALIASES
 from churn_service.messages import Prediction
 from churn_service.predict import Predictor

@@ -1,0 +1,223 @@
+"""Give the project another name: command, package and prefix of the variables, wherever they stand.
+
+Usage: python scripts/rename.py NAME [--dry-run] [--uncommitted] [--folder FOLDER]
+
+``my-service`` is the name and the command; the package becomes ``my_service``, and the variables ``MY_…``
+after the first word. The present name is read from pyproject.toml. What is about the event and not about the
+project stays: the word churn, ``TARGET``, the fields of an answer; and so does LICENSE.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from floors import list_files, tidy
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)+")  # PEP 508, and a module's name with _ for -
+MOST_LETTERS: Final = 24  # so many, and ten in the first word, leave the layout of the code as it is
+# Whoever wrote the template stays named; and what speaks of renaming shows names that are examples.
+KEPT: Final = {
+    Path(name)
+    for name in (
+        "LICENSE",
+        "copier.yml",
+        "docs/template.md",
+        "scripts/rename.py",
+        "tests/template/test_copier.py",
+        "tests/template/test_floors.py",
+        "tests/template/test_rename.py",
+    )
+}
+START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"  # of a word, or behind an escape in a string
+
+
+class Names(NamedTuple):
+    """What a project is called, by where it is called so."""
+
+    command: str
+    package: str
+    prefix: str
+
+    @classmethod
+    def of(cls, name: str) -> "Names":
+        """Derive the others from the name.
+
+        >>> Names.of("credit-risk-model")
+        Names(command='credit-risk-model', package='credit_risk_model', prefix='CREDIT_')
+        """
+        return cls(name, name.replace("-", "_"), name.partition("-")[0].upper() + "_")
+
+
+class Refused(Exception):  # noqa: N818 - it reads as what happened
+    """The project cannot be called so, or not now; nothing was changed."""
+
+
+class Change(NamedTuple):
+    """A file: where it is and will be, what it holds and will hold, how many names change in it."""
+
+    path: Path
+    moved: Path
+    before: bytes
+    after: bytes
+    names: int
+
+
+def replace(content: bytes, old: Names, new: Names) -> tuple[bytes, int]:
+    r"""Put new names for the old ones, where they are words of their own, and count them.
+
+    >>> old, new = Names.of("churn-service"), Names.of("my-service")
+    >>> replace(b"churn-service churn_service.api CHURN_PORT churn churn_rate the-churn-service", old, new)
+    (b'my-service my_service.api MY_PORT churn churn_rate the-churn-service', 3)
+    """
+    names = {one.encode(): other.encode() for one, other in zip(old, new, strict=True)}
+    if not any(name in content for name in names):
+        return content, 0  # the usual case, many times faster
+    words = b"%s(?![A-Za-z0-9_])|%s(?![A-Za-z0-9_])|%s" % tuple(map(re.escape, names))
+    return re.subn(START + b"(" + words + b")", lambda found: names[found[1]], content)
+
+
+def present_name(folder: Path) -> str:
+    """Read what a project is called now."""
+    document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(document["project"]["name"])
+
+
+def complaint(name: str, folder: Path) -> str | None:
+    """Say what is wrong with a name by itself, or None."""
+    if not NAME.fullmatch(name) or len(name) > MOST_LETTERS:
+        return (
+            "it must be two or more words of small letters and digits with - between, such as my-service; "
+            f"the first of two to ten letters, all of at most {MOST_LETTERS}"
+        )
+    locks = "".join(path.read_text(encoding="utf-8") for path in folder.glob("requirements*.lock"))
+    if name.replace("-", "_") in sys.stdlib_module_names or f"\n{name}==" in locks:
+        return "a package that the project installs is called so"
+    return None
+
+
+def read(path: Path) -> bytes:
+    """Read a file; of a link, where it leads."""
+    return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file in place, so that it keeps its mode; let a link lead elsewhere."""
+    if path.is_symlink():
+        path.unlink()
+        path.symlink_to(os.fsdecode(content))
+    else:
+        path.write_bytes(content)
+
+
+def plan(folder: Path, files: list[Path], *, old: Names, new: Names) -> Iterator[Change]:
+    """Work out every change.
+
+    Raises
+    ------
+    Refused
+        The new names stand somewhere already, so the old ones could not be put back.
+    """
+    for name in files:
+        path = folder / name
+        if name in KEPT or not (path.is_file() or path.is_symlink()):
+            continue
+        before, there = read(path), os.fsencode(name)
+        after, count = (before, 0) if b"\0" in before else replace(before, old, new)
+        moved, moves = replace(there, old, new)
+        back = before if b"\0" in before else replace(after, new, old)[0]
+        if (back, replace(moved, new, old)[0]) != (before, there):
+            msg = f"{name} has {new.command}, {new.package} or {new.prefix} in it already"
+            raise Refused(msg)
+        if count or moves:
+            yield Change(path, folder / os.fsdecode(moved), before, after, count + moves)
+
+
+def apply(changes: list[Change]) -> None:
+    """Make every change, or none if one fails."""
+    done = list[Change]()
+    try:
+        for change in changes:
+            done.append(change)
+            write(change.path, change.after)
+            change.moved.parent.mkdir(parents=True, exist_ok=True)
+            change.path.replace(change.moved)
+    except BaseException:
+        for change in reversed(done):
+            change.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the one that failed had not moved
+                change.moved.replace(change.path)
+            write(change.path, change.before)
+        raise
+    finally:
+        for change in changes:
+            tidy(change.moved.parent)
+            tidy(change.path.parent)
+
+
+def check_committed(folder: Path) -> None:
+    """Ask for a way back.
+
+    Raises
+    ------
+    Refused
+        Not everything is committed.
+    """
+    words = ["git", "status", "--porcelain"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, check=False)  # noqa: S603 - a constant
+    if done.returncode or done.stdout:
+        msg = "commit first, so that git can take you back; or say --uncommitted (make rename FORCE=1)"
+        raise Refused(msg)
+
+
+def rename(folder: Path, name: str, files: list[Path]) -> list[Change]:
+    """Work out the changes that give some of a project's files another name.
+
+    Raises
+    ------
+    Refused
+        The name cannot be used.
+    """
+    old, new = Names.of(present_name(folder)), Names.of(name)
+    if old == new:
+        return []
+    if wrong := complaint(name, folder):
+        msg = f"{name}: {wrong}"
+        raise Refused(msg)
+    return list(plan(folder, files, old=old, new=new))
+
+
+def main(words: list[str] | None = None) -> None:
+    """Rename the project, or show what would change."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change")
+    parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
+    parser.add_argument("--folder", type=Path, default=ROOT, help="the project; default: this one")
+    said = parser.parse_args(words)
+    folder = said.folder.resolve()
+    try:
+        changes = rename(folder, said.name, list(list_files(folder)))
+        if changes and not said.dry_run and not said.uncommitted:
+            check_committed(folder)
+    except Refused as why:
+        sys.exit(f"refused: {why}")
+    for change in changes:
+        there = "" if change.path == change.moved else f" -> {change.moved.relative_to(folder).as_posix()}"
+        print(f"{change.path.relative_to(folder).as_posix()}: {change.names}{there}")
+    if taken := [change.moved for change in changes if change.moved != change.path and change.moved.exists()]:
+        sys.exit(f"refused: {taken[0]} is there already")
+    if not said.dry_run:
+        apply(changes)
+    print(f"{sum(change.names for change in changes)} names in {len(changes)} files")
+
+
+if __name__ == "__main__":
+    main()

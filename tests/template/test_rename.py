@@ -1,0 +1,239 @@
+"""Another name changes names, and nothing else."""
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import floors
+import rename
+from conftest import ROOT, Done
+from made import commit, contents, copy_project
+
+PRESENT = rename.present_name(ROOT)
+SHORTEST, LONGEST = "ab-c", "propensity-to-leave-data"
+PYPROJECT = b'[project]\nname = "churn-service"\n'
+
+
+def renamed(folder: Path, name: str, *words: str) -> Done:
+    out, code, err = io.StringIO(), 0, ""
+    with contextlib.redirect_stdout(out):
+        try:
+            rename.main([name, "--folder", str(folder), *words])
+        except SystemExit as ended:
+            code, err = 1, str(ended.code)
+    return Done(code, out.getvalue(), err)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of the whole project."""
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Return a project of three files, committed."""
+    (tmp_path / "src/churn_service").mkdir(parents=True)
+    (tmp_path / "src/churn_service/api.py").write_text("import churn_service\n")
+    (tmp_path / "pyproject.toml").write_bytes(PYPROJECT)
+    (tmp_path / "README.md").write_text("churn-service predicts churn; CHURN_PORT says where\n")
+    commit(tmp_path)
+    return tmp_path
+
+
+def test_the_docstrings_examples_hold():
+    assert [doctest.testmod(module).failed for module in (floors, rename)] == [0, 0]
+
+
+@pytest.mark.parametrize("name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)])
+def test_there_and_back_is_the_same_byte_for_byte_and_twice_is_once(project: Path, name: str):
+    before = contents(project)
+
+    assert renamed(project, name, "--uncommitted").returncode == 0
+    once = contents(project)
+    assert renamed(project, name, "--uncommitted").stdout == "0 names in 0 files\n"
+    assert contents(project) == once
+    assert renamed(project, PRESENT, "--uncommitted").returncode == 0
+
+    assert once != before
+    assert contents(project) == before
+
+
+def test_no_file_speaks_of_the_old_name_but_those_that_must(project: Path):
+    renamed(project, "lapse-model", "--uncommitted")
+
+    old = rename.Names.of(PRESENT)
+    named = {
+        Path(name)
+        for name, content in contents(project).items()
+        if any(word.encode() in content + name.encode() for word in old)
+    }
+    assert named <= rename.KEPT
+
+
+def test_what_is_about_the_event_stays(project: Path):
+    def events(tree: dict[str, bytes]) -> int:
+        everything = b"".join(content for _, content in sorted(tree.items()))
+        return len(
+            re.findall(rb"churn_probability|churn_prediction|risk_tier|TARGET|\bchurn\b(?!-s)", everything)
+        )
+
+    before = events(contents(project))
+    renamed(project, "lapse-model", "--uncommitted")
+
+    assert events(contents(project)) == before > 100
+
+
+@pytest.mark.parametrize("name", [SHORTEST, LONGEST])
+def test_no_name_changes_the_layout_of_the_code(project: Path, name: str):
+    renamed(project, name, "--uncommitted")
+
+    for words in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words], cwd=project, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"leave room in these lines for a name like {name}\n{done.stdout}"
+
+
+def test_a_renamed_project_works_and_reads_the_renamed_variables(project: Path):
+    renamed(project, "lapse-model", "--uncommitted")
+    variables = {"PYTHONPATH": str(project / "src"), "LAPSE_CONFIG": "nowhere.yaml"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "lapse_model", "registry", "list"],
+        cwd=project,
+        env=os.environ | variables,  # noqa: TID251 - the child inherits ours
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, "nowhere.yaml: cannot be read" in done.stderr) == (2, True), done.stderr
+    assert "LAPSE_CONFIG" in done.stderr
+
+
+def test_workflows_name_no_project():
+    for path in (ROOT / ".github").rglob("*.yml"):
+        assert not any(word in path.read_text() for word in rename.Names.of(PRESENT)), path
+
+
+def test_a_dry_run_tells_and_changes_nothing(small: Path):
+    before = contents(small)
+
+    done = renamed(small, "lapse-model", "--dry-run")
+
+    assert contents(small) == before
+    assert done.stdout.splitlines() == [
+        "README.md: 2",
+        "pyproject.toml: 1",
+        "src/churn_service/api.py: 2 -> src/lapse_model/api.py",
+        "5 names in 3 files",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Lapse-model", "two or more words"),
+        ("lapse", "two or more words"),
+        ("lapse_model", "two or more words"),
+        ("lapse--model", "two or more words"),
+        ("9-lives", "two or more words"),
+        ("import", "two or more words"),
+        ("subscribers-model", "two or more words"),  # eleven letters in the first
+        ("propensity-to-leave-dataset", "at most 24"),
+        ("prometheus-client", "a package that the project installs"),
+        ("is-word", "README.md has is-word, is_word or IS_ in it already"),
+    ],
+)
+def test_a_name_that_would_not_do_is_refused_with_the_reason(small: Path, name: str, why: str):
+    (small / "requirements.lock").write_text("a==1\nprometheus-client==1 \\\n")
+    (small / "README.md").write_text("this is_word is a word\n")
+    before = contents(small)
+
+    done = renamed(small, name, "--uncommitted")
+
+    assert (done.returncode, why in done.stderr) == (1, True), done.stderr
+    assert contents(small) == before
+
+
+def test_uncommitted_changes_are_refused_unless_told(small: Path):
+    (small / "README.md").write_text("churn-service\n")
+
+    assert "commit first" in renamed(small, "lapse-model").stderr
+    assert renamed(small, "lapse-model", "--uncommitted").returncode == 0
+    assert (small / "README.md").read_text() == "lapse-model\n"
+
+
+@pytest.mark.parametrize("ignored", [".DS_Store\n", "src/lapse_model/\n"])
+def test_a_folder_that_is_taken_is_refused(small: Path, ignored: str):
+    (small / ".gitignore").write_text(ignored)
+    (small / "src/lapse_model").mkdir()
+    (small / "src/lapse_model/api.py").write_text("mine\n")
+    commit(small)
+
+    done = renamed(small, "lapse-model")
+
+    assert (done.returncode, "lapse_model" in done.stderr, "already" in done.stderr) == (1, True, True)
+    assert (small / "pyproject.toml").read_bytes() == PYPROJECT
+
+
+def test_line_ends_bytes_modes_and_links_stay_what_they_are(small: Path):
+    (small / "dos.txt").write_bytes(b"churn-service\r\nCHURN_HOST\r\n")
+    (small / "latin.txt").write_bytes(b"\xe9 churn_service")
+    (small / "picture.png").write_bytes(b"\x89PNG\x00churn-service")
+    (small / "run.sh").write_text('printf "\\nchurn-service"\n')
+    (small / "run.sh").chmod(0o755)
+    (small / "link").symlink_to("src/churn_service/api.py")
+
+    assert renamed(small, "lapse-model", "--uncommitted").returncode == 0
+
+    assert (small / "dos.txt").read_bytes() == b"lapse-model\r\nLAPSE_HOST\r\n"
+    assert (small / "latin.txt").read_bytes() == b"\xe9 lapse_model"
+    assert (small / "picture.png").read_bytes() == b"\x89PNG\x00churn-service"
+    assert ((small / "run.sh").read_text(), (small / "run.sh").stat().st_mode & 0o777) == (
+        'printf "\\nlapse-model"\n',
+        0o755,
+    )
+    assert (small / "link").read_text() == "import lapse_model\n"
+
+
+def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest.MonkeyPatch):
+    before, write, written = contents(small), rename.write, []
+
+    def failing(path: Path, content: bytes) -> None:
+        written.append(path)
+        if len(written) == 3:
+            raise OSError
+        write(path, content)
+
+    monkeypatch.setattr(rename, "write", failing)
+    changes = rename.rename(small, "lapse-model", list(floors.list_files(small)))
+
+    with pytest.raises(OSError, match=r"^$"):
+        rename.apply(changes)
+
+    assert contents(small) == before
+
+
+def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(small: Path):
+    (small / ".gitignore").write_text(".env\n")
+    (small / ".env").write_text("CHURN_PORT=1\n")
+    commit(small)
+    part = Path(shutil.copytree(small, small / "part", ignore=shutil.ignore_patterns(".git", "part")))
+    commit(small)
+
+    assert renamed(part, "lapse-model").returncode == 0
+    assert renamed(small, "other-model", "--uncommitted").returncode == 0
+
+    for folder, package in ((part, "lapse_model"), (small, "other_model")):
+        assert (folder / ".env").read_text() == "CHURN_PORT=1\n"
+        assert [path.name for path in (folder / "src").iterdir()] == [package]
