@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from churn_service.contract import Column, as_columns, as_scalars, columns, example, id_length, to_arrays
 from churn_service.errors import ConfigError
-from churn_service.schema import Customer
+from churn_service.schema import ID, Customer
 from machine import Machine
 from strategies import customers, payloads
 
@@ -68,7 +68,7 @@ def test_arrays_and_scalars_of_a_record_hold_equal_values_of_equal_types(custome
 
 def test_an_absent_column_is_missing_on_every_row():
     (first, *others) = columns()
-    made = to_arrays({column.name: [example()[column.name]] * 3 for column in others})
+    made = to_arrays({ID: [None] * 3} | {column.name: [example()[column.name]] * 3 for column in others})
 
     assert len(made[first.name]) == 3
     assert all(value is None or np.isnan(value) for value in made[first.name])

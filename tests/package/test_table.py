@@ -34,6 +34,8 @@ def test_any_changed_cell_changes_the_fingerprint(table: pd.DataFrame):
     before = data_hash(checked)
 
     for name in checked:
+        if len(checked[name].unique()) == 1:  # a category of one value
+            continue
         changed = checked.copy()
         changed.loc[17, name] = changed.loc[changed[name] != changed.loc[17, name], name].iloc[0]
         assert data_hash(changed) != before, name

@@ -20,7 +20,7 @@ from steady import until
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
 LARGE = json.dumps({"customers": [example()] * ROWS}).encode()
-REQUIRED = next(column.name for column in columns() if not column.nullable)
+NAME = columns()[0].name
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_who_never_reads_a_large_answer_is_left(server: Server):
 
 CHUNKED = HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 ODD = [
-    ("a key twice", asking(BODY[:-1] + b', "%s": null}' % REQUIRED.encode()), 422),
+    ("a key twice", asking(BODY[:-1] + b', "%s": []}' % NAME.encode()), 422),
     ("nested deeply", asking(b"[" * 200_000), 400),
     ("another type", asking(BODY, content_type=b"text/plain"), 415),
     ("UTF-16", asking(BODY.decode().encode("utf-16")), 200),

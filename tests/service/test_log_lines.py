@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from churn_service.contract import columns, example
 from churn_service.predict import Predictor
-from churn_service.schema import Customer
+from churn_service.schema import ID, Customer
+from fields import fields
 from logged import logged, requests
 
 SENT = "65.41592"  # what nobody may repeat; no time of day holds it
-NUMBER = next(column for column in columns() if column.kind == "number" and column.maximum > float(SENT))
-REVEALING = example() | {NUMBER.name: float(SENT)}
+HOLDING = [column.name for column in fields("number") if column.bounds[0] <= float(SENT) <= column.bounds[1]]
+REVEALING = example() | {ID: SENT} | dict.fromkeys(HOLDING, float(SENT))
 JSON = {"content-type": "application/json"}
 HEADERS = [
     "X-Request-ID",
@@ -131,8 +132,8 @@ def test_neither_a_422_nor_a_413_repeats_a_value(build, connect, limit: int):
 
     with logged(connect(build(serving={"max_body_bytes": limit}))) as (client, lines):
         answers = [client.post("/predict/batch", json={"customers": [*wrong, REVEALING]})]
-        answers += [client.post("/predict", json=REVEALING | {NUMBER.name: f"{SENT}e99"})]
-        answers += [client.post("/predict", content=f'{{"{NUMBER.name}": {SENT},,}}', headers=JSON)]
+        answers += [client.post("/predict", json=REVEALING | {columns()[0].name: f"{SENT}e99"})]
+        answers += [client.post("/predict", content=f'{{"{columns()[0].name}": {SENT},,}}', headers=JSON)]
 
     assert {answer.status_code for answer in answers} <= {413, 422}
     assert not [answer for answer in answers if SENT in answer.text]
