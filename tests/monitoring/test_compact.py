@@ -164,7 +164,7 @@ def test_kinds_that_differ_between_the_blocks_of_a_file_come_together(
 
 def test_a_file_that_no_table_can_hold_stays_and_is_read_still(tmp_path: Path):
     name = columns()[0].name
-    log_file(tmp_path, line(0), line(1, customer=example() | {name: "0a1b"}))
+    log_file(tmp_path, *(line(n, customer=example() | {name: value}) for n, value in enumerate((7, "0a1b"))))
 
     (found,) = done(tmp_path)
 

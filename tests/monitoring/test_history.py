@@ -109,7 +109,7 @@ def test_only_answers_of_the_version_that_is_asked_for_are_returned(tmp_path: Pa
 def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(blocks, "BYTES", 4000)
+    monkeypatch.setattr(blocks, "BYTES", 9 * len(line(10)))
     for day in (1, 2, 3):
         for process in "ab":
             moment = NOON + timedelta(days=day - 1)

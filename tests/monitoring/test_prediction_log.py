@@ -110,7 +110,7 @@ def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
         named = {"X-Request-ID": "alone"}
         alone = [client.post("/predict", json=each, headers=named).json() for each in asked[:20]]
         batch = client.post("/v1/predict/batch", json={"customers": asked}).json()["predictions"]
-        client.post("/predict", json={})
+        client.post("/predict", json={"no_such_field": 1})
         client.get("/model")
 
     found = sorted(lines(tmp_path), key=itemgetter("time"))  # a batch is written before what waits
