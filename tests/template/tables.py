@@ -40,9 +40,9 @@ def drawn(random: np.random.Generator, log_odds: np.ndarray) -> np.ndarray:
     return random.random(len(log_odds)) < 1 / (1 + np.exp(-centred))
 
 
-def with_gaps(random: np.random.Generator, values: np.ndarray, share: float) -> np.ndarray:
-    """Leave out a share of the values."""
-    return np.where(random.random(len(values)) < share, None, values.astype(object))
+def with_gaps(random: np.random.Generator, values: np.ndarray, share: float) -> pd.Series:
+    """Leave out a share of the values; the others stay what they are."""
+    return pd.Series(values).convert_dtypes(convert_floating=False).mask(random.random(len(values)) < share)
 
 
 def wide(random: np.random.Generator) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def texts(random: np.random.Generator) -> pd.DataFrame:
     source = random.choice(["e-mail", "E-Mail", "phone call", "true", "1", "-"], rows)
     mood = with_gaps(random, random.choice(["très bien", "bien", "mal"], rows), 0.2)
     log_odds = 1.5 * (city == "new york") - 1.5 * (city == "New York") + 1.2 * (level == "Gold ")
-    log_odds += 1.5 * (mood == "mal") + 1.0 * (source == "true")
+    log_odds += 1.5 * (mood == "mal").fillna(value=False).to_numpy(bool) + 1.0 * (source == "true")
     return pd.DataFrame(
         {
             "Client Ref": [f"{number:05}" for number in range(rows)],
@@ -130,7 +130,7 @@ def dates(random: np.random.Generator) -> pd.DataFrame:
     paid, member = random.random(rows) < 0.4, random.random(rows) < 0.7
     age = (today - since).astype(float)
     log_odds = 0.02 * (today - last).astype(float) - 0.0006 * age - 1.2 * member + 0.8 * paid
-    refund = with_gaps(random, np.round(random.gamma(2, 9, rows), 2), 0.4).astype(np.float64)
+    refund = with_gaps(random, np.round(random.gamma(2, 9, rows), 2), 0.4)
     return pd.DataFrame(
         {
             "member_since": pd.Series(since).astype("datetime64[s]"),
