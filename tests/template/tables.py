@@ -42,7 +42,8 @@ def drawn(random: np.random.Generator, log_odds: np.ndarray) -> np.ndarray:
 
 def with_gaps(random: np.random.Generator, values: np.ndarray, share: float) -> pd.Series:
     """Leave out a share of the values; the others stay what they are."""
-    return pd.Series(values).convert_dtypes(convert_floating=False).mask(random.random(len(values)) < share)
+    whole = "Int64" if values.dtype.kind == "i" else None
+    return pd.Series(values, dtype=whole).mask(random.random(len(values)) < share)
 
 
 def wide(random: np.random.Generator) -> pd.DataFrame:
@@ -91,7 +92,7 @@ def texts(random: np.random.Generator) -> pd.DataFrame:
     source = random.choice(["e-mail", "E-Mail", "phone call", "true", "1", "-"], rows)
     mood = with_gaps(random, random.choice(["très bien", "bien", "mal"], rows), 0.2)
     log_odds = 1.5 * (city == "new york") - 1.5 * (city == "New York") + 1.2 * (level == "Gold ")
-    log_odds += 1.5 * (mood == "mal").fillna(value=False).to_numpy(bool) + 1.0 * (source == "true")
+    log_odds += 1.5 * (mood == "mal").to_numpy() + 1.0 * (source == "true")
     return pd.DataFrame(
         {
             "Client Ref": [f"{number:05}" for number in range(rows)],

@@ -189,7 +189,10 @@ def test_another_table_goes_from_its_file_to_a_served_model_and_only_what_knows_
 
 
 @all_tables()
-def test_the_checks_are_quiet_about_another_table(project: Copy):
+def test_the_checks_are_quiet_about_another_table(
+    project: Copy, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "mypy"))  # of all tables
     project.adopt()
 
     for words in CHECKS:
