@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,21 @@ def moved(values: np.ndarray, column: Column) -> np.ndarray:
     return np.array([value if value != value or value is None else last for value in values.tolist()]).astype(  # noqa: PLR0124 - NaN
         values.dtype
     )
+
+
+def as_records(made: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Turn arrays into JSON records, as a caller would send them; what the contract does not know stays."""
+    known = {column.name: column for column in columns()}
+    cells = {name: as_json(values, known.get(name)) for name, values in made.items()}
+    return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+
+
+def as_json(values: np.ndarray, column: Column | None) -> list[Any]:
+    """Turn an array of the contract's into JSON; truth values that may be missing are floats there."""
+    plain = [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
+    if column and column.kind == "boolean":
+        return [bool(value) if isinstance(value, float) else value for value in plain]
+    return plain
 
 
 def wrong(column: Column) -> Any:

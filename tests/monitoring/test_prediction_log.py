@@ -221,7 +221,7 @@ def test_a_column_is_kept_dropped_or_hashed_as_configured(log, column: Column):
 
     assert found[:2] == [plain, rest]
     assert {name: value for name, value in found[2].items() if name != column.name} == rest
-    assert re.fullmatch("[0-9a-f]{32}", found[2][column.name])
+    assert re.fullmatch("[0-9a-f]{32}", str(found[2][column.name])) or plain[column.name] is None
 
 
 def test_a_hash_depends_on_value_and_key_alone_and_missing_stays_missing(log, tmp_path: Path):

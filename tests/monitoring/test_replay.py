@@ -19,7 +19,7 @@ from churn_service.serving.app import Service
 from churn_service.serving.worker import models
 from churn_service.simulate import simulate
 from conftest import Done, Run
-from fields import NUMBERS, fields
+from fields import NUMBERS, as_records, fields
 from steady import configure
 from versions import holder, put, train
 
@@ -62,11 +62,7 @@ def promote(own: Path, run: Run) -> Callable[[str], Done]:
 def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
     """Make up customers as JSON."""
     made = simulate(count, seed)
-    values = {column.name: made[column.name].tolist() for column in columns()}
-    return [
-        {name: None if cell != cell else cell for name, cell in zip(values, row, strict=True)}  # noqa: PLR0124 - NaN
-        for row in zip(*values.values(), strict=True)
-    ]
+    return as_records({column.name: made[column.name] for column in columns()})
 
 
 def ask(folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any) -> list[float]:

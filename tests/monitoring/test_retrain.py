@@ -83,10 +83,13 @@ def ask(own: Path, predictor: Predictor, now: datetime) -> Callable[..., tuple[l
 
 @pytest.fixture
 def tell(own: Path, now: datetime) -> Callable[..., None]:
-    """Record outcomes of customers as of now, drawn from probabilities."""
+    """Record outcomes of customers as of now, as many as the probabilities say, at each height of them."""
 
     def told(ids: list[str], chances: np.ndarray) -> None:
-        drawn = (np.random.default_rng(3).random(len(ids)) < chances).astype(int).tolist()
+        order = np.argsort(chances)
+        drawn = (
+            np.diff(np.round(np.cumsum(chances[order])), prepend=0).astype(int)[np.argsort(order)].tolist()
+        )
         moment = now.isoformat()
         lines = [
             {"recorded_at": moment, "customer": name, "outcome": outcome, "observed_at": moment}
