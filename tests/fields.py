@@ -19,6 +19,7 @@ KNOW_THE_TABLE = {
     "tests/package/test_features_known_values.py",
 }
 NUMBERS = ("integer", "number")
+MOVABLE = ("number", "integer", "category", "boolean", "date")
 
 
 def fields(*kinds: str, nullable: bool | None = None) -> list[Column]:
@@ -50,12 +51,12 @@ def required() -> str:
 def movable() -> Column:
     """Return a field whose values can lie otherwise than they did: a number if there is one."""
     able = [column for column in columns() if column.kind != "category" or len(column.categories) > 1]
-    return min(able, key=lambda column: ["number", "integer", "category", "boolean"].index(column.kind))
+    return min(able, key=lambda column: MOVABLE.index(column.kind))
 
 
 def moved(values: np.ndarray, column: Column) -> np.ndarray:
-    """Let a column lie otherwise: numbers three times as high, any other all the same; gaps stay."""
-    if column.kind in NUMBERS:
+    """Let a column lie otherwise: numbers and days three times as high, others all the same; gaps stay."""
+    if column.kind in {*NUMBERS, "date"}:
         low, high = column.bounds
         return np.clip(low + 3 * (values - low), low, high).astype(values.dtype)
     last = column.categories[-1] if column.kind == "category" else True
@@ -72,10 +73,12 @@ def as_records(made: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 
 
 def as_json(values: np.ndarray, column: Column | None) -> list[Any]:
-    """Turn an array of the contract's into JSON; truth values that may be missing are floats there."""
+    """Turn an array of the contract's into JSON: there days are floats, and truth values with gaps are too."""
     plain = [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
     if column and column.kind == "boolean":
         return [bool(value) if isinstance(value, float) else value for value in plain]
+    if column and column.kind == "date":
+        return [value and str(np.datetime64(int(value), "D")) for value in plain]
     return plain
 
 
@@ -87,7 +90,8 @@ def wrong(column: Column) -> Any:
 def two_records() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return two valid records that differ in one field, see `movable`."""
     column = movable()
-    choices = {"category": column.categories, "boolean": (False, True)}
+    dates = (column.minimum, column.maximum)
+    choices = {"category": column.categories, "boolean": (False, True), "date": dates}
     (first, *_, last) = choices.get(column.kind, column.bounds)
     whole = int if column.kind == "integer" else lambda value: value
     return example() | {column.name: whole(first)}, example() | {column.name: whole(last)}
