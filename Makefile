@@ -49,11 +49,11 @@ demo: train ## the same road, ending by itself: train, start, predict, stop
 .PHONY: test
 # One thread each: two workers that train on two cores would wait for each other.
 test: $(INSTALLED) ## every test that needs neither root nor system programs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term --cov-fail-under=95
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 .PHONY: test-all
-test-all: $(INSTALLED) ## every test; fails if a program it needs is absent (see services)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all
+test-all: $(INSTALLED) ## every test, with coverage; fails if a program it needs is absent (see services)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: services
 services: ## install the system programs that test-all starts (Debian, root)

@@ -26,7 +26,8 @@ from load import Load, service
 from pydantic import SecretStr
 
 from churn_service.monitoring.compact import compact
-from churn_service.monitoring.postgres_log import INSERT, METADATA, engine
+from churn_service.monitoring.postgres import engine
+from churn_service.monitoring.postgres_log import INSERT, METADATA
 from churn_service.schema import ID
 from churn_service.serving.access import new_key
 from churn_service.simulate import simulate

@@ -24,7 +24,8 @@ from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from churn_service.contract import as_columns, example
+from churn_service.arrays import as_columns
+from churn_service.contract import example
 from churn_service.messages import BatchRequest
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry

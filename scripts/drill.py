@@ -27,8 +27,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import yaml
 
+from churn_service.arrays import to_json
 from churn_service.contract import Column, columns
 from churn_service.schema import ID
+from churn_service.sections import PLAIN
 from churn_service.simulate import simulate, true_probability
 
 ROOT: Final = Path(__file__).parents[1]
@@ -40,10 +42,11 @@ DAY_SECONDS = 24 * 60 * 60
 PATIENCE = 30  # seconds
 ELSEWHERE: Final = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}  # noqa: TID251 - the children inherit it
 CONFIG: Final[dict[str, dict[str, Any]]] = {
-    "data": {
+    "data": {  # never the owner's table
         "path": "data/drill.csv",
+        "format": PLAIN.model_dump(mode="json"),
         "sample": {"rows": 6_000, "random_state": 42},
-    },  # never the owner's table
+    },
     "serving": {"poll_seconds": 0.5, "drain_seconds": 0, "rate_limit_per_minute": 10**6},
     "monitoring": {"flush_seconds": 0.2},
     "retrain": {
@@ -180,8 +183,8 @@ def wave(seed: int, *, shifts: bool = False) -> Wave:
             made[column.name] = move(made[column.name], column)
     chances = true_probability(made)
     chances = 1 - chances if shifts else chances
-    cells = {column.name: as_json(made[column.name], column) for column in columns()}
-    cells[ID] = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
+    ids = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
+    cells = {ID: ids} | {column.name: to_json(made[column.name], column) for column in columns()}
     requests = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     return Wave(requests, np.random.default_rng(seed).random(CUSTOMERS) < chances)
 
@@ -193,12 +196,6 @@ def move(values: np.ndarray, column: Column) -> np.ndarray:
         return np.array([None if value is None else last for value in values.tolist()], dtype=column.dtype)
     low, high = column.bounds
     return np.clip(low + 3 * (values - low), low, high)
-
-
-def as_json(values: np.ndarray, column: Column) -> list[Any]:
-    """Turn an array of the contract's into JSON; truth values that may be missing are floats there."""
-    known: Any = bool if column.kind == "boolean" else lambda value: value
-    return [None if value is None or value != value else known(value) for value in values.tolist()]  # noqa: PLR0124 - NaN
 
 
 def answers(url: str, customers: Wave, expected: str) -> list[str]:

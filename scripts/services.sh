@@ -1,10 +1,11 @@
 #!/bin/sh
 # Install the system programs that tests marked `needs` start. Debian or Ubuntu; asks for root only if needed.
 set -eu
+# Where there is an init system Debian starts the servers among them; the tests start their own, on free ports.
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps PostgreSQL's programs
 packages=""
 for pair in curl:curl sha256sum:coreutils wrk:wrk h2load:nghttp2-client redis-server:redis-server \
-    openssl:openssl postgres:postgresql chromium:chromium; do
+    openssl:openssl postgres:postgresql chromium:chromium prometheus:prometheus promtool:prometheus; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
 done
 [ -n "$packages" ] || { echo "services: everything is there"; exit 0; }

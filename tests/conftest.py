@@ -13,6 +13,7 @@ import yaml
 
 from churn_service.artifact import FILES, MANIFEST, sha256
 from churn_service.cli import main
+from churn_service.sections import PLAIN
 
 ROOT = Path(__file__).parents[1]
 TABLE = "data/table.csv"
@@ -56,6 +57,7 @@ def make_project(folder: Path) -> Path:
     """Copy what a clone has and a command reads: the configuration, made small, and the lock."""
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     document["data"] |= {"path": TABLE, "sample": {"rows": 3000, "random_state": 42}}
+    document["data"]["format"] = PLAIN.model_dump(mode="json")  # whatever the project's own table looks like
     document["model"]["max_iter"] = 40
     # floor: service
     document["serving"]["drain_seconds"] = 0  # a test that waits says so itself

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from churn_service.arrays import to_json
 from churn_service.contract import Column, columns, example
 from conftest import ROOT
 
@@ -68,18 +69,11 @@ def moved(values: np.ndarray, column: Column) -> np.ndarray:
 def as_records(made: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Turn arrays into JSON records, as a caller would send them; what the contract does not know stays."""
     known = {column.name: column for column in columns()}
-    cells = {name: as_json(values, known.get(name)) for name, values in made.items()}
+    cells = {
+        name: to_json(values, known[name]) if name in known else values.tolist()
+        for name, values in made.items()
+    }
     return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
-
-
-def as_json(values: np.ndarray, column: Column | None) -> list[Any]:
-    """Turn an array of the contract's into JSON: there days are floats, and truth values with gaps are too."""
-    plain = [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
-    if column and column.kind == "boolean":
-        return [bool(value) if isinstance(value, float) else value for value in plain]
-    if column and column.kind == "date":
-        return [value and str(np.datetime64(int(value), "D")) for value in plain]
-    return plain
 
 
 def wrong(column: Column) -> Any:

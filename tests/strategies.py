@@ -1,5 +1,6 @@
 """Hypothesis strategies, derived from the contract: no column is named here."""
 
+from datetime import date
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,6 +20,9 @@ def values(column: Column) -> st.SearchStrategy[Any]:
             allowed = st.integers(int(column.minimum), int(column.maximum))
         case "number":
             allowed = st.floats(column.minimum, column.maximum)
+        case "date":
+            first, last = (date.fromisoformat(bound) for bound in (column.minimum, column.maximum))
+            allowed = st.dates(first, last).map(date.isoformat)
     return st.none() | allowed if column.nullable else allowed
 
 

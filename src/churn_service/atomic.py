@@ -44,25 +44,35 @@ def create_file(path: Path, data: bytes, *, beside: Path | None = None) -> None:
     FileExistsError
         The file was there, or somebody else created it first.
     """
+    with _unfinished(path, beside or path, data) as unfinished:
+        os.link(unfinished, path)
+        flush_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file with its content in the place of what was there; a crash leaves either whole."""
+    with _unfinished(path, path, data) as unfinished:
+        unfinished.replace(path)
+        flush_folder(path.parent)
+
+
+@contextmanager
+def _unfinished(path: Path, beside: Path, data: bytes = b"", *, suffix: str = "") -> Iterator[Path]:
+    """Flush content under a name that is gone at the end; an error names the file that was asked for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = (beside or path).with_name(f".{uuid.uuid4().hex}")
+    unfinished = beside.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         with unfinished.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.link(unfinished, path)
-        flush_folder(path.parent)
+        yield unfinished
+    except OSError as error:
+        if str(error.filename) == str(unfinished):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a file with its content in the place of what was there; a crash leaves either whole."""
-    unfinished = path.with_name(f".{uuid.uuid4().hex}")
-    create_file(unfinished, data)
-    unfinished.replace(path)
-    flush_folder(path.parent)
 
 
 def flush_folder(folder: Path) -> None:
@@ -87,14 +97,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         The name does not end in .csv or .parquet.
     """
     check_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    unfinished.touch()
-    try:
+    with _unfinished(path, path, suffix=path.suffix) as unfinished:
         yield unfinished
         if unfinished.exists():
             unfinished.replace(path)
         else:
             path.unlink(missing_ok=True)  # nothing to say this time, so nothing of last time either
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from churn_service.doctor_commands import doctor
 from churn_service.registry_commands import registry_commands
 from churn_service.terminal import (
     ConfigOption,
@@ -23,7 +24,7 @@ from churn_service.training_commands import evaluate, train
 
 def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands."""
-    for command in (sample, train, evaluate, example, score):
+    for command in (sample, train, evaluate, example, score, doctor):
         app.command()(command)
     app.add_typer(registry_commands, name="registry")
 
@@ -51,7 +52,8 @@ def sample(
         return
     refuse_existing([path], overwrite=overwrite)
     rows = rows or settings.data.sample.rows
-    write_table(pd.DataFrame(simulate(rows, settings.data.sample.random_state)), path)
+    made = pd.DataFrame(simulate(rows, settings.data.sample.random_state))
+    write_table(made, path, settings.data.format)
     typer.echo(f"{path}: {rows:,} simulated customers")
 
 
@@ -79,16 +81,16 @@ def score(
     Example: churn-service score customers.parquet scored.parquet
     """
     from churn_service.predict import load_predictor
-    from churn_service.score import score_file
+    from churn_service.score import REJECTS, score_file
 
     settings, root = open_config(config)
-    rejects = out.with_suffix(".rejects.csv")
+    rejects = out.with_suffix(REJECTS)
     own = source.resolve() in {out.resolve(), rejects.resolve()}  # never, asked or not
     refuse_existing([out, rejects], overwrite=overwrite and not own)
     registry = open_registry(settings, root)
     predictor = load_predictor(registry.find(version), public_key=registry.public_key)
     with progress("scoring") as advance:
-        scored = score_file(source, out, predictor, rejects=rejects, progress=advance)
+        scored = score_file(source, out, predictor, form=settings.data.format, progress=advance)
     if as_json:
         print_json(
             {

@@ -86,7 +86,7 @@ def evaluate_version(
     folder = registry.find(version or NEWEST)
     predictor = load_predictor(folder, public_key=registry.public_key)
     split = registry.metadata(folder.name).holdout
-    checked = check_table(read_table(table or root / config.data.path))
+    checked = check_table(read_table(table or root / config.data.path, config.data.format))
     holdout = checked[is_holdout(checked[ID], fraction=split.fraction, salt=split.salt)]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), config)
     metrics = measure(holdout, probabilities, predictor.threshold)

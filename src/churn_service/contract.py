@@ -1,20 +1,19 @@
 """The record class → its columns: names, kinds, ranges and categories, for everything that is derived.
 
-Nothing here knows a column's name. A record is turned into columns in two shapes that hold the same values:
-arrays of length n (`as_columns`) and NumPy scalars (`as_scalars`, for one record, without the arrays' cost).
+Nothing here knows a column's name.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from pydantic import BaseModel
 
 from churn_service.errors import ConfigError
-from churn_service.schema import ID, Customer
+from churn_service.schema import DAY, ID, Customer
 
-Kind = Literal["integer", "number", "boolean", "category"]
+Kind = Literal["integer", "number", "boolean", "category", "date"]
 
 
 class Columns(Protocol):
@@ -30,24 +29,25 @@ class Column(BaseModel, frozen=True, extra="ignore"):
     name: str
     kind: Kind
     nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    """Of a number, or of a date as text such as 2026-01-31."""
     categories: tuple[str, ...] = ()
     description: str = ""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the column in memory; missing numbers need a float's NaN."""
+        """Type of the column in memory; missing numbers need a float's NaN, and a date is days since 1970."""
         if self.kind == "category":
             return np.dtype(object)
-        if self.kind == "number" or self.nullable:
+        if self.kind in {"number", "date"} or self.nullable:
             return np.dtype(np.float64)
         return np.dtype(np.int64 if self.kind == "integer" else np.bool_)
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of a number; both are declared, see `columns`."""
-        return float(self.minimum or 0), float(self.maximum or 0)
+        """Lowest and highest value of a number, or of a date as days; both are declared, see `columns`."""
+        return as_number(self.minimum), as_number(self.maximum)
 
     @property
     def rule(self) -> str:
@@ -57,7 +57,8 @@ class Column(BaseModel, frozen=True, extra="ignore"):
         elif self.kind == "boolean":
             allowed = "true or false"
         else:
-            low, high = (f"{bound:,.12g}" for bound in self.bounds)
+            bounds = self.minimum, self.maximum
+            low, high = (bound if isinstance(bound, str) else f"{bound or 0:,.12g}" for bound in bounds)
             allowed = f"{self.kind}, {low} to {high}"
         return f"{allowed}, or missing" if self.nullable else allowed
 
@@ -69,22 +70,28 @@ def columns(record: type[BaseModel] = Customer) -> tuple[Column, ...]:
     Raises
     ------
     ConfigError
-        A field is neither integer, number, boolean nor a choice of strings, or a number lacks a bound.
+        A field is neither integer, number, boolean, date nor a choice of strings, or a number or date lacks
+        a bound.
     """
     properties = record.model_json_schema()["properties"]
-    return tuple(_column(name, spec) for name, spec in properties.items() if name != ID)
+    fields = record.model_fields
+    return tuple(
+        _column(name, spec, fields[name].metadata) for name, spec in properties.items() if name != ID
+    )
 
 
-def _column(name: str, spec: Mapping[str, Any]) -> Column:
+def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
     options = spec.get("anyOf", [spec])
     (kept, *others) = [option for option in options if option.get("type") != "null"]
     categories = tuple(kept.get("enum", [kept["const"]] if "const" in kept else []))
     kind = "category" if categories and kept.get("type") == "string" else kept.get("type")
+    if kept.get("format") == "date":
+        kind, kept = "date", _bounds_of_date(rules)
     bounded = kind in {"category", "boolean"} or {"minimum", "maximum"} <= kept.keys()
-    if others or not bounded or kind not in {"integer", "number", "boolean", "category"}:
+    if others or not bounded or kind not in get_args(Kind):
         msg = (
-            f"schema.py: {name} must be an int or float with ge= and le=, a bool, or a Literal of strings "
-            f"(each may be `| None`); found {dict(spec)}"
+            f"schema.py: {name} must be an int or float with ge= and le=, a bool, a Literal of strings, or a "
+            f"date with ge= and le= and, last, DAY (each may be `| None`); found {dict(spec)}"
         )
         raise ConfigError(msg)
     return Column(
@@ -96,6 +103,13 @@ def _column(name: str, spec: Mapping[str, Any]) -> Column:
         categories=categories,
         description=spec.get("description", ""),
     )
+
+
+def _bounds_of_date(rules: Sequence[Any]) -> dict[str, str]:
+    """Find what JSON Schema has no word for; nothing, if the field would not take JSON's text everywhere."""
+    names = {"ge": "minimum", "le": "maximum"}
+    found = {names[key]: str(getattr(rule, key)) for rule in rules for key in names if hasattr(rule, key)}
+    return found if DAY in rules else {}
 
 
 @cache
@@ -118,52 +132,17 @@ def id_length(record: type[BaseModel] = Customer) -> tuple[int, int]:
 def example(record: type[BaseModel] = Customer) -> dict[str, Any]:
     """Build a valid JSON record from the fields' own examples.
 
-    >>> Customer(**example()).model_dump() == example()
+    >>> Customer(**example()).model_dump(mode="json") == example()
     True
     """
     properties = record.model_json_schema()["properties"]
     return {name: spec["examples"][0] for name, spec in properties.items() if spec.get("examples")}
 
 
-def as_columns(records: Sequence[BaseModel]) -> dict[str, np.ndarray]:
-    """Turn n validated records into arrays of shape (n,)."""
-    rows = [record.__dict__ for record in records]
-    return to_arrays({column.name: [row[column.name] for row in rows] for column in columns()})
+def as_number(value: float | str | None) -> float:
+    """Read a JSON number, or a date as days since 1970; what is missing is 0.
 
-
-def to_arrays(values: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
-    """Turn lists of JSON values (None is missing) into the contract's arrays; an absent column is missing."""
-    rows = len(next(iter(values.values())))
-    return {
-        column.name: np.array(_present(values[column.name], column), dtype=column.dtype)
-        if column.name in values
-        else np.full(rows, None if column.kind == "category" else np.nan)
-        for column in columns()
-    }
-
-
-def as_scalars(record: BaseModel) -> dict[str, Any]:
-    """Turn one validated record into NumPy scalars: the same values as `as_columns`, without arrays.
-
-    A missing category is the empty string: like None it equals no category, and like an array's cell its
-    comparisons are NumPy's, so that ``~`` and ``+`` mean the same as on columns.
+    >>> as_number("1970-02-01")
+    31.0
     """
-    return {
-        name: kind(missing if (value := getattr(record, name)) is None else value)
-        for name, kind, missing in _scalar_kinds(type(record))
-    }
-
-
-@cache
-def _scalar_kinds(record: type[BaseModel]) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
-    return tuple(
-        (column.name, np.str_, "") if column.kind == "category" else (column.name, column.dtype.type, np.nan)
-        for column in columns(record)
-    )
-
-
-def _present(values: Sequence[Any], column: Column) -> Sequence[Any]:
-    """Write a missing number as NaN; a missing category stays None and equals no category."""
-    if column.kind == "category" or not column.nullable:
-        return values
-    return [np.nan if value is None else value for value in values]
+    return float(np.datetime64(value, "D").astype(int)) if isinstance(value, str) else float(value or 0)

@@ -68,7 +68,7 @@ class DeadlineError(ChurnError):
 # end floor
 # floor: monitored
 class LogStoreError(ChurnError):
-    """The database that keeps the prediction log cannot be asked."""
+    """The database that keeps the prediction log cannot be asked, or a file of it cannot be read."""
 
 
 # end floor

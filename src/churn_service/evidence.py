@@ -89,7 +89,7 @@ def _holdout(candidate: Metadata, config: Config, root: Path) -> pd.DataFrame | 
     if not path.exists():
         return f"{config.data.path} is not here, so nothing can be compared"
     try:
-        table = check_table(read_table(path))
+        table = check_table(read_table(path, config.data.format))
     except TableError as error:
         fault = str(error).partition("\n")[0]  # the rest names customers, and events are for ever
         return f"nothing can be compared with {config.data.path}: {fault}"

@@ -6,13 +6,14 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 from pydantic import BaseModel
 
+from churn_service.cells import read_cells
 from churn_service.contract import Column, columns, id_length
 from churn_service.errors import TableError
-from churn_service.schema import ID, TARGET, Customer
-from churn_service.table import read_cells, typed
+from churn_service.schema import ID, TARGET, TARGET_VALUES, Customer
+from churn_service.table import typed
 
 ROWS_SHOWN = 5
-TARGET_COLUMN = Column(name=TARGET, kind="integer", minimum=0, maximum=1)
+OUTCOME = Column(name=TARGET, kind="boolean")
 
 
 def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
@@ -28,7 +29,7 @@ def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.D
     faults = find_faults(table, record, training=True)
     if len(faults):
         raise TableError(describe(faults), faults)
-    return typed(table, record).assign(**{TARGET: pd.to_numeric(table[TARGET]).astype(np.int64)})
+    return typed(table, record).assign(**{TARGET: read_cells(table[TARGET], OUTCOME).astype(np.int64)})
 
 
 def find_faults(
@@ -50,8 +51,6 @@ def find_faults(
     DataFrame with columns row, column, rule, found
         One line per broken cell; `row` is missing where a whole column is at fault. Empty: all is well.
     """
-    if TARGET in table and table[TARGET].dtype == bool:  # how Parquet stores 0 and 1, often
-        table = table.astype({TARGET: np.int64})
     if training and not len(table):
         return pd.DataFrame([{"row": None, "column": "table", "rule": "at least one row", "found": "none"}])
     try:
@@ -81,8 +80,11 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
         report_duplicates="exclude_first",
     )
     if training:
-        both = pa.Check(lambda values: len(values.unique()) > 1, error="0 for some rows and 1 for others")
-        rules[TARGET] = pa.Column(None, [*_checks(TARGET_COLUMN), both])
+        known = pa.Check(
+            lambda values: _has_kind(values, OUTCOME), error=f"one of {', '.join(TARGET_VALUES)}"
+        )
+        both = pa.Check(lambda cells: len(cells.unique()) > 1, error="0 for some rows and 1 for others")
+        rules[TARGET] = pa.Column(None, [known, both])
     return rules
 
 

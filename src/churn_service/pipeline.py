@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss
 
+from churn_service.arrays import to_arrays, to_json
 from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256
 from churn_service.card import render_card
 from churn_service.compare import beside_references, measure
-from churn_service.contract import columns, to_arrays
+from churn_service.contract import columns
 from churn_service.export import check_parity, export_model
 from churn_service.faults import check_table
 from churn_service.features import add_features, feature_matrix
@@ -100,7 +101,7 @@ def make_version(
         The model cannot be exported faithfully.
     """
     say(f"reading and checking {config.data.path}")
-    table = check_table(read_table(root / config.data.path))
+    table = check_table(read_table(root / config.data.path, config.data.format))
     held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
     beside_references(table[:1], np.zeros(1), config)  # refuses a wrong baseline before the work, not after
     matrix, target = feature_matrix(table, config.features), table[TARGET].to_numpy()
@@ -171,7 +172,7 @@ def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFram
 
 def _golden(config: Config, exported: bytes) -> Golden:
     made_up = simulate(GOLDEN_ROWS, GOLDEN_SEED)
-    customers = {column.name: _as_json(made_up[column.name]) for column in columns()}
+    customers = {column.name: to_json(made_up[column.name], column) for column in columns()}
     matrix = feature_matrix(to_arrays(customers), config.features)
     return Golden(customers=customers, probabilities=onnx_scorer(exported)(matrix).tolist())
 
@@ -186,10 +187,6 @@ def _register(
     already_there = registry.write(metadata.version, contents, who=who(), commit=commit, key=key)
     kept = registry.metadata(metadata.version) if already_there else metadata
     return Trained(registry.folder / metadata.version, kept, already_there)
-
-
-def _as_json(values: np.ndarray) -> list[Any]:
-    return [None if value is None or value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
 
 
 def _dump(fitted: Any) -> bytes:

@@ -49,7 +49,7 @@ def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column) -> No
 
 
 def _has_many_values(values: pd.Series, column: Column) -> bool:
-    return column.kind in {"number", "integer"} and values.nunique() > BINS
+    return column.kind in {"number", "integer", "date"} and values.nunique() > BINS
 
 
 def _edges(values: pd.Series) -> list[float]:

@@ -13,8 +13,9 @@ import numpy as np
 import onnxruntime
 from pydantic import ValidationError
 
+from churn_service.arrays import as_columns, as_scalars, to_arrays
 from churn_service.artifact import JOBLIB, ONNX, Artifact, read_artifact
-from churn_service.contract import Columns, as_columns, as_scalars, to_arrays
+from churn_service.contract import Columns
 from churn_service.decision import TIERS, Decision, Source
 from churn_service.errors import IncompatibleArtifactError, PredictionError, UnsafeModelError
 from churn_service.features import FeaturesConfig, feature_matrix

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from churn_service.atomic import replace_file
 from churn_service.config import Settings
-from churn_service.errors import ChurnError, GateError, RefusedError
+from churn_service.errors import ChurnError, GateError, RefusedError, TableError
 from churn_service.events import Check
 from churn_service.faults import check_table
 from churn_service.monitoring.learned import Growth, grow
 from churn_service.monitoring.place import open_log
-from churn_service.monitoring.triggers import REASON, Verdict, judge
+from churn_service.monitoring.triggers import FOLDER, REASON, Verdict, judge
 from churn_service.pipeline import train_version
 from churn_service.promotion import Promotion
 from churn_service.provenance import who
@@ -25,7 +25,6 @@ from churn_service.sections import Config
 from churn_service.signing import read_public_key, read_signing_key
 from churn_service.table import read_table, write_table
 
-FOLDER: Final = "retrain"  # of the records, in the prediction log's
 STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of a moment in a file's name
 
 Result = Literal[
@@ -137,8 +136,10 @@ class Retraining:
             self._say(str(error))
             found["said"] = str(error).partition("\n")[0].rstrip(":")  # the rest may name customers
             found["exit_code"] = getattr(error, "exit_code", ChurnError.exit_code)
-            if found["exit_code"] == RefusedError.exit_code:
-                found["result"] = "refused"
+            found["result"] = "refused" if found["exit_code"] == RefusedError.exit_code else "failed"
+            if isinstance(error, TableError) and error.faults is not None:
+                rules = error.faults[["column", "rule"]].drop_duplicates().to_numpy()
+                found["said"] += ": " + "; ".join(f"{column} must be {rule}" for column, rule in rules)
             if isinstance(error, GateError):
                 found["evidence"] = error.event.evidence
         finally:
@@ -155,10 +156,10 @@ class Retraining:
         config = self._config.model_copy(update={"data": data})
         key = read_signing_key(self._settings.signing_key)
         version = train_version(config, self._root, say=self._say, key=key).metadata.version
-        found["trained"] = version
         if version == verdict.version:
             msg = f"training came out as {version} again: {found['table']} holds nothing that it did not know"
             raise RefusedError(msg)
+        found["trained"] = version
         promotion = Promotion(config, self._root, self._settings.image_tag, public_key=self._public_key)
         reason = REASON + "; ".join(f"{each.name}: {each.said}" for each in verdict.triggered)
         promotion.promote(version, "staging", reason=reason, force=False)
@@ -181,5 +182,6 @@ class Retraining:
 
     def _grown(self, now: datetime) -> tuple[Any, Growth]:
         self._say(f"reading {self._config.data.path} and the log")
-        table = check_table(read_table(self._root / self._config.data.path))
+        data = self._config.data
+        table = check_table(read_table(self._root / data.path, data.format))
         return grow(table, self._log, self._config.monitoring, now=now)

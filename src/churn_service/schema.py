@@ -4,6 +4,7 @@ Request body, OpenAPI example, table validation, simulator, test strategies and 
 dictionary are all read off `Customer`. Write a fact about a field here and nowhere else.
 """
 
+import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -14,13 +15,34 @@ ID: Final = "customer_id"
 TARGET: Final = "churned"
 """Column of the training table to predict: 1 left within 90 days of the snapshot, 0 stayed."""
 
+HEADERS: Final[dict[str, str]] = {}
+"""Field, `ID` or `TARGET` → its header in the table, where that is another."""
+
+TARGET_VALUES: Final[dict[str, int]] = {"0": 0, "1": 1}
+"""How the table writes the target → what it means; a number or truth value by its value, see `cells.py`."""
+
+DATES: Final[dict[str, str]] = {}
+"""Field that is a date → how the table writes it, such as ``%d.%m.%Y``; 2026-01-31 is always understood."""
+
 
 def _as_whole(value: Any) -> Any:
     """Take 4.0 for 4, as JSON Schema does; pandas writes it when other rows miss the value."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _as_day(value: Any) -> Any:
+    """Take "2026-01-31" for that day, in Python as in JSON, and no other way to write it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return dt.date.fromisoformat(value if value[4:5] == value[7:8] == "-" else "")
+    except ValueError:
+        msg = "must be a date such as 2026-01-31"
+        raise ValueError(msg) from None
+
+
 WHOLE: Final = BeforeValidator(_as_whole)  # stands last in an integer's annotation
+DAY: Final = BeforeValidator(_as_day)  # stands last in a date's annotation
 
 
 class Customer(BaseModel):

@@ -17,9 +17,11 @@ from churn_service.errors import TableError
 from churn_service.faults import find_faults
 from churn_service.predict import Predictor
 from churn_service.schema import ID
+from churn_service.sections import FormatConfig
 from churn_service.table import read_parts, typed
 
 PART_ROWS = 100_000
+REJECTS: Final = ".rejects.csv"
 TYPES: Final = {"churn_probability": "float64", "churn_prediction": "bool", "risk_tier": "str"}
 
 
@@ -34,7 +36,7 @@ class Scored:
 
 
 def score_file(
-    source: Path, output: Path, predictor: Predictor, *, rejects: Path, progress: Callable[[int], None]
+    source: Path, output: Path, predictor: Predictor, *, form: FormatConfig, progress: Callable[[int], None]
 ) -> Scored:
     """Score every good row of a CSV or Parquet file, in order.
 
@@ -43,11 +45,12 @@ def score_file(
     source
         Rows with the contract's columns; the id and columns that may be missing can be left out.
     output
-        CSV or Parquet: row (counted from 1), id, probability, decision, tier, version.
+        CSV or Parquet: row (counted from 1), id, probability, decision, tier, version. If a cell is broken,
+        there is a file beside it whose name ends in `REJECTS`: row, column, rule, found; a line per cell.
     predictor
         The version that answers.
-    rejects
-        CSV: row, column, rule, found; one line per broken cell. Only written if there is one.
+    form
+        How the source is written.
     progress
         Called with the number of rows after each part.
 
@@ -56,10 +59,11 @@ def score_file(
     TableError
         The file cannot be read, or lacks a column. Neither output is left behind.
     """
+    rejects = output.with_suffix(REJECTS)
     rows = rejected = 0
     with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
         writer = None
-        for part in read_parts(source, PART_ROWS):
+        for part in read_parts(source, PART_ROWS, form):
             faults = find_faults(part)
             whole = faults[faults["row"].isna()]
             if len(whole):

@@ -1,6 +1,6 @@
 """What config.yaml may hold: one model per section, with each key's type, range and meaning."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,25 @@ class SampleConfig(Section):
     random_state: Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of the simulator")]
 
 
+class FormatConfig(Section):
+    """How tables are written: the training table, and what is scored. Parquet needs only the last two."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1, description="Between cells, as tab is")]
+    encoding: Annotated[str, Field(description="utf-8, with or without a byte order mark, cp1252, …")]
+    decimal: Annotated[Literal[".", ","], Field(description="Before the fraction of a number")]
+    thousands: Annotated[
+        str | None,
+        Field(min_length=1, max_length=1, description="Between groups of three digits; null: none"),
+    ]
+    missing: Annotated[tuple[str, ...], Field(description="Cells that mean missing; without blanks around")]
+    row_ids: Annotated[bool, Field(description="Make an id of what a row holds, where no column is one")]
+
+
+PLAIN: Final = FormatConfig(
+    delimiter=",", encoding="utf-8", decimal=".", thousands=None, missing=("",), row_ids=False
+)
+
+
 class DataConfig(Section):
     """Where the training table is and how it is split."""
 
@@ -36,6 +55,7 @@ class DataConfig(Section):
         str,
         Field(min_length=1, max_length=64, pattern="^[ -~]+$", description="Key of the split, ASCII"),
     ]
+    format: FormatConfig
     sample: SampleConfig
 
 

@@ -104,7 +104,9 @@ class MonitoringConfig(Section):
     ]
     privacy: Annotated[
         dict[str, Privacy],
-        Field(description="Column → how the log holds it; hash needs CHURN_HASH_KEY, bucket keeps one digit"),
+        Field(
+            description="Column → how the log holds it; hash needs CHURN_HASH_KEY, bucket: a digit, a year"
+        ),
     ]
     outcome_days: Annotated[
         int,
@@ -113,6 +115,11 @@ class MonitoringConfig(Section):
         ),
     ]
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Name the columns that the log does not hold as they were asked."""
+        return tuple(sorted(name for name, way in self.privacy.items() if way != "keep"))
+
     @model_validator(mode="after")
     def _fits_the_record(self) -> Self:
         kinds = {ID: "id", **{column.name: column.kind for column in columns()}}
@@ -120,8 +127,8 @@ class MonitoringConfig(Section):
             if name not in kinds:
                 msg = f"privacy names {name}, which is no column; there are {', '.join(kinds)}"
                 raise ValueError(msg)
-            if privacy == "bucket" and kinds[name] not in {"integer", "number"}:
-                msg = f"privacy: {name} is no number, so it cannot be bucketed; hash or drop it"
+            if privacy == "bucket" and kinds[name] not in {"integer", "number", "date"}:
+                msg = f"privacy: {name} is no number or date, so it cannot be bucketed; hash or drop it"
                 raise ValueError(msg)
         return self
 

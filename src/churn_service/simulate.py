@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from churn_service.contract import Column, Columns, columns, example
+from churn_service.contract import Column, Columns, as_number, columns, example
 from churn_service.schema import ID, TARGET, Customer
 
 ID_PREFIX = "simulated-"
@@ -56,7 +56,7 @@ def _draw(column: Column, rows: int, *, seed: int, record: type[BaseModel]) -> n
     else:
         low, high, scale = _spread(column, record)
         values = np.clip(low + random.gamma(2, scale / 2, rows), low, high)
-        values = np.floor(values) if column.kind == "integer" else np.round(values, 2)
+        values = np.round(values, 2) if column.kind == "number" else np.floor(values)
     return _with_missing(values.astype(column.dtype), column, random)
 
 
@@ -70,7 +70,7 @@ def _with_missing(values: np.ndarray, column: Column, random: np.random.Generato
 def _spread(column: Column, record: type[BaseModel]) -> tuple[float, float, float]:
     """Lowest and highest value, and the typical distance from the lowest: to the field's example."""
     low, high = column.bounds
-    typical = float(example(record).get(column.name) or 0) - low
+    typical = as_number(example(record).get(column.name)) - low
     return low, high, typical if typical > 0 else max((high - low) / 4, 1e-9)
 
 

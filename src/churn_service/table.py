@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,80 +13,100 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from churn_service.atomic import SUFFIXES, atomic_path
-from churn_service.contract import Column, columns
+from churn_service.cells import read_cells, read_outcomes, row_ids, written
+from churn_service.contract import Kind, columns
+from churn_service.dialect import check_delimiter, fields_of, guess_encoding, has_signs, plain
 from churn_service.errors import TableError
 from churn_service.schema import ID, TARGET, Customer
+from churn_service.sections import PLAIN, FormatConfig
 
-PLAIN_TYPES = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_decimal,
-    pa.types.is_boolean,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_null,
-)
-BOOLEANS = {True: 1.0, False: 0.0, "True": 1.0, "False": 0.0, "true": 1.0, "false": 0.0}
+TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
+PLAIN_TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+DATE_TYPES = (pa.types.is_date, pa.types.is_timestamp)
+
+Kinds = Mapping[str, Kind]
+"""Field → what its cells are; the id is read as a category, the target as whatever it is."""
 
 
-def read_parts(path: Path, rows: int, record: type[BaseModel] = Customer) -> Iterator[pd.DataFrame]:
+def read_parts(
+    path: Path, rows: int, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer
+) -> Iterator[pd.DataFrame]:
     """Read a CSV or Parquet file in parts of at most `rows` rows; the index counts rows from 1.
 
-    Only an empty cell is missing: a category may well be called "NA" or "None".
+    Its columns get the contract's names, and its target's cells become 1 and 0. What is missing is said by
+    `form` alone: by default only an empty cell is, as a category may well be called "NA" or "None".
 
     Raises
     ------
     TableError
-        The file is absent, of another kind, not UTF-8 or not a table.
+        The file is absent, of another kind, written otherwise than `form` says, or not a table.
     """
+    kinds: Kinds = {ID: "category", TARGET: "boolean", **{each.name: each.kind for each in columns(record)}}
     start = 1
     try:
-        for part in _open(path, rows, record):
+        for read in _open(path, rows, form=form, kinds=kinds):
+            left = ("category",) if path.suffix == ".csv" else ()  # of that, pandas took out what is missing
+            known = [name for name in kinds if name in read and kinds[name] not in left]
+            part = read.assign(**{name: plain(read[name], kinds[name], form) for name in known})
+            if TARGET in part:
+                part[TARGET] = read_outcomes(part[TARGET])
             part.index = pd.RangeIndex(start, start + len(part))
             start += len(part)
             yield part
     except FileNotFoundError as error:
         msg = f"{path}: no such file. Write the simulated table with `churn-service sample`, or set data.path"
         raise TableError(msg) from error
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's parsing errors are ValueErrors
-        msg = f"{path}: cannot be read as a table ({error}). It must be UTF-8 CSV with commas, or Parquet"
+    except UnicodeError as error:
+        seems = f"it seems to be {guess_encoding(path)}: set data.format.encoding"
+        msg = f"{path}: cannot be read as {form.encoding} text ({error}); {seems}"
+        raise TableError(msg) from error
+    except (OSError, ValueError, LookupError) as error:  # pandas' and pyarrow's own are ValueErrors
+        msg = f"{path}: cannot be read as a table ({error}). It must be CSV as data.format says, or Parquet"
         raise TableError(msg) from error
 
 
-def _open(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
+def _open(path: Path, rows: int, *, form: FormatConfig, kinds: Kinds) -> Iterator[pd.DataFrame]:
     match path.suffix:
         case ".csv":
-            return _open_csv(path, rows, record)
+            return _open_csv(path, rows, form=form, kinds=kinds)
         case ".parquet":
-            return _open_parquet(path, rows, record)
+            return _open_parquet(path, rows, kinds)
         case other:
             msg = f"its name ends in {other!r}; allowed are {' and '.join(SUFFIXES)}"
             raise ValueError(msg)
 
 
-def _open_csv(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
-    _check_header(path, _names(record))
-    texts = [column.name for column in columns(record) if column.kind == "category"]
+def _open_csv(path: Path, rows: int, *, form: FormatConfig, kinds: Kinds) -> Iterator[pd.DataFrame]:
+    look: Any = {"sep": form.delimiter, "encoding": form.encoding, "keep_default_na": False}
+    headers = pd.read_csv(path, header=None, nrows=1, dtype="str", **look).iloc[0].tolist()
+    check_delimiter(headers, form.delimiter, kinds)
+    names = fields_of(headers, kinds)
+    texts = {"category", "date"} | ({"integer", "number"} if has_signs(form) else set())
+    as_text = {"prediction_id", *(header for header, name in names.items() if kinds[name] in texts)}
     with pd.read_csv(
         path,
         chunksize=rows,
-        dtype=dict.fromkeys([ID, "prediction_id", *texts], "str"),
-        keep_default_na=False,
-        na_values=[""],
+        dtype=dict.fromkeys(as_text, "str"),
+        na_values=list(form.missing),
         low_memory=False,  # one guess of a column's type per part, not several
+        **look,
     ) as reader:
         for part in reader:
             if not isinstance(part.index, pd.RangeIndex):  # pandas takes the surplus for an index
                 msg = "its rows have more cells than its header"
                 raise ValueError(msg)  # noqa: TRY004 - the file is wrong, not a type
-            yield part
+            yield part.rename(columns=names)
 
 
-def _open_parquet(path: Path, rows: int, record: type[BaseModel]) -> Iterator[pd.DataFrame]:
+def _open_parquet(path: Path, rows: int, kinds: Kinds) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path) as file:
-        _check_types(file.schema_arrow, _names(record))
+        names = fields_of(file.schema_arrow.names, kinds)
+        for header, name in names.items():
+            _check_type(file.schema_arrow.field(header), kinds[name])
         for batch in file.iter_batches(batch_size=rows):
-            yield _with_text_ids(batch).to_pandas(ignore_metadata=True)  # an index of pandas is a column here
+            named = batch.rename_columns([names.get(name, name) for name in batch.column_names])
+            # An index of pandas is a column here.
+            yield _with_text_ids(named).to_pandas(ignore_metadata=True, date_as_object=False)
 
 
 def _with_text_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -96,41 +116,33 @@ def _with_text_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.set_column(batch.column_names.index(ID), ID, batch[ID].cast(pa.string()))
 
 
-def _names(record: type[BaseModel]) -> set[str]:
-    return {ID, TARGET} | {column.name for column in columns(record)}
-
-
-def _check_header(path: Path, names: set[str]) -> None:
-    header = pd.read_csv(path, header=None, nrows=1, dtype="str", keep_default_na=False).iloc[0]
-    for name in names & set(header[header.duplicated()]):
-        msg = f"the column {name} stands twice"
+def _check_type(field: pa.Field, kind: Kind) -> None:
+    """Refuse a column that holds something else than dates, or else than numbers, text or truth values."""
+    plain_type = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    types = DATE_TYPES if kind == "date" else PLAIN_TYPES
+    if not any(test(plain_type) for test in (*types, *TEXT_TYPES)):
+        allowed = "dates and text" if kind == "date" else "numbers, text and truth values"
+        msg = f"the column {field.name} is of type {field.type}; allowed are {allowed}"
         raise ValueError(msg)
 
 
-def _check_types(schema: pa.Schema, names: set[str]) -> None:
-    """Refuse columns that stand twice or hold something else than numbers, text or truth values."""
-    for name in names & set(schema.names):
-        if schema.names.count(name) > 1:
-            msg = f"the column {name} stands twice"
-            raise ValueError(msg)
-        kind = schema.field(name).type
-        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not any(test(plain) for test in PLAIN_TYPES):
-            msg = f"the column {name} is of type {kind}; allowed are numbers, text and truth values"
-            raise ValueError(msg)
+def read_table(path: Path, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer) -> pd.DataFrame:
+    """Read a whole file, see `read_parts`; with `form.row_ids`, ids are made where no column holds them."""
+    parts = list(read_parts(path, 1_000_000, form, record=record))
+    table = pd.concat(parts) if parts else pd.DataFrame()
+    return table.assign(**{ID: row_ids(table, record)}) if form.row_ids and ID not in table else table
 
 
-def read_table(path: Path, record: type[BaseModel] = Customer) -> pd.DataFrame:
-    """Read a whole file; see `read_parts`."""
-    parts = list(read_parts(path, 1_000_000, record))
-    return pd.concat(parts) if parts else pd.DataFrame()
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write CSV or Parquet by suffix; the file appears whole or not at all."""
+def write_table(
+    table: pd.DataFrame, path: Path, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer
+) -> None:
+    """Write CSV or Parquet by suffix, so that it can be read again; it appears whole or not at all."""
+    table = table.assign(**written(table, record))
     with atomic_path(path) as unfinished:
         if path.suffix == ".csv":
-            table.to_csv(unfinished, index=False, lineterminator="\n")
+            look: Any = {"sep": form.delimiter, "decimal": form.decimal, "encoding": form.encoding}
+            missing = next(iter(form.missing), "")
+            table.to_csv(unfinished, index=False, lineterminator="\n", na_rep=missing, **look)
         else:
             table.to_parquet(unfinished, index=False)
 
@@ -161,23 +173,3 @@ def data_hash(table: pd.DataFrame) -> str:
             numbers = values.to_numpy()
             digest.update(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
-
-
-def read_cells(values: pd.Series, column: Column) -> pd.Series:
-    """Read cells as numbers; NaN where a cell is none. A CSV column with one bad cell arrives as text."""
-    match column.kind:
-        case "category":
-            return values
-        case "boolean":
-            return values.map(BOOLEANS)
-        case "integer" | "number":
-            if values.dtype.kind not in "iufO":  # truth values, dates, complex numbers
-                return pd.Series(np.nan, index=values.index)
-            if values.dtype == object:
-                values = values.where(values.map(_is_number_or_text))
-            # As float64, else a bound beyond a smaller type's range would be infinity, and so would a cell.
-            return pd.to_numeric(values, errors="coerce").astype(np.float64)
-
-
-def _is_number_or_text(cell: object) -> bool:
-    return isinstance(cell, (int, float, str, Decimal, np.number)) and not isinstance(cell, (bool, complex))

@@ -44,16 +44,16 @@ def open_registry(config: Config, root: Path, *, checked: bool = True) -> Regist
 
 
 def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
-    """Stop before work is lost: no command replaces a file unasked.
+    """Stop before work is lost: no command replaces a file unasked, or a folder at all.
 
     Raises
     ------
     ConfigError
-        A file is there, and `overwrite` is not set.
+        A folder is there; or a file, and `overwrite` is not set.
     """
-    there = [str(path) for path in paths if os.path.lexists(path)]
-    if there and not overwrite:
-        msg = f"{', '.join(there)} exists already; name another file, or --overwrite where there is one"
+    there = [str(path) for path in paths if path.is_dir() or (os.path.lexists(path) and not overwrite)]
+    if there:
+        msg = f"{', '.join(there)} exists already; name another, or --overwrite where it is a file"
         raise ConfigError(msg)
 
 

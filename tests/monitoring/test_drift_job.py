@@ -190,6 +190,11 @@ def test_what_another_version_answered_does_not_count(own: Path, ask: Callable[.
         (["--since", "yesterday"], "'yesterday' is no time; allowed are 7d, 12h"),
         (["--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h"),
         (["--until", "2999-01-01"], "2999-01-01 is in the future"),
+        (["--since", "0001-01-01"], "0001-01-01 is before 2000, when no log was kept"),
+        (["--until", "0001-01-02", "--report", "a.html"], "0001-01-02 is before 2000"),
+        (["--since", "0001-01-01T00:00+05:00"], "is no time"),
+        (["--since", "1e300d"], "is no time"),
+        (["--since", "nand"], "is no time"),
     ],
 )
 def test_a_wrong_span_is_refused_with_what_is_allowed(own: Path, run: Run, words: list[str], said: str):

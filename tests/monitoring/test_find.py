@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from churn_service.contract import example
-from churn_service.monitoring.postgres_log import PREDICTIONS, engine
+from churn_service.monitoring.postgres import engine
+from churn_service.monitoring.postgres_log import PREDICTIONS
 from churn_service.schema import ID
 from conftest import Run, make_project
 from recorded import write_outcomes

@@ -1,5 +1,6 @@
 """What is not the service's in the folder of a log costs nothing but itself."""
 
+import io
 import json
 import os
 import time
@@ -7,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from churn_service.contract import example
@@ -17,6 +19,7 @@ from churn_service.monitoring.outcome_file import read_file
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.place import Log
 from churn_service.schema import ID
+from conftest import Run
 from recorded import outcome
 from remembered import NOON, ids, line, log_file, remembered
 
@@ -213,7 +216,67 @@ def test_a_file_that_somebody_else_takes_away_is_passed_over(tmp_path: Path):
     assert len(ids(remembered(tmp_path))) == 3
 
 
+def damaged(whole: bytes) -> dict[str, bytes]:
+    """Say what a disk may make of a file of Parquet."""
+    other = io.BytesIO()
+    pd.DataFrame({"time": [1]}).to_parquet(other)
+    flipped = bytes([whole[50] ^ 1])
+    found = {
+        "garbage": b"x" * 500,
+        "empty": b"",
+        "cut short": whole[:-9],
+        "a table of others": other.getvalue(),
+    }
+    return found | {"one bit": whole[:50] + flipped + whole[51:]}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("how", damaged(bytes(100)))
+def test_a_damaged_file_of_parquet_is_named_with_what_to_do_and_never_read_as_something_else(
+    project: Path, run: Run, how: str
+):
+    log_file(folder := project / "predictions", *(line(number) for number in range(4)))
+    compacted(folder)
+    (path,) = folder.rglob("*.parquet")
+    path.write_bytes(damaged(path.read_bytes())[how])
+
+    done = run(project, "performance", "--as-of", "2026-03-02")
+    path.rename(project / path.name)
+    without = run(project, "performance", "--as-of", "2026-03-02")
+
+    assert (done.returncode, f"{path} cannot be read (" in done.stderr) == (1, True)
+    assert "Put it back from a backup, or move it away" in done.stderr
+    assert (without.returncode, "nothing was predicted" in without.stdout) == (0, True)
+
+
+def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(project: Path, run: Run):
+    log_file(folder := project / "predictions", *(line(number) for number in range(4)))
+    before = run(project, "performance", "--as-of", "2026-03-02", "--json")
+    compacted(folder)
+    log_file(folder, *(line(number) for number in range(4)))
+    after = run(project, "performance", "--as-of", "2026-03-02", "--json")
+    compacted(folder)
+
+    assert (json.loads(before.stdout)["weeks"][0]["predicted"], after.stdout) == (4, before.stdout)
+    assert run(project, "performance", "--as-of", "2026-03-02", "--json").stdout == before.stdout
+    assert len(ids(remembered(folder))) == 8  # who reads every line gets what is there
+
+
 def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(tmp_path: Path):
     (tmp_path / "known.csv").write_text(f"prediction_id,outcome\n{'01' * 16},1\n")
 
     assert [each.prediction_id for each in read_file(tmp_path / "known.csv")] == ["01" * 16]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_moment_at_the_ends_of_the_calendar_is_recorded_as_the_service_would(
+    project: Path, run: Run, moment: str
+):
+    (project / "known.csv").write_text(f"{ID},outcome,observed_at\nc-1,1,{moment}\n")
+
+    done = run(project, "outcomes", "known.csv")
+
+    (path,) = (project / "predictions/outcomes").glob("*.jsonl")
+    assert (done.returncode, json.loads(path.read_text())["observed_at"]) == (0, moment), done.stderr
+    known = read_outcomes(Log(project / "predictions"), before=datetime.now(UTC) + timedelta(days=1))
+    assert (known["observed_at"] <= known["recorded_at"]).tolist() == [True]

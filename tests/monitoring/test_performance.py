@@ -298,6 +298,19 @@ def test_a_moment_that_is_ahead_is_refused_as_nobody_knows_it_yet(watched: Path,
     assert (done.returncode, "2999-01-01 is in the future" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("moment", ["0001-01-02", "1969-12-31T23:59"])
+def test_a_moment_before_any_log_is_refused(watched: Path, run: Run, moment: str):
+    done = run(watched, "performance", "--as-of", moment)
+
+    assert (done.returncode, f"{moment} is before 2000" in done.stderr) == (2, True)
+
+
+def test_the_first_day_of_any_log_can_be_asked_for(watched: Path, run: Run):
+    done = run(watched, "performance", "--as-of", "2000-01-01", "--weeks", 520)
+
+    assert (done.returncode, "nothing was predicted" in done.stdout) == (0, True), done.stderr
+
+
 @pytest.mark.parametrize("name", ["0.2.0-00000000", "production", "typo"])
 def test_a_version_that_is_not_there_is_refused(watched: Path, run: Run, name: str):
     assert run(watched, "performance", "--version", name).returncode == 3

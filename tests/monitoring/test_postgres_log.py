@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -20,7 +21,9 @@ from churn_service.monitoring import postgres_entries, postgres_log
 from churn_service.monitoring.compact import prune
 from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.place import Log
-from churn_service.monitoring.postgres_log import PostgresLog, engine
+from churn_service.monitoring.postgres import engine
+from churn_service.monitoring.postgres_entries import Window, open_entries
+from churn_service.monitoring.postgres_log import PostgresLog
 from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
@@ -260,6 +263,25 @@ def test_a_reader_that_has_read_enough_does_not_wait_for_a_database_that_hangs(
         parts.close()
     finally:
         server.signal(signal.SIGCONT)
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(written, server, database: str):
+    own = written()
+    own.add(1)
+    own.log.close()
+    wake = threading.Timer(20, server.signal, [signal.SIGCONT])  # so that this fails and does not hang
+
+    with open_entries(SecretStr(database)) as entries:
+        parts = list(entries.parts(Window()))
+        server.signal(signal.SIGSTOP)
+        wake.start()
+    waited = not wake.is_alive()
+    wake.cancel()
+    server.signal(signal.SIGCONT)
+
+    assert (len(parts), waited) == (1, False)
 
 
 def test_a_user_without_a_right_is_told_which(written, server, database: str, tmp_path: Path):

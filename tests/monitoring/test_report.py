@@ -214,6 +214,24 @@ def test_a_page_that_is_there_is_kept_unless_told_otherwise(told: Path, run: Run
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_a_folder_is_no_place_for_a_page(told: Path, run: Run, tmp_path: Path):
+    done = run(told, "drift", "--report", tmp_path, "--overwrite")
+
+    assert (done.returncode, f"{tmp_path} exists already; name another" in done.stderr) == (2, True)
+    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.parent.glob(".*"))
+
+
+@pytest.mark.posix
+def test_a_page_that_cannot_be_written_is_named_as_it_was_given(told: Path, run: Run, tmp_path: Path):
+    path = tmp_path / f"{'x' * 300}.html"  # no system takes so long a name
+
+    done = run(told, "drift", "--report", path)
+
+    assert (done.returncode, f"too long: '{path}'" in done.stderr) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("findings", "states", "expected"),
     [

@@ -1,6 +1,7 @@
 """When a version is trained again, what holds that back, what it learns from, and what is left to read."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from filelock import FileLock
 
 from churn_service import pipeline
 from churn_service import retrain as retraining
+from churn_service.artifact import read_artifact
 from churn_service.config import load_config
 from churn_service.contract import columns
-from churn_service.errors import ConflictError, ParityError
+from churn_service.errors import ConflictError, ParityError, SignatureError
 from churn_service.faults import check_table
 from churn_service.features import feature_matrix
 from churn_service.metadata import Metadata
@@ -330,7 +332,7 @@ def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Pat
     (record,) = records(own)
     twice = table.splitlines()[1].split(",")[0]
     assert (done.returncode, record["result"], record["trained"]) == (3, "refused", None)
-    assert record["said"].startswith("rules broken: 1")
+    assert record["said"] == f"rules broken: 1, cells: 1: {ID} must be unique"
     assert (twice in done.stderr, twice in json.dumps(record)) == (True, False)
 
 
@@ -384,16 +386,84 @@ def test_a_version_from_before_there_were_references_can_still_be_too_old(own: P
 
 
 @pytest.mark.usefixtures("shifted")
-def test_what_privacy_hides_is_not_learned_from_and_the_same_version_again_is_refused(
-    own: Path, retrain: Callable[..., Any]
+@pytest.mark.parametrize("hidden", [columns()[-1].name, ID])
+def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_table_is_another(
+    own: Path, retrain: Callable[..., Any], hidden: str
 ):
-    configure(own, "monitoring", privacy={columns()[-1].name: "drop"})
+    configure(own, "monitoring", privacy={hidden: "drop"})
+
+    done, found = retrain()
+    table = (own / TABLE).read_text().splitlines()
+    (own / TABLE).write_text("\n".join(table[:-1]) + "\n")
+    renewed = retrain("--dry-run")[1]
+
+    said = found["verdict"]["brakes"][-1]["said"]
+    assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["privacy"])
+    assert said.startswith(f"monitoring.privacy hides {hidden}, so the log adds nothing")
+    assert (renewed["result"], renewed["growth"]["added"]) == ("would train", 0)
+
+
+def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:
+    """Let a column drift in both windows, and outcomes be known of answers that name nobody."""
+    ask(10, shifts=True, ids=[None] * ROWS)
+    ask(2, shifts=True)
+    lines = next((own / "predictions").glob(f"{(now - timedelta(days=10)).date()}*")).read_text().splitlines()
+    known = [json.loads(line)["answer"]["prediction_id"] for line in lines]
+    said = {"recorded_at": now.isoformat(), "observed_at": now.isoformat()}
+    told = [said | {"prediction_id": each, "outcome": row % 2} for row, each in enumerate(known)]
+    write_outcomes(own / "predictions", told)
+
+
+def test_the_same_version_again_is_refused_once_and_not_every_night(
+    own: Path, ask: Callable[..., Any], now: datetime, retrain: Callable[..., Any]
+):
+    log_of_nobody(own, ask, now)
+
+    done, found = retrain()
+    (own / "predictions/retrain/2026-01-01T000000Z.json").write_text('{"result": "refu')  # by a power cut
+    again, held = retrain()
+    (own / "predictions/retrain" / Path(found["file"]).name).unlink()
+    mended = retrain("--dry-run")[1]
+
+    assert (done.returncode, found["result"], found["table"]) == (3, "refused", TABLE), done.stderr
+    assert f"{TABLE} holds nothing that it did not know" in found["said"]
+    assert found["trained"] is None
+    assert (again.returncode, held["result"], applying(held, "brakes")) == (0, "held back", ["cool-down"])
+    assert re.match(
+        r"refused \S+ days ago; retrain.cool_down_days is 7$", held["verdict"]["brakes"][1]["said"]
+    )
+    assert mended["result"] == "would train"
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_table_that_came_out_as_the_version_that_answers_does_not_stay(
+    own: Path, version: Path, retrain: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    trained = read_artifact(version)
+    monkeypatch.setattr(retraining, "train_version", lambda *_, **__: trained)
 
     done, found = retrain()
 
-    assert (done.returncode, found["result"], found["table"]) == (3, "refused", TABLE), done.stderr
-    assert (found["growth"]["added"], found["growth"]["hidden"]) == (0, [columns()[-1].name])
-    assert f"{TABLE} holds nothing that it did not know" in found["said"]
+    assert (done.returncode, found["result"], found["growth"]["added"]) == (3, "refused", ROWS)
+    assert not list((own / "data").glob("*.retrain-*"))
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_version_that_staging_refuses_is_not_trained_again_each_night(
+    own: Path, retrain: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: Any, **__: Any) -> None:
+        msg = "it is not signed"
+        raise SignatureError(msg)
+
+    monkeypatch.setattr(Promotion, "promote", refuse)
+
+    done, found = retrain()
+    again, held = retrain()
+
+    assert (done.returncode, found["result"], again.returncode) == (3, "refused", 0)
+    assert applying(held, "brakes") == ["cool-down"]
+    assert len(list((own / "data").glob("*.retrain-*"))) == 1  # of a version that is registered
 
 
 def test_who_was_held_out_stays_held_out(

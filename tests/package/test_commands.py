@@ -19,6 +19,7 @@ COMMANDS = [
     ["evaluate"],
     ["example"],
     ["score"],
+    ["doctor"],
     ["registry", "list"],
     ["registry", "history"],
     ["registry", "show"],
@@ -38,7 +39,7 @@ def test_every_command_has_help_with_an_example(words: list[str], project: Path,
 def test_the_example_is_a_valid_record(project: Path, run):
     done = run(project, "example")
 
-    assert Customer.model_validate_json(done.stdout).model_dump() == example()
+    assert Customer.model_validate_json(done.stdout).model_dump(mode="json") == example()
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from churn_service.contract import as_scalars, example
+from churn_service.arrays import as_scalars
+from churn_service.contract import example
 from churn_service.features import FeaturesConfig, add_features
 from churn_service.schema import Customer
 

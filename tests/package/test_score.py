@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from churn_service import score as score_module
-from churn_service.contract import as_columns, columns
+from churn_service.arrays import as_columns, to_json
+from churn_service.contract import columns
 from churn_service.errors import TableError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET, Customer
 from churn_service.score import score_file
+from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
 from churn_service.table import read_table, typed, write_table
 from fields import field, required, wrong
@@ -38,8 +40,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch):
 
 
 def scored(source: Path, output: Path, predictor: Predictor):
-    rejects = output.with_suffix(".rejects.csv")
-    return score_file(source, output, predictor, rejects=rejects, progress=print)
+    return score_file(source, output, predictor, form=PLAIN, progress=print)
 
 
 @pytest.mark.parametrize("read", SUFFIXES)
@@ -68,7 +69,8 @@ def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
     (first, *others) = columns()
-    table = table.astype({column.name: object for column in columns()})
+    for column in columns():
+        table[column.name] = pd.Series(to_json(table[column.name].to_numpy(), column), dtype=object)
     table.loc[[9, 609], first.name] = wrong(first)
     for column in others:
         table.loc[609, column.name] = wrong(column)
@@ -138,7 +140,12 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
         pytest.skip("a table of this contract would have no column left")
     table = table.drop(columns=[ID, *optional])
     write_table(table, tmp_path / "in.csv")
-    records = [Customer(**row) for row in table.head(20).to_dict("records")]
+    cells = {
+        column.name: to_json(table[column.name].to_numpy()[:20], column)
+        for column in columns()
+        if not column.nullable
+    }
+    records = [Customer(**dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)]
 
     scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
 

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from churn_service.arrays import as_columns, as_scalars
 from churn_service.artifact import read_artifact
-from churn_service.contract import as_columns, as_scalars, example
+from churn_service.contract import example
 from churn_service.features import FeaturesConfig, add_features, feature_matrix
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, Customer

@@ -82,7 +82,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(table: pd.DataFrame
     before = path.read_bytes()
 
     with pytest.raises(ValueError, match="uplicate"):
-        write_table(pd.concat([table, table], axis=1), path)
+        write_table(pd.concat([table, *[table[ID].rename("extra")] * 2], axis=1), path)
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

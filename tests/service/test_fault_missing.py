@@ -10,10 +10,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from churn_service.arrays import as_columns
 from churn_service.artifact import ONNX
 from churn_service.baseline import baseline_probability
 from churn_service.config import load_config
-from churn_service.contract import as_columns, example
+from churn_service.contract import example
 from churn_service.schema import Customer
 from churn_service.serving.fallback import VERSION
 from running import COMMAND, ask, free_port, serving

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from churn_service.answer import INLINE_ROWS, Together
-from churn_service.contract import as_scalars, example
+from churn_service.arrays import as_scalars
+from churn_service.contract import example
 from churn_service.predict import Predictor
 from churn_service.schema import Customer
 from fields import movable, two_records

@@ -12,8 +12,9 @@ import subprocess
 import pytest
 
 from churn_service import schema
+from churn_service.arrays import as_scalars
 from churn_service.config import load_config
-from churn_service.contract import as_scalars, columns, example
+from churn_service.contract import columns, example
 from churn_service.features import FeaturesConfig, add_features
 from conftest import ROOT
 from fields import KNOW_THE_TABLE, is_default

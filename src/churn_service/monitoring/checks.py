@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from churn_service.monitoring.drift_figures import Figures
 from churn_service.monitoring.drift_job import Found, Span, find_drift
 from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.labels import join_outcomes
@@ -16,7 +15,7 @@ from churn_service.sections import Config
 
 def check_drift(
     config: Config, root: Path, registry: Registry, *, span: Span, version: str | None = None
-) -> Figures:
+) -> Found:
     """Compare what a version was asked with what it was trained on.
 
     Parameters
@@ -37,17 +36,11 @@ def check_drift(
     ArtifactError
         There is no such version, or this code cannot serve it.
     """
-    return look(config, root, registry, span=span, version=version).figures
-
-
-def look(config: Config, root: Path, registry: Registry, *, span: Span, version: str | None = None) -> Found:
-    """Do as `check_drift`, and return the counts as well."""
     folder = registry.find(version)
     predictor = load_predictor(folder, public_key=registry.public_key)
     asked = read_predictions(open_log(config, root), since=span.since, until=span.until, version=folder.name)
-    hidden = {name for name, way in config.monitoring.privacy.items() if way != "keep"}
     metadata = registry.metadata(folder.name)
-    return find_drift(asked, metadata, predictor.probabilities, hidden=hidden, span=span)
+    return find_drift(asked, metadata, predictor.probabilities, hidden=config.monitoring.hidden, span=span)
 
 
 def check_performance(

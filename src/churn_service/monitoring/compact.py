@@ -156,6 +156,6 @@ def _write(rows: pa.Table, path: Path) -> None:
     with atomic_path(path) as unfinished:
         unfinished.chmod(0o600)
         with unfinished.open("wb") as file:
-            pyarrow.parquet.write_table(rows, file, compression="zstd")
+            pyarrow.parquet.write_table(rows, file, compression="zstd", write_page_checksum=True)
             file.flush()
             os.fsync(file.fileno())

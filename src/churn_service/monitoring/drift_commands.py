@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from churn_service.monitoring.drift_figures import Figures
     from churn_service.monitoring.drift_job import Span
 
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # files of a log are of days from then on
 UNITS: Final = {"d": "days", "h": "hours"}
 
 
@@ -70,7 +71,7 @@ def drift(
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Read a moment that is over, or how long ago it was: what is known of one that is ahead will change.
+    """Read a moment of a log, or how long ago it was: what is known of one that is ahead will change.
 
     >>> moment("12h", datetime(2026, 1, 2, tzinfo=UTC)).isoformat()
     '2026-01-01T12:00:00+00:00'
@@ -78,7 +79,7 @@ def moment(text: str, now: datetime) -> datetime:
     Raises
     ------
     ConfigError
-        The text is neither, or the moment is ahead.
+        The text is neither, or the moment is ahead, or before any log's first day.
     """
     try:
         unit = UNITS.get(text[-1:])
@@ -87,8 +88,9 @@ def moment(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError) as error:
         msg = f"{text!r} is no time; allowed are 7d, 12h, 2026-01-31 and 2026-01-31T08:00+01:00"
         raise ConfigError(msg) from error
-    if found > now:
-        msg = f"{text} is in the future; now is {now:%Y-%m-%d %H:%M} UTC"
+    if not EARLIEST <= found <= now:
+        where = "in the future" if found > now else f"before {EARLIEST:%Y}, when no log was kept"
+        msg = f"{text} is {where}; now is {now:%Y-%m-%d %H:%M} UTC"
         raise ConfigError(msg)
     return found
 
@@ -100,7 +102,7 @@ def _find(
 
     registry = open_registry(settings, root)
     if report is None:
-        return check_drift(settings, root, registry, span=span, version=version)
+        return check_drift(settings, root, registry, span=span, version=version).figures
     from churn_service.monitoring.report import render
     from churn_service.monitoring.report_job import gather_report
 

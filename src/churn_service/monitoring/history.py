@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet
 
-from churn_service.monitoring.blocks import blocks, read_block
+from churn_service.errors import LogStoreError
+from churn_service.monitoring.blocks import KNOWN, blocks, read_block
 from churn_service.monitoring.line_log import SHADOW
 from churn_service.monitoring.place import DAYS, Log, day_files, read_lines
 from churn_service.monitoring.postgres_entries import Entries, Window, open_entries
@@ -71,7 +73,7 @@ def read_predictions(
     ConfigError
         The URL is malformed.
     LogStoreError
-        The database cannot be asked.
+        The database cannot be asked, or a file of Parquet is damaged.
     """
     window = Window(since, until, version, prediction)
     with open_entries(log.url) if log.url else contextlib.nullcontext() as entries:
@@ -162,8 +164,13 @@ def _stems(folder: Path, day: date) -> set[str]:
 
 
 def _parquet(path: Path) -> Frames:
-    with pyarrow.parquet.ParquetFile(path) as parquet:
-        yield from ((rows.to_pandas(), 0) for rows in parquet.iter_batches(ROWS))
+    try:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as parquet:
+            parquet.schema_arrow.empty_table().select(sorted(KNOWN))  # else it is none of a log
+            yield from ((rows.to_pandas(), 0) for rows in parquet.iter_batches(ROWS))
+    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+        msg = f"{path} cannot be read ({error}). Put it back from a backup, or move it away and do without it"
+        raise LogStoreError(msg) from error
 
 
 def _unheld(frame: pd.DataFrame, entries: Entries | None) -> pd.DataFrame:

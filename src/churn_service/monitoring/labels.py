@@ -47,7 +47,7 @@ def join_outcomes(
     DataFrame, sorted by time
         prediction and customer (64-bit hashes; without a customer's id each prediction is its own), time (UTC
         without an offset), version, probability, predicted (bool), outcome (1, 0, or -1: not known), lag_days
-        (from the answer until the outcome was observed; NaN if it is not known).
+        (from the answer until the outcome was observed; NaN if it is not known). Each prediction once.
     """
     known = read_outcomes(log, before=as_of)
     known = known[~known["repeats"]].reset_index(drop=True)
@@ -70,7 +70,10 @@ def join_outcomes(
     joined = pd.concat(parts, ignore_index=True)
     parts.clear()  # else there would be three copies while it is sorted
     joined["version"] = pd.Categorical.from_codes(joined["version"].to_numpy(), pd.Index(list(codes)))
-    return joined.sort_values(["time", "prediction"], ignore_index=True)
+    joined = joined.sort_values(["time", "prediction"], ignore_index=True)
+    predictions = joined["prediction"].to_numpy()
+    again = predictions[1:] == predictions[:-1]  # of a file of the log that is there twice
+    return joined[np.append([True], ~again)].reset_index(drop=True) if again.any() else joined
 
 
 def review(log: Log, recorded_at: datetime) -> dict[str, int]:

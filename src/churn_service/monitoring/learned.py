@@ -30,14 +30,10 @@ class Growth(BaseModel, frozen=True):
     """Answers whose outcome is known, and that name no customer."""
     broken: int = 0
     """Customers whose logged record is not what the contract asks for now."""
-    hidden: tuple[str, ...] = ()
-    """Columns that privacy hides; if there are any, nothing can be added."""
 
     @property
     def line(self) -> str:
         """Say it to a person."""
-        if self.hidden:
-            return f"{self.rows:,} customers, none added: monitoring.privacy hides {', '.join(self.hidden)}"
         return (
             f"{self.rows:,} customers, {self.added:,} added and {self.replaced:,} replaced by the log; "
             f"left out {self.without_id:,} answers that name nobody, {self.broken:,} records that break rules"
@@ -59,9 +55,8 @@ def grow(
     now
         What was answered or recorded later does not count.
     """
-    hidden = tuple(sorted(name for name, way in monitoring.privacy.items() if way != "keep"))
-    if hidden:
-        return table, Growth(rows=len(table), hidden=hidden)
+    if monitoring.hidden:
+        return table, Growth(rows=len(table))
     known = pd.concat(
         [_nobody(), *_labelled(log, now, timedelta(days=monitoring.outcome_days))], ignore_index=True
     )

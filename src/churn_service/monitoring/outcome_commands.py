@@ -44,7 +44,7 @@ def outcomes(
     settings, root = open_config(config)
     log = open_log(settings, root)
     sink = open_outcomes(log, settings.monitoring, load_settings().hash_key)
-    said = read_file(source)
+    said = read_file(source, settings.data.format)
     if not sink.takes_customers and any(isinstance(each, OfCustomer) for each in said):
         raise TableError(NO_CUSTOMERS)
     recorded_at = sink.add(said)
@@ -94,9 +94,7 @@ def performance(
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
         print_json({"as_of": as_of_moment.isoformat(), "version": version, "weeks": told})
     else:
-        names = "".join(
-            f"{name:18}" for name in ("log loss", "expected", "churn rate", "expected", "ROC AUC")
-        )
+        names = "".join(f"{name:18}" for name in ("log loss", "expected", "churn", "expected", "ROC AUC"))
         typer.echo(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
             typer.echo(_line(week))

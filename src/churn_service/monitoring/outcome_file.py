@@ -1,5 +1,6 @@
 """File → outcomes to record, or every fault in it."""
 
+from datetime import MAXYEAR, MINYEAR
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,27 +11,31 @@ from churn_service.errors import TableError
 from churn_service.faults import describe
 from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
 from churn_service.schema import ID, TARGET
+from churn_service.sections import PLAIN, FormatConfig
 from churn_service.table import read_table
 
 ROWS: Final[TypeAdapter[list[OfPrediction | OfCustomer]]] = TypeAdapter(list[Outcome])
 NAMES: Final = ("prediction_id", ID)
 
 
-def read_file(path: Path) -> list[OfPrediction | OfCustomer]:
+def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfCustomer]:
     """Read outcomes from CSV or Parquet.
 
     Parameters
     ----------
     path
         Columns: prediction_id, or the contract's id, or both, of which the first then counts where it is
-        given; outcome, or the contract's target; perhaps observed_at, in UTC where it has no offset.
+        given; outcome (1 or 0), or the contract's target in its own words; perhaps observed_at, in UTC where
+        it has no offset.
+    form
+        How the file is written; no ids are made.
 
     Raises
     ------
     TableError
         The file cannot be read, or breaks a rule of `POST /outcomes`; its `faults` lists every cell.
     """
-    table = read_table(path)
+    table = read_table(path, form.model_copy(update={"row_ids": False}))
     answer = "outcome" if "outcome" in table else TARGET
     absent = [" or ".join(names) for names in (NAMES, (answer,)) if not table.columns.isin(names).any()]
     if absent or table.empty:
@@ -54,6 +59,7 @@ def _cells(table: pd.DataFrame, answer: str) -> pd.DataFrame:
     if "observed_at" in table:
         given = table["observed_at"].astype(object)
         moments = pd.to_datetime(given.astype("str"), format="ISO8601", utc=True, errors="coerce")
+        moments = moments.where(moments.dt.year.between(MINYEAR, MAXYEAR))  # beyond, Python has none
         table = table.assign(observed_at=moments.astype(object).where(moments.notna(), given))
     return table
 

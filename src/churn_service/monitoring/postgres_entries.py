@@ -1,7 +1,7 @@
 """The table of predictions → its entries as of one moment, in bounded parts; and out with the old ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain
 from operator import eq, ge, lt
@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from churn_service.errors import LogStoreError
-from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS, bounded, engine
+from churn_service.monitoring.postgres import bounded, engine
+from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS
 
 ROWS: Final = 20_000  # in a part
 READ_SECONDS = 60.0  # that a part may take, and 60 times that what is pruned; then the line is cut
@@ -160,7 +161,8 @@ def _next(connection: Connection, parts: Iterator[Sequence[str]]) -> Sequence[st
 def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
     asked = engine(url).execution_options(isolation_level=isolation)
     try:
-        with asked.connect() as connection:
+        with asked.connect() as connection, ExitStack() as leaving:
+            leaving.callback(connection.invalidate)  # without a farewell, for which nobody may be there
             yield connection
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"

@@ -1,11 +1,6 @@
 """Lines → a table of PostgreSQL; while the database is away, files take them, and nobody waits for either."""
 
-import os
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -16,25 +11,21 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
-    Engine,
     Identity,
     Index,
     MetaData,
     Table,
     Text,
-    create_engine,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DataError
+from sqlalchemy.exc import DataError
 
 from churn_service.background import BackgroundWriter
-from churn_service.errors import ConfigError
 from churn_service.monitoring.line_log import MOST_WAITING, WARN_SECONDS, LineLog, Report
+from churn_service.monitoring.postgres import PATIENCE_SECONDS, bounded, engine
 from churn_service.schema import ID
 
-PATIENCE_SECONDS = 2  # for a connection, and for a batch; both fit into what a stopping process waits for
 PAUSE_SECONDS = 5.0  # before a database that failed is asked again
 METADATA: Final = MetaData()
 PREDICTIONS: Final = Table(
@@ -68,31 +59,6 @@ INSERT: Final = text("""
 
 Part = tuple[datetime, bytes, int]
 """When, whole lines, how many."""
-
-
-def engine(url: SecretStr) -> Engine:
-    """Return what connects to the database; it does so when it is first used.
-
-    Parameters
-    ----------
-    url
-        Such as ``postgresql+psycopg://user:password@host:5432/database``.
-
-    Raises
-    ------
-    ConfigError
-        The URL is malformed. The message does not repeat it: it may hold a password.
-    """
-    try:
-        parsed = make_url(url.get_secret_value())
-        if parsed.get_backend_name() != "postgresql":
-            raise ValueError  # noqa: TRY301 - one message for whatever is wrong with it
-    except (ArgumentError, ValueError):
-        msg = "CHURN_LOG_URL: malformed; it must be such as postgresql+psycopg://user:password@host:5432/name"
-        raise ConfigError(msg) from None
-    patience = {"connect_timeout": PATIENCE_SECONDS, "application_name": "churn-service"}
-    driven = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(driven, pool_pre_ping=True, connect_args=patience)
 
 
 class PostgresLog:
@@ -179,20 +145,3 @@ def make_tables(connection: Connection) -> None:
         connection.execute(GIVE_UP)
         connection.execute(MAKE_ALONE)
         METADATA.create_all(connection)
-
-
-@contextmanager
-def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
-    with socket.socket(fileno=os.dup(connection.connection.fileno())) as line:
-        cut = threading.Timer(seconds, _cut, [line])
-        cut.start()
-        try:
-            yield
-        finally:
-            cut.cancel()
-
-
-def _cut(line: socket.socket) -> None:
-    with suppress(OSError):  # it has just answered
-        line.shutdown(socket.SHUT_RDWR)

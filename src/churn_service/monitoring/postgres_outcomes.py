@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from sqlalchemy import insert
 
 from churn_service.monitoring.outcomes import Lines, OutcomeFiles
-from churn_service.monitoring.postgres_log import OUTCOMES, bounded, engine, make_tables
+from churn_service.monitoring.postgres import bounded, engine
+from churn_service.monitoring.postgres_log import OUTCOMES, make_tables
 
 
 class PostgresOutcomes:

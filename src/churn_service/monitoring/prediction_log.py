@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import floor, log10
 from typing import Any, Final, Protocol
 
@@ -125,13 +125,17 @@ def hiding(privacy: Mapping[str, Privacy], hash_key: SecretStr | None) -> dict[s
 
 
 def bucket(value: Any) -> Any:
-    """Keep the first digit of a number.
+    """Keep the first digit of a number, and the year of a date.
 
     >>> bucket(247.5), bucket(48), bucket(-0.032), bucket(0), bucket(None)
     (200.0, 40, -0.04, 0, None)
+    >>> bucket(date(2026, 5, 17)).isoformat()
+    '2026-01-01'
     """
     if not value:
         return value
+    if isinstance(value, date):
+        return value.replace(month=1, day=1)
     exponent = max(floor(log10(abs(value))), SMALLEST_EXPONENT)
     digit = floor(round(value / 10.0**exponent, ndigits=9))  # 0.3 / 0.1 is a little less than 3
     return type(value)(float(f"{digit}e{exponent}"))

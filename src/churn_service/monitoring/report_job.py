@@ -8,7 +8,7 @@ from typing import Final
 
 from churn_service.errors import ArtifactNotFoundError
 from churn_service.events import ALIASES, Event, fold
-from churn_service.monitoring.checks import check_performance, look
+from churn_service.monitoring.checks import check_drift, check_performance
 from churn_service.monitoring.drift_job import Span
 from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.place import Log, open_log
@@ -40,7 +40,7 @@ def gather_report(
         There was no such version yet, or this code cannot serve it.
     """
     events = [event for event in registry.events() if datetime.fromisoformat(event.time) < span.until]
-    found = look(config, root, registry, span=span, version=_standing(events, version))
+    found = check_drift(config, root, registry, span=span, version=_standing(events, version))
     return Report(
         found=found,
         weeks=check_performance(config, root, as_of=span.until, weeks=WEEKS),

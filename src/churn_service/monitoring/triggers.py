@@ -1,14 +1,17 @@
 """Drift, outcomes and age → whether to train again; and what holds that back."""
 
+import json
 import math
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel
 
-from churn_service.events import Event
+from churn_service.errors import ChurnError
+from churn_service.faults import check_table
 from churn_service.monitoring.checks import check_drift, check_performance
 from churn_service.monitoring.drift_figures import Figures
 from churn_service.monitoring.drift_job import Span
@@ -17,7 +20,9 @@ from churn_service.monitoring.performance import Week
 from churn_service.monitoring.place import open_log
 from churn_service.registry import Registry
 from churn_service.sections import Config
+from churn_service.table import data_hash, read_table
 
+FOLDER: Final = "retrain"  # of the records, in the prediction log's
 REASON: Final = "retrain: "  # how the reason of a promotion begins that nobody asked for
 DAY: Final = timedelta(days=1)
 
@@ -70,7 +75,8 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
     if metadata.reference is not None:
         ends = (now - timedelta(days=rules.window_days), now)
         spans = [Span(end - timedelta(days=rules.window_days), end, now) for end in ends]
-        windows = [check_drift(config, root, registry, span=span, version=metadata.version) for span in spans]
+        found = [check_drift(config, root, registry, span=span, version=metadata.version) for span in spans]
+        windows = [each.figures for each in found]
     count = max(int(age / 7), 0) + 2  # of weeks, so that all are seen in which it answered
     weeks = check_performance(config, root, as_of=now, weeks=count, version=metadata.version)
     new = _new_outcomes(config, root, (datetime.fromisoformat(metadata.trained_at), now))
@@ -81,8 +87,9 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
         triggers=(_drift(windows), _outcomes(weeks), _reason("age", aged, applies=age > rules.max_age_days)),
         brakes=(
             _reason("too few outcomes", few, applies=new < rules.min_new_outcomes),
-            _cool_down(registry.events(), now, rules.cool_down_days),
+            _cool_down(_tries(registry, open_log(config, root).folder), now, rules.cool_down_days),
             _unguarded(registry.state().holder("production")),
+            _hidden(config, root, registry),
         ),
     )
 
@@ -131,9 +138,30 @@ def _new_outcomes(config: Config, root: Path, moments: tuple[datetime, datetime]
     return int(now.loc[~now["prediction"].isin(before["prediction"]), "customer"].nunique())
 
 
-def _cool_down(events: Sequence[Event], now: datetime, needed: float) -> Reason:
-    """Ask the registry, which all machines share; a log's folder is one machine's."""
-    times = [event.time for event in events if (event.reason or "").startswith(REASON)]
-    days = (now - datetime.fromisoformat(times[-1])) / DAY if times else math.inf
-    last = f"retrained {days:.3g} days ago" if times else "never retrained"
+def _hidden(config: Config, root: Path, registry: Registry) -> Reason:
+    """Wait for another table where nothing can be learned from the log."""
+    hidden, path, known = config.monitoring.hidden, config.data.path, False
+    with suppress(ChurnError):  # what is damaged is refused, with the reason, where it is used
+        data = data_hash(check_table(read_table(root / path, config.data.format))) if hidden else None
+        versions = registry.versions() if hidden else []
+        known = any(registry.metadata(each).identity.data_sha256 == data for each in versions)
+    said = f"monitoring.privacy hides {', '.join(hidden) or 'nothing'}"
+    said += f", so the log adds nothing, and a version was trained on {path} before" if known else ""
+    return _reason("privacy", said, applies=known)
+
+
+def _tries(registry: Registry, folder: Path) -> Iterator[tuple[datetime, str]]:
+    """Ask the registry, which all machines share; of refused tries only this machine's records tell."""
+    own = [event for event in registry.events() if (event.reason or "").startswith(REASON)]
+    yield from ((datetime.fromisoformat(event.time), "retrained") for event in own)
+    for path in (folder / FOLDER).glob("*.json"):
+        with suppress(OSError, ValueError, LookupError, TypeError):  # a record that is damaged
+            record = json.loads(path.read_bytes())
+            if record["result"] == "refused":
+                yield datetime.fromisoformat(record["time"]).astimezone(UTC), "refused"
+
+
+def _cool_down(tries: Iterable[tuple[datetime, str]], now: datetime, needed: float) -> Reason:
+    days, what = min((((now - time) / DAY, what) for time, what in tries), default=(math.inf, ""))
+    last = f"{what} {days:.3g} days ago" if what else "never retrained"
     return _reason("cool-down", f"{last}; retrain.cool_down_days is {needed:g}", applies=days < needed)

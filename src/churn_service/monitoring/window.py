@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from churn_service.cells import read_cells
 from churn_service.contract import Column
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.drift_figures import Rows
 from churn_service.monitoring.history import History
 from churn_service.reference import Distribution, Reference
 from churn_service.schema import ID
-from churn_service.table import read_cells
 
 SAMPLE = 10_000  # rows
 MERGE_ROWS = 1_000_000  # that wait before older rows of the same customers are dropped

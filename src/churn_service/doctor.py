@@ -1,0 +1,136 @@
+"""A clone → what is still the template's, what does not agree, what comes next, and what to do about each.
+
+Nothing is changed, and no network is needed.
+"""
+
+from collections.abc import Collection, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from churn_service.agreement import Finding, check_agreement, judge, read_project, read_text
+from churn_service.config import Settings
+from churn_service.errors import ChurnError
+from churn_service.registry import Registry
+from churn_service.schema import ID
+from churn_service.sections import Config, DecisionConfig
+from churn_service.simulate import is_simulated
+from churn_service.table import read_parts
+
+TEMPLATE: Final = "-".join(("churn", "service"))  # noqa: FLY002 - in one piece, renaming would change it
+INTENDED_USE: Final = "Rank customers for a retention offer"
+THRESHOLDS: Final = DecisionConfig(threshold=0.5, medium_risk=0.4, high_risk=0.7)
+ROWS: Final = 1_000  # of the table, to see whose it is
+FLOORS: Final = {
+    "service": (
+        "api",
+        "answers over HTTP, promotes and rolls back; it needs callers who cannot wait for a file",
+    ),
+    "monitored": ("monitoring", "logs answers, finds drift, retrains; it needs somebody who reads an alarm"),
+}
+
+
+def examine(
+    root: Path, config: Config, *, settings: Settings, registry: Registry, commands: Collection[str]
+) -> list[Finding]:
+    """Look at everything; nothing is raised for what is wrong.
+
+    Parameters
+    ----------
+    root
+        The folder of config.yaml.
+    config
+        What it holds.
+    settings
+        What the environment says.
+    registry
+        Where the versions are.
+    commands
+        Names of the command line's commands, which the documentation may speak of.
+    """
+    found = [*_owner(root), _table(root, config), _card(), _decision(config)]
+    found += check_agreement(root, config, registry=registry, commands=commands)
+    # floor: service
+    found += _service(settings, registry)
+    # end floor
+    # floor: monitored
+    found += _monitoring(config, settings)
+    # end floor
+    return [*found, *_next_floor()]
+
+
+def _owner(root: Path) -> Iterator[Finding]:
+    name = read_project(root).get("project", {}).get("name")
+    if name is None:
+        return
+    fault = f"it is still called {name}" if name == TEMPLATE else None
+    yield judge("name", fault, "make rename NAME=your-name", fine=f"it is called {name}")
+    fault = (
+        f"LICENSE names the {name} authors" if f"the {name} authors" in read_text(root / "LICENSE") else None
+    )
+    yield judge("licence", fault, "write into LICENSE who holds the copyright", fine="LICENSE is your own")
+
+
+def _table(root: Path, config: Config) -> Finding:
+    path = config.data.path
+    try:
+        table = next(read_parts(root / path, ROWS, config.data.format))
+        fault = f"{path} is the simulator's" if ID in table and is_simulated(table[ID]) else None
+    except StopIteration:
+        fault = f"{path} is empty"
+    except ChurnError as error:
+        fault = str(error)
+    return judge("table", fault, "make adopt TABLE=your.csv TARGET=column", fine=f"{path} is your own")
+
+
+def _card() -> Finding:
+    page = Path(__file__).with_name("card.md.jinja")
+    fault = "the model card states the template's" if INTENDED_USE in read_text(page) else None
+    to_do = f"write into {page.name} what your model is for, and what it is not for"
+    return judge("intended use", fault, to_do, fine="the model card states your own")
+
+
+def _decision(config: Config) -> Finding:
+    fault = "threshold and tiers are the template's" if config.decision == THRESHOLDS else None
+    to_do = "choose them by what a wrong decision costs (notebooks/02_train.ipynb), or leave them"
+    return judge("decision", fault, to_do, fine="threshold and tiers are your own", note=True)
+
+
+# floor: service
+def _service(settings: Settings, registry: Registry) -> Iterator[Finding]:
+    fault = (
+        None if settings.api_keys.get_secret_value() else "no caller has a key; only this host is answered"
+    )
+    to_do = "keys new --id NAME makes one; CHURN_API_KEYS hands it over"
+    yield judge("keys", fault, to_do, fine="callers need a key", note=True)
+    fault = None if settings.public_key else "a version needs no signature"
+    to_do = "docs/signing.md, where others can write to the registry"
+    yield judge("signature", fault, to_do, fine="only signed versions are loaded", note=True)
+    try:
+        holder = registry.state().holder("production")
+        fault = None if holder else "nothing was promoted; the service answers by what was trained last"
+    except ChurnError as error:
+        holder, fault = None, str(error)
+    to_do = "registry promote newest --to production"
+    yield judge("production", fault, to_do, fine=f"{holder} is in production", note=True)
+
+
+# end floor
+# floor: monitored
+def _monitoring(config: Config, settings: Settings) -> Iterator[Finding]:
+    monitoring = config.monitoring
+    fault = None if monitoring.prediction_log or settings.log_url else "no answer is logged"
+    yield judge("log", fault, "set monitoring.prediction_log", fine="answers are logged", note=True)
+    fault = None if monitoring.privacy else "every field is logged as it was sent"
+    to_do = "decide in monitoring.privacy what to drop, hash or bucket; keep says that you did"
+    yield judge("privacy", fault, to_do, fine="monitoring.privacy says what is kept", note=True)
+
+
+# end floor
+def _next_floor() -> Iterator[Finding]:
+    """Say what the first floor that is absent would bring, and what for."""
+    for name, (module, brings) in FLOORS.items():
+        if find_spec(f"{__package__}.{module}") is None:
+            to_do = f"copier update -d floor={name} --trust, when that is wanted"
+            yield judge("next floor", f"{name}: {brings}", to_do, fine="", note=True)
+            return

@@ -1,0 +1,33 @@
+"""The command that says what is left to do: doctor."""
+
+import typer
+
+from churn_service.config import load_settings
+from churn_service.errors import RefusedError
+from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
+
+
+def doctor(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Say what is still the template's and what does not agree, and what to do. Exit 3: something is to do.
+
+    Example: churn-service doctor
+    """
+    from churn_service.doctor import examine
+
+    settings, root = open_config(config)
+    found = examine(
+        root,
+        settings,
+        settings=load_settings(),
+        registry=open_registry(settings, root),
+        commands=getattr(context.find_root().command, "commands", ()),
+    )
+    for each in found:
+        if as_json:
+            print_json(each.model_dump())
+            continue
+        typer.echo(f"{each.state:5} {each.name:14} {each.said}")
+        if each.to_do:
+            typer.echo(f"{'':20} → {each.to_do}")
+    if any(each.state == "todo" for each in found):
+        raise typer.Exit(RefusedError.exit_code)

@@ -1,0 +1,73 @@
+"""A URL → connections to PostgreSQL on which nobody waits for ever, whatever became of the server."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.event import listen
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from churn_service.errors import ConfigError
+
+PATIENCE_SECONDS = 2  # for a connection, and for a batch; both fit into what a stopping process waits for
+
+
+def engine(url: SecretStr) -> Engine:
+    """Return what connects to the database; it does so when it is first used, or gives up in seconds.
+
+    Parameters
+    ----------
+    url
+        Such as ``postgresql+psycopg://user:password@host:5432/database``.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed. The message does not repeat it: it may hold a password.
+    """
+    try:
+        parsed = make_url(url.get_secret_value())
+        if parsed.get_backend_name() != "postgresql":
+            raise ValueError  # noqa: TRY301 - one message for whatever is wrong with it
+    except (ArgumentError, ValueError):
+        msg = "CHURN_LOG_URL: malformed; it must be such as postgresql+psycopg://user:password@host:5432/name"
+        raise ConfigError(msg) from None
+    patience = {"connect_timeout": PATIENCE_SECONDS, "application_name": "churn-service"}
+    driven = parsed.set(drivername="postgresql+psycopg")
+    made = create_engine(driven, connect_args=patience)
+    listen(made, "connect", _begin, insert=True)  # before SQLAlchemy's own questions to a new connection
+    listen(made, "connect", lambda _, entry: entry.info.pop("bound").close())
+    return made
+
+
+def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[None]:
+    """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
+    return _cut_after(seconds, connection.connection.fileno())
+
+
+def _begin(driven: Any, entry: ConnectionPoolEntry) -> None:
+    entry.info["bound"] = ExitStack()
+    entry.info["bound"].enter_context(_cut_after(PATIENCE_SECONDS, driven.fileno()))
+
+
+@contextmanager
+def _cut_after(seconds: float, descriptor: int) -> Iterator[None]:
+    with socket.socket(fileno=os.dup(descriptor)) as line:
+        cut = threading.Timer(seconds, _cut, [line])
+        cut.start()
+        try:
+            yield
+        finally:
+            cut.cancel()
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):  # it has just answered
+        line.shutdown(socket.SHUT_RDWR)

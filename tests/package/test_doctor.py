@@ -1,0 +1,161 @@
+"""What is left to do in a clone: said, with what to do, until it is done."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from churn_service import doctor
+from conftest import ROOT, TABLE, Run
+
+Doctor = Callable[[], dict[str, dict[str, str]]]
+
+
+@pytest.fixture
+def clone(trained: Path, tmp_path: Path) -> Path:
+    """Return a copy of a trained project with what a clone has beside it."""
+    folder = Path(shutil.copytree(trained, tmp_path / "clone"))
+    for name in (
+        "pyproject.toml",
+        "LICENSE",
+        "config.schema.json",
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ):
+        shutil.copy(ROOT / name, folder)
+    for name in ("docs", "examples", "deploy", ".github"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def examined(clone: Path, run: Run) -> Doctor:
+    """Look at the clone; findings by name."""
+
+    def look() -> dict[str, dict[str, str]]:
+        done = run(clone, "doctor", "--json")
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode == (3 if any(each["state"] == "todo" for each in found) else 0), done.stderr
+        assert all((each["to_do"] is None) == (each["state"] == "ok") for each in found)
+        return {each["name"]: each for each in found}
+
+    return look
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_the_tools_write_agrees_in_a_fresh_clone(examined: Doctor):
+    found = examined()
+
+    assert {
+        name: found[name]["state"] for name in ("config schema", "lock", "docs", "version")
+    } == dict.fromkeys(("config schema", "lock", "docs", "version"), "ok"), found
+
+
+def test_what_is_the_templates_is_to_do_until_it_is_ones_own(
+    clone: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
+):
+    name = doctor.read_project(clone)["project"]["name"]
+    monkeypatch.setattr(doctor, "TEMPLATE", name)
+    before = examined()
+
+    monkeypatch.setattr(doctor, "TEMPLATE", "another")
+    (clone / "LICENSE").write_text("Copyright (c) 2026 Somebody")
+    edit(clone / TABLE, "simulated-", "c-")
+    monkeypatch.setattr(doctor, "INTENDED_USE", "a sentence that no card holds")
+    after = examined()
+
+    for each in ("name", "licence", "table"):
+        assert (before[each]["state"], after[each]["state"]) == ("todo", "ok"), each
+    assert after["intended use"]["state"] == "ok"
+
+
+def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(clone: Path, examined: Doctor):
+    document = yaml.safe_load((clone / "config.yaml").read_text())
+    document["decision"] = doctor.THRESHOLDS.model_dump()
+    (clone / "config.yaml").write_text(yaml.safe_dump(document))
+    same = examined()["decision"]["state"]
+    document["decision"]["threshold"] = 0.25
+    (clone / "config.yaml").write_text(yaml.safe_dump(document))
+
+    assert (same, examined()["decision"]["state"]) == ("note", "ok")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("decision", "threshold", 0.25, "decision section"),
+        ("model", "max_iter", 41, "model section"),
+        ("baseline", "probabilities", None, "baseline section"),
+    ],
+)
+def test_a_configuration_that_was_edited_since_training_is_told_apart(
+    clone: Path, examined: Doctor, section: str, key: str, value: object, said: str
+):
+    document = yaml.safe_load((clone / "config.yaml").read_text())
+    document[section][key] = value or [0.5] * len(document[section][key])
+    (clone / "config.yaml").write_text(yaml.safe_dump(document))
+
+    found = examined()["version"]
+
+    assert (found["state"], found["to_do"]) == ("todo", "make train")
+    assert found["said"].endswith(f"trained by another {said}")
+
+
+def test_another_lock_than_the_versions_and_a_dependency_it_lacks_are_named(clone: Path, examined: Doctor):
+    edit(clone / "requirements-dev.lock", "\npydantic==", "\nsomething-else==")
+
+    found = examined()
+
+    assert found["lock"]["said"].endswith("does not hold pydantic")
+    assert found["version"]["said"].endswith("trained by another lock")
+
+
+def test_what_is_installed_otherwise_than_locked_is_named(clone: Path, examined: Doctor):
+    edit(clone / "requirements-dev.lock", "\njoblib==", "\njoblib==0.")
+
+    assert "joblib" in examined()["installed"]["said"]
+
+
+def test_a_stale_schema_file_a_dead_link_and_an_unknown_command_are_named(clone: Path, examined: Doctor):
+    (clone / "config.schema.json").write_text("{}")
+    program = next(iter(doctor.read_project(clone)["project"]["scripts"]))
+    (clone / "README.md").write_text(f"[gone](docs/gone.md) and `{program} conjure`, `{program} train`\n")
+
+    found = examined()
+
+    assert (found["config schema"]["state"], found["config schema"]["to_do"]) == ("todo", "make schema")
+    assert found["docs"]["said"].endswith("README.md: docs/gone.md; README.md: conjure")
+
+
+def test_a_damaged_version_and_an_absent_table_are_findings_and_no_failure(clone: Path, examined: Doctor):
+    (version,) = (clone / "models").glob("*-*")
+    (version / "model.onnx").write_bytes(b"")
+    (clone / TABLE).unlink()
+
+    found = examined()
+
+    assert "model.onnx" in found["version"]["said"]
+    assert "no such file" in found["table"]["said"]
+
+
+def test_where_only_the_configuration_is_it_looks_at_what_is_there(trained: Path, run: Run):
+    done = run(trained, "doctor")
+
+    assert done.returncode == 3
+    assert "licence" not in done.stdout
+
+
+def test_an_absent_floor_is_what_comes_next(examined: Doctor, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(doctor.FLOORS, "service", ("no_such_module", "answers"))
+
+    assert examined()["next floor"]["said"] == "service: answers"
