@@ -26,7 +26,7 @@ NAME = columns()[0].name
 @pytest.fixture(scope="module")
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("clients") / "project"
-    bounds = {"max_batch_rows": ROWS, "max_body_bytes": 2**24}
+    bounds = {"max_batch_rows": ROWS, "max_body_bytes": 2**27}
     with started(trained, folder, **bounds) as found:
         yield found
 

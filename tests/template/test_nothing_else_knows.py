@@ -20,7 +20,7 @@ from conftest import ROOT
 from fields import KNOW_THE_TABLE, is_default
 
 OF_THE_DEFAULT = {"README.md", "CHANGELOG.md"}  # its own documentation
-OWN_TABLES = ("tests/template/", "scripts/")  # make up tables, which may be like an owner's
+MAKE_UP_TABLES = ("tests/template/", "scripts/", "docs/")  # which may be like an owner's
 TRACKED = sorted(
     set(subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines())
     - KNOW_THE_TABLE
@@ -29,7 +29,7 @@ TRACKED = sorted(
 FILES = [
     name
     for name in TRACKED
-    if not name.endswith(".lock") and (is_default() or not name.startswith(OWN_TABLES))
+    if not name.endswith(".lock") and (is_default() or not name.startswith(MAKE_UP_TABLES))
 ]
 
 
