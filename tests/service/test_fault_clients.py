@@ -189,7 +189,7 @@ def test_what_was_sent_without_waiting_is_answered_in_order(server: Server):
 
 
 def test_who_waits_for_leave_to_send_gets_it_or_the_refusal(server: Server):
-    large = HEAD + b"Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"
+    large = HEAD + b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n"
     with server.connect() as connection:
         connection.sendall(asking(BODY, b"Expect: 100-continue").removesuffix(BODY))
         leave = connection.recv(100)
