@@ -33,7 +33,7 @@ from churn_service.schema import ID, TARGET
 from churn_service.split import is_holdout
 from churn_service.table import read_table
 from conftest import TABLE, Done, Run
-from fields import movable, moved, required, two_records, wrong
+from fields import field, movable, moved, two_records, wrong
 from recorded import write_outcomes
 from steady import configure
 from versions import holder, put
@@ -41,6 +41,7 @@ from windows import Values, customers, write_log
 
 ROWS = 300
 MOVED = movable().name
+OTHERS = [column.name for column in columns() if column.name != MOVED]
 NEVER = {
     "max_flip_share": 1.0,
     "max_psi": 10.0,
@@ -386,7 +387,7 @@ def test_a_version_from_before_there_were_references_can_still_be_too_old(own: P
 
 
 @pytest.mark.usefixtures("shifted")
-@pytest.mark.parametrize("hidden", [columns()[-1].name, ID])
+@pytest.mark.parametrize("hidden", [*OTHERS[-1:], ID])
 def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_table_is_another(
     own: Path, retrain: Callable[..., Any], hidden: str
 ):
@@ -538,7 +539,7 @@ def test_who_has_no_id_or_breaks_the_contract_is_left_out_and_counted(
 ):
     known(None, 1, 1)
     known("c-1", 1, 1, **{MOVED: wrong(movable())})
-    known("c-2", 1, 1, **{required(): None})
+    known("c-2", 1, 1, **{field("integer", "number", "boolean", "category", nullable=False).name: None})
 
     table, growth = grown(own, now)
 

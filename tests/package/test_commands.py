@@ -11,6 +11,7 @@ from churn_service.config import load_config
 from churn_service.contract import columns, example
 from churn_service.schema import ID, TARGET, Customer
 from churn_service.table import read_table, write_table
+from conftest import TABLE
 from fields import field
 
 COMMANDS = [
@@ -111,7 +112,9 @@ def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: 
 
 
 def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path, run):
-    run(project, "sample", "--rows", 8)
+    run(project, "sample")
+    few = read_table(project / TABLE).groupby(TARGET).head(4)
+    write_table(few, project / TABLE)
 
     done = run(project, "train")
 
