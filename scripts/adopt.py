@@ -18,6 +18,7 @@ from typing import Final
 
 import yaml
 
+from churn_service.errors import ChurnError
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
@@ -26,7 +27,6 @@ from adoption.settings import with_settings
 from adoption.staging import changes, formatted, refuse_uncommitted, stage, try_out, write_all
 from adoption.table_settings import path_from, table_settings
 from adoption.telling import summary
-from churn_service.errors import ChurnError
 
 ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = "src/churn_service/schema.py"

@@ -28,8 +28,9 @@ import numpy as np
 import yaml
 
 from churn_service.arrays import to_json
-from churn_service.contract import columns
+from churn_service.contract import Column, columns
 from churn_service.schema import ID
+from churn_service.sections import PLAIN
 from churn_service.simulate import simulate, true_probability
 
 ROOT: Final = Path(__file__).parents[1]
@@ -41,7 +42,11 @@ DAY_SECONDS = 24 * 60 * 60
 PATIENCE = 30  # seconds
 ELSEWHERE: Final = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}  # noqa: TID251 - the children inherit it
 CONFIG: Final[dict[str, dict[str, Any]]] = {
-    "data": {"sample": {"rows": 6_000, "random_state": 42}},
+    "data": {  # never the owner's table
+        "path": "data/drill.csv",
+        "format": PLAIN.model_dump(mode="json"),
+        "sample": {"rows": 6_000, "random_state": 42},
+    },
     "serving": {"poll_seconds": 0.5, "drain_seconds": 0, "rate_limit_per_minute": 10**6},
     "monitoring": {"flush_seconds": 0.2},
     "retrain": {
@@ -171,18 +176,26 @@ def run(folder: Path, *words: object, code: int = 0, shows: str = "") -> str:
 
 
 def wave(seed: int, *, shifts: bool = False) -> Wave:
-    """Draw customers; if they shift, numbers lie three times as high, and who stayed would leave."""
+    """Draw customers; if they shift, values lie otherwise, and who stayed would leave."""
     made = simulate(CUSTOMERS, seed)
     for column in columns():
-        if shifts and column.kind in {"integer", "number", "date"}:
-            low, high = column.bounds
-            made[column.name] = np.clip(low + 3 * (made[column.name] - low), low, high)
+        if shifts:
+            made[column.name] = move(made[column.name], column)
     chances = true_probability(made)
     chances = 1 - chances if shifts else chances
     ids = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
     cells = {ID: ids} | {column.name: to_json(made[column.name], column) for column in columns()}
     requests = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     return Wave(requests, np.random.default_rng(seed).random(CUSTOMERS) < chances)
+
+
+def move(values: np.ndarray, column: Column) -> np.ndarray:
+    """Let numbers lie three times as high, and make any other value the last that there is."""
+    if column.kind in {"category", "boolean"}:
+        last = column.categories[-1] if column.categories else 1
+        return np.array([None if value is None else last for value in values.tolist()], dtype=column.dtype)
+    low, high = column.bounds
+    return np.clip(low + 3 * (values - low), low, high)
 
 
 def answers(url: str, customers: Wave, expected: str) -> list[str]:

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from churn_service.schema import DAY, TARGET, WHOLE
+from churn_service.schema import DAY, ID, TARGET, WHOLE
 from churn_service.sections import FormatConfig
 
 HEADERS = {
     TARGET: "Gekündigt?",
     "signed_up": "Kunde seit",
     "last_call": "Letzter Anruf",
-    "spend": "Umsatz (EUR)",
+    "revenue": "Umsatz (EUR)",
     "visits": "Besuche",
     "newsletter": "Newsletter",
     "city": "Ort",
@@ -27,29 +27,35 @@ FORM = FormatConfig(
 FIRST, LAST = dt.date(1965, 1, 1), dt.date(2030, 12, 31)
 
 
-class Subscriber(BaseModel):
+class Nameless(BaseModel):
     """A record with dates, one of which may be missing."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    customer_id: Annotated[str | None, Field(min_length=1, max_length=64)] = None
     signed_up: Annotated[
         dt.date, Field(ge=FIRST, le=LAST, description="First contract", examples=["2019-05-17"]), DAY
     ]
     last_call: Annotated[dt.date | None, Field(ge=FIRST, le=LAST, examples=[dt.date(2026, 1, 31)]), DAY] = (
         None
     )
-    spend: Annotated[float, Field(ge=-1e6, le=1e6, description="EUR", examples=[1234.5])]
+    revenue: Annotated[float, Field(ge=-1e6, le=1e6, description="EUR", examples=[1234.5])]
     visits: Annotated[int | None, Field(ge=0, le=1_000_000, examples=[3]), WHOLE] = None
     newsletter: Annotated[bool, Field(examples=[True])]
     city: Annotated[Literal["Köln", "NA", "Bad Tölz"] | None, Field(examples=["Köln"])] = None
+
+
+Subscriber = create_model(
+    "Subscriber",
+    __base__=Nameless,
+    **{ID: (Annotated[str | None, Field(min_length=1, max_length=64)], None)},
+)
 
 
 CLEAN = pd.DataFrame(
     {
         "signed_up": pd.to_datetime(["2019-05-17", "1969-12-31", "2024-02-29", "2019-05-17", "2019-05-17"]),
         "last_call": pd.to_datetime(["2026-01-31", None, None, "1999-12-01", "1999-12-01"]),
-        "spend": [1234.5, -0.25, 0.0, 1_000_000.0, 1_000_000.0],
+        "revenue": [1234.5, -0.25, 0.0, 1_000_000.0, 1_000_000.0],
         "visits": [12_000, None, 3, 4, 4],
         "newsletter": [True, False, True, False, False],
         "city": ["Köln", "NA", None, "Bad Tölz", "Bad Tölz"],

@@ -14,6 +14,7 @@ from churn_service.monitoring.drift import SCORE
 from churn_service.reference import Reference, freeze
 from churn_service.schema import ID
 from churn_service.simulate import simulate, true_probability
+from fields import as_records
 
 POOL = 100_000
 Values = dict[str, np.ndarray]
@@ -67,8 +68,7 @@ def write_log(folder: Path, version: str, values: Values, *, time: datetime, ids
     """Write answers as the service logs them, a second apart; the columns in `values`, and the score."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
-    for row, (id_, *cells) in enumerate(zip(ids, *(each.tolist() for each in values.values()), strict=True)):
-        customer = dict(zip(values, (None if cell != cell else cell for cell in cells), strict=True))  # noqa: PLR0124 - NaN
+    for row, (id_, customer) in enumerate(zip(ids, as_records(values), strict=True)):
         answer = {
             SCORE: customer.pop(SCORE),
             "churn_prediction": False,

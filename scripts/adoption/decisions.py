@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from churn_service.errors import TableError
+from churn_service.schema import ID
 from adoption.asked import NO_ID, Asked, position_of
 from adoption.cells import PLAIN, Distinct
 from adoption.fields import AdoptedField, adopted, why_left_out
@@ -16,8 +18,6 @@ from adoption.target import Target, decide_target
 from adoption.usable import LeftOut, is_text, split_usable
 from adoption.worth import Scorecard
 from adoption.written import Written, hints, settle
-from churn_service.errors import TableError
-from churn_service.schema import ID
 
 LEAK: Final = 0.99
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adoption.naming import identifier
-from adoption.profile import Profile
 from churn_service.contract import id_length
 from churn_service.errors import TableError
 from churn_service.schema import ID
+from adoption.naming import identifier
+from adoption.profile import Profile
 
 NAMED_ID: Final = re.compile(
     r"(.*_)?(id|uuid|guid)|(customer|client|account|user|member|contract|kunden?)_?(key|no|nr|number|nummer)"

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from churn_service.errors import TableError
 from adoption.asked import AskedError
 from adoption.sniffing import sniff_delimiter, sniff_encoding
-from churn_service.errors import TableError
 
 CELLS: Final = 4_000_000  # held in memory at once while a CSV file is read
 

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from churn_service.contract import id_length
+from churn_service.schema import ID
 from adoption.decisions import Decisions
 from adoption.fields import EPOCH, AdoptedField
 from adoption.source import with_cases, with_docstring_of, with_fields, with_return, with_value
-from churn_service.contract import id_length
-from churn_service.schema import ID
 
 EXACT: Final = 10**15  # from here on a float is written with its exponent
 CASES_OF_A_KIND: Final = 2

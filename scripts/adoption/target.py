@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from churn_service.errors import TableError
 from adoption.asked import AskedError
 from adoption.cells import PLAIN, TRUTH, Distinct
-from churn_service.errors import TableError
 
 MOST_CLASSES: Final = 20
 SHOWN: Final = 10

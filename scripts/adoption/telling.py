@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from churn_service.schema import ID
 from adoption.decisions import Decisions
 from adoption.fields import AdoptedField
-from churn_service.schema import ID
 
 SUSPICIOUS: Final = 0.95
 RARE: Final = 0.2

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from adoption.reading import Foreign
 from churn_service.errors import TableError
+from adoption.reading import Foreign
 
 PLAIN_TYPES = (
     pa.types.is_integer,

@@ -64,7 +64,7 @@ def _owner(root: Path) -> Iterator[Finding]:
     yield judge("name", fault, "make rename NAME=your-name", fine=f"it is called {name}")
     holders = [line for line in read_text(root / "LICENSE").splitlines() if line.startswith("Copyright")]
     fault = f"LICENSE names {TEMPLATE}'s authors alone" if all(TEMPLATE in line for line in holders) else None
-    yield judge("licence", fault, "write into LICENSE who holds the copyright of what you add", fine="LICENSE names you")
+    yield judge("licence", fault, "write into LICENSE who holds the rights", fine="LICENSE names you")
 
 
 def _table(root: Path, config: Config) -> Finding:

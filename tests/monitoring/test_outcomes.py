@@ -22,19 +22,14 @@ from churn_service.contract import example
 from churn_service.errors import LogStoreError
 from churn_service.monitoring import labels
 from churn_service.monitoring.outcome_history import read_outcomes
-from churn_service.monitoring.outcomes import (
-    OUTCOMES,
-    OfCustomer,
-    OfPrediction,
-    OutcomeFiles,
-    Outcomes,
-)
+from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
 from churn_service.monitoring.place import Log
 from churn_service.predict import Predictor, load_predictor
-from churn_service.schema import ID, TARGET, TARGET_VALUES
+from churn_service.schema import ID, TARGET
 from churn_service.serving.access import new_key
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.table import write_table
 from conftest import ROOT, Run
 from recorded import at, prediction, prediction_id, write
 from running import ask, serving
@@ -275,8 +270,7 @@ def test_a_real_server_takes_outcomes_of_what_it_answered(trained: Path, tmp_pat
         accepted = ask(f"{url}/v1/outcomes", {"outcomes": said})
         until(lambda: len(list((own / "predictions").glob("*.jsonl"))), "the predictions are logged")
     table = own / "more.csv"
-    word = {outcome: word for word, outcome in TARGET_VALUES.items()}
-    table.write_text(f"{ID},{TARGET}\nc-1,{word[1]}\nc-2,{word[0]}\nc-99,{word[0]}\n")
+    write_table(pd.DataFrame({ID: ["c-1", "c-2", "c-99"], TARGET: [1, 0, 0]}), table)
 
     done = run(own, "outcomes", table, "--json")
 

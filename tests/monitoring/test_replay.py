@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from churn_service.arrays import to_json
 from churn_service.config import Settings, load_config
 from churn_service.contract import columns
 from churn_service.monitoring import replay
@@ -20,13 +19,13 @@ from churn_service.serving.app import Service
 from churn_service.serving.worker import models
 from churn_service.simulate import simulate
 from conftest import Done, Run
+from fields import NUMBERS, as_records, fields
 from steady import configure
 from versions import holder, put, train
 
 ASKED = 40
-REQUIRED = next(column.name for column in columns() if not column.nullable)
-NUMBERS = [column.name for column in columns() if column.kind in {"integer", "number"}]
-CATEGORY = next(column.name for column in columns() if column.kind == "category")
+REQUIRED = (fields(nullable=False) or fields())[0].name
+MANY_DIGITS = [column.name for column in fields(*NUMBERS) if max(map(abs, column.bounds)) > 9]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +62,7 @@ def promote(own: Path, run: Run) -> Callable[[str], Done]:
 def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
     """Make up customers as JSON."""
     made = simulate(count, seed)
-    values = {column.name: to_json(made[column.name], column) for column in columns()}
-    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    return as_records({column.name: made[column.name] for column in columns()})
 
 
 def ask(folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any) -> list[float]:
@@ -176,12 +174,14 @@ def test_without_a_log_of_whole_requests_the_evidence_is_missing(
 
 @pytest.mark.parametrize(
     "privacy",
-    [{REQUIRED: "drop"}, {CATEGORY: "hash"}, dict.fromkeys(NUMBERS, "bucket")],
+    [{REQUIRED: "drop"}, {REQUIRED: "hash"}, dict.fromkeys(MANY_DIGITS, "bucket")],
     ids=["drop", "hash", "bucket"],
 )
 def test_a_log_that_was_written_while_columns_were_hidden_is_no_evidence(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done], privacy: dict[str, str]
 ):
+    if not privacy:
+        pytest.skip("the contract has no number with more than the digit that a bucket keeps")
     ask(own, versions["production"], records(ASKED), privacy=privacy)
 
     done = promote(versions["twin"])

@@ -33,13 +33,15 @@ from churn_service.schema import ID, TARGET
 from churn_service.split import is_holdout
 from churn_service.table import read_table
 from conftest import TABLE, Done, Run
+from fields import field, movable, moved, two_records, wrong
 from recorded import write_outcomes
 from steady import configure
 from versions import holder, put
 from windows import Values, customers, write_log
 
 ROWS = 300
-NUMBER = next(column.name for column in columns() if column.kind == "number")
+MOVED = movable().name
+OTHERS = [column.name for column in columns() if column.name != MOVED]
 NEVER = {
     "max_flip_share": 1.0,
     "max_psi": 10.0,
@@ -70,9 +72,10 @@ def now() -> datetime:
 def ask(own: Path, predictor: Predictor, now: datetime) -> Callable[..., tuple[list[str], Values]]:
     """Log answers some days ago to customers as the training table's, with some columns changed."""
 
-    def asked(days: float, factor: float = 1, ids: list[str] | None = None) -> tuple[list[str], Values]:
+    def asked(days: float, *, shifts: bool = False, ids: list[str] | None = None) -> tuple[list[str], Values]:
         values = customers(ROWS, 5)
-        values[NUMBER] *= factor
+        if shifts:
+            values[MOVED] = moved(values[MOVED], movable())
         values[SCORE] = predictor.probabilities(values)
         ids = ids or [f"c-{days}-{row}" for row in range(ROWS)]
         write_log(own / "predictions", predictor.version, values, time=now - timedelta(days=days), ids=ids)
@@ -83,10 +86,13 @@ def ask(own: Path, predictor: Predictor, now: datetime) -> Callable[..., tuple[l
 
 @pytest.fixture
 def tell(own: Path, now: datetime) -> Callable[..., None]:
-    """Record outcomes of customers as of now, drawn from probabilities."""
+    """Record outcomes of customers as of now, as many as the probabilities say, at each height of them."""
 
     def told(ids: list[str], chances: np.ndarray) -> None:
-        drawn = (np.random.default_rng(3).random(len(ids)) < chances).astype(int).tolist()
+        order = np.argsort(chances)
+        drawn = (
+            np.diff(np.round(np.cumsum(chances[order])), prepend=0).astype(int)[np.argsort(order)].tolist()
+        )
         moment = now.isoformat()
         lines = [
             {"recorded_at": moment, "customer": name, "outcome": outcome, "observed_at": moment}
@@ -100,8 +106,8 @@ def tell(own: Path, now: datetime) -> Callable[..., None]:
 @pytest.fixture
 def shifted(ask: Callable[..., Any], tell: Callable[..., None]) -> None:
     """Let a column drift in both windows, and the outcomes of the older one be known."""
-    ids, values = ask(10, factor=3)
-    ask(2, factor=3)
+    ids, values = ask(10, shifts=True)
+    ask(2, shifts=True)
     tell(ids, values[SCORE])
 
 
@@ -155,7 +161,7 @@ def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_c
     events = Registry(own / "models").events()
     assert (done.returncode, found["result"], found["trained"]) == (0, "staging", new), done.stderr
     assert (applying(found, "triggers"), applying(found, "brakes")) == (["drift"], [])
-    assert NUMBER in found["verdict"]["triggers"][0]["said"]
+    assert MOVED in found["verdict"]["triggers"][0]["said"]
     assert (holder(own), new == version.name) == (version.name, False)
     assert events[-1].reason == f"retrain: drift: {found['verdict']['triggers'][0]['said']}"
     assert records(own) == [found]
@@ -171,7 +177,7 @@ def test_drift_in_one_window_could_be_a_campaign_and_is_no_reason(
     ask: Callable[..., Any], retrain: Callable[..., Any]
 ):
     ask(10)
-    ask(2, factor=3)
+    ask(2, shifts=True)
 
     done, found = retrain()
 
@@ -381,7 +387,7 @@ def test_a_version_from_before_there_were_references_can_still_be_too_old(own: P
 
 
 @pytest.mark.usefixtures("shifted")
-@pytest.mark.parametrize("hidden", [columns()[-1].name, ID])
+@pytest.mark.parametrize("hidden", [*OTHERS[-1:], ID])
 def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_table_is_another(
     own: Path, retrain: Callable[..., Any], hidden: str
 ):
@@ -400,8 +406,8 @@ def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_t
 
 def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:
     """Let a column drift in both windows, and outcomes be known of answers that name nobody."""
-    ask(10, factor=3, ids=[None] * ROWS)
-    ask(2, factor=3)
+    ask(10, shifts=True, ids=[None] * ROWS)
+    ask(2, shifts=True)
     lines = next((own / "predictions").glob(f"{(now - timedelta(days=10)).date()}*")).read_text().splitlines()
     known = [json.loads(line)["answer"]["prediction_id"] for line in lines]
     said = {"recorded_at": now.isoformat(), "observed_at": now.isoformat()}
@@ -471,8 +477,8 @@ def test_who_was_held_out_stays_held_out(
     config = load_config(own / "config.yaml")
     split = {"fraction": config.data.holdout_fraction, "salt": config.data.holdout_salt}
     before = check_table(read_table(own / TABLE))
-    ids, values = ask(10, factor=3, ids=before[ID].head(ROWS).tolist())
-    ask(2, factor=3)
+    ids, values = ask(10, shifts=True, ids=before[ID].head(ROWS).tolist())
+    ask(2, shifts=True)
     tell(ids, values[SCORE])
     seen = []
     monkeypatch.setattr(
@@ -514,16 +520,17 @@ def test_of_each_customer_the_latest_record_counts_with_its_own_label(
     own: Path, known: Callable[..., None], now: datetime
 ):
     first = check_table(read_table(own / TABLE))[ID].iloc[0]
-    for days, outcome, value in ((3, 1, 30.0), (1, 0, 10.0), (2, 1, 20.0)):
-        known("c-1", days, outcome, **{NUMBER: value})
-    known(first, 1, 1, **{NUMBER: 5.0})
+    before, latest = (record[MOVED] for record in two_records())
+    for days, outcome, value in ((3, 1, before), (1, 0, latest), (2, 1, before)):
+        known("c-1", days, outcome, **{MOVED: value})
+    known(first, 1, 1, **{MOVED: before})
 
     table, growth = grown(own, now)
 
     rows = table.set_index(ID)
     assert (len(table), growth.added, growth.replaced) == (4, 1, 1)
-    assert rows.loc["c-1", [NUMBER, TARGET]].tolist() == [10.0, 0]
-    assert rows.loc[first, [NUMBER, TARGET]].tolist() == [5.0, 1]
+    assert rows.loc["c-1", [MOVED, TARGET]].tolist() == [latest, 0]
+    assert rows.loc[first, [MOVED, TARGET]].tolist() == [before, 1]
     assert check_table(table).equals(table)
 
 
@@ -531,8 +538,8 @@ def test_who_has_no_id_or_breaks_the_contract_is_left_out_and_counted(
     own: Path, known: Callable[..., None], now: datetime
 ):
     known(None, 1, 1)
-    known("c-1", 1, 1, **{NUMBER: -1.0})
-    known("c-2", 1, 1, **{NUMBER: None})
+    known("c-1", 1, 1, **{MOVED: wrong(movable())})
+    known("c-2", 1, 1, **{field("integer", "number", "boolean", "category", nullable=False).name: None})
 
     table, growth = grown(own, now)
 

@@ -144,7 +144,7 @@ def test_what_comes_while_the_challenger_is_busy_is_counted_and_never_waits(
     assert len(own.written()) == 6
 
 
-@pytest.mark.parametrize("wrong", [float("nan"), 20.0, None])
+@pytest.mark.parametrize("wrong", [float("nan"), 1e9, None])
 def test_a_challenger_that_fails_is_counted_and_the_next_answer_is_tried(
     tmp_path: Path, production: Predictor, wrong: float | None
 ):

@@ -10,8 +10,9 @@ import pytest
 from churn_service.config import load_config
 from churn_service.contract import columns, example
 from churn_service.schema import ID, TARGET, Customer
-from churn_service.simulate import simulate
 from churn_service.table import read_table, write_table
+from conftest import TABLE
+from fields import field
 
 COMMANDS = [
     ["sample"],
@@ -99,7 +100,7 @@ def test_the_list_of_faults_replaces_no_file_and_its_name_is_checked_before_the_
 
 
 def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: Path, run):
-    nullable = next(column for column in columns() if column.nullable)
+    nullable = field("integer", "number", "boolean", nullable=True)
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     table = read_table(own / "data/table.csv")
     write_table(table.assign(**{nullable.name: None}), own / "data/table.csv")
@@ -111,8 +112,9 @@ def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: 
 
 
 def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path, run):
-    made = pd.DataFrame(simulate(8, 1)).assign(**{TARGET: [0, 1] * 4})
-    write_table(made, project / "data/table.csv")
+    run(project, "sample")
+    few = read_table(project / TABLE).groupby(TARGET).head(4)
+    write_table(few, project / TABLE)
 
     done = run(project, "train")
 

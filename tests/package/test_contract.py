@@ -148,7 +148,7 @@ def test_arrays_and_scalars_of_a_record_hold_equal_values_of_equal_types(custome
 
 def test_an_absent_column_is_missing_on_every_row():
     (first, *others) = columns()
-    made = to_arrays({column.name: [example()[column.name]] * 3 for column in others})
+    made = to_arrays({ID: [None] * 3} | {column.name: [example()[column.name]] * 3 for column in others})
 
     assert len(made[first.name]) == 3
     assert all(value is None or np.isnan(value) for value in made[first.name])

@@ -92,7 +92,7 @@ def named(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 def test_ids_of_rows_are_unique_and_stay_when_rows_move_or_come(tmp_path: Path):
     before = named(CLEAN, tmp_path / "before.parquet")
 
-    more = CLEAN.assign(spend=CLEAN["spend"] - 1)
+    more = CLEAN.assign(revenue=CLEAN["revenue"] - 1)
     after = named(shuffled(pd.concat([CLEAN, more, CLEAN[:1]]), 3), tmp_path / "after.parquet")
 
     assert before[ID].is_unique
@@ -123,8 +123,8 @@ def messy_with(old: str, new: str, folder: Path, encoding: str = "latin-1") -> P
 @pytest.mark.parametrize(
     ("old", "new", "row", "column", "found"),
     [
-        ("1.234,50", "1,234.50", 1, "spend", "'1,234.50'"),
-        ("-0,25", "1.5", 2, "spend", "'1.5'"),
+        ("1.234,50", "1,234.50", 1, "revenue", "'1,234.50'"),
+        ("-0,25", "1.5", 2, "revenue", "'1.5'"),
         (";12.000;", ";12.00;", 1, "visits", "'12.00'"),
         ("31.12.1969", "31.02.1969", 2, "signed_up", "31.02.1969"),
         ("2019-05-17;01", "20190517;01", 5, "signed_up", "20190517"),
@@ -203,13 +203,13 @@ def test_a_column_under_both_its_names_is_refused(tmp_path: Path):
 def test_headers_that_are_another_fields_name_are_not_taken_for_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    for field, header in {"spend": "visits", "visits": "spend"}.items():
+    for field, header in {"revenue": "visits", "visits": "revenue"}.items():
         monkeypatch.setitem(schema.HEADERS, field, header)
-    path = messy_with("Umsatz (EUR);Besuche", "visits;spend", tmp_path)
+    path = messy_with("Umsatz (EUR);Besuche", "visits;revenue", tmp_path)
 
     table = check_table(read_table(path, FORM, record=Subscriber), Subscriber)
 
-    assert table["spend"].tolist()[:2] == [1234.5, -0.25]
+    assert table["revenue"].tolist()[:2] == [1234.5, -0.25]
     assert table["visits"][1] == 12_000
 
 

@@ -55,7 +55,18 @@ def test_onnx_equals_scikit_learn_on_data_and_beside_every_split(calibration: st
     difference = check_parity(fitted, exported, matrix)
 
     assert 0 <= difference <= PARITY
-    assert len(split_points(fitted)) > 100
+    assert split_points(fitted)
+
+
+def test_onnx_equals_scikit_learn_beside_hundreds_of_splits_whatever_the_contract():
+    random = np.random.default_rng(5)
+    matrix = random.normal(0, 1, (4000, 6)).astype(np.float32)
+    fitted = train(matrix, (random.normal(matrix.sum(axis=1)) > 0).astype(int), model_config("none"))
+
+    difference = check_parity(fitted, export_model(fitted, matrix.shape[1]), matrix)
+
+    assert 0 <= difference <= PARITY
+    assert len(split_points(fitted)) > 200
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)

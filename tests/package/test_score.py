@@ -19,6 +19,7 @@ from churn_service.score import score_file
 from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
 from churn_service.table import read_table, typed, write_table
+from fields import field, required, wrong
 
 SUFFIXES = [".csv", ".parquet"]
 
@@ -67,10 +68,12 @@ def test_a_file_scores_like_the_table_in_a_notebook(
 def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
-    number = next(column for column in columns() if column.kind == "number")
-    category = next(column for column in columns() if column.kind == "category")
-    table.loc[[9, 609], number.name] = number.minimum - 1
-    table.loc[609, category.name] = "no such category"
+    (first, *others) = columns()
+    for column in columns():
+        table[column.name] = pd.Series(to_json(table[column.name].to_numpy(), column), dtype=object)
+    table.loc[[9, 609], first.name] = wrong(first)
+    for column in others:
+        table.loc[609, column.name] = wrong(column)
     write_table(table, tmp_path / "in.csv")
 
     result = scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
@@ -78,8 +81,8 @@ def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
     rejects = pd.read_csv(tmp_path / "out.rejects.csv")
     good = pd.read_csv(tmp_path / "out.csv")
     assert (result.rows, result.rejected) == (1000, 2)
-    assert list(rejects["row"]) == [10, 610, 610]
-    assert set(rejects["column"]) == {number.name, category.name}
+    assert list(rejects["row"]) == [10, *[610] * len(columns())]
+    assert set(rejects["column"]) == {column.name for column in columns()}
     assert sorted({*good["row"], *rejects["row"]}) == list(range(1, 1001))
 
 
@@ -119,8 +122,8 @@ def test_no_file_is_scored_onto_itself_even_if_asked(trained: Path, tmp_path: Pa
 
 
 def test_a_part_with_only_bad_rows_is_no_obstacle(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
-    number = next(column for column in columns() if column.kind == "number")
-    table.loc[:299, number.name] = number.minimum - 1
+    column = field("integer", "number", "category")
+    table.loc[:299, column.name] = wrong(column)
     write_table(table, tmp_path / "in.parquet")
 
     result = scored(tmp_path / "in.parquet", tmp_path / "out.parquet", predictor)
@@ -133,6 +136,8 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
     optional = [column.name for column in columns() if column.nullable]
+    if len(optional) == len(columns()):
+        pytest.skip("a table of this contract would have no column left")
     table = table.drop(columns=[ID, *optional])
     write_table(table, tmp_path / "in.csv")
     cells = {
@@ -154,11 +159,12 @@ def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, damage: str
 ):
     source = tmp_path / "in.csv"
-    required = next(column.name for column in columns() if not column.nullable)
-    damaged = {"no column": table.drop(columns=required), "no rows": table[:0], "no table": table}[damage]
-    write_table(damaged, source)
+    if damage == "no column":
+        table = table.drop(columns=required())
+    write_table(table[:0] if damage == "no rows" else table, source)
     if damage == "no table":
-        source.write_bytes(source.read_bytes()[:20_000] + b"\n" + b"1," * 2_000 + b"1\n")
+        text = source.read_bytes()
+        source.write_bytes(text[: len(text) // 2] + b"\n" + b"1," * (len(columns()) + 9) + b"1\n")
 
     with pytest.raises(TableError, match=r"in\.csv"):
         scored(source, tmp_path / "out.csv", predictor)

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from churn_service.contract import Column, columns, example
 from churn_service.predict import Predictor
 from churn_service.schema import Customer
+from fields import fields, wrong
 from strategies import payloads
 
 SMALL = {"max_body_bytes": 100_000, "max_batch_rows": 3}
-INTEGER = next(column for column in columns() if column.kind == "integer" and not column.nullable)
-NUMBER = next(column for column in columns() if column.kind == "number")
-CATEGORY = next(column for column in columns() if column.kind == "category" and not column.nullable)
-REQUIRED = [column for column in columns() if not column.nullable]
+REQUIRED = fields(nullable=False)
 JSON = {"content-type": "application/json"}
 
 
@@ -61,23 +59,34 @@ def test_every_road_is_also_there_under_v1(client: TestClient, path: str):
     assert plain.json().keys() == versioned.json().keys()
 
 
+BELOW, ABOVE = "one below the lowest", "one above the highest"
+WRONG = {
+    "integer": [
+        ("12", "int_type"),
+        (True, "int_type"),
+        (12.5, "int_type"),
+        (None, "int_type"),
+        ([], "int_type"),
+        (BELOW, "greater_than_equal"),
+        (ABOVE, "less_than_equal"),
+        (10**400, "less_than_equal"),
+    ],
+    "number": [
+        (float("nan"), "finite_number"),
+        (float("inf"), "finite_number"),
+        (float("-inf"), "finite_number"),
+        ("1.5", "float_type"),
+        (BELOW, "greater_than_equal"),
+        (ABOVE, "less_than_equal"),
+    ],
+    "boolean": [("true", "bool_type"), (1, "bool_type"), (None, "bool_type")],
+    "category": [("no-such-category", "literal_error"), (1, "literal_error"), (None, "literal_error")],
+}
 WRONG_VALUES = [
-    (INTEGER, "12", "int_type"),
-    (INTEGER, True, "int_type"),
-    (INTEGER, 12.5, "int_type"),
-    (INTEGER, None, "int_type"),
-    (INTEGER, [], "int_type"),
-    (INTEGER, int(INTEGER.minimum) - 1, "greater_than_equal"),
-    (INTEGER, int(INTEGER.maximum) + 1, "less_than_equal"),
-    (INTEGER, 10**400, "less_than_equal"),
-    (NUMBER, float("nan"), "finite_number"),
-    (NUMBER, float("inf"), "finite_number"),
-    (NUMBER, float("-inf"), "finite_number"),
-    (NUMBER, "1.5", "float_type"),
-    (NUMBER, NUMBER.maximum + 1, "less_than_equal"),
-    (CATEGORY, "no-such-category", "literal_error"),
-    (CATEGORY, 1, "literal_error"),
-    (CATEGORY, None, "literal_error"),
+    (column, value, rule)
+    for kind, cases in WRONG.items()
+    for column in fields(kind, nullable=False)[:1]
+    for value, rule in cases
 ]
 
 
@@ -85,6 +94,8 @@ WRONG_VALUES = [
 def test_a_wrong_value_is_a_422_that_names_field_and_rule_but_not_the_value(
     client: TestClient, column: Column, value: Any, rule: str
 ):
+    if value in (BELOW, ABOVE):
+        value = int(column.minimum) - 1 if value == BELOW else int(column.maximum) + 1
     body = json.dumps(example() | {column.name: value})
 
     answer = client.post("/predict", content=body, headers=JSON)
@@ -124,11 +135,12 @@ def test_an_unknown_field_is_refused_and_its_name_shortened(client: TestClient):
 
 
 def test_a_fault_in_a_batch_names_the_customer(client: TestClient):
-    bad = example() | {NUMBER.name: -1e300}
+    (column, *_) = columns()
+    bad = example() | {column.name: wrong(column)}
 
     answer = client.post("/predict/batch", json={"customers": [example(), example(), bad]})
 
-    assert [fault["field"] for fault in answer.json()["errors"]] == [f"customers.2.{NUMBER.name}"]
+    assert [fault["field"] for fault in answer.json()["errors"]] == [f"customers.2.{column.name}"]
 
 
 @pytest.mark.parametrize("body", [{}, {"customers": []}, {"customers": {}}, {"customers": [1]}, [], 1, "x"])

@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 
 from churn_service.answer import INLINE_ROWS, Together
-from churn_service.contract import columns, example
+from churn_service.arrays import as_scalars
+from churn_service.contract import example
 from churn_service.predict import Predictor
 from churn_service.schema import Customer
+from fields import movable, two_records
 
 pytestmark = pytest.mark.fault
 
-NUMBER = next(column for column in columns() if column.kind in {"integer", "number"} and not column.nullable)
-
-
-def asked(value: float) -> Customer:
-    return Customer(**example() | {NUMBER.name: value})
+ONE, OTHER = (Customer(**record) for record in two_records())
+DIFFERENT = movable().name  # the field in which they differ
 
 
 @pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), 2.0, -0.1])
@@ -52,12 +51,12 @@ def test_an_answer_that_is_no_probability_is_a_500_and_the_next_request_works(
 class Picky:
     """Probabilities that one value in a batch spoils for everybody who is in it."""
 
-    def __init__(self, spoils: float, fault: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(self, spoils: Any, fault: Callable[[np.ndarray], np.ndarray]) -> None:
         self.spoils, self.fault = spoils, fault
         self.sizes: list[int] = []
 
     def __call__(self, customers: Any) -> np.ndarray:
-        values = np.atleast_1d(customers[NUMBER.name]).astype(float)
+        values = np.atleast_1d(customers[DIFFERENT])
         self.sizes.append(len(values))
         found = np.full(len(values), 0.25)
         return self.fault(found) if (values == self.spoils).any() else found
@@ -73,14 +72,13 @@ FAULTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_of_those_answered_together_only_the_one_who_spoils_it_fails(predictor: Predictor, fault):
-    low, high = int(NUMBER.minimum), int(NUMBER.minimum) + 1
-    picky = Picky(high, fault)
+    picky = Picky(as_scalars(OTHER)[DIFFERENT], fault)
     shared = Predictor(predictor.source, picky)
 
     async def play() -> list[Any]:
         together = Together()
         async with asyncio.timeout(20):
-            calls = [together.predict(shared, asked(value)) for value in (low, high, low, low)]
+            calls = [together.predict(shared, record) for record in (ONE, OTHER, ONE, ONE)]
             return await asyncio.gather(*calls, return_exceptions=True)
 
     good, bad, *others = asyncio.run(play())
@@ -93,7 +91,7 @@ def test_of_those_answered_together_only_the_one_who_spoils_it_fails(predictor: 
 def test_who_leaves_while_answered_together_takes_nobody_along(predictor: Predictor):
     async def play() -> list[Any]:
         together = Together()
-        calls = [asyncio.create_task(together.predict(predictor, asked(0))) for _ in range(3)]
+        calls = [asyncio.create_task(together.predict(predictor, ONE)) for _ in range(3)]
         await asyncio.sleep(0)
         calls[1].cancel()
         return await asyncio.gather(*calls, return_exceptions=True)
@@ -101,20 +99,18 @@ def test_who_leaves_while_answered_together_takes_nobody_along(predictor: Predic
     first, left, last = asyncio.run(play())
 
     assert isinstance(left, asyncio.CancelledError)
-    assert first == last == predictor.predict([asked(0)])[0]
+    assert first == last == predictor.predict([ONE])[0]
 
 
 def test_when_the_model_changes_each_is_answered_by_the_one_it_asked(predictor: Predictor):
     one, other = (
-        Predictor(
-            predictor.source, lambda customers, share=share: np.full(len(customers[NUMBER.name]), share)
-        )
+        Predictor(predictor.source, lambda customers, share=share: np.full(len(customers[DIFFERENT]), share))
         for share in (0.25, 0.75)
     )
 
     async def play() -> list[Any]:
         together = Together()
-        return await asyncio.gather(*(together.predict(each, asked(0)) for each in (one, other) * 2))
+        return await asyncio.gather(*(together.predict(each, ONE) for each in (one, other) * 2))
 
     assert [found.churn_probability for found in asyncio.run(play())] == [0.25, 0.75] * 2
 

@@ -115,7 +115,7 @@ def test_who_is_connected_when_it_stops_may_still_ask(own: Path, words: tuple[st
 
 def test_a_large_batch_on_its_way_is_answered_before_it_stops(own: Path):
     rows = 20_000
-    configure(own, "serving", max_batch_rows=rows, max_body_bytes=2**24)
+    configure(own, "serving", max_batch_rows=rows, max_body_bytes=2**27)
     body = json.dumps({"customers": [example()] * rows}).encode()
     with serving(own) as (url, server), connected(url) as connection:
         connection.putrequest("POST", "/predict/batch")

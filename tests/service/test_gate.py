@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import log_loss
@@ -55,6 +55,7 @@ def test_the_mean_of_the_losses_is_the_log_loss_of_scikit_learn(rows: list[tuple
     assert losses.min() >= 0
 
 
+@settings(deadline=None)
 @given(samples)
 def test_the_interval_holds_the_mean_and_is_the_same_on_every_call(differences: np.ndarray):
     found = paired_bootstrap(differences)
@@ -203,7 +204,7 @@ def test_the_largest_flips_are_shown_first_and_only_a_few():
     [("max_flip_share", 0.5, 0.49), ("max_latency_ratio", 2.0, 1.99), ("max_psi", None, 0.0)],
 )
 def test_each_limit_alone_refuses_and_is_reached_only_beyond_it(limit: str, at: float | None, below: float):
-    found = replayed([0.4, 0.9] * 20, [0.6, 0.9] * 20, latency_ratio=2.0)
+    found = replayed([0.4, 0.9] * 20, [0.7, 0.9] * 20, latency_ratio=2.0)
     at = checked(found).facts["psi"] if at is None else at
 
     passed, refused = checked(found, **{limit: at}), checked(found, **{limit: below})

@@ -106,7 +106,9 @@ def test_a_refused_batch_costs_one_by_row_too(build, connect):
     limits = {"rate_limit_per_minute": 9, "rate_limit_by": "row"}
 
     with connect(build(environment=KEYS, serving=limits)) as client:
-        client.post("/predict/batch", json={"customers": [example()] * 4 + [{}]}, headers=WITH_KEY)
+        client.post(
+            "/predict/batch", json={"customers": [example()] * 4 + [{"no_such_field": 1}]}, headers=WITH_KEY
+        )
         answer = client.post("/predict", json=example(), headers=WITH_KEY)
 
     assert answer.headers["ratelimit"].startswith('"minute";r=7;')

@@ -29,7 +29,7 @@ def crashes(_columns: Any) -> Any:
 def ask_much(client: TestClient) -> None:
     for _ in range(3):
         client.post("/predict", json=example())
-    client.post("/v1/predict", json={})
+    client.post("/v1/predict", json={"no_such_field": 1})
     client.post("/predict/batch", json=BATCH)
     client.get("/predict")
 

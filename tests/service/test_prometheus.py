@@ -76,7 +76,7 @@ def fail(url: str) -> None:
 @pytest.mark.needs("prometheus")
 def test_every_query_of_the_rules_and_dashboards_has_an_answer_before_a_real_service(watched: Watched):
     prometheus = watched.prometheus
-    drifts(watched.folder, spend="ok")  # floor: monitored
+    drifts(watched.folder, revenue="ok")  # floor: monitored
     put(watched.folder, ABSENT)  # so that there are looks at the registry that did not end well
 
     with Load(watched.url, callers=1), Load(watched.url, callers=1, path="/predict/batch", body=BATCH):
@@ -108,7 +108,7 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
         ask(f"{watched.url}/predict", example())
         return bool(prometheus.ask("job_route:http_request_seconds:p99_rate5m"))
 
-    drifts(watched.folder, spend="ok")  # floor: monitored
+    drifts(watched.folder, revenue="ok")  # floor: monitored
     until(is_seen, "traffic is seen", SECONDS)
     until(lambda: prometheus.alerts() == {}, "all is quiet", SECONDS)  # its start looks like an absence
 
@@ -120,7 +120,7 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
         fail(watched.url)
     wait_for("ChurnFailing", "firing")
     # floor: monitored
-    drifts(watched.folder, spend="drift", plan="broken")
+    drifts(watched.folder, revenue="drift", city="broken")
     wait_for("ChurnDrift", "firing")
     wait_for("ChurnColumnBroken", "firing")
     # end floor

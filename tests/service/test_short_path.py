@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from churn_service.contract import columns
 from churn_service.serving import app
+from fields import fields
 from strategies import payloads
 
 SMALL = {"max_body_bytes": 20_000, "max_batch_rows": 5}
@@ -137,6 +138,8 @@ def test_both_roads_answer_alike_ten_thousand_times(clients: tuple[TestClient, T
 )
 def test_no_body_makes_the_service_list_very_many_faults(build, connect, body: bytes):
     """Each would cost a microsecond and a kilobyte: a body of the largest size, seconds and a gigabyte."""
+    if b"[{}" in body and not fields(nullable=False):
+        pytest.skip("the contract has no required field, so empty customers are no faults")
     path = "/predict/batch" if b"customers" in body[:20] else "/predict"
     with connect(build(environment=QUIET)) as client:
         tracemalloc.start()

@@ -39,7 +39,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, build, connect) -> set[str]:
     # floor: monitored
     from recorded import figures
 
-    figures({"spend": "drift"}).write(root / "predictions")
+    figures({"revenue": "drift"}).write(root / "predictions")
     # end floor
     with connect(build(root=root)) as asked:
         asked.post("/predict/batch", json={"customers": [example()] * 2})

@@ -185,7 +185,7 @@ def test_a_name_that_leads_to_no_version_is_a_404_that_does_not_repeat_it(asking
 
 
 def test_a_wrong_record_is_a_422_as_on_every_road(asking: TestClient, two: Two):
-    answer = ask(asking, two.second, {})
+    answer = ask(asking, two.second, {"no_such_field": 1})
 
     assert (answer.status_code, bool(answer.json()["errors"])) == (422, True)
 

@@ -22,7 +22,7 @@ KEY, LINE = new_key("crm", "predict")
 @pytest.mark.parametrize("proposed", ["a", "0", "A.b_c-9", "x" * 64, "0af76519-16cd-43dd-8448-eb211c80319c"])
 def test_a_harmless_request_id_is_taken_over(build, connect, proposed: str):
     with logged(connect(build())) as (client, lines):
-        answer = client.post("/predict", json={}, headers={"X-Request-ID": proposed})
+        answer = client.post("/predict", json={"no_such_field": 1}, headers={"X-Request-ID": proposed})
 
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == proposed
     assert [line["request_id"] for line in requests(lines)] == [proposed]
@@ -75,7 +75,7 @@ def test_every_answer_forbids_sniffing_and_keeping(build, connect, predictor: Pr
     environment = {"api_keys": LINE}
     with connect(build(environment=environment, serving=small)) as client:
         good = client.post("/predict", json=example(), headers=key)
-        wrong = client.post("/predict", json={}, headers=key)
+        wrong = client.post("/predict", json={"no_such_field": 1}, headers=key)
         large = client.post("/predict", content=b"x" * 1025, headers=key)
         answers = [good, wrong, large, client.get("/model"), client.get("/nothing", headers=key)]
         answers += [client.get("/predict", headers=key), client.get("/health"), client.get("/docs")]

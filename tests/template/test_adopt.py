@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from churn_service.errors import ChurnError
 import adopt
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
@@ -32,7 +33,6 @@ from adoption.settings import with_settings
 from adoption.table_settings import path_from
 from adoption.telling import summary
 from adoption.worth import own_auc, scorecard
-from churn_service.errors import ChurnError
 from conftest import ROOT
 
 ROWS = 300

@@ -94,7 +94,7 @@ def performance(
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
         print_json({"as_of": as_of_moment.isoformat(), "version": version, "weeks": told})
     else:
-        names = "".join(f"{name:18}" for name in ("log loss", "expected", "churned", "expected", "ROC AUC"))
+        names = "".join(f"{name:18}" for name in ("log loss", "expected", "churn", "expected", "ROC AUC"))
         typer.echo(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
             typer.echo(_line(week))
