@@ -135,7 +135,7 @@ class Clone:
         # Neither -o nor PYTHON=false lets make install anything.
         made = f"make -o .venv/.installed PYTHON=false BIN={Path(sys.executable).parent} "
         line = re.sub(r"^make ", made, line)
-        line = re.sub(r"\bchurn-service (?=[a-z])", f"{sys.executable} -m churn_service ", line)
+        line = re.sub(r"(?<![\w-])churn-service (?=[a-z])", f"{sys.executable} -m churn_service ", line)
         return re.sub(r"^python ", f"{sys.executable} ", line).replace(ELSEWHERE, self._url or ELSEWHERE)
 
     def _write(self, block: Block) -> None:
