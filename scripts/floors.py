@@ -112,7 +112,7 @@ def list_files(folder: Path) -> Iterator[Path]:
     if known:
         yield from (Path(os.fsdecode(name)) for name in sorted(set(known.split(b"\0")) - {b""}))
     else:
-        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
+        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
         yield from (path for path in paths if not MADE.intersection(path.parts))
 
 

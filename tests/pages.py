@@ -122,8 +122,9 @@ class Clone:
             if line == "churn-service serve":
                 from running import serving
 
-                server = ["env", f"PYTHONPATH={self.folder / 'src'}", sys.executable, "-m", "churn_service"]
-                self._url, _ = servers.enter_context(serving(self.folder, command=[*server, "serve"]))
+                python = ["env", f"PYTHONPATH={self.folder / 'src'}", sys.executable]
+                server = [*python, "-m", "churn_service", "serve"]
+                self._url, _ = servers.enter_context(serving(self.folder, command=server))
                 continue
             said = self.run(
                 "bash", "-c", self._in_environment(line), codes=(int(code or 0), *[0 for _ in may_be_done])
@@ -135,7 +136,8 @@ class Clone:
         # Neither -o nor PYTHON=false lets make install anything.
         made = f"make -o .venv/.installed PYTHON=false BIN={Path(sys.executable).parent} "
         line = re.sub(r"^make ", made, line)
-        line = re.sub(r"(?<![\w-])churn-service (?=[a-z])", f"{sys.executable} -m churn_service ", line)
+        module = f"{sys.executable} -m churn_service "
+        line = re.sub(r"(?<![\w-])churn-service (?=[a-z])", module, line)
         return re.sub(r"^python ", f"{sys.executable} ", line).replace(ELSEWHERE, self._url or ELSEWHERE)
 
     def _write(self, block: Block) -> None:

@@ -22,7 +22,13 @@ from churn_service.contract import example
 from churn_service.errors import LogStoreError
 from churn_service.monitoring import labels
 from churn_service.monitoring.outcome_history import read_outcomes
-from churn_service.monitoring.outcomes import OUTCOMES, OfCustomer, OfPrediction, OutcomeFiles, Outcomes
+from churn_service.monitoring.outcomes import (
+    OUTCOMES,
+    OfCustomer,
+    OfPrediction,
+    OutcomeFiles,
+    Outcomes,
+)
 from churn_service.monitoring.place import Log
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET

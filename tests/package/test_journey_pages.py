@@ -177,7 +177,8 @@ except UnsafeModelError:
 def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(clone: Clone):
     clone.follow(read_page("another-estimator.md") + read_page("without-onnx.md"))
 
-    scored = clone.run(sys.executable, "-m", "churn_service", "score", "subscribers.csv", "out.csv")
+    words = ("score", "subscribers.csv", "out.csv")
+    scored = clone.run(sys.executable, "-m", "churn_service", *words)
     asked = Clone(clone.folder).run(sys.executable, "-W", "error", "-c", LOADED)
     assert "4000 of 4000" in scored.replace(",", "")
     assert asked.split() == ["no", "True"]

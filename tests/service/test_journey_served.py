@@ -9,7 +9,8 @@ from pages import Block, Clone, read_page
 
 ASKED = """\
 $ churn-service serve
-$ curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d "$(churn-service example)"
+$ churn-service example > one.json
+$ curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d @one.json
 {"churn_probability":0…,"model_version":"0.2.0-…
 """
 
