@@ -60,7 +60,7 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
         place: each for place, each in profiles.items() if not identity or each.header != identity.header
     }
     reasons = {place: why_left_out(found) for place, found in others.items()}
-    names = Names(headers, target=identifier(target.header, goal + 1))
+    names = Names(headers, target=identifier(target.header, goal + 1), header=target.header)
     fields = {place: adopted(names, others[place], place) for place, reason in reasons.items() if not reason}
     say("judging every column beside the target")
     judged = _judged(foreign, fields, written, target=(goal, target))

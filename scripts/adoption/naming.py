@@ -29,9 +29,10 @@ ANSWERED: Final = frozenset(
         "model_version",
         "trained_at",
         "prediction_id",
+        "row",
     }
 )
-"""What an answer and the log call their own."""
+"""What an answer, the log and `score` call their own."""
 PROTECTED: Final = ("model_validate", "model_dump")  # pydantic warns of names that begin so
 SPOKEN: Final = {
     "int",
@@ -84,10 +85,10 @@ class Names:
     The last would be ambiguous: the project reads a column by its header or by the field's own name.
     """
 
-    def __init__(self, headers: Iterable[str], *, target: str) -> None:
+    def __init__(self, headers: Iterable[str], *, target: str, header: str) -> None:
         self._headers = set(headers)
         self._used = set[str]()
-        self.target = self.name(target, header=None)
+        self.target = self.name(target, header=header)
 
     def name(
         self,

@@ -1,9 +1,11 @@
 """Decisions → the keys of config.yaml that know the table."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from adoption.decisions import Decisions
+
+LEAVES: Final = 20  # that the rows must be enough for
 
 
 def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, Any]:
@@ -18,6 +20,7 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
         "data.format.missing": list(written.missing),
         "data.format.row_ids": decided.id is None,
         "features": {},
+        "model.min_samples_leaf": min(document["model"]["min_samples_leaf"], most_in_leaf(foreign.rows)),
         "baseline.column": card.column,
         "baseline.cuts": [int(cut) if cut.is_integer() else cut for cut in card.cuts],
         "baseline.probabilities": list(card.probabilities),
@@ -27,6 +30,11 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
         privacy = document["monitoring"]["privacy"]
         settings["monitoring.privacy"] = {name: way for name, way in privacy.items() if name in fields}
     return settings
+
+
+def most_in_leaf(rows: int) -> int:
+    """Return how many customers a leaf may need at least, so that a tree of few rows can split at all."""
+    return max(1, rows // LEAVES)
 
 
 def path_from(root: Path, table: Path) -> str:

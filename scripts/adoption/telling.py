@@ -67,7 +67,7 @@ def _told_of_columns(decided: Decisions) -> Iterator[str]:
     yield from (f"  {each.field.name:{width}}  {_rule(each.field)}" for each in decided.judged)
     if decided.left_out:
         yield ""
-        yield f"{len(decided.left_out)} columns left out"
+        yield f"left out: {len(decided.left_out)} of the columns"
         yield from (f"  {gone.header}: {gone.why}" for gone in decided.left_out)
 
 

@@ -91,7 +91,7 @@ def test_any_header_becomes_an_identifier_that_python_and_pydantic_take(header: 
 
 @given(st.lists(st.text(max_size=12) | st.sampled_from(["a", "A ", "a_2", "class", "Ä", "ae"]), max_size=30))
 def test_no_two_columns_get_one_name(headers: list[str]):
-    names = Names(headers, target="target")
+    names = Names(headers, target="target", header="Target")
 
     given_names = [
         names.name(identifier(header, place), header=header) for place, header in enumerate(headers)
