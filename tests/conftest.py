@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,13 @@ absent_programs: dict[str, int] = {}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="fail if a program that a test needs is absent")
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C and a closed terminal; a background job ignores them, and so would what a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):  # Windows has none
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def find_program(name: str) -> str | None:
