@@ -1,6 +1,6 @@
 """Lock, schema file, documentation, newest version → whether they agree with the code, and what to do.
 
-What an image leaves out (pyproject.toml, docs, locks) is passed over where it is absent.
+Where there is no pyproject.toml, as in an image, locks and pages are passed over.
 """
 
 import re
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from churn_service.artifact import sha256
 from churn_service.config import config_schema
 from churn_service.contract import columns
-from churn_service.errors import ChurnError
+from churn_service.errors import ChurnError, ConfigError
 from churn_service.metadata import Metadata
 from churn_service.pipeline import LOCK
 from churn_service.predict import load_predictor
@@ -49,12 +49,22 @@ def judge(name: str, fault: str | None, to_do: str, *, fine: str, note: bool = F
 
 def read_text(path: Path) -> str:
     """Read a file; one that is absent is empty."""
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def read_project(root: Path) -> dict[str, Any]:
-    """Read pyproject.toml; empty where there is none."""
-    return tomllib.loads(read_text(root / "pyproject.toml"))
+    """Read pyproject.toml; empty where there is none.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be understood, so nothing else would be.
+    """
+    try:
+        return tomllib.loads(read_text(root / "pyproject.toml"))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"pyproject.toml: not valid TOML ({error}); mend it, then ask again"
+        raise ConfigError(msg) from error
 
 
 def check_agreement(
@@ -63,8 +73,8 @@ def check_agreement(
     """Compare what is written down with what it is about; see `churn_service.doctor.examine`."""
     stale = None if read_text(root / SCHEMA) == config_schema() else f"{SCHEMA} is not what the code says"
     yield judge("config schema", stale, "make schema", fine=f"{SCHEMA} is what the code says")
-    if (project := read_project(root)) and (lock := read_text(root / LOCK)):
-        yield from _locks(project, lock)
+    if project := read_project(root):
+        yield from _locks(project, read_text(root / LOCK))
         yield _docs(root, set(project["project"]["scripts"]), commands)
     yield _version(root, config, registry)
 
@@ -72,7 +82,7 @@ def check_agreement(
 def _locks(project: dict[str, Any], lock: str) -> Iterator[Finding]:
     locked = {_plain(name): (number, some) for name, number, some in NAMED.findall(lock)}
     absent = sorted(_required(project) - locked.keys())
-    fault = f"{LOCK} does not hold {', '.join(absent)}" if absent else None
+    fault = f"{LOCK} does not hold {', '.join(absent) if lock else 'anything'}" if absent else None
     yield judge("lock", fault, "make lock", fine=f"{LOCK} holds every dependency")
     other = sorted(
         name for name, (number, some) in locked.items() if not some and _installed(name) not in {None, number}

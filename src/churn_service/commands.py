@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from churn_service.doctor_commands import doctor
+from churn_service.errors import TableError
 from churn_service.registry_commands import registry_commands
 from churn_service.terminal import (
     ConfigOption,
@@ -21,6 +22,9 @@ from churn_service.terminal import (
 )
 from churn_service.training_commands import evaluate, train
 
+SAMPLED: Final = "data/customers.csv"
+"""What `sample --if-absent` writes unasked; a table of an owner is never replaced by a made-up one."""
+
 
 def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands."""
@@ -33,7 +37,10 @@ def sample(
     out: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
     *,
     rows: Annotated[int | None, typer.Option(min=1, help="Default: data.sample.rows")] = None,
-    if_absent: Annotated[bool, typer.Option("--if-absent", help="Do nothing if the file exists")] = False,
+    if_absent: Annotated[
+        bool,
+        typer.Option("--if-absent", help="Unless the file exists"),
+    ] = False,
     overwrite: OverwriteOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -50,6 +57,9 @@ def sample(
     path = out or root / settings.data.path
     if if_absent and path.exists():
         return
+    if if_absent and out is None and settings.data.path != SAMPLED:
+        msg = f"{path} is not there, and it is no table of the simulator's. Bring it, or set data.path"
+        raise TableError(msg)
     refuse_existing([path], overwrite=overwrite)
     rows = rows or settings.data.sample.rows
     made = pd.DataFrame(simulate(rows, settings.data.sample.random_state))

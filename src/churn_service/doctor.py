@@ -63,7 +63,8 @@ def _owner(root: Path) -> Iterator[Finding]:
     fault = f"it is still called {name}" if name == TEMPLATE else None
     yield judge("name", fault, "make rename NAME=your-name", fine=f"it is called {name}")
     holders = [line for line in read_text(root / "LICENSE").splitlines() if line.startswith("Copyright")]
-    fault = f"LICENSE names {TEMPLATE}'s authors alone" if all(TEMPLATE in line for line in holders) else None
+    alone = f"{TEMPLATE}'s authors alone" if holders else "nobody"
+    fault = f"LICENSE names {alone}" if all(TEMPLATE in line for line in holders) else None
     yield judge("licence", fault, "write into LICENSE who holds the rights", fine="LICENSE names you")
 
 

@@ -228,3 +228,12 @@ def test_relative_paths_start_from_the_configurations_folder(trained: Path, tmp_
 
     assert done.returncode == 0
     assert load_config(trained / "config.yaml").model.version in done.stdout
+
+
+def test_no_made_up_table_takes_the_place_of_ones_own(project: Path, run):
+    done = run(project, "sample", "--if-absent")
+    own = run(project, "sample", "data/customers.csv", "--if-absent")
+
+    assert (done.returncode, "it is no table of the simulator's" in done.stderr) == (3, True)
+    assert not (project / TABLE).exists()
+    assert (own.returncode, (project / "data/customers.csv").exists()) == (0, True)

@@ -161,3 +161,20 @@ def test_an_absent_floor_is_what_comes_next(examined: Doctor, monkeypatch: pytes
     monkeypatch.setitem(doctor.FLOORS, "service", ("no_such_module", "answers"))
 
     assert examined()["next floor"]["said"] == "service: answers"
+
+
+def test_files_that_cannot_be_understood_are_named_and_hide_nothing_else(clone: Path, run: Run):
+    (clone / "LICENSE").write_bytes(b"Copyright \xff")
+    (clone / "requirements-dev.lock").unlink()
+    done = run(clone, "doctor")
+    (clone / "pyproject.toml").write_text("[project")
+    broken = run(clone, "doctor", "--json")
+
+    assert (done.returncode, "does not hold anything" in done.stdout) == (3, True)
+    assert (broken.returncode, "pyproject.toml: not valid TOML" in broken.stderr) == (2, True)
+
+
+def test_a_licence_without_a_holder_is_to_do(clone: Path, examined: Doctor):
+    (clone / "LICENSE").unlink()
+
+    assert examined()["licence"]["said"] == "LICENSE names nobody"
