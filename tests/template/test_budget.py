@@ -58,7 +58,7 @@ def test_the_floors_keep_their_budgets():
     first = sum(lines_of_code(path, FLOORS["FILES"]) for path in SOURCES if is_first_floor(path))
 
     assert first <= 2_680
-    assert sum(lines_of_code(path, ["monitored"]) for path in SOURCES if not is_third_floor(path)) <= 4_715
+    assert sum(lines_of_code(path, ["monitored"]) for path in SOURCES if not is_third_floor(path)) <= 4_720
     assert sum(map(lines_of_code, SOURCES)) <= 7_030
 
 
