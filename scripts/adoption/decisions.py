@@ -9,7 +9,7 @@ from churn_service.schema import ID
 from adoption.asked import NO_ID, Asked, position_of
 from adoption.cells import PLAIN, Distinct
 from adoption.fields import AdoptedField, adopted, why_left_out
-from adoption.identity import Identity, check_id, find_id
+from adoption.identity import Identity, check_id, find_id, refuse_repeated, repeats
 from adoption.judging import Judged, judge, outcomes, sample
 from adoption.naming import Names, identifier
 from adoption.profile import Profile, profile
@@ -35,6 +35,8 @@ class Decisions:
     """The fields, in the table's order, with what each is worth."""
     left_out: tuple[LeftOut, ...]
     baseline: Scorecard
+    repeated: tuple[str, ...] = ()
+    """Columns that look like an id and stand in several rows."""
 
 
 def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Decisions:
@@ -68,7 +70,15 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
     left_out += [LeftOut(each.field.profile.header, _leak(each.auc)) for each in judged if each.auc > LEAK]
     kept = tuple(each for each in judged if each.auc <= LEAK)
     return Decisions(
-        foreign, written, target, names.target, identity, kept, tuple(left_out), _baseline(kept, left_out)
+        foreign,
+        written,
+        target,
+        names.target,
+        identity,
+        kept,
+        tuple(left_out),
+        _baseline(kept, left_out),
+        tuple(each.header for each in others.values() if repeats(each)),
     )
 
 
@@ -123,8 +133,11 @@ def _identity(
 ) -> Identity | None:
     if named is not None:
         return check_id(foreign.headers[named], foreign.column(named), was_asked=True)
-    found = find_id(list(profiles.values())) if may_look else None
+    if not may_look:
+        return None
+    found = find_id(list(profiles.values()))
     if found is None:
+        refuse_repeated(list(profiles.values()))
         return None
     return check_id(found, foreign.column(foreign.headers.index(found)), was_asked=False)
 

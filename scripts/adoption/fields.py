@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adoption.cells import TRUTH
-from adoption.identity import is_named_id
+from adoption.identity import is_named_id, repeats
 from adoption.naming import Names, identifier, in_words
 from adoption.profile import MOST_CATEGORIES, Profile
 
@@ -50,6 +50,9 @@ def why_left_out(found: Profile) -> str | None:
     reasons = {
         "it has no value in any row": found.kind == "empty",
         f"it is {found.frequent!r} in every row": found.distinct == 1 and not found.missing,
+        f"it looks like an id and repeats: {found.distinct:,} different values in {found.present:,} rows": repeats(
+            found
+        ),
         "every row has its own: it names the row and says nothing of the next": _numbers_rows(found),
         "no two values are alike: a name, an id or free text, which no rule can use": (
             found.kind == "text" and found.all_differ

@@ -15,10 +15,14 @@ from churn_service.schema import ID
 from adoption.naming import identifier
 from adoption.profile import Profile
 
-NAMED_ID: Final = re.compile(
-    r"(.*_)?(id|uuid|guid)|(customer|client|account|user|member|contract|kunden?)_?(key|no|nr|number|nummer)"
-)
+ANY_ID: Final = r"(u?id|uuid|guid)"
+NUMBER: Final = r"(key|no|nr|number|nummer)"
+CUSTOMER: Final = r"(customer|client|account|user|member|kunden?)"
+NAMED_ID: Final = re.compile(rf"(.*_)?{ANY_ID}|{CUSTOMER}_?({ANY_ID}|{NUMBER})|contract_?{NUMBER}")
 OF_CUSTOMERS: Final = re.compile(r"customer|client|account|user|member|kunde")
+NAMES_A_ROW: Final = re.compile(rf"({CUSTOMER}_?)?{ANY_ID}|{CUSTOMER}_?{NUMBER}")
+ROWS_OF_A_CUSTOMER: Final = 20  # on average, at most, for a customer's id to be one that repeats
+ROWS_OF_ANOTHER: Final = 4  # the same of another id; more, and it is the code of a category, as plan_id is
 FIRST_ROWS: Final = 3
 
 
@@ -67,9 +71,39 @@ def is_named_id(header: str) -> bool:
     >>> [is_named_id(name) for name in ("customerID", "RowId", "Kundennr", "paid", "Phone Number")]
     [True, True, True, False, False]
     """
-    return (
-        NAMED_ID.fullmatch(identifier(header, 1).removesuffix("_value")) is not None or header.lower() == "id"
-    )
+    return NAMED_ID.fullmatch(_plain(header)) is not None
+
+
+def _plain(header: str) -> str:
+    return identifier(header, 1).removesuffix("_value")
+
+
+def repeats(found: Profile) -> bool:
+    """Tell whether a column is by its name an id, and by its values one that stands in several rows.
+
+    A category's code, such as `plan_id`, has far fewer values than there are rows.
+    """
+    if not is_named_id(found.header) or found.all_differ or found.kind not in {"integer", "text", "category"}:
+        return False
+    rows = ROWS_OF_A_CUSTOMER if NAMES_A_ROW.fullmatch(_plain(found.header)) else ROWS_OF_ANOTHER
+    return found.distinct > 1 and found.present <= rows * found.distinct
+
+
+def refuse_repeated(profiles: Sequence[Profile]) -> None:
+    """Refuse a table whose only id stands in several rows.
+
+    Raises
+    ------
+    TableError
+        Names the column, and says how to adopt the table all the same.
+    """
+    for each in filter(repeats, profiles):
+        msg = (
+            f"{each.header} looks like an id and repeats ({each.distinct:,} different values in "
+            f"{each.present:,} rows): a row must be one customer. Aggregate the rows of a customer upstream, "
+            "or say ID=none: then the column is left out, and each row gets an id made of its cells"
+        )
+        raise TableError(msg)
 
 
 def find_id(profiles: Sequence[Profile]) -> str | None:

@@ -111,6 +111,8 @@ def _about_rows(decided: Decisions) -> Iterator[str]:
         yield f"the rarer outcome is {rarer:.1%} of the rows: is decision.threshold right for it?"
     if decided.foreign.rows < FEW_ROWS:
         yield f"{decided.foreign.rows:,} rows are few: the figures of the holdout will be uncertain"
+    if decided.repeated:
+        yield f"rows of one customer may be on both sides of the holdout: {_listed(decided.repeated)} repeats"
     if decided.id is None:
         yield "without an id a corrected row is a new one and may change its side of the holdout: see ID="
 

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from churn_service.errors import ChurnError
+from churn_service.errors import ChurnError, TableError
 import adopt
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
@@ -270,6 +270,36 @@ def test_an_id_is_found_by_its_name_and_its_values(of):
 
 def test_a_table_without_an_id_gets_ids_of_its_rows(of):
     assert of(table()).id is None
+
+
+@pytest.mark.parametrize("header", ["id", "uid", "kunden_id", "Kunden Nr.", "userid", "order_id"])
+@pytest.mark.parametrize("written_as", ["{}", "k{}"])
+def test_an_id_that_repeats_is_refused_and_without_an_id_left_out_and_told(of, header: str, written_as: str):
+    repeated = table(**{header: [written_as.format(row // 2) for row in range(ROWS)]})
+
+    with pytest.raises(TableError, match=r"repeats \(150 different values in 300 rows\).*say ID=none"):
+        of(repeated)
+    found = of(repeated, id="none")
+
+    assert "looks like an id and repeats" in reasons(found)[header]
+    told = "\n".join(summary(found, "data/table.csv", written=None))
+    assert f"both sides of the holdout: {header} repeats" in told
+
+
+def test_beside_another_id_one_that_repeats_is_left_out_and_told(of):
+    found = of(table(row_id=[f"r{row}" for row in range(ROWS)], user_id=np.arange(ROWS) // 12))
+
+    assert found.id is not None
+    assert found.repeated == ("user_id",)
+    assert kinds(found).keys() == {"signal"}
+
+
+@pytest.mark.parametrize(("header", "values"), [("plan_id", 30), ("country_id", 60), ("member_no", 9)])
+def test_a_categorys_code_is_no_id_that_repeats(of, header: str, values: int):
+    found = of(table(**{header: np.arange(ROWS) % values}))
+
+    assert kinds(found).keys() == {"signal", header}
+    assert found.id is None
 
 
 # --- worth
