@@ -7,7 +7,8 @@ Without make: python scripts/adopt.py data/telco.csv --target Churn --id custome
 Reads the whole table, decides what its columns are, and writes the files that know the table: schema.py,
 features.py, their known-value test, config.yaml and its schema. It says what it decided, what it left out and
 what to look at. Nothing is written unless the changed project reads every row of the table, and nothing that
-is not committed is written over. Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
+git says is not committed is written over; without git nothing takes it back. Ends with 0 done, 1 failed,
+2 usage, 3 the table is unfit, and why.
 """
 
 import argparse
@@ -24,9 +25,9 @@ from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
 from adoption.rendering import render_features, render_known_values, render_schema
 from adoption.settings import with_settings
-from adoption.staging import changes, formatted, refuse_uncommitted, stage, try_out, write_all
+from adoption.staging import changes, formatted, in_git, refuse_uncommitted, stage, try_out, write_all
 from adoption.table_settings import path_from, table_settings
-from adoption.telling import summary
+from adoption.telling import next_steps, summary
 
 ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = "src/churn_service/schema.py"
@@ -79,9 +80,12 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
     files[CONFIG_SCHEMA] = try_out(stage(ROOT, files, scratch), table)
     if asked.dry_run:
         print(changes(ROOT, files), end="")
+        steps = ["nothing was written; leave out --dry-run (DRY_RUN) to write it"]
     else:
         write_all(ROOT, files)
-    print("\n".join(summary(decided, path_from(ROOT, table), written=None if asked.dry_run else FILES)))
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        steps = list(next_steps(FILES, makefile, in_git=in_git(ROOT, dict.fromkeys(FILES))))
+    print("\n".join([*summary(decided, path_from(ROOT, table)), *steps]))
 
 
 def _rendered(decided: Decisions) -> dict[str, str]:

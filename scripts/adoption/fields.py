@@ -50,7 +50,7 @@ def why_left_out(found: Profile) -> str | None:
     reasons = {
         "it has no value in any row": found.kind == "empty",
         f"it is {found.frequent!r} in every row": found.distinct == 1 and not found.missing,
-        f"it looks like an id and repeats: {found.distinct:,} different values in {found.present:,} rows": repeats(
+        f"it looks like an id and repeats, {found.distinct:,} values in {found.present:,} rows": repeats(
             found
         ),
         "every row has its own: it names the row and says nothing of the next": _numbers_rows(found),

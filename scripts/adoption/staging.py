@@ -19,22 +19,35 @@ TRIAL: Final = Path(__file__).with_name("trial.py")
 
 
 def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
-    """Refuse to write over what git could not bring back; without git nothing can be said, so nothing is.
+    """Refuse to write over changes that are not committed; without git nobody can tell, so nothing is said.
 
     Raises
     ------
     ChurnError
         Names the files with changes.
     """
+    done = _git(root, "status", "--porcelain", "--", *names)
+    if changed := [line[3:] for line in (done.stdout if done else "").splitlines()]:
+        msg = (
+            f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first, or "
+            "take them back with git restore"
+        )
+        raise ChurnError(msg)
+
+
+def in_git(root: Path, names: Mapping[str, object]) -> bool:
+    """Tell whether git has the files, so that it can bring them back."""
+    done = _git(root, "ls-files", "--error-unmatch", "--", *names)
+    return done is not None and not done.returncode
+
+
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
     git = shutil.which("git")
     if git is None:
-        return
-    done = subprocess.run(  # noqa: S603 - git, on our own files
-        [git, "status", "--porcelain", "--", *names], cwd=root, capture_output=True, text=True, check=False
+        return None
+    return subprocess.run(  # noqa: S603 - git, on our own files
+        [git, *words], cwd=root, capture_output=True, text=True, check=False
     )
-    if changed := [line[3:] for line in done.stdout.splitlines()]:
-        msg = f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first"
-        raise ChurnError(msg)
 
 
 def formatted(source: str, name: str, root: Path) -> str:

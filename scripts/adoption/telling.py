@@ -1,5 +1,6 @@
 """Decisions → what a person reads: what was decided and why, what was left out, what to look at."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,32 +13,28 @@ RARE: Final = 0.2
 FEW_ROWS: Final = 1_000
 SHOWN: Final = 6
 UNCOMMITTED: Final = "data/"
+RUN: Final = re.compile(r"(?m)^run:")  # a target of make that a project without the service has not
 CUT_AT: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def summary(decided: Decisions, path: str, *, written: Sequence[str] | None) -> Iterator[str]:
-    """Tell what was decided, in lines.
-
-    Parameters
-    ----------
-    decided
-        All that was.
-    path
-        The table, as config.yaml names it.
-    written
-        The files; None if it was a dry run.
-    """
+def summary(decided: Decisions, path: str) -> Iterator[str]:
+    """Tell what was decided, in lines; `path` is the table, as config.yaml names it."""
     yield from _told_of_table(decided)
     yield from _told_of_columns(decided)
     yield ""
     yield "to look at"
     yield from (f"- {line}" for line in _to_look_at(decided, path))
     yield ""
-    if written is None:
-        yield "nothing was written; leave out --dry-run (DRY_RUN) to write it"
+
+
+def next_steps(written: Sequence[str], makefile: str, *, in_git: bool) -> Iterator[str]:
+    """Tell what was written, what comes next, and how it is taken back."""
+    yield f"written: {', '.join(written)}"
+    last = "make run" if RUN.search(makefile) else "make train"
+    if in_git:
+        yield f"next: git diff, make test, {last}; git restore with those names takes it back"
     else:
-        yield f"written: {', '.join(written)}"
-        yield "next: git diff, make test, make run; git restore with those names takes it back"
+        yield f"next: make test, {last}; git does not have these files, so nothing takes this adoption back"
 
 
 def _told_of_table(decided: Decisions) -> Iterator[str]:
@@ -101,7 +98,10 @@ def _to_look_at(decided: Decisions, path: str) -> Iterator[str]:
             yield f"{each.field.name}: alone it nearly tells the outcome (AUC {each.auc:.3f}); known before?"
     yield from _about_rows(decided)
     if not path.startswith(UNCOMMITTED):
-        yield f"{path}: git leaves {UNCOMMITTED} alone, so move the table there and adopt it again"
+        yield (
+            f"{path}: git leaves {UNCOMMITTED} alone, so move the table there, and name its new place as "
+            "data.path in config.yaml"
+        )
     yield "the example of a request in README.md is of the template's own table"
 
 

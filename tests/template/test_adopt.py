@@ -30,8 +30,9 @@ from adoption.profile import Profile
 from adoption.reading import open_foreign
 from adoption.rendering import render_features, render_known_values, render_schema
 from adoption.settings import with_settings
+from adoption.staging import in_git
 from adoption.table_settings import path_from
-from adoption.telling import summary
+from adoption.telling import next_steps, summary
 from adoption.worth import own_auc, scorecard
 from conftest import ROOT
 
@@ -254,7 +255,7 @@ def test_every_column_is_accounted_for_and_told(of):
         table(ClientID=[f"c{row}" for row in range(ROWS)], always="x", plan=RANDOM.choice(["a", "b"], ROWS))
     )
 
-    told = "\n".join(summary(found, "data/table.csv", written=None))
+    told = "\n".join(summary(found, "data/table.csv"))
 
     fields = {each.field.profile.header for each in found.judged}
     assert fields | reasons(found).keys() | {found.id.header, "left"} == set(found.foreign.headers)
@@ -281,8 +282,8 @@ def test_an_id_that_repeats_is_refused_and_without_an_id_left_out_and_told(of, h
         of(repeated)
     found = of(repeated, id="none")
 
-    assert "looks like an id and repeats" in reasons(found)[header]
-    told = "\n".join(summary(found, "data/table.csv", written=None))
+    assert "looks like an id and repeats, 150 values" in reasons(found)[header]
+    told = "\n".join(summary(found, "data/table.csv"))
     assert f"both sides of the holdout: {header} repeats" in told
 
 
@@ -594,6 +595,34 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
     assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == ChurnError.exit_code
 
     assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
+
+
+def test_the_next_step_is_one_that_the_project_has(of):
+    with_service, without = (
+        list(next_steps(["a.py"], text, in_git=True)) for text in ("run: train\n", "train:\n")
+    )
+
+    assert "make run;" in with_service[-1]
+    assert "make train;" in without[-1]
+
+
+def test_without_git_no_way_back_is_promised(tmp_path: Path):
+    names = {"a.py": None}
+    (tmp_path / "a.py").touch()
+
+    assert not in_git(tmp_path, names)
+    assert "git restore" not in "".join(next_steps(["a.py"], "", in_git=False))
+    git(tmp_path, "init", "-q")
+    assert not in_git(tmp_path, names)
+    git(tmp_path, "add", "a.py")
+    assert in_git(tmp_path, names)
+
+
+def test_a_table_outside_data_is_moved_without_a_second_adoption(of):
+    told = "\n".join(summary(of(table()), "table.csv"))
+
+    assert "move the table there, and name its new place as data.path" in told
+    assert "adopt it again" not in told
 
 
 @pytest.mark.posix
