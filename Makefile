@@ -38,10 +38,12 @@ reproduce: train ## train, then rebuild that version from its record: identical,
 
 # floor: adoption
 .PHONY: adopt
-# The shell reads the words from the environment, so that a header may hold any sign.
+# Words of the command line only: a shell may have an ID of its own. make exports them, and the recipe's shell reads
+# them there, so that a header may hold any sign.
+said = $(and $(filter command%,$(origin $(1))),$($(1)),$(2)"$$$(1)")
 adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [DRY_RUN=1]
-	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(if $(ID),--id="$$ID") \
-		$(if $(POSITIVE),--positive="$$POSITIVE") $(if $(TARGET),--target="$$TARGET") $(if $(TABLE),-- "$$TABLE")
+	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(call said,ID,--id=) \
+		$(call said,POSITIVE,--positive=) $(call said,TARGET,--target=) $(call said,TABLE,-- )
 
 .PHONY: settle
 settle: ## take out what only served to begin, adopt and this target too

@@ -597,7 +597,7 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
     assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
 
 
-def test_the_next_step_is_one_that_the_project_has(of):
+def test_the_next_step_is_one_that_the_project_has():
     with_service, without = (
         list(next_steps(["a.py"], text, in_git=True)) for text in ("run: train\n", "train:\n")
     )
@@ -633,6 +633,39 @@ def test_a_dry_run_shows_every_change_and_makes_none(clone: Path, messy: Path, c
     assert all(f"+++ b/{name}\n" in said for name in adopt.FILES)
     assert "nothing was written" in said
     assert git(clone, "status", "--porcelain") == ""
+
+
+@pytest.mark.posix
+@pytest.mark.needs("make")
+@pytest.mark.parametrize(
+    ("words", "environment", "given"),
+    [
+        (["TABLE=a b.csv", "TARGET=Cost $$x"], {}, ["--target=Cost $x", "--", "a b.csv"]),
+        (["TABLE=t.csv", 'TARGET=it\'s "it"', "ID="], {}, ['--target=it\'s "it"', "--", "t.csv"]),
+        (["TABLE=t.csv", "ID=none", "POSITIVE=a,b"], {}, ["--id=none", "--positive=a,b", "--", "t.csv"]),
+        (["TABLE=t.csv"], dict.fromkeys(["ID", "TARGET", "POSITIVE", "TABLE"], "mine"), ["--", "t.csv"]),
+        ([], {"TABLE": "mine.csv"}, []),
+    ],
+)
+def test_make_hands_on_the_words_of_its_command_line_and_none_of_the_environment(
+    tmp_path: Path, words: list[str], environment: dict[str, str], given: list[str]
+):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nshift\nfor word; do echo "$word"; done\n')
+    python.chmod(0o755)
+    (tmp_path / "installed").touch()
+    ours = [f"BIN={tmp_path}", f"INSTALLED={tmp_path / 'installed'}"]
+
+    done = subprocess.run(
+        ["make", "--old-file", str(tmp_path / "installed"), "adopt", *ours, *words],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == given
 
 
 @pytest.mark.slow
