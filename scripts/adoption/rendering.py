@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from churn_service.contract import id_length
+from churn_service.errors import ChurnError
 from churn_service.schema import ID
 from adoption.decisions import Decisions
 from adoption.fields import EPOCH, AdoptedField
-from adoption.source import with_cases, with_docstring_of, with_fields, with_return, with_value
+from adoption.source import require, with_body, with_cases, with_docstring_of, with_fields, with_value
 
 EXACT: Final = 10**15  # from here on a float is written with its exponent
 CASES_OF_A_KIND: Final = 2
-UNUSED: Final = "  # noqa: ARG001 - add_features has no knob yet"
+UNUSED: Final = "del features  # it has no knob yet; this line goes with the first"
 
 
 def render_schema(decided: Decisions, old: str) -> str:
@@ -78,14 +79,26 @@ def _literal(bound: Any) -> str:
 
 
 def render_features(decided: Decisions, old: str) -> str:
-    """Write features.py anew: every number, truth value and date as it is, a column per category."""
+    """Write features.py anew: every number, truth value and date as it is, a column per category.
+
+    Raises
+    ------
+    ChurnError
+        The owner has changed what the new lines stand on.
+    """
     fields = [each.field for each in decided.judged]
     plain = [f'"{field.name}": customers["{field.name}"],' for field in fields if field.kind != "category"]
     encoded = [f'**one_hot(customers, "{field.name}"),' for field in fields if field.kind == "category"]
-    source = with_return(old, "add_features", "{\n" + "\n".join(plain + encoded) + "\n}")
-    source = with_fields(source, "FeaturesConfig", [])
-    signature = r"(?m)^(def add_features\(customers: Columns, features: FeaturesConfig\) -> .*:)$"
-    return re.sub(signature, rf"\1{UNUSED}", source)
+    returned = "return {\n" + "\n".join(plain + encoded) + "\n}"
+    try:
+        require(old, "add_features", ["customers", "features"])
+        if encoded:
+            require(old, "one_hot", ["customers", "name"])
+        source = with_body(old, "add_features", f"{UNUSED}\n    {returned}")
+        return with_fields(source, "FeaturesConfig", [])
+    except (LookupError, SyntaxError) as error:
+        msg = f"features.py cannot be written anew ({error}): put that back and adopt again"
+        raise ChurnError(msg) from error
 
 
 def render_known_values(decided: Decisions, old: str) -> str:

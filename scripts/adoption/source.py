@@ -6,6 +6,9 @@ What a person wrote around them stays: docstrings, comments, other definitions.
 import ast
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
+
+Definition = TypeVar("Definition", ast.ClassDef, ast.FunctionDef)
 
 
 def with_value(source: str, name: str, value: str) -> str:
@@ -47,16 +50,16 @@ def with_fields(source: str, name: str, fields: Sequence[str], *, keep: Sequence
     >>> with_fields('class C:\n    "Say."\n\n    a: int\n    b: int\n', "C", ["c: str"], keep=["a"])
     'class C:\n    "Say."\n\n    a: int\n    c: str\n'
     """
-    (found,) = [
-        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name
-    ]
+    found = _definition(source, ast.ClassDef, name)
     lines = source.splitlines(keepends=True)
     gone = [
         node
         for node in found.body
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) not in keep
     ]
-    end = max(node.end_lineno or 0 for node in found.body if node not in gone)
+    kept = [node for node in found.body if node not in gone]
+    fields = fields if fields or kept else ["pass"]
+    end = max((node.end_lineno or 0 for node in kept), default=found.body[0].lineno - 1)
     lines[end:end] = [f"    {field}\n" for field in fields]
     for node in reversed(gone):
         shift = len(fields) if node.lineno > end else 0
@@ -64,20 +67,24 @@ def with_fields(source: str, name: str, fields: Sequence[str], *, keep: Sequence
     return "".join(lines)
 
 
-def with_return(source: str, name: str, value: str) -> str:
-    r"""Let a function whose last statement is a return give something else.
+def with_body(source: str, name: str, statements: str) -> str:
+    r"""Give a function other statements; its signature and its docstring stay.
 
-    >>> with_return('def f():\n    "Say."\n    return {1: 2}\n', "f", "{}")
-    'def f():\n    "Say."\n    return {}\n'
+    >>> with_body('def f(a):\n    "Say."\n    # old\n    b = a\n    return b\n', "f", "return {}")
+    'def f(a):\n    "Say."\n    return {}\n'
     """
-    (found,) = [
-        node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name
-    ]
-    last = found.body[-1]
-    if not isinstance(last, ast.Return) or last.value is None:
-        msg = f"{name} does not end in a return of a value"
+    body = _definition(source, ast.FunctionDef, name).body
+    documented = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    kept = [ast.get_source_segment(source, body[0]) or ""] if documented else []
+    return _replaced(source, body[0], "\n    ".join([*kept, statements]), last=body[-1])
+
+
+def require(source: str, name: str, parameters: Sequence[str]) -> None:
+    """Raise LookupError unless a module defines a function of these parameters."""
+    found = [each.arg for each in _definition(source, ast.FunctionDef, name).args.args]
+    if found != list(parameters):
+        msg = f"{name} takes ({', '.join(found)}), not ({', '.join(parameters)})"
         raise LookupError(msg)
-    return _replaced(source, last.value, value)
 
 
 def with_cases(source: str, cases: str) -> str:
@@ -89,9 +96,19 @@ def with_cases(source: str, cases: str) -> str:
     raise LookupError(msg)
 
 
-def _replaced(source: str, node: ast.AST, text: str) -> str:
-    """Put text in a node's place; the parser counts columns in UTF-8 bytes."""
-    place = {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
+def _definition(source: str, kind: type[Definition], name: str) -> Definition:
+    for node in ast.parse(source).body:
+        if isinstance(node, kind) and node.name == name:
+            return node
+    msg = f"the file does not define {name}"
+    raise LookupError(msg)
+
+
+def _replaced(source: str, node: ast.stmt | ast.expr, text: str, *, last: ast.stmt | None = None) -> str:
+    """Put text in place of a node, or of all up to another; the parser counts columns in UTF-8 bytes."""
+    end = last or node
+    place = {"lineno": node.lineno, "col_offset": node.col_offset}
+    place |= {"end_lineno": end.end_lineno or 0, "end_col_offset": end.end_col_offset or 0}
     lines = [line.encode() for line in source.splitlines(keepends=True)]
     before = [*lines[: place["lineno"] - 1], lines[place["lineno"] - 1][: place["col_offset"]]]
     after = [lines[place["end_lineno"] - 1][place["end_col_offset"] :], *lines[place["end_lineno"] :]]

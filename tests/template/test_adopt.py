@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import json
 import keyword
+import re
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from adoption.profile import Profile
 from adoption.reading import open_foreign
 from adoption.rendering import render_features, render_known_values, render_schema
 from adoption.settings import with_settings
-from adoption.staging import in_git
+from adoption.staging import formatted, in_git
 from adoption.table_settings import path_from
 from adoption.telling import next_steps, summary
 from adoption.worth import own_auc, scorecard
@@ -528,6 +529,78 @@ def test_a_second_adoption_leaves_nothing_of_the_first(of):
     ):
         old = (ROOT / name).read_text()
         assert render(second, render(first, old)) == render(second, old)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'made = {"spend": customers["spend"]}\n    made["log"] = np.log1p(made["spend"])\n    return made',
+        'if features.old:\n        return {}\n    return {"a": 1}',
+        "raise NotImplementedError",
+    ],
+)
+@pytest.mark.parametrize("said", ['"""Say."""\n    # of the old table\n    ', ""])
+def test_a_body_of_add_features_that_a_person_wrote_is_replaced_whole(of, body: str, said: str):
+    old = (
+        "class FeaturesConfig:\n    old: int\n\n\n"
+        f"def add_features(customers, features):\n    {said}{body}\n\n\ndef below():\n    return {{}}\n"
+    )
+
+    found = of(table())
+    module = types.ModuleType("features")
+    exec(render_features(found, old), module.__dict__)  # noqa: S102 - what is tested
+
+    assert module.add_features({"signal": 7}, None) == {"signal": 7}
+    assert "old" not in render_features(found, old)
+
+
+@pytest.mark.parametrize(
+    ("written_before", "written_by_owner", "said"),
+    [
+        (
+            "def add_features(customers: Columns,",
+            "def add_features(rows: Columns,",
+            r"takes \(rows, features\), not",
+        ),
+        ("def add_features(", "def all_features(", "does not define add_features"),
+        ("def one_hot(", "def encoded(", "does not define one_hot"),
+        ("class FeaturesConfig(", "class Knobs(", "does not define FeaturesConfig"),
+        ("return {", "return {{", "never closed"),
+    ],
+)
+def test_what_of_features_cannot_be_replaced_is_said(
+    of, written_before: str, written_by_owner: str, said: str
+):
+    old = (ROOT / adopt.FEATURES).read_text()
+    assert written_before in old
+    found = of(table(plan=RANDOM.choice(["a", "b"], ROWS)))
+
+    with pytest.raises(ChurnError, match=said):
+        render_features(found, old.replace(written_before, written_by_owner, 1))
+
+
+def test_the_rendered_features_pass_the_linter_before_and_after_the_first_knob(of):
+    """Without a `noqa` that the first knob would make a fault."""
+    none_yet = formatted(
+        render_features(of(table()), (ROOT / adopt.FEATURES).read_text()), adopt.FEATURES, ROOT
+    )
+    one = re.sub(r"\n    del features .*", "", none_yet).replace(
+        '"signal": customers["signal"]', '"signal": customers["signal"] > features.knob'
+    )
+
+    for source in (none_yet, one):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", "check", "-q", "--stdin-filename", adopt.FEATURES, "-"],
+            cwd=ROOT,
+            input=source,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+    assert none_yet.count("del features") == 1
+    assert "del features" not in one
+    assert "noqa" not in none_yet
 
 
 def test_the_settings_keep_their_comments_and_the_other_keys():
