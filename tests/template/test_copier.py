@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jinja2 import Environment
 
 import floors
 import generate
@@ -75,6 +76,18 @@ def test_the_questions_are_few_and_ask_for_what_the_scripts_take():
     assert f"^{rename.NAME.pattern}$" in QUESTIONS["project_name"]["validator"]
     assert f"> {rename.MOST_LETTERS} " in QUESTIONS["project_name"]["validator"]
     assert tuple(QUESTIONS["floor"]["choices"].values()) == floors.FLOORS
+
+
+@pytest.mark.parametrize("name", ["my-service", "my-service\n", "my\n-service", "my"])
+def test_the_question_takes_the_names_that_rename_takes(name: str):
+    filters = "jinja2_ansible_filters.AnsibleCoreFiltersExtension"  # which copier has
+    template = Environment(extensions=[filters], autoescape=True).from_string(
+        QUESTIONS["project_name"]["validator"]
+    )
+
+    said = template.render(project_name=name)
+
+    assert (said.strip() == "") == (rename.complaint(name, ROOT) is None) == (name == "my-service")
 
 
 def test_no_file_is_rendered_but_the_answers():
