@@ -46,8 +46,8 @@ adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=]
 		$(call said,POSITIVE,--positive=) $(call said,TARGET,--target=) $(call said,TABLE,-- )
 
 .PHONY: settle
-settle: ## take out what only served to begin, adopt and this target too
-	@$(PYTHON) scripts/floors.py settled .
+settle: ## take out what only served to begin, adopt and this target too [DRY_RUN=1] [FORCE=1, without a commit before]
+	@$(PYTHON) scripts/floors.py settled . $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted)
 
 # end floor
 # floor: service

@@ -1,6 +1,6 @@
 """Cut a project down to a floor: whole files go, and so do the marked parts of the others.
 
-Usage: python scripts/floors.py {package,service,monitored,settled} FOLDER
+Usage: python scripts/floors.py {package,service,monitored,settled} FOLDER [--dry-run] [--uncommitted]
 
 A part is marked ``floor: service`` to ``end floor``, each in a comment on a line of its own; a mark behind
 other text stands for that line alone. Two floors are none: ``template``, which serves to make projects from
@@ -8,6 +8,7 @@ this one, goes from every project that is made; ``adoption``, which serves to be
 generate.py also cuts what can hold no marks.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -159,23 +160,67 @@ def is_of(name: Path, floors: AbstractSet[str]) -> bool:
     return any(fnmatch(path, pattern) for floor in floors for pattern in FILES[floor] for path in above)
 
 
-def main(floor: str, folder: Path) -> None:
-    """Cut the copy of this project in a folder; what else is there stays as it is."""
+class Refused(Exception):  # noqa: N818 - it reads as what happened
+    """It cannot be done so, or not now; nothing was changed."""
+
+
+def check_committed(folder: Path) -> None:
+    """Ask for a way back.
+
+    Raises
+    ------
+    Refused
+        Not everything is committed.
+    """
+    words = ["git", "status", "--porcelain"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, check=False)  # noqa: S603 - a constant
+    if done.returncode or done.stdout:
+        msg = "commit first, so that git can take you back; or say --uncommitted (FORCE=1 behind make)"
+        raise Refused(msg)
+
+
+def plan(floor: str, folder: Path) -> Iterator[tuple[Path, bytes, bytes | None]]:
+    """Yield what files of a copy of this project change: what each holds and will hold, None if it goes."""
     absent = ABSENT[floor]
-    unmarked = {*FLOORS, *absent}
-    for name in list(list_files(ROOT)):
+    for name in list_files(ROOT):
         path = folder / name
-        if is_of(name, absent):
-            path.unlink(missing_ok=True)
-            tidy(path.parent)
+        if is_of(name, absent) and (path.is_file() or path.is_symlink()):
+            yield path, b"", None
         elif path.is_file() and not path.is_symlink():
-            text = path.read_bytes().decode(errors="surrogateescape")
-            shorter = cut(text, absent, unmarked) if "floor" in text else text
+            before = path.read_bytes()
+            text = before.decode(errors="surrogateescape")
+            shorter = cut(text, absent, {*FLOORS, *absent}) if "floor" in text else text
             if shorter != text:
-                path.write_bytes(shorter.encode(errors="surrogateescape"))
+                yield path, before, shorter.encode(errors="surrogateescape")
+
+
+def main(floor: str, folder: Path, *, dry_run: bool = False) -> list[str]:
+    """Cut the copy of this project in a folder, and tell what goes; what else is there stays as it is."""
+    told = list[str]()
+    for path, before, after in list(plan(floor, folder)):  # all is worked out before the first is changed
+        lines = before.count(b"\n") - (after or b"").count(b"\n")
+        told.append(f"{path.relative_to(folder).as_posix()}: {'all' if after is None else lines}")
+        if dry_run:
+            continue
+        if after is None:
+            path.unlink()
+            tidy(path.parent)
+        else:
+            path.write_bytes(after)
+    return told
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in ABSENT:  # noqa: PLR2004 - program, floor, folder
-        sys.exit(__doc__)
-    main(sys.argv[1], Path(sys.argv[2]).resolve())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("floor", choices=ABSENT)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--dry-run", action="store_true", help="show what would go")
+    parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
+    said = parser.parse_args()
+    try:
+        if not said.dry_run and not said.uncommitted:
+            check_committed(said.folder)
+        told = main(said.floor, said.folder.resolve(), dry_run=said.dry_run)
+    except Refused as why:
+        sys.exit(f"refused: {why}")
+    print(*told, f"{len(told)} files lose so many lines, or all", sep="\n")

@@ -50,6 +50,6 @@ if __name__ == "__main__":
     project = Path(sys.argv[1]).resolve()
     try:
         main(project, *sys.argv[2:4])
-    except rename.Refused as why:
+    except floors.Refused as why:
         sys.exit(f"refused: {why}")
     introduce(project, *sys.argv[4:6])

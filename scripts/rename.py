@@ -11,14 +11,13 @@ import argparse
 import contextlib
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from floors import list_files, tidy
+from floors import Refused, check_committed, list_files, tidy
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)+")  # PEP 508, and a module's name with _ for -
@@ -54,10 +53,6 @@ class Names(NamedTuple):
         Names(command='credit-risk-model', package='credit_risk_model', prefix='CREDIT_')
         """
         return cls(name, name.replace("-", "_"), name.partition("-")[0].upper() + "_")
-
-
-class Refused(Exception):  # noqa: N818 - it reads as what happened
-    """The project cannot be called so, or not now; nothing was changed."""
 
 
 class Change(NamedTuple):
@@ -160,21 +155,6 @@ def apply(changes: list[Change]) -> None:
         for change in changes:
             tidy(change.moved.parent)
             tidy(change.path.parent)
-
-
-def check_committed(folder: Path) -> None:
-    """Ask for a way back.
-
-    Raises
-    ------
-    Refused
-        Not everything is committed.
-    """
-    words = ["git", "status", "--porcelain"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, check=False)  # noqa: S603 - a constant
-    if done.returncode or done.stdout:
-        msg = "commit first, so that git can take you back; or say --uncommitted (make rename FORCE=1)"
-        raise Refused(msg)
 
 
 def rename(folder: Path, name: str, files: list[Path]) -> list[Change]:

@@ -129,12 +129,39 @@ def test_what_is_settled_has_nothing_left_of_the_beginning(made: Path, tmp_path:
     for name, content in contents(made).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
+    commit(tmp_path)
     subprocess.run(["make", "settle"], cwd=tmp_path, check=True)
 
     tree = contents(tmp_path)
     assert not any(floors.is_of(Path(name), {"adoption", "template"}) for name in tree)
     assert not any(re.search(rb"floor: adoption|make settle", content) for content in tree.values())
     assert set(tree) < set(contents(made))
+
+
+@pytest.mark.posix
+def test_settling_shows_what_goes_and_refuses_what_git_could_not_bring_back(tmp_path: Path):
+    project = copy_project(tmp_path / "project")
+    commit(project)
+
+    def settle(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "settle", f"PYTHON={sys.executable}", *words]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    (project / "copier.yml").write_text("mine: true\n")
+    before = contents(project)
+    shown = settle("DRY_RUN=1")
+    refused = settle()
+    untouched = contents(project) == before
+    done = settle("FORCE=1")
+
+    assert untouched
+    assert "commit first" in refused.stderr
+    assert (shown.returncode, refused.returncode, done.returncode) == (0, 2, 0)
+    assert done.stdout == shown.stdout
+    told = dict(line.rsplit(": ", 1) for line in done.stdout.splitlines()[:-1])
+    after = contents(project)
+    assert {name for name, lines in told.items() if lines == "all"} == before.keys() - after.keys()
+    assert told.keys() == {name for name in before if after.get(name) != before[name]}
 
 
 @pytest.mark.slow
