@@ -20,6 +20,7 @@ import unmarked
 def main(folder: Path, name: str, floor: str) -> None:
     """Make the project in a folder that holds a copy of this one's files."""
     files = list(floors.list_files(floors.ROOT))
+    rename.rename(folder, name, files)  # so that a name that is refused leaves every file as it was
     floors.main(floor, folder)
     for path, text in {
         **unmarked.cut_locks(folder),

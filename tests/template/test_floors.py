@@ -164,6 +164,18 @@ def test_settling_shows_what_goes_and_refuses_what_git_could_not_bring_back(tmp_
     assert told.keys() == {name for name in before if after.get(name) != before[name]}
 
 
+def test_a_name_that_is_refused_leaves_every_file_as_it_was(tmp_path: Path):
+    project = copy_project(tmp_path / "project")
+    (project / "README.md").write_text("lapse_model is the name of something else\n")
+    before = contents(project)
+
+    for name, why in (("lapse", "two or more words"), ("lapse-model", "README.md has lapse-model")):
+        with pytest.raises(floors.Refused, match=why):
+            generate.main(project, name, "package")
+
+    assert contents(project) == before
+
+
 @pytest.mark.slow
 @pytest.mark.posix
 def test_a_floor_alone_passes_its_checks_and_tests(made: Path, floor: str):
