@@ -3,17 +3,20 @@
 Usage: python scripts/rename.py NAME [--dry-run] [--uncommitted] [--folder FOLDER]
 
 ``my-service`` is the name and the command; the package becomes ``my_service``, and the variables ``MY_…``
-after the first word. The present name is read from pyproject.toml. What is about the event and not about the
-project stays: the word churn, ``TARGET``, the fields of an answer; and so does LICENSE.
+after the first word, in front of the names of settings. The present name is read from pyproject.toml. What is
+about the event and not about the project stays: the word churn, ``TARGET``, the fields of an answer, what the
+table calls its columns and values; and so does LICENSE.
 """
 
 import argparse
+import ast
 import contextlib
 import os
 import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,7 +38,17 @@ KEPT: Final = {
         "tests/template/test_rename.py",
     )
 }
+# Where a file that knows the table speaks of the project; its other words are the table's own.
+IMPORT: Final = rb"(?m)^[ \t]*(?:from|import)[ \t]+[\w.]+"
+COMMENT: Final = rb"(?m)(?:^|[ \t])#.*"
+OF_THE_PROJECT: Final = {
+    "schema.py": IMPORT,
+    "features.py": IMPORT,
+    "test_features_known_values.py": IMPORT,
+    "config.yaml": COMMENT,
+}
 START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"  # of a word, or behind an escape in a string
+END: Final = rb"(?![A-Za-z0-9_])"
 
 
 class Names(NamedTuple):
@@ -65,18 +78,51 @@ class Change(NamedTuple):
     names: int
 
 
-def replace(content: bytes, old: Names, new: Names) -> tuple[bytes, int]:
+def settings(folder: Path) -> set[str]:
+    """Name the variables of a project, and of this one, without their prefix."""
+    paths = (path for top in {folder, ROOT} for path in sorted(top.glob("src/*/config.py")))
+    return {
+        field.target.id.upper()
+        for path in paths
+        for node in ast.parse(path.read_bytes()).body
+        if isinstance(node, ast.ClassDef) and node.name == "Settings"
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    }
+
+
+def replace(content: bytes, old: Names, new: Names, *, variables: AbstractSet[str]) -> tuple[bytes, int]:
     r"""Put new names for the old ones, where they are words of their own, and count them.
 
     >>> old, new = Names.of("churn-service"), Names.of("my-service")
-    >>> replace(b"churn-service churn_service.api CHURN_PORT churn churn_rate the-churn-service", old, new)
-    (b'my-service my_service.api MY_PORT churn churn_rate the-churn-service', 3)
+    >>> replace(b"churn-service churn_service.api churn_rate the-churn-service", old, new, variables=set())
+    (b'my-service my_service.api churn_rate the-churn-service', 2)
+    >>> replace(b"CHURN_PORT CHURN_{name} CHURN_RISK CHURN_PORTS", old, new, variables={"PORT"})
+    (b'MY_PORT MY_{name} CHURN_RISK CHURN_PORTS', 2)
     """
     names = {one.encode(): other.encode() for one, other in zip(old, new, strict=True)}
     if not any(name in content for name in names):
         return content, 0  # the usual case, many times faster
-    words = b"%s(?![A-Za-z0-9_])|%s(?![A-Za-z0-9_])|%s" % tuple(map(re.escape, names))
-    return re.subn(START + b"(" + words + b")", lambda found: names[found[1]], content)
+    command, package, prefix = map(re.escape, names)
+    known = "|".join(sorted(variables)).encode()  # or none: what follows is made up when it runs
+    words = b"(?:(?:%s|%s)%s|%s(?=(?:%s)?%s))" % (command, package, END, prefix, known, END)
+    return re.subn(START + words, lambda found: names[found[0]], content)
+
+
+def replace_in(
+    name: Path, content: bytes, *, old: Names, new: Names, variables: AbstractSet[str]
+) -> tuple[bytes, int]:
+    """Put new names for the old ones in a file; in one that knows the table, where it names the project."""
+    if name.name not in OF_THE_PROJECT:
+        return replace(content, old, new, variables=variables)
+    counts = [0]
+
+    def within(found: re.Match[bytes]) -> bytes:
+        after, count = replace(found[0], old, new, variables=variables)
+        counts.append(count)
+        return after
+
+    return re.sub(OF_THE_PROJECT[name.name], within, content), sum(counts)
 
 
 def present_name(folder: Path) -> str:
@@ -120,15 +166,18 @@ def plan(folder: Path, files: list[Path], *, old: Names, new: Names) -> Iterator
     Refused
         The new names stand somewhere already, so the old ones could not be put back.
     """
+    variables = settings(folder)
     for name in files:
         path = folder / name
         if name in KEPT or not (path.is_file() or path.is_symlink()):
             continue
         before, there = read(path), os.fsencode(name)
-        after, count = (before, 0) if b"\0" in before else replace(before, old, new)
-        moved, moves = replace(there, old, new)
-        back = before if b"\0" in before else replace(after, new, old)[0]
-        if (back, replace(moved, new, old)[0]) != (before, there):
+        moved, moves = replace(there, old, new, variables=variables)
+        after, count, back = before, 0, before
+        if b"\0" not in before:
+            after, count = replace_in(name, before, old=old, new=new, variables=variables)
+            back, _ = replace_in(name, after, old=new, new=old, variables=variables)
+        if (back, replace(moved, new, old, variables=variables)[0]) != (before, there):
             msg = f"{name} has {new.command}, {new.package} or {new.prefix} in it already"
             raise Refused(msg)
         if count or moves:

@@ -196,8 +196,9 @@ def test_a_port_that_is_taken_ends_with_one(trained: Path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["CHURN_API_KEY", "CHURN_ALLOW_ANON", "CHURN_LOGLEVEL"])
-def test_a_variable_that_is_nearly_a_setting_is_pointed_out(project: Path, name: str, run, monkeypatch):
+@pytest.mark.parametrize("misspelt", ["API_KEY", "ALLOW_ANON", "LOGLEVEL"])
+def test_a_variable_that_is_nearly_a_setting_is_pointed_out(project: Path, misspelt: str, run, monkeypatch):
+    name = f"CHURN_{misspelt}"
     monkeypatch.setenv(name, "x")
 
     done = run(project, "serve")
