@@ -135,10 +135,10 @@ drill: $(INSTALLED) ## rehearse drift, retraining, promotion and rollback in a f
 # end floor
 # floor: template
 .PHONY: rename
-rename: ## give the project another name: NAME=my-service (DRY_RUN=1 only shows, FORCE=1 without a commit before)
-	@$(PYTHON) scripts/rename.py $(if $(filter command%,$(origin NAME)),"$(NAME)") \
-		$(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted)
-	@[ -n "$(DRY_RUN)" ] || [ ! -x $(BIN)/ruff ] || { $(BIN)/ruff check --fix-only --quiet; $(BIN)/ruff format --quiet; }
+rename: ## give the project another name: NAME= [DRY_RUN=1, which only shows] [FORCE=1, without a commit before]
+	@$(PYTHON) scripts/rename.py $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted) \
+		$(if $(filter command%,$(origin NAME)),-- "$$NAME")
+	@[ -n "$$DRY_RUN" ] || [ ! -x $(BIN)/ruff ] || { $(BIN)/ruff check --fix-only --quiet; $(BIN)/ruff format --quiet; }
 
 # end floor
 .PHONY: notebook

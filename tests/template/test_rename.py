@@ -237,3 +237,55 @@ def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(
     for folder, package in ((part, "lapse_model"), (small, "other_model")):
         assert (folder / ".env").read_text() == "CHURN_PORT=1\n"
         assert [path.name for path in (folder / "src").iterdir()] == [package]
+
+
+def test_what_the_table_calls_its_own_stays_where_the_file_knows_the_table(project: Path):
+    table = 'HEADERS: Final[dict[str, str]] = {"flag": "CHURN_FLAG", "of": "churn_service"}\n'
+    values = 'SCORES = ("CHURN_RISK_SCORE", "churn-service", "CHURN_PORT")  # as in the table\n'
+    data = 'notes: {CHURN_PROOF: keep, churn_service: "churn-service"}'
+    words = {
+        "src/churn_service/schema.py": table,
+        "src/churn_service/features.py": values,
+        "tests/package/test_features_known_values.py": values,
+        "config.yaml": f"{data}  # what churn-service does, by CHURN_PORT\n",
+        "docs/mine.md": "CHURN_PROOF and CHURN_PORT_OF_CALL; `CHURN_…`, CHURN_PORT, CHURN_{name}\n",
+    }
+    for name, text in words.items():
+        with (project / name).open("a") as file:
+            file.write(text)
+    before = contents(project)
+
+    assert renamed(project, "lapse-model", "--uncommitted").returncode == 0
+
+    assert (project / "src/lapse_model/schema.py").read_text().endswith(table)
+    features = (project / "src/lapse_model/features.py").read_text()
+    assert (features.endswith(values), "from lapse_model.contract import" in features) == (True, True)
+    known = (project / "tests/package/test_features_known_values.py").read_text()
+    assert (known.endswith(values), "from lapse_model.features import" in known) == (True, True)
+    config = (project / "config.yaml").read_text()
+    assert config.endswith(f"{data}  # what lapse-model does, by LAPSE_PORT\n")
+    page = (project / "docs/mine.md").read_text()
+    assert page == "CHURN_PROOF and CHURN_PORT_OF_CALL; `LAPSE_…`, LAPSE_PORT, LAPSE_{name}\n"
+    renamed(project, PRESENT, "--uncommitted")
+    assert contents(project) == before
+
+
+def test_the_pages_own_commands_are_accepted(project: Path):
+    page = (project / "docs/template.md").read_text()
+    names = re.findall(r"make rename NAME=(\S+)", page) + re.findall(r"generate\.py \. (\S+)", page)
+    assert names
+
+    for name in {re.sub(r"`.*", "", name) for name in names}:
+        done = renamed(project, name, "--dry-run")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.posix
+def test_make_hands_the_name_over_as_it_is_and_not_to_the_shell(project: Path):
+    for name in ("`touch made-by-shell`", "$(touch made-by-shell)", '"; touch made-by-shell; "', "--folder"):
+        word = name.replace("$", "$$")
+        command = ["make", "rename", f"NAME={word}", f"PYTHON={sys.executable}", "DRY_RUN=1"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert f"refused: {name}: it must be" in done.stderr
+
+    assert not (project / "made-by-shell").exists()
