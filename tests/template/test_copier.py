@@ -14,7 +14,7 @@ import floors
 import generate
 import rename
 from conftest import ROOT
-from made import commit, contents, copy_project
+from made import commit, contents, copy_project, make
 
 ANSWERS = yaml.safe_load((ROOT / "copier.yml").read_text())
 QUESTIONS = {name: asked for name, asked in ANSWERS.items() if not name.startswith("_")}
@@ -196,3 +196,26 @@ def test_a_floor_is_added_to_a_project_that_was_worked_on(edited: Path, tmp_path
         name: expected[name] for name in expected.keys() - touched
     }
     assert "src/lapse_model/plots.py" not in now
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_floor_added_after_settling_is_a_conflict_in_the_makefile_which_stops_every_target(
+    template: Path, tmp_path: Path
+):
+    project = tmp_path / "made"
+    answers = ["--data=project_name=lapse-model", "--data=floor=package"]
+    copier("copy", "--trust", "--defaults", "--quiet", *answers, template, project)
+    commit(project)
+    subprocess.run(["make", "settle"], cwd=project, check=True)
+    commit(project)
+
+    copier("update", "--trust", "--defaults", "--quiet", "--data=floor=service", project)
+    stopped = make(project, "help")
+    text = (project / "Makefile").read_text()
+    (project / "Makefile").write_text(CONFLICT.sub(r"\1\2", text))  # resolved in an editor
+
+    assert [name for name, state in status(project).items() if state == "UU"] == ["Makefile"]
+    assert (stopped.returncode, "Makefile:" in stopped.stderr) == (2, True)
+    assert make(project, "help").returncode == 0
+    assert not any(floors.is_of(Path(name), {"adoption"}) for name in contents(project))
