@@ -20,14 +20,15 @@ import unmarked
 def main(folder: Path, name: str, floor: str) -> None:
     """Make the project in a folder that holds a copy of this one's files."""
     files = list(floors.list_files(floors.ROOT))
-    rename.rename(folder, name, files)  # so that a name that is refused leaves every file as it was
+    variables = rename.settings(folder)  # also of what is cut: a word of one may stand in what stays
+    rename.rename(folder, name, files, variables=variables)  # refuses before the first file is changed
     floors.main(floor, folder)
     for path, text in {
         **unmarked.cut_locks(folder),
         "config.schema.json": unmarked.cut_schema(folder),
     }.items():
         (folder / path).write_bytes(text.encode())
-    rename.apply(rename.rename(folder, name, files))
+    rename.apply(rename.rename(folder, name, files, variables=variables))
 
 
 def introduce(folder: Path, description: str = "", holder: str = "") -> None:

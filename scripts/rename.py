@@ -158,7 +158,9 @@ def write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def plan(folder: Path, files: list[Path], *, old: Names, new: Names) -> Iterator[Change]:
+def plan(
+    folder: Path, files: list[Path], *, old: Names, new: Names, variables: AbstractSet[str]
+) -> Iterator[Change]:
     """Work out every change.
 
     Raises
@@ -166,7 +168,6 @@ def plan(folder: Path, files: list[Path], *, old: Names, new: Names) -> Iterator
     Refused
         The new names stand somewhere already, so the old ones could not be put back.
     """
-    variables = settings(folder)
     for name in files:
         path = folder / name
         if name in KEPT or not (path.is_file() or path.is_symlink()):
@@ -206,7 +207,7 @@ def apply(changes: list[Change]) -> None:
             tidy(change.path.parent)
 
 
-def rename(folder: Path, name: str, files: list[Path]) -> list[Change]:
+def rename(folder: Path, name: str, files: list[Path], *, variables: AbstractSet[str]) -> list[Change]:
     """Work out the changes that give some of a project's files another name.
 
     Raises
@@ -220,7 +221,7 @@ def rename(folder: Path, name: str, files: list[Path]) -> list[Change]:
     if wrong := complaint(name, folder):
         msg = f"{name}: {wrong}"
         raise Refused(msg)
-    return list(plan(folder, files, old=old, new=new))
+    return list(plan(folder, files, old=old, new=new, variables=variables))
 
 
 def main(words: list[str] | None = None) -> None:
@@ -233,7 +234,7 @@ def main(words: list[str] | None = None) -> None:
     said = parser.parse_args(words)
     folder = said.folder.resolve()
     try:
-        changes = rename(folder, said.name, list(list_files(folder)))
+        changes = rename(folder, said.name, list(list_files(folder)), variables=settings(folder))
         if changes and not said.dry_run and not said.uncommitted:
             check_committed(folder)
     except Refused as why:

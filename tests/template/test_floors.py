@@ -164,6 +164,17 @@ def test_settling_shows_what_goes_and_refuses_what_git_could_not_bring_back(tmp_
     assert told.keys() == {name for name in before if after.get(name) != before[name]}
 
 
+def test_a_clone_that_is_cut_where_it_stands_is_what_a_copy_becomes(tmp_path: Path):
+    clone, copy = copy_project(tmp_path / "clone"), copy_project(tmp_path / "copy")
+    generate.main(copy, "lapse-model", "package")
+
+    words = [sys.executable, "-B", "scripts/generate.py", ".", "lapse-model", "package"]
+    subprocess.run(words, cwd=clone, check=True)
+
+    assert contents(clone) == contents(copy)
+    assert not any(b"CHURN_" in content for content in contents(clone).values())
+
+
 def test_a_name_that_is_refused_leaves_every_file_as_it_was(tmp_path: Path):
     project = copy_project(tmp_path / "project")
     (project / "README.md").write_text("lapse_model is the name of something else\n")

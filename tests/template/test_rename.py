@@ -216,7 +216,7 @@ def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest
         write(path, content)
 
     monkeypatch.setattr(rename, "write", failing)
-    changes = rename.rename(small, "lapse-model", list(floors.list_files(small)))
+    changes = rename.rename(small, "lapse-model", list(floors.list_files(small)), variables=set())
 
     with pytest.raises(OSError, match=r"^$"):
         rename.apply(changes)
