@@ -68,6 +68,7 @@ def test_what_is_the_templates_is_to_do_until_it_is_ones_own(
 ):
     name = doctor.read_project(clone)["project"]["name"]
     monkeypatch.setattr(doctor, "TEMPLATE", name)
+    (clone / "LICENSE").write_text(f"Copyright (c) 2026 the {name} authors")
     before = examined()
 
     monkeypatch.setattr(doctor, "TEMPLATE", "another")

@@ -22,7 +22,7 @@ MINE = {
     "src/lapse_model/schema.py": ('"""What', '"""Mine. What'),
     "src/lapse_model/features.py": ('"""', '"""Mine. '),
     "config.yaml": ("threshold: 0.5 ", "threshold: 0.4 "),
-    "README.md": ("## What happens on the way", "## Mine\n\nMine.\n\n## What happens on the way"),
+    "README.md": ("## Commands", "## Mine\n\nMine.\n\n## Commands"),
 }
 OWN = {
     ".ci/run": "mine\n",  # the template has one, which is not for projects
