@@ -37,9 +37,8 @@ def to_json(values: np.ndarray, column: Column) -> list[Any]:
     """Turn an array of the contract's into JSON values: the way back from `to_arrays`."""
     if column.kind == "date":
         return [date and str(date) for date in as_dates(values).tolist()]
-    if column.kind == "boolean":  # 1.0 and 0.0 where some are missing
-        return [None if value != value else bool(value) for value in values.tolist()]  # noqa: PLR0124 - NaN
-    return [None if value is None or value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
+    plain = bool if column.kind == "boolean" else lambda value: value  # 1.0 and 0.0 where some are missing
+    return [None if value is None or value != value else plain(value) for value in values.tolist()]  # noqa: PLR0124 - NaN
 
 
 def as_days(moments: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from versions import put, train
 
 pytestmark = pytest.mark.posix
 
-MOST_GROWTH = 20_000_000  # bytes; that is 8 kB a model, of which each takes some 200 kB
+MOST_GROWTH = 20_000_000  # bytes, of which measuring coverage keeps some; a model takes 200 kB, 1,000 of them
 FORCED = ("--force", "--reason", "a test")
 BATCH = {"customers": [example()] * (INLINE_ROWS + 1)}  # which a thread answers
 
