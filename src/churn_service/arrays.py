@@ -50,7 +50,7 @@ def as_days(moments: np.ndarray) -> np.ndarray:
 def as_dates(days: np.ndarray) -> np.ndarray:
     """Turn days since 1970-01-01 into datetime64[D]; the way back from `as_days`."""
     dates = np.nan_to_num(days).astype(np.int64).astype("datetime64[D]")
-    return np.where(np.isnan(days), np.datetime64("NaT"), dates)
+    return np.where(np.isnan(days), np.datetime64("NaT", "D"), dates)
 
 
 def as_scalars(record: BaseModel) -> dict[str, Any]:

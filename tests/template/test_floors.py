@@ -144,7 +144,7 @@ def test_settling_shows_what_goes_and_refuses_what_git_could_not_bring_back(tmp_
     commit(project)
 
     def settle(*words: str) -> subprocess.CompletedProcess[str]:
-        command = ["make", "settle", f"PYTHON={sys.executable}", *words]
+        command = ["make", "--no-print-directory", "settle", f"PYTHON={sys.executable}", *words]
         return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
     (project / "copier.yml").write_text("mine: true\n")
