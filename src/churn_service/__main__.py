@@ -2,4 +2,5 @@
 
 from churn_service.cli import main
 
-main()
+if __name__ == "__main__":  # and not when a worker process imports it
+    main()

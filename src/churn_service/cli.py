@@ -12,6 +12,7 @@ from churn_service.errors import ChurnError
 
 COMMANDS = (
     "churn_service.commands",
+    "churn_service.score_commands",
     "churn_service.promotion_commands",
     "churn_service.serving.commands",
     "churn_service.monitoring.commands",

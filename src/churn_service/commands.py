@@ -1,4 +1,4 @@
-"""The first floor's commands: sample, example, score; it collects the others."""
+"""The first floor's commands: sample, example; it collects the others."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,8 @@ from churn_service.errors import TableError
 from churn_service.registry_commands import registry_commands
 from churn_service.terminal import (
     ConfigOption,
-    JsonOption,
     OverwriteOption,
-    VersionOption,
     open_config,
-    open_registry,
-    print_json,
-    progress,
     refuse_existing,
 )
 from churn_service.training_commands import evaluate, train
@@ -28,7 +23,7 @@ SAMPLED: Final = "data/customers.csv"
 
 def add_commands(app: typer.Typer) -> None:
     """Register this floor's commands."""
-    for command in (sample, train, evaluate, example, score, doctor):
+    for command in (sample, train, evaluate, example, doctor):
         app.command()(command)
     app.add_typer(registry_commands, name="registry")
 
@@ -75,43 +70,3 @@ def example() -> None:
     from churn_service import contract
 
     typer.echo(json.dumps(contract.example()))
-
-
-def score(
-    source: Annotated[Path, typer.Argument(help="CSV or Parquet")],
-    out: Annotated[Path, typer.Argument(help="CSV or Parquet")],
-    *,
-    version: VersionOption = None,
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Score a file; bad rows go to OUT's name with .rejects.csv, with the reasons.
-
-    Example: churn-service score customers.parquet scored.parquet
-    """
-    from churn_service.predict import load_predictor
-    from churn_service.score import REJECTS, score_file
-
-    settings, root = open_config(config)
-    rejects = out.with_suffix(REJECTS)
-    own = source.resolve() in {out.resolve(), rejects.resolve()}  # never, asked or not
-    refuse_existing([out, rejects], overwrite=overwrite and not own)
-    registry = open_registry(settings, root)
-    predictor = load_predictor(registry.find(version), public_key=registry.public_key)
-    with progress("scoring") as advance:
-        scored = score_file(source, out, predictor, form=settings.data.format, progress=advance)
-    if as_json:
-        print_json(
-            {
-                "rows": scored.rows,
-                "rejected": scored.rejected,
-                "output": str(scored.output),
-                "rejects": scored.rejects and str(scored.rejects),
-                "model_version": predictor.version,
-            }
-        )
-    else:
-        typer.echo(f"{out}: {scored.rows - scored.rejected:,} of {scored.rows:,} rows by {predictor.version}")
-        if scored.rejects:
-            typer.echo(f"{scored.rejects}: {scored.rejected:,} rows refused, with the reasons")

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, get_args
 
+import numpy as np
+
 from churn_service.contract import Column
+from churn_service.errors import PredictionError
 from churn_service.sections import DecisionConfig
 
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
@@ -26,3 +29,25 @@ class Source:
     trained_at: str | None
     columns: tuple[Column, ...]
     decision: DecisionConfig
+
+
+def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Apply the threshold and the tiers to float64 (n,), as `Predictor.decide` does to a few.
+
+    Returns
+    -------
+    tuple of ndarray, each (n,)
+        Whether each is said to churn, bool; its tier, str.
+
+    Raises
+    ------
+    PredictionError
+        One of them is no probability.
+    """
+    right = (probabilities >= 0) & (probabilities <= 1)
+    if not right.all():
+        msg = f"{source.version} answered {probabilities[~right][0]}, which is no probability"
+        raise PredictionError(msg)
+    bounds = source.decision.medium_risk, source.decision.high_risk
+    tiers = np.array(TIERS, dtype=object)[np.searchsorted(bounds, probabilities, side="right")]
+    return probabilities >= source.decision.threshold, tiers

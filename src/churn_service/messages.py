@@ -91,4 +91,5 @@ class Answered(NamedTuple):
     customers: Sequence[Customer]
     predictions: Sequence[Prediction]
     source: Source
-    latency_ms: float
+    latency_ms: float | None
+    """None if nobody waited for it."""

@@ -1,9 +1,13 @@
 """File → file: score a table in bounded memory; bad rows go to their own file with the reasons."""
 
-from collections.abc import Callable
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,31 +16,69 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from churn_service.atomic import atomic_path
-from churn_service.decision import Decision
+from churn_service.decision import decide
 from churn_service.errors import TableError
 from churn_service.faults import find_faults
 from churn_service.predict import Predictor
 from churn_service.schema import ID
-from churn_service.sections import FormatConfig
+from churn_service.sections import PLAIN, FormatConfig
 from churn_service.table import read_parts, typed
 
 PART_ROWS = 100_000
 REJECTS: Final = ".rejects.csv"
-TYPES: Final = {"churn_probability": "float64", "churn_prediction": "bool", "risk_tier": "str"}
+SCORED: Final = "scored"  # of Parquet's own metadata: the key, and how many rows were refused
+ANSWERS: Final = pa.schema(
+    {
+        "row": pa.int64(),
+        ID: pa.string(),
+        "churn_probability": pa.float64(),
+        "churn_prediction": pa.bool_(),
+        "risk_tier": pa.string(),
+        "model_version": pa.string(),
+    }
+)
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Answered = tuple[pd.DataFrame, pa.Table, pd.DataFrame]
+"""The good rows of a part, their answers, and the faults of the others."""
+Keep = Callable[..., None]
+"""Takes the key of what is scored, who answers, and by name the good `customers` of a part and `answers`."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What a run came to; `rejects` is None when every row was good."""
+class Scored(NamedTuple):
+    """What a run came to."""
 
     rows: int
     rejected: int
-    output: Path
-    rejects: Path | None
+
+
+def _nowhere(*_: Any, **__: Any) -> None:
+    """Keep no answer."""
+
+
+def _unseen(_: int) -> None:
+    """Tell nobody of progress."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a file is scored; none of it changes an answer."""
+
+    form: FormatConfig = PLAIN
+    """How the source is written."""
+    threads: int = 1
+    """That work on it at once; each holds at most two parts of 100,000 rows."""
+    keep: Keep = _nowhere
+    """Takes answers before the output is there; it may be given the same ones again, after a crash."""
+    progress: Callable[[int], None] = _unseen
+    """Called with the number of rows after each part."""
+    may_be_empty: bool = False
+    """Whether a file without rows is scored to one without answers."""
 
 
 def score_file(
-    source: Path, output: Path, predictor: Predictor, *, form: FormatConfig, progress: Callable[[int], None]
+    source: Path, output: Path, predictor: Predictor, *, how: How = How(), key: str = ""
 ) -> Scored:
     """Score every good row of a CSV or Parquet file, in order.
 
@@ -49,58 +91,99 @@ def score_file(
         there is a file beside it whose name ends in `REJECTS`: row, column, rule, found; a line per cell.
     predictor
         The version that answers.
-    form
-        How the source is written.
-    progress
-        Called with the number of rows after each part.
+    how
+        What changes no answer.
+    key
+        Says what was scored by what; Parquet keeps it, see `scored_before`.
 
     Raises
     ------
     TableError
-        The file cannot be read, or lacks a column. Neither output is left behind.
+        The file cannot be read, lacks a column, or has no rows. Neither output is left behind.
     """
-    rejects = output.with_suffix(REJECTS)
     rows = rejected = 0
-    with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
-        writer = None
-        for part in read_parts(source, PART_ROWS, form):
-            faults = find_faults(part)
-            whole = faults[faults["row"].isna()]
-            if len(whole):
-                reasons = "; ".join(whole["column"] + " must be " + whole["rule"])
-                msg = f"{source}: {reasons}. Nothing was scored"
-                raise TableError(msg)
-            bad = part.index.isin(faults["row"])
-            answers = pa.Table.from_pandas(_answers(part[~bad], predictor), preserve_index=False)
-            writer = writer or _writer(new_output, output.suffix, answers.schema)
-            writer.write_table(answers)
-            faults.to_csv(new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n")
-            rows, rejected = rows + len(part), rejected + int(np.sum(bad))
-            progress(len(part))
-        if writer is None or not rows:
+    score = partial(_score, predictor=predictor, source=source)
+    with atomic_path(output) as new_output, atomic_path(output.with_suffix(REJECTS)) as new_rejects:
+        with _writer(new_output) as writer:
+            for customers, answers, faults in _in_order(
+                score, read_parts(source, PART_ROWS, how.form), how.threads
+            ):
+                writer.write_table(answers)
+                how.keep(key, predictor.source, customers=customers, answers=answers)
+                faults.to_csv(new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n")
+                bad = faults["row"].nunique()
+                rows, rejected = rows + len(customers) + bad, rejected + bad
+                how.progress(len(customers) + bad)
+            if output.suffix == ".parquet":
+                writer.add_key_value_metadata({SCORED: json.dumps([key, rejected])})
+        if not (rows or how.may_be_empty):
             msg = f"{source}: has no rows; nothing was scored"
             raise TableError(msg)
-        writer.close()
         if not rejected:
             new_rejects.unlink()
-    return Scored(rows, rejected, output, rejects if rejected else None)
+    return Scored(rows, rejected)
 
 
-def _answers(part: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
-    customers = typed(part)
-    decided = predictor.decide(predictor.probabilities(customers).tolist())
-    decisions = pd.DataFrame(decided, columns=list(Decision._fields), index=part.index).astype(TYPES)
-    return pd.DataFrame(
-        {
-            "row": part.index.to_numpy(),
-            ID: customers[ID].astype("str"),
-            **decisions,
-            "model_version": predictor.version,
-        }
-    )
+def scored_before(file: Any) -> tuple[str, Scored] | None:
+    """Tell by which key an output was made and what came of it; None if it is no Parquet of `score_file`.
+
+    Parameters
+    ----------
+    file
+        A path or an open file.
+    """
+    try:
+        metadata = pyarrow.parquet.read_metadata(file)
+        key, rejected = json.loads((metadata.metadata or {})[SCORED.encode()])
+    except (pa.ArrowInvalid, KeyError):
+        return None
+    return key, Scored(metadata.num_rows + rejected, rejected)
 
 
-def _writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
-    if suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, schema)
-    return pyarrow.parquet.ParquetWriter(path, schema)
+def _score(
+    part: pd.DataFrame, predictor: Predictor, source: Path
+) -> tuple[pd.DataFrame, pa.Table, pd.DataFrame]:
+    """Return the good rows of a part, their answers, and the faults of the others."""
+    faults = find_faults(part)
+    whole = faults[faults["row"].isna()]
+    if len(whole):
+        reasons = "; ".join(whole["column"] + " must be " + whole["rule"])
+        msg = f"{source}: {reasons}. Nothing was scored"
+        raise TableError(msg)
+    customers = typed(part[~part.index.isin(faults["row"])] if len(faults) else part)
+    return customers, _answers(customers, predictor), faults
+
+
+def _answers(customers: pd.DataFrame, predictor: Predictor) -> pa.Table:
+    probabilities = predictor.probabilities(customers)
+    churns, tiers = decide(probabilities, predictor.source)
+    values = {
+        "row": customers.index.to_numpy(),
+        ID: pa.array(customers[ID].astype("str"), from_pandas=True),
+        "churn_probability": probabilities,
+        "churn_prediction": churns,
+        "risk_tier": tiers,
+        "model_version": np.full(len(customers), predictor.version, dtype=object),
+    }
+    return pa.table(values, schema=ANSWERS)
+
+
+def _in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
+    """Apply a function by threads; at most one item more than there are threads is there at a time."""
+    if threads == 1:
+        yield from map(function, items)
+        return
+    waiting = deque[Future[Out]]()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _writer(path: Path) -> Any:
+    if path.suffix == ".csv":
+        return pyarrow.csv.CSVWriter(path, ANSWERS)
+    return pyarrow.parquet.ParquetWriter(path, ANSWERS)

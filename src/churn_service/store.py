@@ -24,6 +24,24 @@ class Found(NamedTuple):
     """Another if it was written again."""
 
 
+def open_files(url: str) -> tuple[Any, str]:
+    """Return the file system that a URL or path names, and the place in it.
+
+    Raises
+    ------
+    ConfigError
+        Nobody here knows such a store.
+    """
+    import fsspec  # noqa: PLC0415 - slow to import, and most registries are folders
+
+    try:
+        files, root = fsspec.core.url_to_fs(url, **(S3_OPTIONS if url.startswith("s3://") else {}))
+    except (ValueError, ImportError) as error:
+        msg = f"{url} names a store that cannot be used ({error})"
+        raise ConfigError(msg) from error
+    return files, str(root)
+
+
 class Store:
     """The objects under a URL.
 
@@ -34,17 +52,9 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        import fsspec  # noqa: PLC0415 - slow to import, and most registries are folders
-
         self.url = url
-        try:
-            files, root = fsspec.core.url_to_fs(url, **(S3_OPTIONS if url.startswith("s3://") else {}))
-        except (ValueError, ImportError) as error:
-            msg = f"registry.path: {url} names a store that cannot be used ({error})"
-            raise ConfigError(msg) from error
-        self._files: Any = files
+        self._files, self._root = open_files(url)
         self._files.retries = 1  # s3fs's own, around those of S3_OPTIONS
-        self._root = str(root)
 
     def create(self, name: str, data: bytes) -> None:
         """Create an object; of several writers one succeeds.

@@ -12,11 +12,10 @@ import pytest
 from churn_service import score as score_module
 from churn_service.arrays import as_columns, to_json
 from churn_service.contract import columns
-from churn_service.errors import TableError
+from churn_service.errors import PredictionError, TableError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET, Customer
-from churn_service.score import score_file
-from churn_service.sections import PLAIN
+from churn_service.score import How, score_file
 from churn_service.simulate import simulate
 from churn_service.table import read_table, typed, write_table
 from fields import field, required, wrong
@@ -40,7 +39,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch):
 
 
 def scored(source: Path, output: Path, predictor: Predictor):
-    return score_file(source, output, predictor, form=PLAIN, progress=print)
+    return score_file(source, output, predictor, how=How(threads=2))
 
 
 @pytest.mark.parametrize("read", SUFFIXES)
@@ -55,7 +54,7 @@ def test_a_file_scores_like_the_table_in_a_notebook(
 
     reader = pd.read_csv if write == ".csv" else pd.read_parquet
     answers = reader(tmp_path / f"out{write}")
-    assert (result.rows, result.rejected, result.rejects) == (1000, 0, None)
+    assert (result, (tmp_path / "out.rejects.csv").exists()) == ((1000, 0), False)
     assert np.array_equal(answers["churn_probability"], expected)
     assert list(answers["row"]) == list(range(1, 1001))
     assert list(answers[ID]) == list(table[ID])
@@ -95,6 +94,34 @@ def test_rejects_of_an_earlier_run_do_not_stay_beside_a_clean_one(
     scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
 
     assert not (tmp_path / "out.rejects.csv").exists()
+
+
+def test_many_threads_write_what_one_writes(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
+    column = field("integer", "number", "category")
+    table.loc[::7, column.name] = wrong(column)
+    write_table(table, tmp_path / "in.parquet")
+
+    for threads in (1, 5):
+        (tmp_path / str(threads)).mkdir()
+        score_file(
+            tmp_path / "in.parquet", tmp_path / f"{threads}/out.parquet", predictor, how=How(threads=threads)
+        )
+
+    for name in ("out.parquet", "out.rejects.csv"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "5" / name).read_bytes()
+
+
+@pytest.mark.parametrize("answer", [float("nan"), -0.1, 1.5])
+def test_an_answer_that_is_no_probability_is_written_nowhere(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path, answer: float
+):
+    write_table(table, tmp_path / "in.csv")
+    broken = Predictor(predictor.source, lambda customers: np.full(len(customers), answer))
+
+    with pytest.raises(PredictionError, match="no probability"):
+        scored(tmp_path / "in.csv", tmp_path / "out.csv", broken)
+
+    assert list(tmp_path.iterdir()) == [tmp_path / "in.csv"]
 
 
 @pytest.mark.posix

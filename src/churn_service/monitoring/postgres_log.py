@@ -112,10 +112,7 @@ class PostgresLog:
         self._count(sum(count for _, _, count in parts))
 
     def _insert(self, lines: bytes) -> None:
-        connection = self._connection or self._connect()
-        array = "[" + lines.decode()[:-1].replace("\n", ",") + "]"
-        with bounded(connection), connection.begin():
-            connection.execute(INSERT, {"lines": array, "id": ID})
+        insert_lines(self._connection or self._connect(), lines)
 
     def _connect(self) -> Connection:
         self._connection = self._engine.connect()
@@ -137,6 +134,13 @@ class PostgresLog:
             self._connection.invalidate()  # without a farewell, for which nobody may be there
             self._connection.close()
             self._connection = None
+
+
+def insert_lines(connection: Connection, lines: bytes) -> None:
+    """Insert whole lines, in one transaction; those whose prediction is there already are left out."""
+    array = "[" + lines.decode()[:-1].replace("\n", ",") + "]"
+    with bounded(connection), connection.begin():
+        connection.execute(INSERT, {"lines": array, "id": ID})
 
 
 def make_tables(connection: Connection) -> None:

@@ -1,0 +1,181 @@
+"""Folder → folder: every file of it scored whole or not at all, by threads or a cluster, and none twice.
+
+A file is the unit of work. What was scored, by which version, stands in the output's own metadata; so to go
+on with a run that was broken off is to repeat it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from churn_service.config import load_settings
+from churn_service.errors import ConfigError
+from churn_service.places import Source, brought, delivered, is_below, names_below, opened
+from churn_service.predict import Predictor, load_predictor
+from churn_service.remote import open_registry
+from churn_service.score import REJECTS, How, Scored, score_file, scored_before
+from churn_service.sections import RegistryConfig
+from churn_service.signing import read_public_key
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version by reference: whoever scores finds, verifies and loads it."""
+
+    registry: RegistryConfig
+    root: Path
+    """What the registry's relative paths start from."""
+    version: str
+    signed: bool
+    """Whether it must have its owner's signature."""
+
+
+class Part(NamedTuple):
+    """A file to score."""
+
+    source: str
+    output: str
+    key: str
+    """What is scored, in which state, by what."""
+
+    @property
+    def rejects(self) -> str:
+        """The file of the rows that were refused."""
+        return self.output.rpartition(".")[0] + REJECTS
+
+
+class Recipe(NamedTuple):
+    """What is the same for all parts."""
+
+    model: Model
+    how: How
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do, and what was done before."""
+
+    todo: tuple[Part, ...]
+    done: Scored
+    files_done: int
+
+
+def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, overwrite: bool) -> Plan:
+    """Name the outputs, and find those that are there already.
+
+    Parameters
+    ----------
+    source, sources
+        The folder or pattern, and the files in it.
+    out
+        The folder or URL of the outputs: a Parquet file for each, under its source's path.
+    key
+        What makes an answer besides the source: the version.
+    overwrite
+        Replace outputs of another version, or of another state of their source.
+
+    Raises
+    ------
+    ConfigError
+        An output would be a source, or two sources would have one output, or a file is there that is none of
+        this work.
+    """
+    parts = [
+        Part(each.url, f"{out.rstrip('/')}/{_name(each)}", json.dumps([each.name, each.tag, key]))
+        for each in sources
+    ]
+    _refuse_confusion(source, out, parts)
+    there = names_below(out)
+    before = {part: _before(part) for part, each in zip(parts, sources, strict=True) if _name(each) in there}
+    others = [part.output for part, found in before.items() if found is None or found[0] != part.key]
+    if others and not overwrite:
+        msg = (
+            f"{', '.join(others[:3])}{', …' if others[3:] else ''}: not made of this source as it is now, "
+            "by this version and in this way. Name another folder, or --overwrite"
+        )
+        raise ConfigError(msg)
+    done = [found[1] for part, found in before.items() if found and found[0] == part.key]
+    todo = tuple(part for part in parts if part not in before or part.output in others)
+    return Plan(todo, Scored(sum(each.rows for each in done), sum(each.rejected for each in done)), len(done))
+
+
+def score_parts(
+    parts: Sequence[Part], recipe: Recipe, executor: Executor
+) -> Iterator[tuple[Part, Scored | Exception]]:
+    """Score files, and tell of each when it is done; one that fails holds up no other.
+
+    Parameters
+    ----------
+    parts, recipe
+        What to do.
+    executor
+        Who does it: threads, or a Dask cluster's `get_executor()`.
+    """
+    futures = {executor.submit(score_part, part, recipe): part for part in parts}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], _came_of(future)
+    finally:
+        for future in futures:
+            future.cancel()  # does nothing to what was begun
+
+
+def score_part(part: Part, recipe: Recipe) -> Scored:
+    """Score one file, here: bring it, verify and load the version, take the answers to their place.
+
+    Raises
+    ------
+    ChurnError
+        The file is no table of the contract, the version is refused, or a place cannot be asked.
+    """
+    predictor = load_model(recipe.model)
+    with brought(part.source) as source, delivered(part.output, (REJECTS,)) as output:
+        return score_file(source, output, predictor, how=recipe.how, key=part.key)
+
+
+@cache
+def load_model(model: Model) -> Predictor:
+    """Find, verify and load a version, once in a process.
+
+    Raises
+    ------
+    ArtifactError
+        It is not there, or refused.
+    ConfigError
+        It must be signed, and this process was not told by whom.
+    """
+    key = read_public_key(load_settings().public_key)
+    if model.signed and key is None:
+        msg = "CHURN_PUBLIC_KEY is not set where a worker runs, so it cannot verify the version. Set it there"
+        raise ConfigError(msg)
+    registry = open_registry(model.registry, model.root, public_key=key)
+    return load_predictor(registry.find(model.version), public_key=key)
+
+
+def _name(source: Source) -> str:
+    return source.name if source.name.endswith(".parquet") else f"{source.name}.parquet"
+
+
+def _came_of(future: Future[Scored]) -> Scored | Exception:
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - whatever became of one file is told, and the others go on
+        return error
+
+
+def _before(part: Part) -> tuple[str, Scored] | None:
+    with opened(part.output) as file:
+        return scored_before(file)
+
+
+def _refuse_confusion(source: str, out: str, parts: Sequence[Part]) -> None:
+    if len({part.output for part in parts}) < len(parts):
+        msg = f"{source}: a CSV and a Parquet file would have the same output. Move one of them, or rename it"
+        raise ConfigError(msg)
+    if is_below(out, source):
+        msg = f"{out}: what is written there would be among the sources next time. Name a folder elsewhere"
+        raise ConfigError(msg)

@@ -1,0 +1,172 @@
+"""Path or URL → the files there: listed, brought to this machine, and taken there whole."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, NamedTuple
+
+from fsspec.implementations.local import LocalFileSystem
+
+from churn_service.atomic import SUFFIXES
+from churn_service.errors import ChurnError, StoreError, TableError
+from churn_service.store import open_files
+
+MAGIC: Final = re.compile(r"[*?\[]")  # what makes a pattern of a path
+SET_ASIDE: Final = ("_", ".")  # names of what engines write beside their parts begin so
+
+
+class Source(NamedTuple):
+    """A file to read."""
+
+    url: str
+    name: str
+    """Its path below the folder, or below what is before the pattern."""
+    tag: str
+    """Another if the file was written again."""
+
+
+def find_sources(url: str) -> list[Source] | None:
+    """List the tables of a folder, with those of the folders in it, or of a pattern; None if it is one file.
+
+    Raises
+    ------
+    TableError
+        There is nothing of that name, or no table in it.
+    ConfigError, StoreError
+        Nobody here knows such a place, or it cannot be asked.
+    """
+    files, path = open_files(url)
+    pattern = MAGIC.search(path)
+    with _asking(url):
+        if files.isfile(path) or not (pattern or files.isdir(path)):
+            return None
+        found = files.glob(path, detail=True) if pattern else files.find(path, detail=True)
+    base = _base(path)
+    sources = [
+        Source(files.unstrip_protocol(each), each.removeprefix(base).lstrip("/"), _tag(info))
+        for each, info in sorted(found.items())
+        if info["type"] == "file"
+    ]
+    kept = [each for each in sources if _is_table(PurePosixPath(each.name))]
+    if not kept:
+        msg = f"{url}: no file there whose name ends in {' or '.join(SUFFIXES)}"
+        raise TableError(msg)
+    return kept
+
+
+def is_below(out: str, source: str) -> bool:
+    """Tell whether what is written below `out` would be found in a folder, or by a pattern, too."""
+    files, path = open_files(source)
+    other, place = open_files(out)
+    base, deep = _base(path).split("/"), "**" in path or not MAGIC.search(path)
+    parts = place.rstrip("/").split("/")
+    return type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
+
+
+def state_of(url: str) -> str:
+    """Describe the state of one file: another text if it was written again.
+
+    Raises
+    ------
+    TableError
+        There is no such file.
+    """
+    files, path = open_files(url)
+    with _asking(url):
+        return _tag(files.info(path))
+
+
+def is_there(url: str) -> bool:
+    """Tell whether there is something of that name."""
+    files, path = open_files(url)
+    with _asking(url):
+        return bool(files.exists(path))
+
+
+def names_below(url: str) -> set[str]:
+    """List the files below a folder by their path there; none if there is no such folder."""
+    files, path = open_files(url)
+    with _asking(url):
+        return {name.removeprefix(path.rstrip("/")).lstrip("/") for name in files.find(path)}
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Any]:
+    """Open a file to read parts of it."""
+    files, path = open_files(url)
+    with _asking(url), files.open(path, "rb") as file:
+        yield file
+
+
+@contextmanager
+def brought(url: str) -> Iterator[Path]:
+    """Give a file of this machine with a file's content: the file itself, or a copy for the while."""
+    files, path = open_files(url)
+    if isinstance(files, LocalFileSystem):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, PurePosixPath(path).name)
+        with _asking(url):
+            files.get_file(path, str(copy))
+        yield copy
+
+
+@contextmanager
+def delivered(url: str, others: tuple[str, ...]) -> Iterator[Path]:
+    """Give a path to write to, whose file is taken to its place at the end, unless anything failed.
+
+    Parameters
+    ----------
+    url
+        Its place.
+    others
+        Suffixes of files that may be beside it, and go before it; of last time's, none is left.
+    """
+    files, path = open_files(url)
+    if isinstance(files, LocalFileSystem):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, PurePosixPath(path).name)
+        yield made
+        with _asking(url):
+            for suffix in (*others, made.suffix):
+                there = str(PurePosixPath(path).with_suffix(suffix))
+                if made.with_suffix(suffix).exists():
+                    files.put_file(str(made.with_suffix(suffix)), there)
+                elif files.exists(there):
+                    files.rm_file(there)
+
+
+def _base(path: str) -> str:
+    """Return the folder that all files of a folder or pattern are in."""
+    pattern = MAGIC.search(path)
+    return path[: pattern.start()].rpartition("/")[0] if pattern else path.rstrip("/")
+
+
+def _is_table(path: PurePosixPath) -> bool:
+    return path.suffix in SUFFIXES and not any(part.startswith(SET_ASIDE) for part in path.parts)
+
+
+def _tag(info: Mapping[str, Any]) -> str:
+    written = info.get("ETag") or info.get("mtime") or info.get("LastModified")
+    return f"{info['size']} bytes, {written}"
+
+
+@contextmanager
+def _asking(url: str) -> Iterator[None]:
+    """Name the kind of error alone, as stores raise what they like, pages long."""
+    try:
+        yield
+    except ChurnError:
+        raise
+    except FileNotFoundError as error:
+        msg = f"{url}: no such file"
+        raise TableError(msg) from error
+    except Exception as error:
+        msg = f"{url} cannot be asked ({type(error).__name__}). Is it up, and is the URL right?"
+        raise StoreError(msg) from error

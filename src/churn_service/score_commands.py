@@ -1,0 +1,170 @@
+"""The command `churn-service score`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from churn_service.errors import ConfigError, TableError
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    OverwriteOption,
+    VersionOption,
+    open_config,
+    open_registry,
+    print_json,
+    progress,
+    refuse_existing,
+)
+
+if TYPE_CHECKING:
+    from churn_service.batch import Recipe
+    from churn_service.places import Source
+
+FAILURES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a person asked for."""
+
+    source: str
+    out: str
+    key: str
+    overwrite: bool
+    threads: int
+    dask: str | None
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register this command."""
+    app.command()(score)
+
+
+def score(
+    source: Annotated[str, typer.Argument(help="CSV or Parquet: a file, a folder or a pattern; path or URL")],
+    out: Annotated[str, typer.Argument(help="For a file CSV or Parquet, else a folder; path or URL")],
+    *,
+    version: VersionOption = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Or worker processes of --dask local. Default: one per core")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Work on a cluster: 'local', or a scheduler's address, tcp://HOST:8786")
+    ] = None,
+    log: Annotated[  # floor: monitored
+        bool, typer.Option("--log", help="Note the answers in the prediction log as well")  # floor: monitored
+    ] = False,  # floor: monitored
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Score a file, or every file of a folder; bad rows go to OUT's name with .rejects.csv, with the reasons.
+
+    A folder's outputs are Parquet, each there whole or not at all: repeat the command to go on where a run
+    ended. Exit 3: some files could not be scored.
+
+    Example: churn-service score customers.parquet scored.parquet
+    """
+    from joblib import cpu_count
+
+    from churn_service.batch import Model, Recipe, load_model
+    from churn_service.places import find_sources
+    from churn_service.score import How
+
+    settings, root = open_config(config)
+    sources = find_sources(source)
+    registry = open_registry(settings, root)
+    name = registry.metadata(registry.resolve(version)).version
+    model = Model(settings.registry, root, name, signed=registry.public_key is not None)
+    load_model(model)  # what is refused here would be refused for each file
+    how, key = How(settings.data.format), name
+    if log:  # floor: monitored
+        from churn_service.monitoring.scored_log import keeper  # floor: monitored
+
+        how, key = replace(how, keep=keeper(settings, root)), f"{name}, logged"  # floor: monitored
+    job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
+    recipe = Recipe(model, how)
+    result = _score_file(job, recipe) if sources is None else _score_folder(job, recipe, sources)
+    if as_json:
+        print_json({**result, "output": out, "model_version": name})
+    else:
+        _print(result, out, name)
+    if result.get("failed"):
+        raise typer.Exit(TableError.exit_code)
+
+
+def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
+    from churn_service.atomic import check_suffix
+    from churn_service.batch import Part, score_part
+    from churn_service.places import is_there, state_of
+
+    if job.dask is not None:
+        msg = f"--dask: a cluster works on the files of a folder, and {job.source} is one. Do without it"
+        raise ConfigError(msg)
+    part = Part(job.source, job.out, f"{state_of(job.source)}, {job.key}")
+    check_suffix(Path(job.out))
+    paths = [Path(part.output), Path(part.rejects)]
+    own = Path(job.source).resolve() in {path.resolve() for path in paths}  # never, asked or not
+    refuse_existing(paths, overwrite=job.overwrite and not own)
+    if not job.overwrite and is_there(job.out):
+        msg = f"{job.out} exists already; name another, or --overwrite"
+        raise ConfigError(msg)
+    with progress("scoring") as advance:
+        how = replace(recipe.how, threads=job.threads, progress=advance)
+        scored = score_part(part, recipe._replace(how=how))
+    return {**scored._asdict(), "rejects": part.rejects if scored.rejected else None}
+
+
+def _score_folder(job: Job, recipe: Recipe, sources: Sequence[Source]) -> dict[str, Any]:
+    from churn_service.batch import plan_parts, score_parts
+
+    plan = plan_parts(job.source, sources, job.out, key=job.key, overwrite=job.overwrite)
+    rows, rejected, failed = plan.done.rows, plan.done.rejected, []
+    with progress("scoring") as advance, _executor(job, len(plan.todo)) as (executor, threads):
+        how = replace(recipe.how, threads=threads, may_be_empty=True)
+        for part, came in score_parts(plan.todo, recipe._replace(how=how), executor):
+            if isinstance(came, Exception):
+                failed.append({"source": part.source, "reason": f"{came}" or type(came).__name__})
+            else:
+                rows, rejected = rows + came.rows, rejected + came.rejected
+                advance(came.rows)
+    files = {"files": len(sources), "files_done_before": plan.files_done, "failed": failed}
+    return {"rows": rows, "rejected": rejected, **files}
+
+
+@contextmanager
+def _executor(job: Job, parts: int) -> Iterator[tuple[Executor, int]]:
+    """Give what works on files, and the threads that each file gets."""
+    if job.dask is not None:
+        from churn_service.cluster import open_cluster
+
+        with open_cluster(job.dask, job.threads) as executor:
+            yield executor, 1
+        return
+    together = max(1, min(job.threads, parts))
+    with ThreadPoolExecutor(together) as executor:
+        yield executor, job.threads // together
+
+
+def _print(result: dict[str, Any], out: str, version: str) -> None:
+    good = result["rows"] - result["rejected"]
+    typer.echo(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
+    if result["rejected"]:
+        where = result.get("rejects") or f"{out}: *.rejects.csv"
+        typer.echo(f"{where}: {result['rejected']:,} rows refused, with the reasons")
+    if result.get("files_done_before"):
+        typer.echo(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
+    failed = result.get("failed", [])
+    for each in failed[:FAILURES_SHOWN]:
+        typer.echo(f"{each['source']}: {each['reason']}", err=True)
+    if failed:
+        line = f"error: {len(failed):,} of {result['files']:,} files were not scored. Mend them and repeat"
+        typer.echo(line, err=True)
