@@ -71,9 +71,20 @@ test: $(INSTALLED) ## every test that needs neither root nor system programs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 .PHONY: test-all
-test-all: $(INSTALLED) ## every test, with coverage; fails if a program it needs is absent (see services)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all --cov --cov-report=term --cov-fail-under=$(COVERED)
+test-all: $(INSTALLED) ## every test, with coverage; fails if a program it needs is absent (services) [LEAVE_OUT=FOLDER]
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all --cov --cov-report=term --cov-fail-under=$(COVERED) \
+		$(addprefix --ignore=,$(LEAVE_OUT))
 
+# floor: template
+.PHONY: tables
+tables: $(INSTALLED) ## tables of other shapes, from file to served prediction, with their own tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all tests/template/test_other_tables.py tests/template/test_adopt.py
+
+.PHONY: floors
+floors: $(INSTALLED) ## each floor, renamed and grown, with its own checks and tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all tests/template --ignore-glob='*_tables.py' --ignore-glob='*_adopt.py'
+
+# end floor
 .PHONY: services
 services: ## install the system programs that test-all starts (Debian, root)
 	@sh scripts/services.sh
@@ -121,8 +132,21 @@ load: train ## the expected peak, and beyond what the service can do
 # end floor
 # floor: monitored
 .PHONY: retrain
-retrain: $(INSTALLED) ## train again if drift, outcomes or age ask for it, and nothing holds it back
-	@$(BIN)/churn-service retrain
+retrain: $(INSTALLED) ## train again if drift, outcomes or age ask for it, and nothing holds it back [SAID=FILE]
+	@$(BIN)/churn-service retrain $(if $(SAID),> $(SAID); code=$$?; cat $(SAID); exit $$code)
+
+.PHONY: retrained
+# The report is on the version that answered before: the reason was its drift, and another may answer by now.
+retrained: $(INSTALLED) ## gather the record and the report of the retraining that said SAID=FILE, in FOLDER=
+	@record="$$(sed -n 's/^record: //p' $(SAID))"; [ -n "$$record" ] || exit 0; \
+	mkdir -p $(FOLDER) && cp "$$record" $(FOLDER) && \
+	$(MAKE) --no-print-directory report VERSION="$$(sed -n 's/ answers$$//p' $(SAID))" \
+		REPORT="$(FOLDER)/$$(basename "$$record" .json).html" && \
+	{ [ -z "$$GITHUB_OUTPUT" ] || echo "found=true" >> "$$GITHUB_OUTPUT"; }
+
+.PHONY: env-file
+env-file: ## write .env from the variable SERVICE_ENV, for its owner alone
+	@umask 077 && printf '%s\n' "$$SERVICE_ENV" > .env
 
 .PHONY: report
 report: $(INSTALLED) ## write the page on what moved since VERSION was trained, into the file REPORT
@@ -165,6 +189,17 @@ sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as Cycl
 	@mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o dist/sbom.cdx.json requirements.lock
 
+.PHONY: unchanged
+unchanged: ## fail if anything that git tracks is not as it was committed
+	@git diff --exit-code
+
+# floor: service
+.PHONY: release-notes
+release-notes: ## write dist/release-notes.md: what CHANGELOG.md says of the version of TAG=vX.Y.Z
+	@mkdir -p dist
+	@$(PYTHON) scripts/release_notes.py "$$TAG" > dist/release-notes.md
+
+# end floor
 .PHONY: clean
 clean: ## remove what can be made again; data, models and .venv stay
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist

@@ -59,6 +59,8 @@ FILES: Final = {
         "deploy/prometheus",
         "examples",
         "scripts/demo.py",
+        "scripts/release_notes.py",
+        ".github/workflows/release.yml",
         "Dockerfile",
         ".dockerignore",
     ),

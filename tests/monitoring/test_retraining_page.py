@@ -52,7 +52,7 @@ def collect(tmp_path: Path):
         for name in ("requirements-dev.lock", "pyproject.toml", ".venv/.locked", ".venv/.installed"):
             (tmp_path / name).touch()  # so make finds everything installed
         (tmp_path / "retrain.txt").write_text(said)
-        environment = {"PATH": "/usr/bin:/bin", "FOLDER": "reports/retrain", "GITHUB_OUTPUT": "output"}
+        environment = {"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "output"}
         words = ["bash", "-eo", "pipefail", "-c", STEPS[-2]["run"]]
         return subprocess.run(
             words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
