@@ -10,16 +10,18 @@ one line in `serving/app.py` only the speed changes.
 import inspect
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
+from types import GenericAlias
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, FailFast, TypeAdapter, create_model
+from pydantic import BaseModel, FailFast, Field, TypeAdapter, create_model
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON = b"application/json"
 
 
+_OF: Any = Annotated  # a type that is only known when this runs
 MOST_SINGLE = 64 * 1024  # bytes of a body that is no list; with very many wrong fields every one would cost
 
 
@@ -43,9 +45,8 @@ class ShortPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand the request on untouched."""
-        road = (
-            self._roads.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        )
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        road = self._roads.get(scope["path"]) if is_post else None
         if road is None or [value for name, value in scope["headers"] if name == b"content-type"] != [JSON]:
             await self._app(scope, receive, send)
             return
@@ -94,14 +95,20 @@ def _road(route: APIRoute) -> _Road | None:
 
 def _at_first_fault(model: type[BaseModel]) -> tuple[type[BaseModel], bool]:
     """Let a list end at its first faulty item: who is refused here is refused in full elsewhere."""
-    annotated: Any = Annotated
     lists = {
-        name: (annotated[(field.annotation, *field.metadata, FailFast())], ...)
-        for name, field in model.model_fields.items()
-        if get_origin(field.annotation) is list
+        name: _OF[(GenericAlias(list, _at_first_gap(*get_args(each.annotation))), *each.metadata, FailFast())]
+        for name, each in model.model_fields.items()
+        if get_origin(each.annotation) is list
     }
-    fields: Any = lists
-    return (create_model(model.__name__, __base__=model, **fields), True) if lists else (model, False)
+    return (create_model(model.__name__, __base__=model, **lists), True) if lists else (model, False)
+
+
+def _at_first_gap(item: Any) -> Any:
+    """Let an item end at its first missing field: pydantic tells of each beside a copy of the whole item."""
+    own = getattr(item, "model_fields", {})
+    stop: Any = Field(default_factory={}.popitem)  # raises
+    ending = {n: _OF[(own[n].annotation, *own[n].metadata, stop)] for n in own if own[n].is_required()}
+    return create_model(item.__name__, __base__=item, **ending) if ending else item
 
 
 async def _read(receive: Receive, received: list[Message]) -> bytes:
