@@ -14,6 +14,7 @@ from nbclient.exceptions import CellExecutionError
 
 from churn_service.contract import columns
 from churn_service.schema import ID, TARGET
+from fields import is_default
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -112,6 +113,7 @@ def test_a_notebook_defines_nothing(path: Path):
     assert definitions == []
 
 
+@pytest.mark.skipif(not is_default(), reason="another table's column may be called `model`")
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_a_notebook_names_no_column_of_the_table(path: Path):
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
