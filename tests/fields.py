@@ -78,7 +78,8 @@ def as_records(made: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 
 def wrong(column: Column) -> Any:
     """Return a value that the contract does not allow in a column, as JSON."""
-    return column.bounds[1] + 1 if column.kind in NUMBERS else "no such value"
+    highest = column.bounds[1] if column.kind in NUMBERS else 0
+    return highest + max(1, abs(highest)) if column.kind in NUMBERS else "no such value"
 
 
 def two_records() -> tuple[dict[str, Any], dict[str, Any]]:

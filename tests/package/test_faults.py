@@ -48,7 +48,8 @@ def test_a_good_table_has_no_fault_and_gets_the_contracts_types(table: pd.DataFr
 @pytest.mark.parametrize("column", NUMBERS, ids=lambda column: column.name)
 @pytest.mark.parametrize("beyond", [-1, 1])
 def test_a_number_out_of_range_is_named(table: pd.DataFrame, column: Column, beyond: int):
-    wrong = column.minimum - 1 if beyond < 0 else column.maximum + 1
+    bound = column.minimum if beyond < 0 else column.maximum
+    wrong = bound + beyond * max(1, abs(bound))  # 1 is nothing beside 1e20
     table.loc[7, column.name] = wrong
 
     fault = only_fault(table)
