@@ -53,7 +53,7 @@ settle: ## take out what only served to begin, adopt and this target too [DRY_RU
 # floor: service
 .PHONY: run
 run: train ## the main job: sample a table if there is none, train, serve (PORT=8000)
-	@$(BIN)/churn-service serve $(if $(PORT),--port $(PORT))
+	@$(BIN)/churn-service serve $(if $(PORT),--port "$$PORT")
 
 .PHONY: demo
 demo: train ## the same road, ending by itself: train, start, predict, stop
@@ -150,7 +150,7 @@ env-file: ## write .env from the variable SERVICE_ENV, for its owner alone
 
 .PHONY: report
 report: $(INSTALLED) ## write the page on what moved since VERSION was trained, into the file REPORT
-	@$(BIN)/churn-service drift --version "$(VERSION)" --report "$(REPORT)" || [ $$? = 3 ]
+	@$(BIN)/churn-service drift --version "$$VERSION" --report "$$REPORT" || [ $$? = 3 ]
 
 .PHONY: drill
 drill: $(INSTALLED) ## rehearse drift, retraining, promotion and rollback in a folder of their own
