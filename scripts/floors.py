@@ -201,7 +201,7 @@ def main(floor: str, folder: Path, *, dry_run: bool = False) -> list[str]:
     told = list[str]()
     for path, before, after in list(plan(floor, folder)):  # all is worked out before the first is changed
         lines = before.count(b"\n") - (after or b"").count(b"\n")
-        told.append(f"{path.relative_to(folder).as_posix()}: {'all' if after is None else lines}")
+        told.append(f"{path.relative_to(folder).as_posix()}: {'all' if after is None else lines or 'marks'}")
         if dry_run:
             continue
         if after is None:
@@ -225,4 +225,4 @@ if __name__ == "__main__":
         told = main(said.floor, said.folder.resolve(), dry_run=said.dry_run)
     except Refused as why:
         sys.exit(f"refused: {why}")
-    print(*told, f"{len(told)} files lose so many lines, or all", sep="\n")
+    print(*told, f"{len(told)} files lose so many lines, or marks behind some, or all", sep="\n")

@@ -160,6 +160,7 @@ def test_settling_shows_what_goes_and_refuses_what_git_could_not_bring_back(tmp_
     assert done.stdout == shown.stdout
     told = dict(line.rsplit(": ", 1) for line in done.stdout.splitlines()[:-1])
     after = contents(project)
+    assert "0" not in told.values()
     assert {name for name, lines in told.items() if lines == "all"} == before.keys() - after.keys()
     assert told.keys() == {name for name in before if after.get(name) != before[name]}
 
