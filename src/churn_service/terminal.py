@@ -22,7 +22,7 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Default: CHURN_CONFIG, else ./config.yaml", show_default=False),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON: an object, or one a line")]
 VersionOption = Annotated[
     str | None,
     typer.Option("--version", help="Default: what is in production, else the newest", show_default=False),
