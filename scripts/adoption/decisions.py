@@ -132,7 +132,7 @@ def _identity(
     foreign: Foreign, named: int | None, profiles: Mapping[int, Profile], *, may_look: bool
 ) -> Identity | None:
     if named is not None:
-        return check_id(foreign.headers[named], foreign.column(named), was_asked=True)
+        return check_id(foreign.headers[named], foreign.column(named), was_asked=not may_look)
     if not may_look:
         return None
     found = find_id(list(profiles.values()))

@@ -47,7 +47,9 @@ class AdoptedField:
 
 def why_left_out(found: Profile) -> str | None:
     """Say why a column cannot be a field; None if it can."""
+    signed = next((note for note in found.notes if "with a sign" in note), "")
     reasons = {
+        signed: found.kind == "text" and bool(signed),
         "it has no value in any row": found.kind == "empty",
         f"it is {found.frequent!r} in every row": found.distinct == 1 and not found.missing,
         f"it looks like an id and repeats, {found.distinct:,} values in {found.present:,} rows": repeats(

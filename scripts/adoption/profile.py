@@ -13,6 +13,10 @@ from adoption.written import Written
 MOST_CATEGORIES: Final = 100
 SENTINELS: Final = frozenset({-9.0, -99.0, -999.0, -9999.0, -99999.0})
 SENTINEL: Final = "{low:g} may mean missing; if so, add it to data.format.missing and adopt again"
+NUMBER: Final = r"[+-]?\s*\d[\d.,' ]*"
+SIGNED: Final = (
+    rf"^(\p{{Sc}}\s*{NUMBER}|{NUMBER}(%|\p{{Sc}}| [A-Z]{{3}})|\(\p{{Sc}}?{NUMBER}\)|-\p{{Sc}}{NUMBER})$"
+)
 AMBIGUOUS: Final = (
     "its dates can be read as {first} and as {rival}: the first was taken, see DATES in schema.py"
 )
@@ -138,6 +142,9 @@ def _words(column: Distinct, style: Style) -> dict[str, Any]:
     if mixed:
         odd = column.stripped.filter(pa.array(~numbers))[0].as_py()
         notes.append(f"it holds both numbers and text, such as {odd!r}")
+    signed = column.like(SIGNED)
+    if signed.any() and (signed | numbers).all():
+        notes.append(f"it holds numbers with a sign, such as {column.stripped[0]}: write plain ones upstream")
     if any(text != text.strip() for text in texts):
         notes.append("blanks stand around some of its values, and belong to them")
     if texts and comes_again:

@@ -131,7 +131,31 @@ def test_a_columns_features_never_replace_those_of_another(of):
     assert features == ["signal", "plan_basic", "plan_pro", "plan_basic_2"]
 
 
+@pytest.mark.parametrize("asked", [{}, {"id": "customer_id"}])
+def test_only_an_id_that_was_named_is_said_to_be(of, asked: dict[str, str]):
+    found = of(table(customer_id=[f"c{row}" for row in range(ROWS)]), **asked)
+
+    assert found.id is not None
+    assert found.id.was_asked == bool(asked)
+
+
 # --- columns
+
+
+def test_numbers_with_a_sign_are_said_to_be_numbers(of):
+    amounts, shares = RANDOM.random(ROWS) * 1_000, RANDOM.integers(0, 9, ROWS)
+    signed = {
+        "spend": [f"${each:,.2f}" for each in amounts],
+        "lost": [f"({each:.2f})" if each > 500 else f"{each:.2f}" for each in amounts],
+    }
+
+    found = of(
+        table(**signed, discount=[f"{each} %" for each in shares], plan=[f"A{each}" for each in shares])
+    )
+
+    assert all("numbers with a sign" in reasons(found)[header] for header in signed)
+    notes = {each.field.name: "".join(each.field.profile.notes) for each in found.judged}
+    assert [name for name, note in notes.items() if "numbers with a sign" in note] == ["discount"]
 
 
 @pytest.mark.parametrize(
@@ -739,6 +763,34 @@ def test_make_hands_on_the_words_of_its_command_line_and_none_of_the_environment
     )
 
     assert done.stdout.splitlines() == given
+
+
+@pytest.mark.posix
+@pytest.mark.needs("make")
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["run", "PORT=1; touch it"], "serve --port 1; touch it"),
+        (["report", "VERSION=a b", 'REPORT=it\'s "it"'], 'drift --version a b --report it\'s "it"'),
+    ],
+)
+def test_make_hands_words_on_as_one_each(tmp_path: Path, words: list[str], given: str):
+    command = tmp_path / "churn-service"
+    command.write_text('#!/bin/sh\necho "$@" $#\n')
+    command.chmod(0o755)
+    installed = tmp_path / "installed"
+    installed.touch()
+
+    done = subprocess.run(
+        ["make", "--old-file", str(installed), f"BIN={tmp_path}", f"INSTALLED={installed}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == f"{given} {3 if words[0] == 'run' else 5}"
+    assert not (ROOT / "it").exists()
 
 
 @pytest.mark.slow
