@@ -31,6 +31,7 @@ FILES = 20
 SAMPLED_SECONDS = 0.05
 BARE = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnxruntime
@@ -48,16 +49,22 @@ artifact = read_artifact(version)
 identity = artifact.metadata.identity
 config = FeaturesConfig.model_validate(identity.features)
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = cores
+options.intra_op_num_threads = 1  # a file per core: no core waits for another
 session = onnxruntime.InferenceSession(artifact.files[ONNX], options)
 out.mkdir()
-for path in sorted(source.iterdir()):
+
+
+def score(path):
     table = pq.read_table(path, columns=[ID, *(column.name for column in columns())])
     customers = {column.name: table[column.name].to_numpy() for column in columns()}
     matrix = feature_matrix(customers, config, identity.feature_names)
     (probabilities,) = session.run([OUTPUT], {INPUT: matrix})
     answers = pa.table({ID: table[ID], "churn_probability": probabilities.ravel()})
     pq.write_table(answers, out / path.name)
+
+
+with ThreadPoolExecutor(cores) as pool:
+    list(pool.map(score, sorted(source.iterdir())))
 """
 
 

@@ -6,7 +6,7 @@ on with a run that was broken off is to repeat it.
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,8 @@ from churn_service.remote import open_registry
 from churn_service.score import REJECTS, How, Scored, score_file, scored_before
 from churn_service.sections import RegistryConfig
 from churn_service.signing import read_public_key
+
+LOOKS = 16  # at outputs, at a time
 
 
 @dataclass(frozen=True)
@@ -85,22 +87,29 @@ def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, ov
         this work.
     """
     parts = [
-        Part(each.url, f"{out.rstrip('/')}/{_name(each)}", json.dumps([each.name, each.tag, key]))
+        Part(each.url, f"{out.rstrip('/')}/{_name(each)}", key_of(each.name, each.tag, key))
         for each in sources
     ]
     _refuse_confusion(source, out, parts)
     there = names_below(out)
-    before = {part: _before(part) for part, each in zip(parts, sources, strict=True) if _name(each) in there}
-    others = [part.output for part, found in before.items() if found is None or found[0] != part.key]
+    present = [part for part, each in zip(parts, sources, strict=True) if _name(each) in there]
+    with ThreadPoolExecutor(LOOKS) as pool:  # in a store each look is a request
+        before = dict(zip(present, pool.map(_before, present), strict=True))
+    done = {part: found[1] for part, found in before.items() if found and found[0] == part.key}
+    others = [part.output for part in present if part not in done]
     if others and not overwrite:
         msg = (
             f"{', '.join(others[:3])}{', …' if others[3:] else ''}: not made of this source as it is now, "
             "by this version and in this way. Name another folder, or --overwrite"
         )
         raise ConfigError(msg)
-    done = [found[1] for part, found in before.items() if found and found[0] == part.key]
-    todo = tuple(part for part in parts if part not in before or part.output in others)
-    return Plan(todo, Scored(sum(each.rows for each in done), sum(each.rejected for each in done)), len(done))
+    rows = (sum(scored[place] for scored in done.values()) for place in range(2))
+    return Plan(tuple(part for part in parts if part not in done), Scored(*rows), len(done))
+
+
+def key_of(name: str, tag: str, key: str) -> str:
+    """Say what is scored, in which state, by what."""
+    return json.dumps([name, tag, key])
 
 
 def score_parts(

@@ -103,13 +103,14 @@ def score(
 
 def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     from churn_service.atomic import check_suffix
-    from churn_service.batch import Part, score_part
+    from churn_service.batch import Part, key_of, score_part
     from churn_service.places import is_there, state_of
 
     if job.dask is not None:
         msg = f"--dask: a cluster works on the files of a folder, and {job.source} is one. Do without it"
         raise ConfigError(msg)
-    part = Part(job.source, job.out, f"{state_of(job.source)}, {job.key}")
+    key = key_of(Path(job.source).name, state_of(job.source), job.key)
+    part = Part(job.source, job.out, key)
     check_suffix(Path(job.out))
     paths = [Path(part.output), Path(part.rejects)]
     own = Path(job.source).resolve() in {path.resolve() for path in paths}  # never, asked or not
