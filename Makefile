@@ -59,6 +59,20 @@ run: train ## the main job: sample a table if there is none, train, serve (PORT=
 demo: train ## the same road, ending by itself: train, start, predict, stop
 	@$(BIN)/python scripts/demo.py
 
+.PHONY: rehearse
+rehearse: $(INSTALLED) ## rehearse a release and its rollback under load, behind HAProxy, in a folder of its own
+	@$(BIN)/python scripts/rehearse.py
+
+.PHONY: up
+COMPOSE = docker compose --file deploy/compose/compose.yaml
+up: train ## build and start the service, its log's database and what watches it, by Docker Compose (TAG=)
+	@deploy/compose/secrets.sh
+	@$(COMPOSE) up --build --detach --wait
+
+.PHONY: down
+down: ## stop what up started; the log and the figures stay
+	@$(COMPOSE) down
+
 # end floor
 COVERED = 85 # percent; an object store, whose mirror is half of what is left, comes with the service
 # floor: service
@@ -89,6 +103,11 @@ floors: $(INSTALLED) ## each floor, renamed and grown, with its own checks and t
 services: ## install the system programs that test-all starts (Debian, root)
 	@sh scripts/services.sh
 
+# floor: service
+# What kubectl applies; the other files there say how overlays are made of it.
+MANIFESTS = $(filter-out %/kustomization.yaml %.patch.yaml,$(wildcard deploy/kubernetes/*/*.yaml))
+
+# end floor
 .PHONY: check
 check: $(INSTALLED) ## linters, types, contracts; changes nothing
 	$(BIN)/python -m ruff check
@@ -106,6 +125,11 @@ check: $(INSTALLED) ## linters, types, contracts; changes nothing
 	git ls-files -z | xargs -0 $(BIN)/python scripts/refuse_files.py
 # floor: service
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
+	@for overlay in staging production; do \
+		rendered=$$($(BIN)/kubectl kustomize deploy/kubernetes/$$overlay) && printf '%s' "$$rendered" | \
+		$(BIN)/kubernetes-validate --strict --quiet /dev/stdin || exit 1; done
 # end floor
 
 .PHONY: format
