@@ -44,6 +44,7 @@ FILES: Final = {
         "tests/running.py",
         "tests/scraped.py",
         "tests/scraping.py",
+        "tests/shipped.py",
         "tests/steady.py",
         "tests/versions.py",
         "benchmarks/load.py",

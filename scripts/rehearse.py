@@ -218,16 +218,17 @@ class Load:
             try:
                 connection.request("POST", path, sent, self._headers)
                 answer = connection.getresponse()
-                self._account(answer.status, json.load(answer))
+                self._account(answer.status, answer.read())
             except (OSError, http.client.HTTPException, LookupError, ValueError) as error:
                 self.failed.append(f"{path}: {error!r}")
                 connection.close()
         connection.close()
 
-    def _account(self, status: int, body: Any) -> None:
+    def _account(self, status: int, sent: bytes) -> None:
         if status != HTTPStatus.OK:
-            self.failed.append(f"{status}: {body}")
+            self.failed.append(f"{status}: {sent.decode()}")
             return
+        body = json.loads(sent)
         (version,) = {each["model_version"] for each in body.get("predictions", [body])}
         with self._lock:
             self.versions[version] += 1

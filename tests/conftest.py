@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,9 @@ def pytest_configure() -> None:
 
 
 def find_program(name: str) -> str | None:
-    """Look for a program where a shell does, and where Debian keeps PostgreSQL's."""
-    elsewhere = os.pathsep.join(map(str, sorted(DEBIAN_POSTGRES.glob("*/bin"), reverse=True)))
+    """Look for a program where a shell does, in this environment, and where Debian keeps PostgreSQL's."""
+    places = [Path(sys.executable).parent, *sorted(DEBIAN_POSTGRES.glob("*/bin"), reverse=True)]
+    elsewhere = os.pathsep.join(map(str, places))
     return shutil.which(name) or shutil.which(name, path=elsewhere)
 
 

@@ -18,8 +18,8 @@ from steady import until
 class Postgres:
     """A server on loopback that can be killed, stopped, woken and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._port = folder, free_port()
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder, self._port, self._options = folder, free_port(), options
         self._databases = 0
         # PostgreSQL refuses to run as root, so somebody else does.
         self._user = None if os.geteuid() else "postgres" if _exists("postgres") else "nobody"
@@ -29,7 +29,7 @@ class Postgres:
         self.start()
 
     def start(self) -> None:
-        words = ["-p", str(self._port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off"]
+        words = ["-p", str(self._port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", *self._options]
         self._server = self._run("postgres", *words)
         until(self._answers, "PostgreSQL answers")
 
