@@ -284,9 +284,8 @@ def do(folder: Path, *words: str) -> str:
     """Run a command; return what it says, or end if it fails."""
     command = [*COMMAND, *words]
     done = subprocess.run(command, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    expect(
-        done.returncode == 0, f"churn-service {' '.join(words)} {'' if done.returncode == 0 else done.stderr}"
-    )
+    why = done.stderr if done.returncode else ""
+    expect(done.returncode == 0, " ".join(["churn-service", *words, why]).rstrip())
     return done.stdout
 
 

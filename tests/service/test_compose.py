@@ -4,7 +4,7 @@ import os
 import re
 import ssl
 import subprocess
-import tempfile
+import tempfile  # floor: monitored
 from pathlib import Path
 
 import pytest
