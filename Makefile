@@ -65,7 +65,7 @@ rehearse: $(INSTALLED) ## rehearse a release and its rollback under load, behind
 
 .PHONY: up
 COMPOSE = docker compose --file deploy/compose/compose.yaml
-up: train ## build and start the service, its log's database and what watches it, by Docker Compose (TAG=)
+up: train ## build and start the service and what watches it, behind TLS, by Docker Compose [TAG=]
 	@deploy/compose/secrets.sh
 	@$(COMPOSE) up --build --detach --wait
 
