@@ -9,7 +9,7 @@ if [ -e "$folder" ]; then
     exit 0
 fi
 # Only you may enter the folder. The files can be read by all: in a container that is a user of its own.
-mkdir -m 700 -p "$folder"
+mkdir -m 700 "$folder"
 umask 022
 cd "$folder"
 
