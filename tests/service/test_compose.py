@@ -60,6 +60,8 @@ def test_every_image_is_ours_or_pinned_by_a_number():
         assert image.endswith(":${TAG:-local}") if "build" in SERVICES[name] else re.search(r":v?\d", image)
 
 
+@pytest.mark.posix
+@pytest.mark.needs("openssl")
 def test_what_is_mounted_is_there_and_what_is_named_is_declared(secrets: Path):
     for name, service in SERVICES.items():
         for mount in service.get("volumes", []):
@@ -77,6 +79,8 @@ def test_what_is_mounted_is_there_and_what_is_named_is_declared(secrets: Path):
             assert "healthcheck" in SERVICES[other] or "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
 
 
+@pytest.mark.posix
+@pytest.mark.needs("openssl")
 def test_the_secrets_are_what_the_service_takes_and_stay_out_of_the_repository(secrets: Path):
     keys = Keys(read_variables(secrets / "service.env")["CHURN_API_KEYS"])
 
@@ -94,6 +98,8 @@ def test_the_secrets_are_what_the_service_takes_and_stay_out_of_the_repository(s
     assert ignored.returncode == 0
 
 
+@pytest.mark.posix
+@pytest.mark.needs("openssl")
 def test_secrets_that_are_there_are_kept(secrets: Path):
     before = {path.name: path.read_bytes() for path in secrets.iterdir()}
 
@@ -103,6 +109,8 @@ def test_secrets_that_are_there_are_kept(secrets: Path):
 
 
 # floor: monitored
+@pytest.mark.posix
+@pytest.mark.needs("openssl")
 def test_the_log_is_where_the_database_is(secrets: Path):
     from sqlalchemy import make_url
 
@@ -168,7 +176,8 @@ def test_what_is_for_admins_does_not_pass_the_proxy():
     )
 
 
-@pytest.mark.needs("haproxy")
+@pytest.mark.needs("haproxy", "openssl")
+@pytest.mark.posix
 def test_haproxy_takes_its_file(secrets: Path):
     addresses = {"FIRST": "127.0.0.1:1", "SECOND": "127.0.0.1:2", "CERTIFICATE": str(secrets / "tls.pem")}
     environment = os.environ | addresses  # noqa: TID251 - the child inherits ours
