@@ -129,7 +129,7 @@ class _Table(NamedTuple):
                 for start in range(0, len(split), SLICE):
                     insert_lines(connection, b"".join(split[start : start + SLICE]))
         except SQLAlchemyError as error:
-            msg = f"CHURN_LOG_URL: the database does not take predictions ({type(error).__name__}). Is it up?"
+            msg = f"CHURN_LOG_URL: it does not take predictions ({type(error).__name__}). Is it up?"
             raise LogStoreError(msg) from error
         finally:
             database.dispose()
