@@ -202,11 +202,15 @@ SERVING_EXTRAS = --extra service
 # floor: monitored
 SERVING_EXTRAS += --extra monitoring
 # end floor
+JOBS_EXTRAS = --extra train # floor: service
 
 .PHONY: lock
-lock: $(INSTALLED) ## write both lockfiles (UPGRADE=--upgrade moves every pin)
+lock: $(INSTALLED) ## write the lockfiles (UPGRADE=--upgrade moves every pin)
 	$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
 	$(COMPILE) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
+# floor: service
+	$(COMPILE) $(SERVING_EXTRAS) $(JOBS_EXTRAS) --constraint requirements-dev.lock --output-file requirements-jobs.lock
+# end floor
 
 .PHONY: sbom
 sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as CycloneDX

@@ -11,7 +11,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-SERVING: Final = {"service", "monitoring"}  # the extras that requirements.lock holds, if they are there
+HOLDS: Final = {  # the extras of a lock that is there, of those that are there
+    "requirements.lock": {"service", "monitoring"},
+    "requirements-jobs.lock": {"train", "service", "monitoring"},
+}
 BLOCK: Final = re.compile(r"^(?=[a-z0-9])", re.MULTILINE)  # a package's lines begin with its name
 WHY: Final = re.compile(r"    # via(?: .*\n|\n(?:    #   .*\n)+)")
 OURS: Final = re.compile(r".* \(pyproject\.toml(?::(\w+))?\)")
@@ -61,15 +64,16 @@ def _with_reasons(block: str, reasons: list[str]) -> str:
 
 
 def cut_locks(folder: Path) -> dict[str, str]:
-    """Render both locks with what pyproject.toml still asks for."""
+    """Render the locks with what pyproject.toml still asks for."""
     document = _pyproject(folder)
     base, extras = document["project"]["dependencies"], document["project"]["optional-dependencies"]
-    everything = requirement_names([*base, *(line for extra in extras.values() for line in extra)])
-    serving = requirement_names(
-        [*base, *(line for extra in SERVING & extras.keys() for line in extras[extra])]
-    )
     groups = {name: requirement_names(lines) for name, lines in document["dependency-groups"].items()}
-    asked = {"requirements-dev.lock": {"": everything, **groups}, "requirements.lock": {"": serving}}
+    held = {name: chosen & extras.keys() for name, chosen in HOLDS.items() if (folder / name).exists()}
+    asked: dict[str, dict[str, set[str]]] = {
+        name: {"": requirement_names([*base, *(line for extra in chosen for line in extras[extra])])}
+        for name, chosen in {**held, "requirements-dev.lock": {*extras}}.items()
+    }
+    asked["requirements-dev.lock"] |= groups
     return {name: cut_lock((folder / name).read_bytes().decode(), asked[name]) for name in asked}
 
 
