@@ -1,46 +1,92 @@
-# The service with the model versions of models/ in it: train first, then `docker build .`
-# Another base image: docker build --build-arg BASE=IMAGE .
+# Two images: `serve` answers predictions; `jobs` trains, scores, watches for drift and retrains.
+# `make image` builds them, docs/service/image.md says how. Other bases: --build-arg BASE=… --build-arg BUILD_BASE=…
 ARG BASE=official
-# Named in a FROM line because that is where Dependabot looks; not pulled when BASE is another image.
+ARG BUILD_BASE=official-build
+# Named in FROM lines because that is where Dependabot looks; not pulled when the bases are others.
 FROM python:3.13-slim-bookworm AS official
+# The same Python, with the strip that packages.sh calls. Nothing of it reaches an image but what it installed.
+FROM python:3.13-bookworm AS official-build
 
-FROM ${BASE} AS build
-COPY requirements.lock /tmp/requirements.lock
-# The environment gets no pip of its own: what serves cannot install.
-RUN python -m venv --without-pip /opt/venv \
-    && python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
-        --require-hashes --only-binary :all: -r /tmp/requirements.lock
+FROM ${BUILD_BASE} AS build
+ENV PYTHONDONTWRITEBYTECODE=1
+COPY deploy/image/packages.sh /build/
 
-FROM ${BASE} AS serve
+# The secrets say where pip finds packages, behind a proxy or a mirror. Neither need be there; neither stays.
+FROM build AS serve-packages
+COPY requirements.lock /build/
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
+    sh /build/packages.sh /build/requirements.lock
+
+FROM build AS jobs-packages
+COPY requirements-jobs.lock /build/
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
+    sh /build/packages.sh /build/requirements-jobs.lock
+
+# All that .dockerignore lets through, because COPY models would fail where there are none. The package is pure
+# Python, so its wheel would hold these very files: no build backend is needed. Whatever the umask of who
+# checked out or trained, everybody may read. What is written to are volumes, of the user that runs.
+FROM build AS jobs-app
+WORKDIR /app
+COPY . .
+RUN rm -rf deploy models requirements.lock requirements-jobs.lock \
+    && chmod -R u=rwX,go=rX . \
+    && install --directory --owner=10001 --group=10001 data models models-cache
+# floor: monitored
+RUN install --directory --owner=10001 --group=10001 predictions
+# end floor
+
+FROM build AS serve-app
+# What models/ holds goes into the image; `none` leaves it out, for a registry that CHURN_REGISTRY_URL names.
+ARG MODELS=inside
+WORKDIR /app
+COPY . .
+RUN rm -rf deploy requirements*.lock \
+    && if [ "$MODELS" = none ]; then rm -rf models; fi \
+    && mkdir -p models \
+    && chmod -R u=rwX,go=rX . \
+    && install --directory --owner=10001 --group=10001 models-cache
+# floor: monitored
+RUN install --directory --owner=10001 --group=10001 predictions
+# end floor
+
+FROM ${BASE} AS runtime
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="churn-service" \
-      org.opencontainers.image.description="Churn probability of a customer, by a versioned model" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /opt/venv /opt/venv
-WORKDIR /app
-# The package is pure Python, so its wheel would hold these very files. Putting them on the path instead of
-# building one keeps the build backend, which requirements.lock does not pin, out of the image's making.
-COPY src src
-COPY config.yaml config.yaml
-COPY models models
-# What is written: the prediction log, and the mirror of a registry in an object store. Mount volumes here.
-RUN install --directory --owner=10001 --group=10001 /app/predictions /app/models-cache
+# What runs installs nothing: the base's pip goes, and what it could come back from.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip \
+    /usr/lib/python3*/ensurepip /usr/share/python-wheels
 # ONNX Runtime's official builds send telemetry unless they are told not to before they start.
 ENV PATH=/opt/venv/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONPATH=/app/src \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CHURN_IMAGE_TAG=${REVISION} \
-    CHURN_HOST=0.0.0.0 \
-    CHURN_PORT=8000
-# A number, so that Kubernetes can see that it is not root. Nothing else in the image is writable for it.
+    CHURN_IMAGE_TAG=${REVISION}
+WORKDIR /app
+# A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Without a proxy: one that the environment names must not be asked for this container's own address.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"CHURN_PORT\"]}/health', timeout=2)"]
 ENTRYPOINT ["python", "-m", "churn_service"]
+
+FROM runtime AS jobs
+LABEL org.opencontainers.image.description="Trains, scores, watches and retrains what churn-service answers by"
+COPY --from=jobs-packages /opt/venv /opt/venv
+COPY --from=jobs-app /app /app
+# matplotlib keeps a cache of the fonts that it found.
+ENV MPLCONFIGDIR=/tmp/matplotlib
+CMD ["--help"]
+
+# The last one, which `docker build` makes when it is told no target.
+FROM runtime AS serve
+LABEL org.opencontainers.image.description="Churn probability of a customer, by a versioned model"
+COPY --from=serve-packages /opt/venv /opt/venv
+COPY --from=serve-app /app /app
+ENV CHURN_HOST=0.0.0.0 \
+    CHURN_PORT=8000
+EXPOSE 8000
+# By a bare socket: no proxy is asked, and Python loads next to nothing.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-I", "-S", "-c", "import os, _socket, sys; s = _socket.socket(); s.settimeout(2); s.connect(('127.0.0.1', int(os.environ['CHURN_PORT']))); s.sendall(b'GET /health HTTP/1.0\\r\\n\\r\\n'); sys.exit(b' 200 ' not in s.recv(64))"]
 CMD ["serve"]

@@ -153,6 +153,19 @@ bench: train ## measure, as ratios against named references in the same run
 load: train ## the expected peak, and beyond what the service can do
 	@$(BIN)/python benchmarks/load.py
 
+# Docker where it answers, else buildah: docs/service/image.md. The environment's own words reach them: TAG, MODELS, …
+.PHONY: image
+image: ## build the images, with what models/ holds: [TARGET=serve] [MODELS=none] [IMAGE_ENGINE=] [IMAGE_BASE=]
+	@$(PYTHON) scripts/image.py build $(TARGET)
+
+.PHONY: image-size
+image-size: ## print what takes how much of the images [TARGET=serve]
+	@$(PYTHON) scripts/image.py size $(TARGET)
+
+.PHONY: smoke
+smoke: $(INSTALLED) ## run the images confined: answer, train, score, stop
+	@$(BIN)/python scripts/smoke.py
+
 # end floor
 # floor: monitored
 .PHONY: retrain

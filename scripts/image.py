@@ -1,0 +1,182 @@
+"""Build the images, and print what takes how much of them.
+
+Usage: python scripts/image.py {build,size} [serve] [jobs]
+
+IMAGE_ENGINE=docker or buildah picks what builds; by default Docker where it answers. IMAGE_BASE and
+IMAGE_BUILD_BASE name other base images, TAG=… what the images are tagged with, MODELS=none leaves out what
+models/ holds. Where pip is configured to ask another index, or the environment names a proxy or a bundle of
+certificates, the build is told of it and the images keep nothing of it.
+"""
+
+import ast
+import contextlib
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from engines import ROOT, Engine, Refused, Run, pick_engine, sh
+
+IMAGES: Final = {"serve": "churn-service", "jobs": "churn-service-jobs"}
+LIMITS: Final = {"above the base": 150e6, "compressed": 200e6}
+"""Bytes; of the image that serves."""
+PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+BUNDLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+ASKED: Final = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
+CONTENTS: Final = Path(__file__).with_name("image_contents.py")
+HERE: Final = dict(os.environ)  # noqa: TID251 - a program's own words come from there
+
+
+class Layer(NamedTuple):
+    """A part of an image."""
+
+    digest: str
+    compressed: int
+    """Bytes."""
+
+
+def tag(target: str) -> str:
+    """Name the image of a target, as deploy/ does."""
+    return f"{IMAGES[target]}:{HERE.get('TAG') or 'local'}"
+
+
+def build(engine: Engine, target: str, image: str) -> None:
+    """Build a target of the Dockerfile as an image."""
+    bases = {name: HERE.get(f"IMAGE_{name}") or base for name, base in engine.bases.items()}
+    args = {
+        **bases,
+        **{name: HERE[one] for name in PROXIES for one in (name, name.lower()) if HERE.get(one)},
+        "SOURCE_DATE_EPOCH": HERE.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct") or "0",
+        "REVISION": revision(),
+    }
+    if target == "serve":
+        args["MODELS"] = HERE.get("MODELS") or "inside"
+    with tempfile.TemporaryDirectory() as folder:
+        engine.build(target, image, args=args, hidden=pip_secrets(Path(folder)))
+
+
+def revision() -> str:
+    """Name the commit, and whether files differ from it."""
+    commit = _git("rev-parse", "HEAD")
+    return commit + "-changed" * bool(commit and _git("status", "--porcelain")) or "unknown"
+
+
+def _git(*words: str) -> str:
+    try:
+        return sh("git", *words, cwd=ROOT, stderr=subprocess.DEVNULL).strip()
+    except Refused:
+        return ""  # no checkout
+
+
+def pip_secrets(folder: Path) -> dict[str, Path]:
+    """Write down what pip here is told of where packages are; an address may hold a password."""
+    said = list[str]()
+    with contextlib.suppress(Refused):  # no pip here, so nothing that it is told
+        said = sh(sys.executable, "-m", "pip", "config", "list", stderr=subprocess.DEVNULL).splitlines()
+    found = {
+        key.split(".", 1)[1]: ast.literal_eval(value) for key, value in (line.split("=", 1) for line in said)
+    }
+    lines = [f"{name} = {_remote(found[name])}" for name in ASKED if _remote(found.get(name, ""))]
+    bundles = [path for path in (found.get("cert"), *map(HERE.get, BUNDLES)) if path and Path(path).is_file()]
+    secrets = {}
+    if bundles:
+        secrets["ca.pem"] = Path(bundles[0])
+        lines.append("cert = /run/secrets/ca.pem")
+    if lines:
+        secrets["pip.conf"] = folder / "pip.conf"
+        secrets["pip.conf"].write_text("\n".join(["[global]", *lines, ""]))
+    return secrets
+
+
+def _remote(value: str) -> str:
+    """Leave out folders of this machine, which the build does not see."""
+    return " ".join(word for word in value.split() if not word.startswith(("file:", "/")))
+
+
+def layers(engine: Engine, image: str) -> list[Layer]:
+    """Tell an image's layers, from the base up."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.tar"
+        engine.save(image, path)
+        with tarfile.open(path) as archive:
+            return [_layer(archive, one["digest"]) for one in _manifest(archive)["layers"]]
+
+
+def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
+    found = json.loads(_read(archive, "index.json"))
+    while "manifests" in found:  # an index of an index is what some engines write
+        found = json.loads(_read(archive, _blob(found["manifests"][0]["digest"])))
+    return dict(found)
+
+
+def _layer(archive: tarfile.TarFile, digest: str) -> Layer:
+    data = _read(archive, _blob(digest))
+    is_compressed = data[:2] == b"\x1f\x8b"
+    return Layer(digest, len(data if is_compressed else gzip.compress(data)))
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _read(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    return file.read() if file else b""
+
+
+def contents(engine: Engine, image: str) -> dict[str, Any]:
+    """Ask an image what it holds."""
+    run = Run([], entrypoint=["python", "-c", CONTENTS.read_text(encoding="utf-8")])
+    with engine.start(image, run, stdout=subprocess.PIPE) as asked:
+        said, _ = asked.communicate()
+    if asked.returncode:
+        msg = f"{image} could not say what it holds"
+        raise Refused(msg)
+    return dict(json.loads(said))
+
+
+def measure(engine: Engine, image: str) -> dict[str, float]:
+    """Tell an image's sizes, by the names of the limits; bytes."""
+    held = contents(engine, image)
+    return {
+        "above the base": sum(held["bytes"].values()),
+        "compressed": sum(layer.compressed for layer in layers(engine, image)),
+    }
+
+
+def show_size(engine: Engine, image: str) -> None:
+    """Print what takes how much."""
+    parts = sorted(contents(engine, image)["bytes"].items(), key=lambda part: -part[1])
+    print(f"{image}\n\n| part | MB |\n|---|---:|")
+    for name, size in parts[:20]:
+        print(f"| {name} | {size / 1e6:.1f} |")
+    print(f"| {len(parts[20:])} others | {sum(size for _, size in parts[20:]) / 1e6:.1f} |")
+    for name, size in measure(engine, image).items():
+        limit = f", may be {LIMITS[name] / 1e6:.0f}" if image == tag("serve") else ""
+        print(f"| **{name}**{limit} | **{size / 1e6:.1f}** |")
+    print()
+
+
+def main(what: str, *targets: str) -> None:
+    """Do it for each target."""
+    engine = pick_engine(HERE.get("IMAGE_ENGINE"))
+    for target in targets or IMAGES:
+        if what == "size":
+            show_size(engine, tag(target))
+            continue
+        build(engine, target, tag(target))
+        print(f"built {tag(target)} with {type(engine).__name__.lower()}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in {"build", "size"} or not {*sys.argv[2:]} <= {*IMAGES}:  # noqa: PLR2004 - the program and a verb
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except Refused as why:
+        sys.exit(f"refused: {why}")
