@@ -22,10 +22,11 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from engines import Engine, Refused, Run, pick_engine
+from engines import ROOT, Engine, Refused, Run, pick_engine
 from image import HERE, tag
 
 PATIENCE: Final = 60  # seconds to become ready
+LOG: Final = ROOT / "dist" / "smoke.log"
 GRACE: Final = 35  # seconds that docs/service/operating.md says an end may take
 REQUESTS: Final = 40  # of each caller; fewer than the limit per minute
 UNPROCESSABLE: Final = 422
@@ -114,11 +115,11 @@ def serving(place: Place) -> Iterator[tuple[Asked, subprocess.Popen[bytes]]]:
     made = json.loads(command(place, "serve", "keys", "new", "--id", "smoke", "--scope", "admin", "--json"))
     asked = Asked(f"http://127.0.0.1:{free_port()}", made["key"])
     port = asked.url.rpartition(":")[2]
-    env = place.env | {"CHURN_API_KEYS": made["line"], "CHURN_HOST": "127.0.0.1", "CHURN_PORT": port}
+    here = {"CHURN_HOST": "127.0.0.1", "CHURN_PORT": port, "CHURN_API_KEYS": made["line"]}
+    run = Run([], env=place.env | here, volumes=place.volumes)
     started = time.monotonic()
-    service = place.engine.start(
-        tag("serve"), Run([], env=env, volumes=place.volumes), stderr=subprocess.DEVNULL
-    )
+    with LOG.open("wb") as log:
+        service = place.engine.start(tag("serve"), run, stderr=log)
     try:
         wait_until_ready(asked, service)
         print(f"   ready after {time.monotonic() - started:.1f} s")
@@ -282,6 +283,7 @@ def watch(place: Place) -> None:
 def main() -> None:
     """Walk both roads."""
     engine = pick_engine(HERE.get("IMAGE_ENGINE"))
+    LOG.parent.mkdir(exist_ok=True)
     with volumes(engine) as mounted:
         written = {name: path for name, path in mounted.items() if path != "/app/data"}
         inside = Place(engine, written, {})
@@ -291,9 +293,7 @@ def main() -> None:
             step("The versions in the image answer")
             answers(inside)
         else:
-            print(
-                "no version is in the image: it can only answer from a registry that CHURN_REGISTRY_URL names"
-            )
+            print("no version is in the image: it needs a registry, which CHURN_REGISTRY_URL names")
         with object_store() as env:
             step("Jobs train into an object store, promote there, and score")
             version = do_jobs(Place(engine, mounted | {"": "/tmp"}, env))  # noqa: S108 - in the container
@@ -310,4 +310,4 @@ if __name__ == "__main__":
     try:
         main()
     except Refused as why:
-        sys.exit(f"NOT SO: {why}")
+        sys.exit(f"NOT SO: {why}; what the service said last is in {LOG}")

@@ -195,10 +195,8 @@ def test_a_clone_without_versions_makes_an_image_that_asks_for_a_registry(
     run_script(without, "scripts/image.py build serve", TAG="tested-empty")
 
     name = f"{image.IMAGES['serve']}:tested-empty"
-    key = {"CHURN_API_KEYS": f"crm:{'0' * 64}:predict"}
-    with engine.start(
-        name, engines.Run([], env=key), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as started:
+    run = engines.Run([], env={"CHURN_API_KEYS": f"crm:{'0' * 64}:predict"})
+    with engine.start(name, run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as started:
         said, _ = started.communicate(timeout=60)
 
     assert (started.returncode, b"models" in said) == (3, True), said
