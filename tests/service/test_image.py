@@ -1,5 +1,6 @@
 """The images: the Dockerfile says what the code reads; what it builds is small, the same again, and works."""
 
+import faulthandler
 import json
 import os
 import re
@@ -137,6 +138,7 @@ def engine(
         found = engines.pick_engine(None)
     except engines.Refused as why:
         pytest.skip(str(why))
+    faulthandler.cancel_dump_traceback_later()  # the first time a base is made, too
     shared = tmp_path_factory.getbasetemp().parent / f"images-{testrun_uid}"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
@@ -191,6 +193,7 @@ def test_the_same_files_give_the_same_image_whoever_checked_them_out(engine: eng
 def test_a_clone_without_versions_makes_an_image_that_asks_for_a_registry(
     engine: engines.Engine, checkouts: list[Path], tmp_path: Path
 ):
+    faulthandler.cancel_dump_traceback_later()
     without = Path(shutil.copytree(checkouts[1], tmp_path / "clone", ignore=shutil.ignore_patterns("models")))
     run_script(without, "scripts/image.py build serve", TAG="tested-empty")
 
@@ -205,6 +208,7 @@ def test_a_clone_without_versions_makes_an_image_that_asks_for_a_registry(
 @built
 @pytest.mark.slow
 def test_both_images_work_confined(engine: engines.Engine, checkouts: list[Path]):
+    faulthandler.cancel_dump_traceback_later()  # a dozen containers, one after the other
     said = run_script(
         checkouts[0], "scripts/smoke.py", TAG=TAGS[0], IMAGE_ENGINE=type(engine).__name__.lower()
     )
