@@ -1,4 +1,4 @@
-# Two images: `serve` answers predictions; `jobs` trains, scores, watches for drift and retrains.
+# Two images: `serve` answers predictions; `jobs` runs every command that takes longer, such as training.
 # `make image` builds them, docs/service/image.md says how. Other bases: --build-arg BASE=… --build-arg BUILD_BASE=…
 ARG BASE=official
 ARG BUILD_BASE=official-build
@@ -71,7 +71,7 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "churn_service"]
 
 FROM runtime AS jobs
-LABEL org.opencontainers.image.description="Trains, scores, watches and retrains what churn-service answers by"
+LABEL org.opencontainers.image.description="The commands of churn-service, for training and scoring"
 COPY --from=jobs-packages /opt/venv /opt/venv
 COPY --from=jobs-app /app /app
 # matplotlib keeps a cache of the fonts that it found.
