@@ -183,6 +183,9 @@ def test_an_image_says_what_it_is_and_runs_as_nobody_in_particular(engine: engin
 @built
 @pytest.mark.slow
 def test_the_same_files_give_the_same_image_whoever_checked_them_out(engine: engines.Engine):
+    if isinstance(engine, engines.Docker):
+        pytest.skip("Docker keeps the times of files in its own store; only what is pushed can have others")
+
     one, other = (image.layers(engine, f"{image.IMAGES['serve']}:{tag}") for tag in TAGS)
 
     assert one == other
