@@ -215,7 +215,7 @@ SERVING_EXTRAS = --extra service
 # floor: monitored
 SERVING_EXTRAS += --extra monitoring
 # end floor
-JOBS_EXTRAS = --extra train # floor: service
+JOBS_EXTRAS = --extra train --extra dask # floor: service
 
 .PHONY: lock
 lock: $(INSTALLED) ## write the lockfiles (UPGRADE=--upgrade moves every pin)
