@@ -13,7 +13,7 @@ from typing import Any, Final
 
 HOLDS: Final = {  # the extras of a lock that is there, of those that are there
     "requirements.lock": {"service", "monitoring"},
-    "requirements-jobs.lock": {"train", "service", "monitoring"},
+    "requirements-jobs.lock": {"train", "dask", "service", "monitoring"},
 }
 BLOCK: Final = re.compile(r"^(?=[a-z0-9])", re.MULTILINE)  # a package's lines begin with its name
 WHY: Final = re.compile(r"    # via(?: .*\n|\n(?:    #   .*\n)+)")

@@ -159,7 +159,7 @@ def load_model(model: Model) -> Predictor:
     """
     key = read_public_key(load_settings().public_key)
     if model.signed and key is None:
-        msg = "CHURN_PUBLIC_KEY is not set where a worker runs, so it cannot verify the version. Set it there"
+        msg = "CHURN_PUBLIC_KEY is not set where a worker runs, so nothing is verified. Set it there"
         raise ConfigError(msg)
     registry = open_registry(model.registry, model.root, public_key=key)
     return load_predictor(registry.find(model.version), public_key=key)
