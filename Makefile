@@ -235,6 +235,10 @@ unchanged: ## fail if anything that git tracks is not as it was committed
 	@git diff --exit-code
 
 # floor: service
+.PHONY: source-date
+source-date: ## tell a workflow's later steps the time of the commit, which its images get
+	@echo "SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)" >> "$${GITHUB_ENV:-/dev/stdout}"
+
 .PHONY: release-notes
 release-notes: ## write dist/release-notes.md: what CHANGELOG.md says of the version of TAG=vX.Y.Z
 	@mkdir -p dist
