@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from churn_service.contract import Columns, categories
-from churn_service.errors import ConfigError
+from churn_service.feature_faults import fault_in_code, fault_in_values
 
 
 class FeaturesConfig(BaseModel, frozen=True, strict=True, extra="forbid", allow_inf_nan=False):
@@ -86,14 +86,16 @@ def feature_matrix(
     KeyError
         A wanted feature is not made by this code.
     ConfigError
-        A feature is not a number.
+        A line of `add_features` fails, or a feature is not a number per customer; names it.
     """
-    made = add_features(customers, features)
-    names = tuple(made) if names is None else names
     try:
+        made = add_features(customers, features)
+    except Exception as error:
+        raise fault_in_code(error, __file__) from error
+    try:
+        names = tuple(made) if names is None else names
         # A row per feature, then turned: the quickest way with scalars, and as quick as any with columns.
         matrix = np.array([made[name] for name in names], dtype=np.float32).reshape(len(names), -1)
     except (ValueError, TypeError) as error:
-        msg = f"features.py: a feature does not come out as numbers ({error}); a category needs one_hot"
-        raise ConfigError(msg) from error
+        raise fault_in_values(made, names or ()) from error
     return np.ascontiguousarray(matrix.T)
