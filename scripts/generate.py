@@ -1,9 +1,10 @@
 """Make a project of this one's files: cut to a floor, under another name, with nothing left of the template.
 
-Usage: python scripts/generate.py FOLDER NAME FLOOR [DESCRIPTION [HOLDER]]
+Usage: python scripts/generate.py FOLDER NAME FLOOR [DESCRIPTION [HOLDER]] [--uncommitted]
 
 copier calls this where it has copied the files to, also when it updates a project: files of the owner that
-are none of the template's stay as they are.
+are none of the template's stay as they are. In the clone that this file stands in, commit first: what is cut
+there, git alone brings back.
 """
 
 import json
@@ -11,10 +12,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import floors
 import rename
 import unmarked
+
+UNCOMMITTED: Final = "--uncommitted"  # even if git could not take you back
 
 
 def main(folder: Path, name: str, floor: str) -> None:
@@ -47,11 +51,14 @@ def _replace_line(path: Path, line: str, by: Callable[[re.Match[str]], str]) -> 
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or sys.argv[3] not in floors.FLOORS:  # noqa: PLR2004 - program, folder, name, floor
+    said = [word for word in sys.argv[1:] if word != UNCOMMITTED]
+    if len(said) < 3 or said[2] not in floors.FLOORS:  # noqa: PLR2004 - folder, name, floor
         sys.exit(__doc__)
-    project = Path(sys.argv[1]).resolve()
+    project = Path(said[0]).resolve()
     try:
-        main(project, *sys.argv[2:4])
+        if project == floors.ROOT and UNCOMMITTED not in sys.argv:
+            floors.check_committed(project)
+        main(project, *said[1:3])
     except floors.Refused as why:
         sys.exit(f"refused: {why}")
-    introduce(project, *sys.argv[4:6])
+    introduce(project, *said[3:5])

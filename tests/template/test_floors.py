@@ -170,8 +170,14 @@ def test_a_clone_that_is_cut_where_it_stands_is_what_a_copy_becomes(tmp_path: Pa
     generate.main(copy, "lapse-model", "package")
 
     words = [sys.executable, "-B", "scripts/generate.py", ".", "lapse-model", "package"]
+    before = contents(clone)
+    refused = subprocess.run(words, cwd=clone, capture_output=True, text=True, check=False)
+    untouched = contents(clone) == before
+    commit(clone)
     subprocess.run(words, cwd=clone, check=True)
 
+    assert (refused.returncode, untouched) == (1, True)
+    assert refused.stderr.startswith("refused: commit first")
     assert contents(clone) == contents(copy)
     assert not any(b"CHURN_" in content for content in contents(clone).values())
 
