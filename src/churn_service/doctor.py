@@ -61,7 +61,10 @@ def _owner(root: Path) -> Iterator[Finding]:
     if name is None:
         return
     fault = f"it is still called {name}" if name == TEMPLATE else None
-    yield judge("name", fault, "make rename NAME=your-name", fine=f"it is called {name}")
+    to_do = _by_make(root, "rename NAME=your-name") or (
+        f"in a clone of the template: python scripts/rename.py your-name --folder {root}"
+    )
+    yield judge("name", fault, to_do, fine=f"it is called {name}")
     holders = [line for line in read_text(root / "LICENSE").splitlines() if line.startswith("Copyright")]
     alone = f"{TEMPLATE}'s authors alone" if holders else "nobody"
     fault = f"LICENSE names {alone}" if all(TEMPLATE in line for line in holders) else None
@@ -77,7 +80,16 @@ def _table(root: Path, config: Config) -> Finding:
         fault = f"{path} is empty"
     except ChurnError as error:
         fault = str(error)
-    return judge("table", fault, "make adopt TABLE=your.csv TARGET=column", fine=f"{path} is your own")
+    to_do = _by_make(root, "adopt TABLE=your.csv TARGET=column") or (
+        "set data.path, and write schema.py and features.py for your table: docs/from-your-notebook.md"
+    )
+    return judge("table", fault, to_do, fine=f"{path} is your own")
+
+
+def _by_make(root: Path, words: str) -> str | None:
+    """Write the command, unless its target is gone, as it is once a project is settled."""
+    target, _, _ = words.partition(" ")
+    return f"make {words}" if f"\n{target}: " in read_text(root / "Makefile") else None
 
 
 def _card() -> Finding:

@@ -82,6 +82,22 @@ def test_what_is_the_templates_is_to_do_until_it_is_ones_own(
     assert after["intended use"]["state"] == "ok"
 
 
+@pytest.mark.parametrize("target", ["rename", "adopt"])
+def test_what_make_no_longer_does_in_a_settled_clone_is_said_otherwise(
+    clone: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch, target: str
+):
+    monkeypatch.setattr(doctor, "TEMPLATE", doctor.read_project(clone)["project"]["name"])
+    finding = {"rename": "name", "adopt": "table"}[target]
+    (clone / "Makefile").write_text(f"all:\n\n{target}: all\n")
+    before = examined()[finding]["to_do"]
+    (clone / "Makefile").write_text("all:\n")
+    after = examined()[finding]["to_do"]
+
+    assert before.startswith(f"make {target} ")
+    assert after
+    assert f"make {target}" not in after
+
+
 def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(clone: Path, examined: Doctor):
     document = yaml.safe_load((clone / "config.yaml").read_text())
     document["decision"] = doctor.THRESHOLDS.model_dump()
