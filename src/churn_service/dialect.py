@@ -50,7 +50,8 @@ def check_delimiter(headers: Sequence[str], delimiter: str, fields: Collection[s
     hits = {sign: len(known & {cell.strip(' "') for cell in line.split(sign)}) for sign in DELIMITERS}
     best = max(DELIMITERS, key=hits.__getitem__)
     if hits[best] and known.isdisjoint(headers):
-        msg = f"its cells seem to be separated by {best!r}: set data.format.delimiter to {best!r}"
+        unless = f"unless data.path is read with {delimiter!r}: then write this file so"
+        msg = f"its cells seem to be separated by {best!r}: set data.format.delimiter to {best!r}, {unless}"
         raise ValueError(msg)
 
 

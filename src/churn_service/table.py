@@ -58,7 +58,8 @@ def read_parts(
         raise TableError(msg) from error
     except UnicodeError as error:
         seems = f"it seems to be {guess_encoding(path)}: set data.format.encoding"
-        msg = f"{path}: cannot be read as {form.encoding} text ({error}); {seems}"
+        unless = "unless data.path is read with this one: then write this file so"
+        msg = f"{path}: cannot be read as {form.encoding} text ({error}); {seems}, {unless}"
         raise TableError(msg) from error
     except (OSError, ValueError, LookupError) as error:  # pandas' and pyarrow's own are ValueErrors
         msg = f"{path}: cannot be read as a table ({error}). It must be CSV as data.format says, or Parquet"

@@ -32,6 +32,7 @@ from churn_service.monitoring.outcomes import (
 from churn_service.monitoring.place import Log
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET
+from churn_service.sections import PLAIN
 from churn_service.serving.access import new_key
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
@@ -377,6 +378,18 @@ def test_a_file_without_what_is_needed_is_refused(asked: Path, run: Run, text: s
     done = run(asked, "outcomes", path)
 
     assert (done.returncode, "has no" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("name", ["prediction_id", ID])
+def test_a_file_cut_otherwise_than_the_table_is_to_be_written_as_that_is(asked: Path, run: Run, name: str):
+    form = PLAIN.model_copy(update={"delimiter": ";"})
+    configure(asked, "data", format=form.model_dump(mode="json"))
+    (asked / "outcomes.csv").write_text(f"{name},outcome\nc-1,1\n")
+
+    done = run(asked, "outcomes", "outcomes.csv")
+
+    assert done.returncode == 3
+    assert re.search(r"then write this file so|separated as those of data.path are, by ';'", done.stderr)
 
 
 def test_without_a_log_there_is_nothing_that_outcomes_could_belong_to(asked: Path, run: Run):

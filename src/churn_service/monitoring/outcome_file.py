@@ -40,6 +40,8 @@ def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfC
     absent = [" or ".join(names) for names in (NAMES, (answer,)) if not table.columns.isin(names).any()]
     if absent or table.empty:
         msg = f"{path}: has no {', no '.join([*(f'column {name}' for name in absent)] or ['rows'])}"
+        if absent and path.suffix == ".csv":
+            msg += f"; its cells must be separated as those of data.path are, by {form.delimiter!r}"
         raise TableError(msg)
     rows = [_row(cells) for cells in _cells(table, answer).to_dict("records")]
     try:
