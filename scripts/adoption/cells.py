@@ -28,6 +28,10 @@ OFTEN_MISSING: Final = frozenset(
         "Unknown",
         "missing",
         "Missing",
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+        "00/00/0000",
+        "00.00.0000",
     }
 )
 """Words that mean missing among numbers, dates or truth values; among words they may be a category."""
@@ -38,7 +42,14 @@ TRUTH: Final = {
 }
 CODE: Final = r"^\s*[+-]?0[0-9]+\s*$"
 ISO: Final = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
-CLOCKS: Final = {"": "", " %H:%M": r" \d{1,2}:\d{2}", " %H:%M:%S": r" \d{1,2}:\d{2}:\d{2}"}
+HALF: Final = " [AaPp][Mm]"
+CLOCKS: Final = {
+    "": "",
+    " %H:%M": r" \d{1,2}:\d{2}",
+    " %H:%M:%S": r" \d{1,2}:\d{2}:\d{2}",
+    " %I:%M %p": r" \d{1,2}:\d{2}" + HALF,
+    " %I:%M:%S %p": r" \d{1,2}:\d{2}:\d{2}" + HALF,
+}
 DAYS: Final = {  # in the order of preference where a text can be read by several
     "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
     "%d/%m/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
@@ -161,6 +172,13 @@ class Distinct:
         possible = [form for form, pattern in FORMATS.items() if (iso[:FIRST] | first.like(pattern)).all()]
         matched = [form for form in possible if (iso | self.like(FORMATS[form])).all()]
         return [form for form in matched if not np.isnan(self.days(form)).any()]
+
+
+def rows_without(column: pa.ChunkedArray, missing: frozenset[str]) -> np.ndarray:
+    """Return the rows, counted from 1, that have no value."""
+    words = pa.array(sorted({"", *missing}), pa.string())
+    empty = pc.is_in(pc.utf8_trim_whitespace(column), words)
+    return np.flatnonzero(pc.or_(empty, pc.is_null(column)).to_numpy()) + 1
 
 
 def _days(texts: pa.Array, form: str, wanted: np.ndarray) -> np.ndarray:

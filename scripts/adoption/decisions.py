@@ -7,7 +7,7 @@ from typing import Final
 from churn_service.errors import TableError
 from churn_service.schema import ID
 from adoption.asked import NO_ID, Asked, position_of
-from adoption.cells import PLAIN, Distinct
+from adoption.cells import PLAIN, Distinct, rows_without
 from adoption.fields import AdoptedField, adopted, why_left_out
 from adoption.identity import Identity, check_id, find_id, refuse_repeated, repeats
 from adoption.judging import Judged, judge, outcomes, sample
@@ -114,9 +114,13 @@ def _in_column(written: Written, foreign: Foreign, place: int) -> Written:
 
 
 def _target(foreign: Foreign, place: int, written: Written, *, positive: str | None) -> Target:
-    column = Distinct.of(foreign.column(place)).without(frozenset(written.missing))
-    missing = foreign.rows - int(column.counts.sum())
-    return decide_target(foreign.headers[place], column, missing=missing, positive=positive)
+    column, missing = foreign.column(place), frozenset(written.missing)
+    return decide_target(
+        foreign.headers[place],
+        Distinct.of(column).without(missing),
+        missing=rows_without(column, missing),
+        positive=positive,
+    )
 
 
 def _profile(foreign: Foreign, place: int, written: Written) -> Profile:

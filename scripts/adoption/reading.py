@@ -90,7 +90,8 @@ def open_foreign(path: Path, scratch: Path) -> Foreign:
     try:
         _lay_out(foreign)
     except (ValueError, OSError) as error:  # pandas' parsing errors are ValueErrors
-        msg = f"{path}: cannot be read as a table ({error}); every line must have as many cells as the header"
+        why = " ".join(str(error).split())  # pandas ends some with a line break
+        msg = f"{path}: cannot be read as a table ({why}); every line must have as many cells as the header"
         raise TableError(msg) from error
     return _checked(foreign)
 

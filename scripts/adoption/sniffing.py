@@ -75,10 +75,13 @@ def sniff_delimiter(path: Path, encoding: str) -> str:
     Raises
     ------
     TableError
-        None does.
+        None does, or there is nothing to cut.
     """
     with path.open(encoding=encoding, newline="") as file:
         text = file.read(SNIFFED)
+    if not text.strip():
+        msg = f"{path} is empty; a table has a line with the columns' names, and one per customer"
+        raise TableError(msg)
     shapes = {delimiter: _shape(text, delimiter) for delimiter in DELIMITERS}
     best = max(DELIMITERS, key=lambda delimiter: shapes[delimiter])
     alike, width = shapes[best]

@@ -11,6 +11,7 @@ from adoption.cells import PLAIN, TRUTH, Distinct
 
 MOST_CLASSES: Final = 20
 SHOWN: Final = 10
+FIRST_ROWS: Final = 3
 LEAVING: Final = frozenset({"churn", "churned", "left", "lost", "exited", "cancelled", "canceled"})
 """Words of an outcome that nobody calls the other one."""
 
@@ -30,7 +31,7 @@ class Target:
         return " or ".join(word for word, meant in self.meanings.items() if meant == outcome)
 
 
-def decide_target(header: str, column: Distinct, *, missing: int, positive: str | None) -> Target:
+def decide_target(header: str, column: Distinct, *, missing: np.ndarray, positive: str | None) -> Target:
     """Map the words of the target to 1 and 0.
 
     Parameters
@@ -40,7 +41,7 @@ def decide_target(header: str, column: Distinct, *, missing: int, positive: str 
     column
         Its texts, without what means missing.
     missing
-        Rows without a target.
+        Rows without a target, counted from 1.
     positive
         The word that is predicted, if it was said.
 
@@ -53,10 +54,11 @@ def decide_target(header: str, column: Distinct, *, missing: int, positive: str 
     """
     rows = _rows_by_word(column)
     _refuse_no_outcome(header, column, rows, positive=positive)
-    if missing:
+    if len(missing):
+        first = ", ".join(map(str, missing[:FIRST_ROWS].tolist()))
         msg = (
-            f"{header}: {missing:,} of {missing + sum(rows.values()):,} rows have no target, and nothing can "
-            "be learnt from them: take them out of the table"
+            f"{header}: {len(missing):,} of {len(missing) + sum(rows.values()):,} rows have no target (first "
+            f"in rows {first}), and nothing can be learnt from them: take them out of the table"
         )
         raise TableError(msg)
     predicted = _predicted(header, rows, positive)

@@ -62,7 +62,8 @@ def read_parts(
         msg = f"{path}: cannot be read as {form.encoding} text ({error}); {seems}, {unless}"
         raise TableError(msg) from error
     except (OSError, ValueError, LookupError) as error:  # pandas' and pyarrow's own are ValueErrors
-        msg = f"{path}: cannot be read as a table ({error}). It must be CSV as data.format says, or Parquet"
+        why = " ".join(str(error).split())  # pandas ends some with a line break
+        msg = f"{path}: cannot be read as a table ({why}). It must be CSV as data.format says, or Parquet"
         raise TableError(msg) from error
 
 

@@ -173,6 +173,11 @@ def test_numbers_with_a_sign_are_said_to_be_numbers(of):
         (["2024-01-31 10:00:00", "2024-02-29T11:30", "2024-03-01"], "date"),
         (["31.12.2024", "1.2.2024", "03.04.2024"], "date"),
         (["12/31/2024", "01/02/2024", "03/04/2024"], "date"),
+        (["05/30/2018 12:00 AM", "1/2/2018 1:05 pm", ""], "date"),
+        (["05/30/2018 12:00:00 AM", "01/02/2018 11:59:59 PM"], "date"),
+        (["05/30/2018 13:00 PM", "01/02/2018 11:59 PM"], "category"),
+        (["2024-01-31", "0000-00-00", "2024-02-29"], "date"),
+        (["1.2.2024", "00.00.0000", "31.12.2024"], "date"),
         (["01067", "10115", "80331"], "category"),
         (["NA", "EU", "US"], "category"),
         (["a", "b", "b"], "category"),
@@ -400,7 +405,7 @@ def test_the_words_of_the_target_become_0_and_1(
             table().assign(left=np.where(np.arange(ROWS) < 7, "", OUTCOME.astype(str))),
             ["--target", "left"],
             3,
-            "7 of 300 rows have no target",
+            "7 of 300 rows have no target (first in rows 1, 2, 3)",
         ),
         (table(), ["--target", "churn"], 2, "no such column"),
         (table(), ["--target", "left", "--id", "key"], 2, "no such column"),
@@ -437,10 +442,12 @@ def test_a_table_or_a_word_that_does_not_fit_is_refused_and_what_to_do_is_said(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"", "cut into columns"),
+        ("a.csv", b"", "a.csv is empty; a table has"),
+        ("a.csv", b"\xef\xbb\xbf \r\n\r\n", "a.csv is empty; a table has"),
+        ("a.csv", b"left\n1\n", "cut into columns"),
         ("a.csv", b"PK\x03\x04rest", "Excel"),
         ("a.csv", bytes(range(256)) * 9, "zero bytes"),
-        ("a.csv", b"a,left\n" + b"1,0\n" * 50 + b"1,0,3\n", "cannot be read as a table"),
+        ("a.csv", b"a,left\n" + b"1,0\n" * 50 + b"1,0,3\n", "line 52, saw 3); every line"),
         ("a.txt", b"a,left\n1,0\n", "rename or export"),
         ("a.parquet", b"a,left\n1,0\n", "Parquet"),
     ],
@@ -471,6 +478,7 @@ CELLS = st.sampled_from(
         st.sampled_from(["Yes", "No"]),
         st.dates(dt.date(1900, 1, 1)).map(str),
         st.dates(dt.date(1900, 1, 1)).map(lambda day: f"{day:%d.%m.}{day.year:04}"),
+        st.dates(dt.date(1900, 1, 1)).map(lambda day: f"{day:%m/%d/}{day.year:04} 12:00 AM"),
         st.sampled_from(
             ['a "q"', "it's", "back\\slash", "new\nline", "{brace}", "\u2013", "\u202e", " lead", "#"]
         ),
@@ -671,6 +679,10 @@ MESSY = {
     "Größe (m²)": [f"{value:.1f}".replace(".", ",") for value in np.linspace(20, 90, ROWS)],
     "class": RANDOM.choice(['a "b"', "c\nd", "\u2013"], ROWS),
     "Kunde seit": [f"{row % 28 + 1:02}.{row % 12 + 1:02}.20{row % 20:02}" for row in range(ROWS)],
+    "zuletzt": [
+        f"{row % 12 + 1:02}/{row % 28 + 1}/2025 {row % 12 + 1}:00 PM" if row % 40 else "0000-00-00"
+        for row in range(ROWS)
+    ],
     "PLZ": [f"0{row % 30 + 1000}" for row in range(ROWS)],
     "Newsletter": RANDOM.choice(["Yes", "No", ""], ROWS),
     "Rückruf": np.where(np.arange(ROWS) % 11 == 0, "k.A.", RANDOM.integers(0, 40, ROWS).astype(str)),
