@@ -61,9 +61,7 @@ def _owner(root: Path) -> Iterator[Finding]:
     if name is None:
         return
     fault = f"it is still called {name}" if name == TEMPLATE else None
-    to_do = _by_make(root, "rename NAME=your-name") or (
-        f"in a clone of the template: python scripts/rename.py your-name --folder {root}"
-    )
+    to_do = _by_make(root, "rename NAME=your-name") or f"the template's scripts/rename.py --folder {root}"
     yield judge("name", fault, to_do, fine=f"it is called {name}")
     holders = [line for line in read_text(root / "LICENSE").splitlines() if line.startswith("Copyright")]
     alone = f"{TEMPLATE}'s authors alone" if holders else "nobody"

@@ -32,9 +32,7 @@ def fault_in_values(made: Any, names: Sequence[str]) -> ConfigError:
         return ConfigError(f"features.py: add_features returns {type(made).__name__}, not a dict of features")
     words = [name for name in names if not _is_numeric(made[name])]
     if words:
-        return ConfigError(
-            f"features.py: {', '.join(words)} must come out as numbers; a category needs one_hot"
-        )
+        return ConfigError(f"features.py: {', '.join(words)} must be numbers; a category needs one_hot")
     shapes = {name: np.shape(made[name]) for name in names}
     ((usual, _),) = Counter(shapes.values()).most_common(1)
     others = ", ".join(f"{name} of shape {shape}" for name, shape in shapes.items() if shape != usual)

@@ -102,7 +102,7 @@ def test_a_misspelt_column_of_a_data_frame_is_named_alike(refusal: Refusal, arra
 @pytest.mark.parametrize(
     ("slip", "said"),
     [
-        ('np.array(["basic"] * 2)', "features.py: slip must come out as numbers; a category needs one_hot"),
+        ('np.array(["basic"] * 2)', "features.py: slip must be numbers; a category needs one_hot"),
         ("1.0", "features.py: slip of shape (); every feature has one value per customer, (2,)"),
         (
             "np.ones(3)",
