@@ -794,7 +794,15 @@ def test_make_hands_words_on_as_one_each(tmp_path: Path, words: list[str], given
     installed.touch()
 
     done = subprocess.run(
-        ["make", "--old-file", str(installed), f"BIN={tmp_path}", f"INSTALLED={installed}", *words],
+        [
+            "make",
+            "--no-print-directory",
+            "--old-file",
+            str(installed),
+            f"BIN={tmp_path}",
+            f"INSTALLED={installed}",
+            *words,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
