@@ -43,11 +43,13 @@ def find_sources(url: str) -> list[Source] | None:
         if files.isfile(path) or not (pattern or files.isdir(path)):
             return None
         found = files.glob(path, detail=True) if pattern else files.find(path, detail=True)
+        links = [each for each, info in found.items() if info.get("islink") and files.exists(each)]
+        found |= {each: files.info(each) for each in links}  # of what they lead to
     base = _base(path)
     sources = [
         Source(files.unstrip_protocol(each), each.removeprefix(base).lstrip("/"), _tag(info))
         for each, info in sorted(found.items())
-        if info["type"] == "file"
+        if info["type"] != "directory"
     ]
     kept = [each for each in sources if _is_table(PurePosixPath(each.name))]
     if not kept:
@@ -60,8 +62,8 @@ def is_below(out: str, source: str) -> bool:
     """Tell whether what is written below `out` would be found in a folder, or by a pattern, too."""
     files, path = open_files(source)
     other, place = open_files(out)
-    base, deep = _base(path).split("/"), "**" in path or not MAGIC.search(path)
-    parts = place.rstrip("/").split("/")
+    base, deep = Path(_base(path) or "/").resolve().parts, "**" in path or not MAGIC.search(path)
+    parts = Path(place).resolve().parts  # links and all, lest --overwrite write over a source
     return type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
 
 

@@ -63,7 +63,7 @@ def _unseen(_: int) -> None:
 
 @dataclass(frozen=True)
 class How:
-    """How a file is scored; none of it changes an answer."""
+    """How a file is scored; none of it changes an answer, but for `form`."""
 
     form: FormatConfig = PLAIN
     """How the source is written."""
@@ -92,7 +92,7 @@ def score_file(
     predictor
         The version that answers.
     how
-        What changes no answer.
+        How to read it, and what changes no answer.
     key
         Says what was scored by what; Parquet keeps it, see `scored_before`.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from churn_service.errors import ConfigError, TableError
+from churn_service.sections import PLAIN
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
@@ -85,11 +86,12 @@ def score(
     name = registry.metadata(registry.resolve(version)).version
     model = Model(settings.registry, root, name, signed=registry.public_key is not None)
     load_model(model)  # what is refused here would be refused for each file
-    how, key = How(settings.data.format), name
+    how = How(settings.data.format)
+    key = name if how.form == PLAIN else f"{name}, {how.form.model_dump_json()}"
     if log:  # floor: monitored
         from churn_service.monitoring.scored_log import keeper  # floor: monitored
 
-        how, key = replace(how, keep=keeper(settings, root)), f"{name}, logged"  # floor: monitored
+        how, key = replace(how, keep=keeper(settings, root)), f"{key}, logged"  # floor: monitored
     job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
     recipe = Recipe(model, how)
     result = _score_file(job, recipe) if sources is None else _score_folder(job, recipe, sources)

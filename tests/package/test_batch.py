@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from churn_service.batch import plan_parts
+from churn_service.places import find_sources
 from churn_service.schema import TARGET
 from churn_service.score import scored_before
 from churn_service.simulate import simulate
@@ -132,6 +135,58 @@ def test_what_was_made_of_something_else_is_replaced_only_if_asked(score: Score,
     asked = score(parts, tmp_path / "out", "--overwrite", "--json")
     assert json.loads(asked.stdout)["files_done_before"] == 2
     assert json.loads(asked.stdout)["rows"] == len(OUTPUTS) * ROWS + 1
+
+
+def test_what_was_read_otherwise_is_not_taken_for_done(trained: Path, run: Run, parts: Path, tmp_path: Path):
+    project = Path(shutil.copytree(trained, tmp_path / "project"))
+    run(project, "score", parts, tmp_path / "out")
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["data"]["format"]["missing"].append("unknown")
+    (project / "config.yaml").write_text(yaml.safe_dump(config))
+
+    again = run(project, "score", parts, tmp_path / "out")
+
+    assert (again.returncode, "not made of this source" in again.stderr) == (2, True)
+
+
+@pytest.mark.posix
+def test_links_to_files_are_followed_and_one_that_leads_nowhere_is_named(
+    score: Score, parts: Path, tmp_path: Path
+):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "a.parquet").symlink_to(parts / "a.parquet")
+    (linked / "b.parquet").symlink_to(tmp_path / "nowhere.parquet")
+
+    done = score(linked, tmp_path / "out", "--json")
+
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["rows"] == ROWS
+    assert [each["source"].endswith("b.parquet") for each in json.loads(done.stdout)["failed"]] == [True]
+    os.utime(parts / "a.parquet", (0, 0))  # as if it was written again
+    assert "a.parquet" in score(linked, tmp_path / "out").stderr
+
+
+@pytest.mark.posix
+def test_no_link_leads_to_sources_being_written_over(score: Score, parts: Path, tmp_path: Path):
+    (tmp_path / "out").symlink_to(parts)
+    before = contents(parts)
+
+    refused = score(parts, tmp_path / "out", "--overwrite")
+
+    assert (refused.returncode, "next time" in refused.stderr) == (2, True)
+    assert contents(parts) == before
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_worker_elsewhere_is_told_the_whole_path_of_an_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    plan = plan_parts("in", find_sources("in") or [], "out", key="1", overwrite=False)
+
+    assert [Path(part.output) for part in plan.todo] == [tmp_path / "out" / name for name in OUTPUTS]
 
 
 def test_a_file_of_somebody_else_is_not_taken_for_an_output(score: Score, parts: Path, tmp_path: Path):
