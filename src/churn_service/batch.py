@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from fsspec.implementations.local import LocalFileSystem
-
 from churn_service.config import load_settings
 from churn_service.errors import ConfigError
 from churn_service.places import Source, brought, delivered, is_below, names_below, opened
@@ -22,7 +20,6 @@ from churn_service.remote import open_registry
 from churn_service.score import REJECTS, How, Scored, score_file, scored_before
 from churn_service.sections import RegistryConfig
 from churn_service.signing import read_public_key
-from churn_service.store import open_files
 
 LOOKS = 16  # at outputs, at a time
 
@@ -89,8 +86,8 @@ def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, ov
         An output would be a source, or two sources would have one output, or a file is there that is none of
         this work.
     """
-    files, place = open_files(out)  # a worker may work in another folder
-    home = (place if isinstance(files, LocalFileSystem) else out).rstrip("/")
+    # A worker may work in another folder.
+    home = out.rstrip("/") if "://" in out else Path(out).expanduser().absolute().as_posix()
     parts = [Part(each.url, f"{home}/{_name(each)}", key_of(each.name, each.tag, key)) for each in sources]
     _refuse_confusion(source, out, parts)
     there = names_below(out)

@@ -51,6 +51,14 @@ def test_parts_together_are_the_whole_table(table: pd.DataFrame, tmp_path: Path)
         pd.testing.assert_frame_equal(pd.concat(parts), read_table(tmp_path / name))
 
 
+def test_of_parquet_no_column_is_read_that_nobody_asks_for(table: pd.DataFrame, tmp_path: Path):
+    write_table(table.assign(other=1.0, observed_at="2026-01-01"), tmp_path / "wide.parquet")
+
+    read = read_table(tmp_path / "wide.parquet")
+
+    assert {*read} == {*table, "observed_at"}
+
+
 @given(old=st.lists(st.text(min_size=1), unique=True), new=st.lists(st.text(min_size=1), unique=True))
 def test_adding_customers_moves_nobody_into_or_out_of_the_holdout(old: list[str], new: list[str]):
     before = is_holdout(pd.Series(old, dtype="str"), fraction=0.3, salt="s")
