@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from churn_service.config import load_settings
@@ -17,7 +17,7 @@ from churn_service.errors import ConfigError
 from churn_service.places import Source, brought, delivered, is_below, names_below, opened
 from churn_service.predict import Predictor, load_predictor
 from churn_service.remote import open_registry
-from churn_service.score import REJECTS, How, Scored, score_file, scored_before
+from churn_service.score import How, Scored, rejects_of, score_file, scored_before
 from churn_service.sections import RegistryConfig
 from churn_service.signing import read_public_key
 
@@ -43,11 +43,6 @@ class Part(NamedTuple):
     output: str
     key: str
     """What is scored, in which state, by what."""
-
-    @property
-    def rejects(self) -> str:
-        """The file of the rows that were refused."""
-        return self.output.rpartition(".")[0] + REJECTS
 
 
 class Recipe(NamedTuple):
@@ -88,7 +83,7 @@ def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, ov
     """
     # A worker may work in another folder.
     home = out.rstrip("/") if "://" in out else Path(out).expanduser().absolute().as_posix()
-    parts = [Part(each.url, f"{home}/{_name(each)}", key_of(each.name, each.tag, key)) for each in sources]
+    parts = [Part(each.url, f"{home}/{_name(each)}", key_of(each, key)) for each in sources]
     _refuse_confusion(source, out, parts)
     there = names_below(out)
     present = [part for part, each in zip(parts, sources, strict=True) if _name(each) in there]
@@ -106,9 +101,9 @@ def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, ov
     return Plan(tuple(part for part in parts if part not in done), Scored(*rows), len(done))
 
 
-def key_of(name: str, tag: str, key: str) -> str:
+def key_of(source: Source, key: str) -> str:
     """Say what is scored, in which state, by what."""
-    return json.dumps([name, tag, key])
+    return json.dumps([source.url, source.tag, key])
 
 
 def score_parts(
@@ -141,7 +136,8 @@ def score_part(part: Part, recipe: Recipe) -> Scored:
         The file is no table of the contract, the version is refused, or a place cannot be asked.
     """
     predictor = load_model(recipe.model)
-    with brought(part.source) as source, delivered(part.output, (REJECTS,)) as output:
+    rejects = rejects_of(PurePosixPath(part.output), recipe.how)
+    with brought(part.source) as source, delivered(part.output, rejects) as output:
         return score_file(source, output, predictor, how=recipe.how, key=part.key)
 
 

@@ -67,8 +67,8 @@ def is_below(out: str, source: str) -> bool:
     return type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
 
 
-def state_of(url: str) -> str:
-    """Describe the state of one file: another text if it was written again.
+def find_source(url: str) -> Source:
+    """Describe one file.
 
     Raises
     ------
@@ -77,7 +77,8 @@ def state_of(url: str) -> str:
     """
     files, path = open_files(url)
     with _asking(url):
-        return _tag(files.info(path))
+        tag = _tag(files.info(path))
+    return Source(files.unstrip_protocol(path), PurePosixPath(path).name, tag)
 
 
 def is_there(url: str) -> bool:
@@ -117,15 +118,15 @@ def brought(url: str) -> Iterator[Path]:
 
 
 @contextmanager
-def delivered(url: str, others: tuple[str, ...]) -> Iterator[Path]:
+def delivered(url: str, other: str) -> Iterator[Path]:
     """Give a path to write to, whose file is taken to its place at the end, unless anything failed.
 
     Parameters
     ----------
     url
         Its place.
-    others
-        Suffixes of files that may be beside it, and go before it; of last time's, none is left.
+    other
+        Name of a file that may be beside it, and goes before it; last time's is not left.
     """
     files, path = open_files(url)
     if isinstance(files, LocalFileSystem):
@@ -136,10 +137,10 @@ def delivered(url: str, others: tuple[str, ...]) -> Iterator[Path]:
         made = Path(folder, PurePosixPath(path).name)
         yield made
         with _asking(url):
-            for suffix in (*others, made.suffix):
-                there = str(PurePosixPath(path).with_suffix(suffix))
-                if made.with_suffix(suffix).exists():
-                    files.put_file(str(made.with_suffix(suffix)), there)
+            for name in (other, made.name):
+                there = str(PurePosixPath(path).with_name(name))
+                if made.with_name(name).exists():
+                    files.put_file(str(made.with_name(name)), there)
                 elif files.exists(there):
                     files.rm_file(there)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -73,6 +73,8 @@ class How:
     """Takes answers before the output is there; it may be given the same ones again, after a crash."""
     progress: Callable[[int], None] = _unseen
     """Called with the number of rows after each part."""
+    aside: str = ""
+    """What the name of the file of refused rows begins with."""
     may_be_empty: bool = False
     """Whether a file without rows is scored to one without answers."""
 
@@ -103,7 +105,8 @@ def score_file(
     """
     rows = rejected = 0
     score = partial(_score, predictor=predictor, source=source)
-    with atomic_path(output) as new_output, atomic_path(output.with_suffix(REJECTS)) as new_rejects:
+    rejects = output.with_name(rejects_of(output, how))
+    with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
         with _writer(new_output) as writer:
             for customers, answers, faults in _in_order(
                 score, read_parts(source, PART_ROWS, how.form), how.threads
@@ -122,6 +125,11 @@ def score_file(
         if not rejected:
             new_rejects.unlink()
     return Scored(rows, rejected)
+
+
+def rejects_of(output: PurePath, how: How) -> str:
+    """Name the file of the rows that were refused, which is beside the output."""
+    return f"{how.aside}{output.stem}{REJECTS}"
 
 
 def scored_before(file: Any) -> tuple[str, Scored] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from churn_service.places import Source
 
 FAILURES_SHOWN = 10
+HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file could be written either
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def score(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Score a file, or every file of a folder; bad rows go to OUT's name with .rejects.csv, with the reasons.
+    """Score a file, or every file of a folder; bad rows go to a .rejects.csv beside it, with the reasons.
 
     A folder's outputs are Parquet, each there whole or not at all: repeat the command to go on where a run
     ended. Exit 3: some files could not be scored.
@@ -106,15 +108,16 @@ def score(
 def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     from churn_service.atomic import check_suffix
     from churn_service.batch import Part, key_of, score_part
-    from churn_service.places import is_there, state_of
+    from churn_service.places import find_source, is_there
+    from churn_service.score import REJECTS
 
     if job.dask is not None:
         msg = f"--dask: a cluster works on the files of a folder, and {job.source} is one. Do without it"
         raise ConfigError(msg)
-    key = key_of(Path(job.source).name, state_of(job.source), job.key)
-    part = Part(job.source, job.out, key)
+    part = Part(job.source, job.out, key_of(find_source(job.source), job.key))
     check_suffix(Path(job.out))
-    paths = [Path(part.output), Path(part.rejects)]
+    rejects = job.out.rpartition(".")[0] + REJECTS
+    paths = [Path(job.out), Path(rejects)]
     own = Path(job.source).resolve() in {path.resolve() for path in paths}  # never, asked or not
     refuse_existing(paths, overwrite=job.overwrite and not own)
     if not job.overwrite and is_there(job.out):
@@ -123,7 +126,7 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     with progress("scoring") as advance:
         how = replace(recipe.how, threads=job.threads, progress=advance)
         scored = score_part(part, recipe._replace(how=how))
-    return {**scored._asdict(), "rejects": part.rejects if scored.rejected else None}
+    return {**scored._asdict(), "rejects": rejects if scored.rejected else None}
 
 
 def _score_folder(job: Job, recipe: Recipe, sources: Sequence[Source]) -> dict[str, Any]:
@@ -132,8 +135,11 @@ def _score_folder(job: Job, recipe: Recipe, sources: Sequence[Source]) -> dict[s
     plan = plan_parts(job.source, sources, job.out, key=job.key, overwrite=job.overwrite)
     rows, rejected, failed = plan.done.rows, plan.done.rejected, []
     with progress("scoring") as advance, _executor(job, len(plan.todo)) as (executor, threads):
-        how = replace(recipe.how, threads=threads, may_be_empty=True)
+        # Whoever reads a folder of Parquet leaves out what begins with an underscore.
+        how = replace(recipe.how, threads=threads, aside="_", may_be_empty=True)
         for part, came in score_parts(plan.todo, recipe._replace(how=how), executor):
+            if isinstance(came, OSError) and came.errno in HOPELESS:
+                raise came
             if isinstance(came, Exception):
                 failed.append({"source": part.source, "reason": f"{came}" or type(came).__name__})
             else:
@@ -161,7 +167,7 @@ def _print(result: dict[str, Any], out: str, version: str) -> None:
     good = result["rows"] - result["rejected"]
     typer.echo(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
     if result["rejected"]:
-        where = result.get("rejects") or f"{out}: *.rejects.csv"
+        where = result.get("rejects") or f"{out}/**/_*.rejects.csv"
         typer.echo(f"{where}: {result['rejected']:,} rows refused, with the reasons")
     if result.get("files_done_before"):
         typer.echo(f"{result['files_done_before']:,} of {result['files']:,} files were done before")

@@ -1,5 +1,6 @@
 """Folder → folder: the same answers by any number of hands, whatever is killed or broken meanwhile."""
 
+import errno
 import json
 import os
 import shutil
@@ -16,13 +17,16 @@ import pandas as pd
 import pytest
 import yaml
 
+from churn_service import batch
 from churn_service.batch import plan_parts
+from churn_service.contract import columns
 from churn_service.places import find_sources
 from churn_service.schema import TARGET
 from churn_service.score import scored_before
 from churn_service.simulate import simulate
 from churn_service.table import read_table, write_table
 from conftest import Done, Run
+from fields import wrong
 
 ROWS = 400
 Score = Callable[..., Done]
@@ -215,6 +219,33 @@ def test_a_broken_file_holds_up_no_other_and_is_named(score: Score, parts: Path,
     assert score(parts, tmp_path / "out").returncode == 0
 
 
+def test_a_folder_of_answers_is_read_as_one_table_though_rows_were_refused(
+    score: Score, parts: Path, tmp_path: Path
+):
+    table = read_table(parts / "b.csv").astype({columns()[0].name: object})
+    table.loc[table.index[:3], columns()[0].name] = wrong(columns()[0])
+    write_table(table, parts / "b.csv")
+
+    score(parts, tmp_path / "out")
+
+    assert (tmp_path / "out/_b.csv.rejects.csv").exists()
+    assert len(pd.read_parquet(tmp_path / "out", partitioning=None)) == len(OUTPUTS) * ROWS - 3
+
+
+@pytest.mark.fault
+def test_a_full_disk_ends_the_work_at_once(
+    score: Score, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(batch, "score_file", fill)
+
+    ended = score(parts, tmp_path / "out", "--threads", "1")
+
+    assert (ended.returncode, ended.stderr.count("No space left")) == (1, 1)  # and not once for each file
+
+
 def test_a_table_without_rows_among_others_comes_out_without_answers(
     score: Score, parts: Path, tmp_path: Path
 ):
@@ -334,6 +365,7 @@ def test_an_output_tells_what_it_was_made_of(score: Score, parts: Path, tmp_path
 
     key, scored = scored_before(tmp_path / "out/a.parquet")
 
-    name, state, version = json.loads(key)
-    assert (name, version, scored) == ("a.parquet", done["model_version"], (ROWS, 0))
+    source, state, version = json.loads(key)
+    assert (version, scored) == (done["model_version"], (ROWS, 0))
+    assert source.endswith("/in/a.parquet")
     assert state.startswith(f"{(parts / 'a.parquet').stat().st_size} bytes")
