@@ -57,9 +57,9 @@ def test_no_file_is_longer_than_200_lines():
 def test_the_floors_keep_their_budgets():
     first = sum(lines_of_code(path, FLOORS["FILES"]) for path in SOURCES if is_first_floor(path))
 
-    assert first <= 3_050
+    assert first <= 3_060
     assert sum(lines_of_code(path, ["monitored"]) for path in SOURCES if not is_third_floor(path)) <= 5_190
-    assert sum(map(lines_of_code, SOURCES)) <= 7_480
+    assert sum(map(lines_of_code, SOURCES)) <= 7_490
 
 
 def test_the_configuration_has_few_keys():
