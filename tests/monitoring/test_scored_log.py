@@ -1,11 +1,13 @@
 """Scored tables in the prediction log: as if the service had been asked, once, whatever happens meanwhile."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from churn_service import score as score_module
 from churn_service.arrays import to_json
 from churn_service.contract import columns
+from churn_service.monitoring import scored_log
 from churn_service.monitoring.compact import compact
 from churn_service.monitoring.scored_log import Keeper
 from churn_service.predict import load_predictor
@@ -119,6 +122,21 @@ def test_a_crash_between_log_and_output_neither_loses_nor_doubles_a_row(
     assert json.loads(resumed.stdout)["rows"] == 3 * ROWS
     logged = ids(remembered(owned / "predictions"))
     assert len(logged) == len(set(logged)) == 3 * ROWS
+
+
+@pytest.mark.fault
+def test_a_full_disk_leaves_nothing_of_a_part_in_the_log(
+    owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
+):
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scored_log, "os", SimpleNamespace(fsync=full, getpid=os.getpid))
+
+    refused = score(source / "0.parquet", tmp_path / "out.csv")
+
+    assert (refused.returncode, "No space left" in refused.stderr) == (1, True)
+    assert not list((owned / "predictions").iterdir())
 
 
 def test_what_was_scored_without_the_log_is_not_taken_for_logged(

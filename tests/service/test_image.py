@@ -137,7 +137,7 @@ def engine(
     try:
         found = engines.pick_engine(None)
     except engines.Refused as why:
-        pytest.skip(str(why))
+        pytest.skip(str(why))  # without Docker buildah wants root, which who tests may not have
     faulthandler.cancel_dump_traceback_later()  # the first time a base is made, too
     shared = tmp_path_factory.getbasetemp().parent / f"images-{testrun_uid}"
     with FileLock(f"{shared}.lock"):

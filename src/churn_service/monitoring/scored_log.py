@@ -104,11 +104,14 @@ class _File(NamedTuple):
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = self.folder / f".{self.part}.{os.getpid()}"
-        with open(unfinished, "wb", opener=private) as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(self.folder / f"{time.date()}.{self.part}.000.jsonl")
+        try:
+            with open(unfinished, "wb", opener=private) as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(self.folder / f"{time.date()}.{self.part}.000.jsonl")
+        finally:
+            unfinished.unlink(missing_ok=True)
         flush_folder(self.folder)
 
     def close(self) -> None:
