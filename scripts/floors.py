@@ -101,7 +101,6 @@ FILES: Final = {
         ".copier-answers.yml.copier",
         "docs/template.md",
         "docs/decisions/0007-copier-and-three-floors.md",
-        "docs/decisions/0008-the-budget-counts-code.md",
         "scripts/generate.py",
         "scripts/rename.py",
         "scripts/unmarked.py",
