@@ -206,7 +206,7 @@ rename: ## give the project another name: NAME= [DRY_RUN=1, which only shows] [F
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab notebooks
 
-COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 SERVING_EXTRAS =
 # floor: service
