@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 
@@ -14,16 +13,12 @@ help: ## list the targets
 install: $(INSTALLED) ## make .venv with everything in it (PYTHON=python3.11 picks the interpreter)
 
 # A new lock makes the environment anew, so that nothing is left in it that the lock does not name.
-.venv/.locked: requirements-dev.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
-	@echo "installing into .venv (one to three minutes the first time)"
-	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) --require-hashes -r requirements-dev.lock
+.venv/.locked: requirements-dev.lock requirements-uv.lock
+	@$(PYTHON) scripts/install.py
 	@touch $@
 
 $(INSTALLED): .venv/.locked pyproject.toml
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 # Training the same thing again keeps the version and takes seconds, so it is asked every time.
@@ -207,7 +202,7 @@ notebook: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab notebooks
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url \
-	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE)
 SERVING_EXTRAS =
 # floor: service
 SERVING_EXTRAS = --extra service
@@ -219,10 +214,11 @@ JOBS_EXTRAS = --extra train --extra dask # floor: service
 
 .PHONY: lock
 lock: $(INSTALLED) ## write the lockfiles (UPGRADE=--upgrade moves every pin)
-	$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
-	$(COMPILE) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
+	echo uv | $(COMPILE) --no-annotate - --constraint requirements-dev.lock --output-file requirements-uv.lock
+	$(COMPILE) pyproject.toml $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
 # floor: service
-	$(COMPILE) $(SERVING_EXTRAS) $(JOBS_EXTRAS) --constraint requirements-dev.lock --output-file requirements-jobs.lock
+	$(COMPILE) pyproject.toml $(SERVING_EXTRAS) $(JOBS_EXTRAS) --constraint requirements-dev.lock --output-file requirements-jobs.lock
 # end floor
 
 .PHONY: sbom

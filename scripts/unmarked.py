@@ -41,7 +41,7 @@ def cut_lock(text: str, asked: dict[str, set[str]]) -> str:
         The names that the project asks for itself; by dependency group, "" for itself and its extras.
     """
     head, *blocks = BLOCK.split(text)
-    packages = [(re.split(r"[= ]", block, maxsplit=1)[0], block) for block in blocks]
+    packages = [(re.split(r"[\[= ]", block, maxsplit=1)[0], block) for block in blocks]
     why = {block: re.findall(r"#(?: via|  ) +(\S.*)", block) for block in blocks}
     present = set[str]()
 

@@ -23,9 +23,8 @@ from churn_service.registry import NEWEST, Registry
 from churn_service.sections import Config
 
 SCHEMA: Final = "config.schema.json"
-NAMED: Final = re.compile(
-    r"^([\w.-]+)==(\S+)( ;)?", re.MULTILINE
-)  # the third: for some Python or system only
+# A package's name and version; the third group is there if only some Pythons or systems get it.
+NAMED: Final = re.compile(r"^([\w.-]+)(?:\[[\w,.-]+\])?==(\S+)( ;)?", re.MULTILINE)
 REQUIRED: Final = re.compile(r"[\w.-]+")
 LINK: Final = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
