@@ -9,7 +9,8 @@ FROM python:3.13-bookworm AS official-build
 
 FROM ${BUILD_BASE} AS build
 ENV PYTHONDONTWRITEBYTECODE=1
-COPY deploy/image/packages.sh /build/
+COPY deploy/image/packages.sh requirements-uv.lock /build/
+COPY scripts/install.py /build/scripts/
 
 # The secrets say where pip finds packages, behind a proxy or a mirror. Neither need be there; neither stays.
 FROM build AS serve-packages
@@ -28,7 +29,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
 FROM build AS jobs-app
 WORKDIR /app
 COPY . .
-RUN rm -rf deploy models requirements.lock requirements-jobs.lock \
+RUN rm -rf deploy scripts models requirements.lock requirements-jobs.lock requirements-uv.lock \
     && chmod -R u=rwX,go=rX . \
     && install --directory --owner=10001 --group=10001 data models models-cache
 # floor: monitored
@@ -40,7 +41,7 @@ FROM build AS serve-app
 ARG MODELS=inside
 WORKDIR /app
 COPY . .
-RUN rm -rf deploy requirements*.lock \
+RUN rm -rf deploy scripts requirements*.lock \
     && if [ "$MODELS" = none ]; then rm -rf models; fi \
     && mkdir -p models \
     && chmod -R u=rwX,go=rX . \

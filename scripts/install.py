@@ -2,16 +2,17 @@
 
 Usage: python scripts/install.py [--into .venv] [--lock requirements-dev.lock] [--bare]
 
-Needs nothing but a Python with its own venv and pip, so that `make install` works on a bare machine. uv itself comes by hash,
-from requirements-uv.lock. uv reads neither pip.conf nor PIP_…: where pip is told to ask another index, and uv is
-not, pip installs. INSTALLER=pip or INSTALLER=uv decides it by hand.
+Needs only a Python with its own venv and pip, so that `make install` works on a bare machine. uv itself comes
+by hash, from requirements-uv.lock. uv reads neither pip.conf nor PIP_…: where pip is told to ask another index
+and uv is not, pip installs. INSTALLER=pip or INSTALLER=uv decides it by hand.
 """
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - tells it to who calls this with an older one
     found = ".".join(map(str, sys.version_info[:3]))
-    sys.exit("Python 3.11 or newer is needed, this is " + found + "; name one: make install PYTHON=python3.13")
+    name_one = "; name one: make install PYTHON=python3.13"
+    sys.exit("Python 3.11 or newer is needed, this is " + found + name_one)
 
 import argparse
 import os
@@ -23,11 +24,20 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 UV_LOCK: Final = Path(__file__).resolve().parents[1] / "requirements-uv.lock"
+ENVIRONMENT: Final = os.environ  # noqa: TID251 - runs before the package is installed
 INSTALLERS: Final = ("auto", "uv", "pip")
-UV_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_CONFIG_FILE")
+UV_INDEX: Final = (
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "UV_FIND_LINKS",
+    "UV_NO_INDEX",
+    "UV_CONFIG_FILE",
+)
 PIP_MIRROR: Final = re.compile(r"(?m)^\S+\.(index-url|no-index)=")
 PIP_CERTIFICATES: Final = re.compile(r"(?m)^\S+\.cert='(.+)'$")
 BARE_PIP: Final = ("--no-cache-dir", "--no-compile", "--only-binary", ":all:", "--root-user-action", "ignore")
+SLOWLY: Final = "installing with pip, which takes one to three minutes"
 BARE_UV: Final = ("--no-cache", "--only-binary", ":all:")
 
 
@@ -57,12 +67,16 @@ def main(words: Sequence[str]) -> int:
 
 
 def _parse(words: Sequence[str]) -> tuple[Wanted, str]:
-    parser = argparse.ArgumentParser(description="Install a lock, checked by hash, into a virtual environment.")
+    parser = argparse.ArgumentParser(
+        description="Install a lock, checked by hash, into a virtual environment."
+    )
     parser.add_argument("--into", type=Path, default=Path(".venv"), help="the environment, made anew")
     parser.add_argument("--lock", type=Path, default=Path("requirements-dev.lock"), help="what to install")
-    parser.add_argument("--bare", action="store_true", help="for an image: keep neither pip nor uv, compile nothing")
+    parser.add_argument(
+        "--bare", action="store_true", help="for an image: keep neither pip nor uv, compile nothing"
+    )
     asked = parser.parse_args(words)
-    installer = os.environ.get("INSTALLER") or "auto"
+    installer = ENVIRONMENT.get("INSTALLER") or "auto"
     if installer not in INSTALLERS:
         parser.error(f"INSTALLER: found {installer!r}; allowed are {', '.join(INSTALLERS)}")
     return Wanted(asked.into, asked.lock, asked.bare), installer
@@ -72,17 +86,19 @@ def _make_environment(wanted: Wanted) -> None:
     """Make the virtual environment anew, so that nothing stays in it that the lock does not name."""
     folder = wanted.folder
     if folder.is_symlink():
-        msg = f"{folder} is a link to {folder.readlink()}, which would be emptied. Remove the link, then run this again"
+        msg = f"{folder} is a link to {folder.readlink()}, which would be emptied. Remove it and run again"
         raise Refused(msg)
     if folder.exists() and not folder.is_dir():
-        msg = f"{folder} is a file. Move it away, then run this again"
+        msg = f"{folder} is a file. Move it away, and run again"
         raise Refused(msg)
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-        msg = f"{folder} holds files but is no virtual environment. Move it away, then run this again"
+        msg = f"{folder} holds files but is no virtual environment. Move it away, and run again"
         raise Refused(msg)
     options = ["--clear", *(["--without-pip"] if wanted.bare else [])]
     if _run([sys.executable, "-m", "venv", *options, str(folder)]) != 0:
-        msg = f"{sys.executable} could not make a virtual environment, see above. On Debian: apt install python3-venv"
+        msg = (
+            f"{sys.executable} could not make an environment, see above. On Debian: apt install python3-venv"
+        )
         raise Refused(msg)
 
 
@@ -95,7 +111,7 @@ def _install(wanted: Wanted, installer: str) -> None:
     pip = [sys.executable if wanted.bare else python, "-m", "pip"]
     configured = _output([*pip, "config", "list"])
     if installer == "auto" and _is_for_pip_alone(configured):
-        print("pip is told to ask another index and uv is not: installing with pip, which takes one to three minutes")
+        print(f"pip is told to ask another index and uv is not: {SLOWLY}")
         installer = "pip"
     if installer != "pip" and _install_with_uv(wanted, pip, configured):
         return
@@ -103,7 +119,7 @@ def _install(wanted: Wanted, installer: str) -> None:
         msg = "uv could not install, see above; INSTALLER=pip uses pip"
         raise Refused(msg)
     if installer == "auto":
-        print("uv could not install, see above: installing with pip, which takes one to three minutes")
+        print(f"uv could not install, see above: {SLOWLY}")
     options = [*pip, "--python", python, "install", "-qq", "--disable-pip-version-check"]
     options += BARE_PIP if wanted.bare else ()
     if not _install_lock(options, wanted):
@@ -112,7 +128,7 @@ def _install(wanted: Wanted, installer: str) -> None:
 
 
 def _is_for_pip_alone(configured: str) -> bool:
-    return bool(PIP_MIRROR.search(configured)) and not any(map(os.environ.get, UV_INDEX))
+    return bool(PIP_MIRROR.search(configured)) and not any(map(ENVIRONMENT.get, UV_INDEX))
 
 
 def _install_with_uv(wanted: Wanted, pip: Sequence[str], configured: str) -> bool:
@@ -143,11 +159,12 @@ def _python(folder: Path) -> str:
 
 
 def _run(words: Sequence[str], environment: dict[str, str] | None = None) -> int:
-    return subprocess.run(words, env={**(environment or {}), **os.environ}, check=False).returncode
+    variables = {**(environment or {}), **ENVIRONMENT}
+    return subprocess.run(words, env=variables, check=False).returncode  # noqa: S603 - words of this file
 
 
 def _output(words: Sequence[str]) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout  # noqa: S603 - ditto
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 # A lock → /opt/venv: what it names, checked by hash, without what an image does not need. Each line below says
 # why that is not needed; `make smoke` shows that the commands work without it, `make image-size` what is left.
 set -eu
-python -m venv --without-pip /opt/venv
-python -m pip --python /opt/venv/bin/python install --quiet --no-cache-dir --disable-pip-version-check \
-    --root-user-action ignore --no-compile --require-hashes --only-binary :all: -r "$1"
+python "$(dirname "$0")/scripts/install.py" --bare --into /opt/venv --lock "$1"
 cd "$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 # Tests, and what only compilers and type checkers read.

@@ -23,7 +23,7 @@ from running import free_port, serving
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TAGS = ("tested", "tested-again")
 SERVE, JOBS = (f"{name}:{TAGS[0]}" for name in image.IMAGES.values())
-CONTEXT = ("Dockerfile", ".dockerignore", "config.yaml", "requirements.lock", "requirements-jobs.lock")
+LOCKS = ("requirements.lock", "requirements-jobs.lock", "requirements-uv.lock", "requirements-dev.lock")
 
 
 def health_check() -> list[str]:
@@ -109,7 +109,7 @@ def checkouts(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> list[P
     made = []
     for number, mode in enumerate((0o600, 0o664)):
         folder = tmp_path_factory.mktemp("checkout")
-        for name in (*CONTEXT, "requirements-dev.lock"):
+        for name in ("Dockerfile", ".dockerignore", "config.yaml", *LOCKS):
             shutil.copyfile(ROOT / name, folder / name)
         for name in ("src", "scripts", "deploy/image"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
