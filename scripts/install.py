@@ -2,8 +2,8 @@
 
 Usage: python scripts/install.py [--into .venv] [--lock requirements-dev.lock] [--bare]
 
-Needs only a Python with its own venv and pip, so that `make install` works on a bare machine. uv itself comes
-by hash, from requirements-uv.lock. uv reads neither pip.conf nor PIP_…: where pip is told to ask another index
+Needs only a Python with its own venv and pip, so that `make install` works on a bare machine. uv comes by
+hash, from requirements-uv.lock. uv reads neither pip.conf nor PIP_…: where pip is told to ask another index
 and uv is not, pip installs. INSTALLER=pip or INSTALLER=uv decides it by hand.
 """
 
