@@ -7,8 +7,9 @@ from typing import Any, Final
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from churn_service.contract import escaped
 from churn_service.errors import TableError
-from churn_service.faults import describe
+from churn_service.faults import PLAIN_TEXT, describe
 from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
 from churn_service.schema import ID, TARGET
 from churn_service.sections import PLAIN, FormatConfig
@@ -75,6 +76,8 @@ def _row(cells: dict[Any, Any]) -> dict[Any, Any]:
 def _fault(fault: Any, answer: str) -> dict[str, Any]:
     row, *location = fault["loc"]
     name = str(location[-1]) if location else ID
-    found = "" if fault["type"] == "missing" else str(fault["input"])
+    found = "" if fault["type"] == "missing" else escaped(str(fault["input"]))
     rule = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if name == ID and fault["type"] == "string_pattern_mismatch":
+        rule = PLAIN_TEXT
     return {"row": row + 1, "column": answer if name == "outcome" else name, "rule": rule, "found": found}
