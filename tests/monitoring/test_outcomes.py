@@ -301,7 +301,7 @@ def asked(project: Path) -> Path:
     return project
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".CSV.gz", ".parquet"])
 def test_a_file_is_recorded_and_what_it_says_again_or_of_nobody_is_counted(
     asked: Path, run: Run, suffix: str
 ):
@@ -315,7 +315,10 @@ def test_a_file_is_recorded_and_what_it_says_again_or_of_nobody_is_counted(
             "anything": [1, 2, 3, 4],
         }
     )
-    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path, index=False)
+    if suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
 
     first, second = (json.loads(run(asked, "outcomes", path, "--json").stdout) for _ in range(2))
 
