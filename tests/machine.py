@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from churn_service.schema import ID
+from churn_service.schema import ID, NO_CONTROLS
 
 
 class Nameless(BaseModel):
@@ -19,5 +19,5 @@ class Nameless(BaseModel):
 Machine = create_model(
     "Machine",
     __base__=Nameless,
-    **{ID: (Annotated[str | None, Field(min_length=2, max_length=40)], None)},
+    **{ID: (Annotated[str | None, Field(min_length=2, max_length=40), NO_CONTROLS], None)},
 )

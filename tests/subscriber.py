@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from churn_service.schema import DAY, ID, TARGET, WHOLE
+from churn_service.schema import DAY, ID, NO_CONTROLS, TARGET, WHOLE
 from churn_service.sections import FormatConfig
 
 HEADERS = {
@@ -47,7 +47,7 @@ class Nameless(BaseModel):
 Subscriber = create_model(
     "Subscriber",
     __base__=Nameless,
-    **{ID: (Annotated[str | None, Field(min_length=1, max_length=64)], None)},
+    **{ID: (Annotated[str | None, Field(min_length=1, max_length=64), NO_CONTROLS], None)},
 )
 
 

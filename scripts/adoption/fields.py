@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from churn_service.contract import is_plain_text
 from adoption.cells import TRUTH
 from adoption.identity import is_named_id, repeats
 from adoption.naming import Names, identifier, in_words
@@ -51,6 +52,9 @@ def why_left_out(found: Profile) -> str | None:
     reasons = {
         signed: found.kind == "text" and bool(signed),
         "it has no value in any row": found.kind == "empty",
+        "some of its texts hold control characters, such as a line break: replace those upstream": (
+            found.kind == "category" and not all(map(is_plain_text, found.values))
+        ),
         f"it is {found.frequent!r} in every row": found.distinct == 1 and not found.missing,
         f"it looks like an id and repeats, {found.distinct:,} values in {found.present:,} rows": repeats(
             found

@@ -7,20 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from churn_service.errors import TableError
-
-SUFFIXES = (".csv", ".parquet")
+from churn_service.formats import WRITTEN
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a file that is neither CSV nor Parquet by its name.
+    """Refuse to write a file that is neither CSV nor Parquet by its name.
 
     Raises
     ------
     TableError
         Names what is allowed.
     """
-    if path.suffix not in SUFFIXES:
-        msg = f"{path}: its name ends in {path.suffix!r}; allowed are {' and '.join(SUFFIXES)}"
+    if path.suffix not in WRITTEN:
+        msg = f"{path}: its name ends in {path.suffix!r}; allowed are {' and '.join(WRITTEN)}"
         raise TableError(msg)
 
 

@@ -161,7 +161,7 @@ def load_model(model: Model) -> Predictor:
 
 
 def _name(source: Source) -> str:
-    return source.name if source.name.endswith(".parquet") else f"{source.name}.parquet"
+    return source.name if source.name.endswith(".parquet") else f"{source.name}.parquet"  # b.csv is not b.txt
 
 
 def _came_of(future: Future[Scored]) -> Scored | Exception:
@@ -178,7 +178,9 @@ def _before(part: Part) -> tuple[str, Scored] | None:
 
 def _refuse_confusion(source: str, out: str, parts: Sequence[Part]) -> None:
     if len({part.output for part in parts}) < len(parts):
-        msg = f"{source}: a CSV and a Parquet file would have the same output. Move one of them, or rename it"
+        msg = (
+            f"{source}: a text and a Parquet file would have the same output. Move one of them, or rename it"
+        )
         raise ConfigError(msg)
     if is_below(out, source):
         msg = f"{out}: what is written there would be among the sources next time. Name a folder elsewhere"

@@ -5,9 +5,10 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from churn_service.contract import id_length
 from churn_service.evaluate import SCORES
 from churn_service.metadata import Metadata
-from churn_service.schema import TARGET, Customer
+from churn_service.schema import ID, TARGET, Customer
 
 
 def render_card(metadata: Metadata) -> str:
@@ -19,5 +20,7 @@ def render_card(metadata: Metadata) -> str:
         metrics=SCORES,
         confusion=metadata.metrics["model"]["confusion"],
         target=TARGET,
+        id=ID,
+        id_length=id_length(),
         record=inspect.getdoc(Customer),
     )

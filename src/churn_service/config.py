@@ -10,15 +10,23 @@ from pathlib import Path
 from typing import (
     Annotated,
     Any,
+    Final,
     Literal,  # floor: service
 )
 
-import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
+from churn_service.yaml_document import check_value, read_document, shown
+
+MOST_SHOWN: Final = 200  # characters of a wrong value that an error repeats
+HINTS: Final = {
+    "int": "; write a whole number like 1000",
+    "float": "; write a number like 1000, 0.5 or 1e-3",
+    "bool": "; write true or false",
+}
 
 
 class Settings(BaseSettings):
@@ -54,6 +62,11 @@ class Settings(BaseSettings):
         SecretStr | None, Field(description="PostgreSQL that keeps the prediction log, before its folder")
     ] = None
     # end floor
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        return check_value(value) if isinstance(value, str) else value
 
 
 def load_settings() -> Settings:
@@ -92,20 +105,11 @@ def load_config(path: Path) -> Config:
         The file cannot be read, or a key, type or value is wrong; every fault is named with its full path,
         the value found and what is allowed.
     """
+    document = read_document(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read ({error}). Name another file with --config or CHURN_CONFIG"
-        raise ConfigError(msg) from error
-    try:
-        document = json.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506 - a SafeLoader, see below
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        msg = f"{path}: not valid YAML: {error}"
-        raise ConfigError(msg) from error
-    try:
-        return Config.model_validate_json(document)
+        return Config.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in _faults(error))) from None
+        raise ConfigError("\n".join(f"{shown(path)}: {line}" for line in _faults(error))) from None
 
 
 def at_host(config: Config, settings: Settings) -> Config:
@@ -125,11 +129,22 @@ def _faults(error: ValidationError) -> list[str]:
                 lines.append(f"{key}: missing; add it (config.schema.json describes it)")
             case "extra_forbidden":
                 lines.append(
-                    f"{key}: unknown key, found {fault['input']!r}; allowed are {_siblings(fault['loc'])}"
+                    f"{key}: unknown key, found {_cut(fault['input'])}; allowed are {_siblings(fault['loc'])}"
                 )
             case _:
-                lines.append(f"{key}: found {fault['input']!r}; {fault['msg']}")
+                lines.append(f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}")
     return lines
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _hint(fault: Any) -> str:
+    """Say how to write what stayed text, where YAML 1.1 would make a number or truth value of it."""
+    is_text = isinstance(fault["input"], str)
+    return HINTS.get(fault["type"].partition("_")[0], "") if is_text else ""
 
 
 def _siblings(loc: tuple[int | str, ...]) -> str:
@@ -137,24 +152,6 @@ def _siblings(loc: tuple[int | str, ...]) -> str:
     for key in loc[:-1]:
         model = model.model_fields[str(key)].annotation
     return ", ".join(model.model_fields)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as JSON means it: no date made of text, and no later key that silently replaces an earlier one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                problem = f"the key {key!r} stands twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 # floor: service
@@ -166,7 +163,7 @@ def misspelt() -> dict[str, str]:
         for name in os.environ  # noqa: TID251 - this module is the one that may
         if name.upper() not in known
     }
-    return {name: meant for name, found in sorted(near.items()) for meant in found}
+    return {shown(name): meant for name, found in sorted(near.items()) for meant in found}
 
 
 def hand_down(settings: Settings) -> None:

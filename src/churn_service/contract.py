@@ -3,17 +3,21 @@
 Nothing here knows a column's name.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 from pydantic import BaseModel
 
 from churn_service.errors import ConfigError
-from churn_service.schema import DAY, ID, Customer
+from churn_service.schema import DAY, ID, NO_CONTROLS, Customer
 
 Kind = Literal["integer", "number", "boolean", "category", "date"]
+CONTROL: Final = re.compile(r"[\x00-\x1F\x7F-\x9F]")  # what the pattern of `NO_CONTROLS` leaves out
+HALF: Final = re.compile(r"[\uD800-\uDFFF]")  # of a surrogate pair: no character, so pydantic takes none
+NOT_TEXT: Final = re.compile(f"{CONTROL.pattern}|{HALF.pattern}")
 
 
 class Columns(Protocol):
@@ -71,9 +75,11 @@ def columns(record: type[BaseModel] = Customer) -> tuple[Column, ...]:
     ------
     ConfigError
         A field is neither integer, number, boolean, date nor a choice of strings, or a number or date lacks
-        a bound.
+        a bound, or the id or a category may hold control characters.
     """
     properties = record.model_json_schema()["properties"]
+    if ID in properties:
+        id_length(record)  # raises if the id's rules are not complete
     fields = record.model_fields
     return tuple(
         _column(name, spec, fields[name].metadata) for name, spec in properties.items() if name != ID
@@ -84,6 +90,7 @@ def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
     options = spec.get("anyOf", [spec])
     (kept, *others) = [option for option in options if option.get("type") != "null"]
     categories = tuple(kept.get("enum", [kept["const"]] if "const" in kept else []))
+    _refuse_controls(name, categories)
     kind = "category" if categories and kept.get("type") == "string" else kept.get("type")
     if kept.get("format") == "date":
         kind, kept = "date", _bounds_of_date(rules)
@@ -105,6 +112,17 @@ def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
     )
 
 
+def _refuse_controls(name: str, categories: Sequence[Any]) -> None:
+    wrong = [each for each in categories if isinstance(each, str) and not is_plain_text(each)]
+    if wrong:
+        shown = ", ".join(f"'{escaped(each)}'" for each in wrong)
+        msg = (
+            f"schema.py: {name} allows {shown}; a category must hold no control character. Write it plainly "
+            "in the table, and allow that"
+        )
+        raise ConfigError(msg)
+
+
 def _bounds_of_date(rules: Sequence[Any]) -> dict[str, str]:
     """Find what JSON Schema has no word for; nothing, if the field would not take JSON's text everywhere."""
     names = {"ge": "minimum", "le": "maximum"}
@@ -124,9 +142,40 @@ def categories(name: str) -> tuple[str, ...]:
 
 @cache
 def id_length(record: type[BaseModel] = Customer) -> tuple[int, int]:
-    """Return the shortest and longest id that the record allows, in characters."""
-    (text, _) = record.model_json_schema()["properties"][ID]["anyOf"]
+    """Return the shortest and longest id that the record allows, in characters.
+
+    Raises
+    ------
+    ConfigError
+        The id's declaration lacks a length, or `NO_CONTROLS`.
+    """
+    options = record.model_json_schema()["properties"][ID].get("anyOf", [])
+    text: dict[str, Any] = next((option for option in options if option.get("type") == "string"), {})
+    if not {"minLength", "maxLength"} <= text.keys() or text.get("pattern") != NO_CONTROLS.pattern:
+        msg = (
+            f"schema.py: {ID} must be declared as `Annotated[str | None, Field(min_length=1, max_length=64), "
+            f"NO_CONTROLS]`, with lengths of your own; found {options}"
+        )
+        raise ConfigError(msg)
     return text["minLength"], text["maxLength"]
+
+
+def is_plain_text(text: str) -> bool:
+    r"""Tell whether a text has no control character and no half of a surrogate pair.
+
+    >>> is_plain_text("c-1042 ü"), is_plain_text("c\0"), is_plain_text("\ud800")
+    (True, False, False)
+    """
+    return NOT_TEXT.search(text) is None
+
+
+def escaped(text: str) -> str:
+    r"""Write a text so that a terminal, a log or a file can hold it: what is not plain by its code.
+
+    >>> print(escaped("ü\x1b[31m"))
+    ü\x1b[31m
+    """
+    return NOT_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def example(record: type[BaseModel] = Customer) -> dict[str, Any]:

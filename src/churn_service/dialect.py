@@ -1,6 +1,7 @@
 """A table's headers and signs → the contract's names and plain cells, or what to set so that they fit."""
 
 import codecs
+import gzip
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -55,9 +56,9 @@ def check_delimiter(headers: Sequence[str], delimiter: str, fields: Collection[s
         raise ValueError(msg)
 
 
-def guess_encoding(path: Path) -> str:
+def guess_encoding(path: Path, *, is_gzipped: bool = False) -> str:
     """Guess how a file's text is encoded that could not be read as it was said to be."""
-    with path.open("rb") as file:
+    with gzip.open(path) if is_gzipped else path.open("rb") as file:
         start = file.read(LOOKED_AT)
     if start.startswith(UTF16_MARKS):
         return "utf-16"

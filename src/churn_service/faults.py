@@ -1,5 +1,7 @@
 """Table → every cell that breaks the contract, by row, column and rule, found by pandera."""
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -7,13 +9,20 @@ from pandera.errors import SchemaErrors
 from pydantic import BaseModel
 
 from churn_service.cells import read_cells
-from churn_service.contract import Column, columns, id_length
+from churn_service.contract import CONTROL, HALF, Column, columns, escaped, id_length
 from churn_service.errors import TableError
 from churn_service.schema import ID, TARGET, TARGET_VALUES, Customer
 from churn_service.table import typed
 
 ROWS_SHOWN = 5
+PLAIN_TEXT: Final = "text without control characters"
 OUTCOME = Column(name=TARGET, kind="boolean")
+
+
+class _HalfCharacter(str):
+    """Stands for a cell with half of a surrogate pair, which pandas cannot hold as text: its escaped form."""
+
+    __slots__ = ()
 
 
 def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
@@ -54,10 +63,25 @@ def find_faults(
     if training and not len(table):
         return pd.DataFrame([{"row": None, "column": "table", "rule": "at least one row", "found": "none"}])
     try:
-        pa.DataFrameSchema(_rules(record, training=training)).validate(table, lazy=True)
+        pa.DataFrameSchema(_rules(record, training=training)).validate(_checkable(table), lazy=True)
     except SchemaErrors as error:
         return _as_faults(error.failure_cases)
     return pd.DataFrame({"row": [], "column": [], "rule": [], "found": []})
+
+
+def _checkable(table: pd.DataFrame) -> pd.DataFrame:
+    """Put something that pandas can compare in the place of each cell that it cannot hold as text."""
+    checkable = table.copy(deep=False)
+    for name in table if table.columns.is_unique else ():
+        if table[name].dtype == "object":
+            checkable[name] = pd.Series(map(_as_text, table[name]), table.index, object)
+    return checkable
+
+
+def _as_text(cell: object) -> object:
+    if isinstance(cell, str) and HALF.search(cell):
+        return _HalfCharacter(escaped(cell))
+    return cell
 
 
 def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
@@ -70,10 +94,13 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
     }
     rules[ID] = pa.Column(
         None,
-        pa.Check(
-            lambda names: _has_length(names, shortest, longest),
-            error=f"text of {shortest} to {longest} characters",
-        ),
+        [
+            pa.Check(
+                lambda names: _has_length(names, shortest, longest),
+                error=f"text of {shortest} to {longest} characters",
+            ),
+            pa.Check(_is_plain, error=PLAIN_TEXT),
+        ],
         unique=training,
         nullable=not training,
         required=training,
@@ -103,7 +130,23 @@ def _in_categories(values: pd.Series, column: Column) -> pd.Series:
 
 
 def _has_length(names: pd.Series, shortest: int, longest: int) -> pd.Series:
-    return _is_text(names) & names.astype("str").str.len().between(shortest, longest)
+    if names.dtype == "str":
+        return names.str.len().between(shortest, longest)
+    lengths = names.map(lambda name: len(name) if isinstance(name, str) else -1)
+    return lengths.between(shortest, longest)
+
+
+def _is_plain(names: pd.Series) -> pd.Series:
+    """Tell which ids hold no control character; what is no text breaks another rule."""
+    if names.dtype == "str":  # half of a surrogate pair cannot be in such a column
+        return ~names.str.contains(CONTROL.pattern)
+    return names.map(_is_plain_name).astype(bool)
+
+
+def _is_plain_name(name: object) -> bool:
+    if isinstance(name, _HalfCharacter):
+        return False
+    return not isinstance(name, str) or CONTROL.search(name) is None
 
 
 def _is_text(values: pd.Series) -> pd.Series:
@@ -141,9 +184,14 @@ def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
             "row": cases["index"],
             "column": cases["column"].where(~whole, cases["failure_case"]),
             "rule": rule,
-            "found": cases["failure_case"].where(cases["index"].notna(), "").astype("str"),
+            "found": cases["failure_case"].where(cases["index"].notna(), "").map(_shown).astype("str"),
         }
     ).reset_index(drop=True)
+
+
+def _shown(cell: object) -> str:
+    """Write a cell so that it can be shown, and put into a file."""
+    return escaped(str(cell))
 
 
 def describe(faults: pd.DataFrame) -> str:

@@ -2,19 +2,21 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from churn_service.atomic import SUFFIXES
+from churn_service.contract import escaped
 from churn_service.errors import ChurnError, StoreError, TableError
+from churn_service.formats import READABLE, format_of
 from churn_service.store import open_files
 
 MAGIC: Final = re.compile(r"[*?\[]")  # what makes a pattern of a path
 SET_ASIDE: Final = ("_", ".")  # names of what engines write beside their parts begin so
+MOST_NAMED: Final = 10  # files that an error names
 
 
 class Source(NamedTuple):
@@ -27,13 +29,28 @@ class Source(NamedTuple):
     """Another if the file was written again."""
 
 
-def find_sources(url: str) -> list[Source] | None:
+class Listing(NamedTuple):
+    """What there is to read in a folder."""
+
+    sources: list[Source]
+    left_out: list[str]
+    """Paths below the folder whose names say that they are not data, as `_SUCCESS` and ``.DS_Store``."""
+
+
+def find_sources(url: str, only: Sequence[str] = ()) -> Listing | None:
     """List the tables of a folder, with those of the folders in it, or of a pattern; None if it is one file.
+
+    Parameters
+    ----------
+    url
+        The folder or pattern.
+    only
+        Patterns of the names, or of the ends of the paths, of the files that count; default: all do.
 
     Raises
     ------
     TableError
-        There is nothing of that name, or no table in it.
+        There is nothing of that name, or no table in it, or something that cannot be read as one.
     ConfigError, StoreError
         Nobody here knows such a place, or it cannot be asked.
     """
@@ -43,19 +60,19 @@ def find_sources(url: str) -> list[Source] | None:
         if files.isfile(path) or not (pattern or files.isdir(path)):
             return None
         found = files.glob(path, detail=True) if pattern else files.find(path, detail=True)
+        found = {each: info for each, info in found.items() if info["type"] != "directory"}
         links = [each for each, info in found.items() if info.get("islink") and files.exists(each)]
         found |= {each: files.info(each) for each in links}  # of what they lead to
-    base = _base(path)
-    sources = [
-        Source(files.unstrip_protocol(each), each.removeprefix(base).lstrip("/"), _tag(info))
-        for each, info in sorted(found.items())
-        if info["type"] != "directory"
-    ]
-    kept = [each for each in sources if _is_table(PurePosixPath(each.name))]
-    if not kept:
-        msg = f"{url}: no file there whose name ends in {' or '.join(SUFFIXES)}"
+    names = {each: each.removeprefix(_base(path)).lstrip("/") for each in sorted(found)}
+    left_out = [name for name in names.values() if _is_set_aside(name)]
+    chosen = {each: name for each, name in names.items() if not _is_set_aside(name) and _counts(name, only)}
+    _refuse_others(url, [name for each, name in chosen.items() if not _is_table(name, found[each])])
+    if not chosen:
+        wanted = f" that fits {' or '.join(only)}" if only else ""
+        msg = f"{url}: no file there{wanted}. Read are {READABLE}"
         raise TableError(msg)
-    return kept
+    sources = [Source(files.unstrip_protocol(each), name, _tag(found[each])) for each, name in chosen.items()]
+    return Listing(sources, left_out)
 
 
 def is_below(out: str, source: str) -> bool:
@@ -151,8 +168,30 @@ def _base(path: str) -> str:
     return path[: pattern.start()].rpartition("/")[0] if pattern else path.rstrip("/")
 
 
-def _is_table(path: PurePosixPath) -> bool:
-    return path.suffix in SUFFIXES and not any(part.startswith(SET_ASIDE) for part in path.parts)
+def _is_set_aside(name: str) -> bool:
+    return any(part.startswith(SET_ASIDE) for part in PurePosixPath(name).parts)
+
+
+def _counts(name: str, only: Sequence[str]) -> bool:
+    return not only or any(PurePosixPath(name).match(pattern) for pattern in only)
+
+
+def _is_table(name: str, info: Mapping[str, Any]) -> bool:
+    """Tell by its name; not a linked folder, or a pipe. A link that leads nowhere fails when it is read."""
+    is_file = info["type"] == "file" or "destination" in info
+    return format_of(name) is not None and is_file and info["type"] != "directory"
+
+
+def _refuse_others(url: str, names: Sequence[str]) -> None:
+    if not names:
+        return
+    named = ", ".join(map(escaped, names[:MOST_NAMED]))
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    msg = (
+        f"{url}: {named}{more} cannot be read as a table, so nothing was scored. Read are files that end "
+        f"in {READABLE}; linked folders are not followed. Move the rest away, or choose with --only '*.csv'"
+    )
+    raise TableError(msg)
 
 
 def _tag(info: Mapping[str, Any]) -> str:

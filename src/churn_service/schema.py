@@ -7,7 +7,7 @@ dictionary are all read off `Customer`. Write a fact about a field here and nowh
 import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 ID: Final = "customer_id"
 """Column that identifies a record: required and unique in a table, optional in a request."""
@@ -44,6 +44,11 @@ def _as_day(value: Any) -> Any:
 WHOLE: Final = BeforeValidator(_as_whole)  # stands last in an integer's annotation
 DAY: Final = BeforeValidator(_as_day)  # stands last in a date's annotation
 
+# Control characters (C0, DEL, C1) make a terminal, a log or a database do something, or refuse the row.
+NO_CONTROLS: Final = StringConstraints(
+    pattern=r"^[^\x00-\x1F\x7F-\x9F]*$"
+)  # stands last in the id's annotation
+
 
 class Customer(BaseModel):
     """One customer as known on the day of the snapshot."""
@@ -53,6 +58,7 @@ class Customer(BaseModel):
     customer_id: Annotated[
         str | None,
         Field(min_length=1, max_length=64, description="Your own key for this customer", examples=["c-1042"]),
+        NO_CONTROLS,
     ] = None
     tenure_months: Annotated[
         int, Field(ge=0, le=600, description="Months since the first contract", examples=[14]), WHOLE

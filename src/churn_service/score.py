@@ -75,14 +75,12 @@ class How:
     """Called with the number of rows after each part."""
     aside: str = ""
     """What the name of the file of refused rows begins with."""
-    may_be_empty: bool = False
-    """Whether a file without rows is scored to one without answers."""
 
 
 def score_file(
     source: Path, output: Path, predictor: Predictor, *, how: How = How(), key: str = ""
 ) -> Scored:
-    """Score every good row of a CSV or Parquet file, in order.
+    """Score every good row of a file, in order; of one with only a header come no answers.
 
     Parameters
     ----------
@@ -101,7 +99,7 @@ def score_file(
     Raises
     ------
     TableError
-        The file cannot be read, lacks a column, or has no rows. Neither output is left behind.
+        The file cannot be read, or lacks a column. Neither output is left behind.
     """
     rows = rejected = 0
     score = partial(_score, predictor=predictor, source=source)
@@ -119,9 +117,6 @@ def score_file(
                 how.progress(len(customers) + bad)
             if output.suffix == ".parquet":
                 writer.add_key_value_metadata({SCORED: json.dumps([key, rejected])})
-        if not (rows or how.may_be_empty):
-            msg = f"{source}: has no rows; nothing was scored"
-            raise TableError(msg)
         if not rejected:
             new_rejects.unlink()
     return Scored(rows, rejected)

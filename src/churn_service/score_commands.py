@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from churn_service.contract import escaped
 from churn_service.errors import ConfigError, TableError
+from churn_service.formats import READABLE
 from churn_service.sections import PLAIN
 from churn_service.terminal import (
     ConfigOption,
@@ -28,7 +30,7 @@ from churn_service.terminal import (
 
 if TYPE_CHECKING:
     from churn_service.batch import Recipe
-    from churn_service.places import Source
+    from churn_service.places import Listing
 
 FAILURES_SHOWN = 10
 HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file could be written either
@@ -52,7 +54,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def score(
-    source: Annotated[str, typer.Argument(help="CSV or Parquet: a file, a folder or a pattern; path or URL")],
+    source: Annotated[str, typer.Argument(help=f"A file, a folder or a pattern; path or URL. {READABLE}")],
     out: Annotated[str, typer.Argument(help="For a file CSV or Parquet, else a folder; path or URL")],
     *,
     version: VersionOption = None,
@@ -65,6 +67,12 @@ def score(
     log: Annotated[  # floor: monitored
         bool, typer.Option("--log", help="Note the answers in the prediction log as well")  # floor: monitored
     ] = False,  # floor: monitored
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Of a folder only the files that fit, as '*.csv'; may be repeated"
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -72,18 +80,18 @@ def score(
     """Score a file, or every file of a folder; bad rows go to a .rejects.csv beside it, with the reasons.
 
     A folder's outputs are Parquet, each there whole or not at all: repeat the command to go on where a run
-    ended. Exit 3: some files could not be scored.
+    ended. What begins with _ or . is left out, and said. Exit 3: some files could not be scored, or something
+    in the folder is not a table; then nothing is, unless --only chooses.
 
     Example: churn-service score customers.parquet scored.parquet
     """
     from joblib import cpu_count
 
     from churn_service.batch import Model, Recipe, load_model
-    from churn_service.places import find_sources
     from churn_service.score import How
 
     settings, root = open_config(config)
-    sources = find_sources(source)
+    listing = _list(source, only or ())
     registry = open_registry(settings, root)
     name = registry.metadata(registry.resolve(version)).version
     model = Model(settings.registry, root, name, signed=registry.public_key is not None)
@@ -96,13 +104,18 @@ def score(
         how, key = replace(how, keep=keeper(settings, root)), f"{key}, logged"  # floor: monitored
     job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
     recipe = Recipe(model, how)
-    result = _score_file(job, recipe) if sources is None else _score_folder(job, recipe, sources)
-    if as_json:
-        print_json({**result, "output": out, "model_version": name})
-    else:
-        _print(result, out, name)
-    if result.get("failed"):
-        raise typer.Exit(TableError.exit_code)
+    result = _score_file(job, recipe) if listing is None else _score_folder(job, recipe, listing)
+    _tell(result, out, name, as_json=as_json)
+
+
+def _list(source: str, only: Sequence[str]) -> Listing | None:
+    from churn_service.places import find_sources
+
+    listing = find_sources(source, only)
+    if listing is None and only:
+        msg = f"--only chooses among the files of a folder, and {source} is one. Do without it"
+        raise ConfigError(msg)
+    return listing
 
 
 def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
@@ -129,14 +142,14 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     return {**scored._asdict(), "rejects": rejects if scored.rejected else None}
 
 
-def _score_folder(job: Job, recipe: Recipe, sources: Sequence[Source]) -> dict[str, Any]:
+def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
     from churn_service.batch import plan_parts, score_parts
 
-    plan = plan_parts(job.source, sources, job.out, key=job.key, overwrite=job.overwrite)
+    plan = plan_parts(job.source, listing.sources, job.out, key=job.key, overwrite=job.overwrite)
     rows, rejected, failed = plan.done.rows, plan.done.rejected, []
     with progress("scoring") as advance, _executor(job, len(plan.todo)) as (executor, threads):
         # Whoever reads a folder of Parquet leaves out what begins with an underscore.
-        how = replace(recipe.how, threads=threads, aside="_", may_be_empty=True)
+        how = replace(recipe.how, threads=threads, aside="_")
         for part, came in score_parts(plan.todo, recipe._replace(how=how), executor):
             if isinstance(came, OSError) and came.errno in HOPELESS:
                 raise came
@@ -145,8 +158,8 @@ def _score_folder(job: Job, recipe: Recipe, sources: Sequence[Source]) -> dict[s
             else:
                 rows, rejected = rows + came.rows, rejected + came.rejected
                 advance(came.rows)
-    files = {"files": len(sources), "files_done_before": plan.files_done, "failed": failed}
-    return {"rows": rows, "rejected": rejected, **files}
+    files = {"files": len(listing.sources), "files_done_before": plan.files_done, "failed": failed}
+    return {"rows": rows, "rejected": rejected, **files, "left_out": listing.left_out}
 
 
 @contextmanager
@@ -163,6 +176,15 @@ def _executor(job: Job, parts: int) -> Iterator[tuple[Executor, int]]:
         yield executor, job.threads // together
 
 
+def _tell(result: dict[str, Any], out: str, version: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**result, "output": out, "model_version": version})
+    else:
+        _print(result, out, version)
+    if result.get("failed"):
+        raise typer.Exit(TableError.exit_code)
+
+
 def _print(result: dict[str, Any], out: str, version: str) -> None:
     good = result["rows"] - result["rejected"]
     typer.echo(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
@@ -171,9 +193,16 @@ def _print(result: dict[str, Any], out: str, version: str) -> None:
         typer.echo(f"{where}: {result['rejected']:,} rows refused, with the reasons")
     if result.get("files_done_before"):
         typer.echo(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
+    if result.get("left_out"):
+        typer.echo(f"left out, as what begins with _ or . is not data: {_named(result['left_out'])}")
     failed = result.get("failed", [])
     for each in failed[:FAILURES_SHOWN]:
         typer.echo(f"{each['source']}: {each['reason']}", err=True)
     if failed:
         line = f"error: {len(failed):,} of {result['files']:,} files were not scored. Mend them and repeat"
         typer.echo(line, err=True)
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - FAILURES_SHOWN:,} more" if len(names) > FAILURES_SHOWN else ""
+    return ", ".join(map(escaped, names[:FAILURES_SHOWN])) + more

@@ -40,7 +40,7 @@ PLAIN: Final = FormatConfig(
 class DataConfig(Section):
     """Where the training table is and how it is split."""
 
-    path: Annotated[str, Field(min_length=1, description="Training table, .csv or .parquet")]
+    path: Annotated[str, Field(min_length=1, description="Training table: CSV or other text, or Parquet")]
     holdout_fraction: Annotated[float, Field(gt=0, lt=1, description="Share of customers held out")]
     holdout_salt: Annotated[
         str,

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from churn_service.atomic import SUFFIXES, atomic_path
+from churn_service.atomic import atomic_path
 from churn_service.cells import read_cells, read_outcomes, row_ids, written
 from churn_service.contract import Kind, columns
 from churn_service.dialect import check_delimiter, fields_of, guess_encoding, has_signs, plain
 from churn_service.errors import TableError
+from churn_service.formats import READABLE, FileFormat, format_of
 from churn_service.schema import ID, TARGET, Customer
 from churn_service.sections import PLAIN, FormatConfig
 
@@ -31,7 +35,7 @@ Kinds = Mapping[str, Kind]
 def read_parts(
     path: Path, rows: int, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer
 ) -> Iterator[pd.DataFrame]:
-    """Read a CSV or Parquet file in parts of at most `rows` rows; the index counts rows from 1.
+    """Read a text or Parquet file in parts of at most `rows` rows; the index counts rows from 1.
 
     Its columns get the contract's names, and its target's cells become 1 and 0. What is missing is said by
     `form` alone: by default only an empty cell is, as a category may well be called "NA" or "None".
@@ -42,10 +46,15 @@ def read_parts(
         The file is absent, of another kind, written otherwise than `form` says, or not a table.
     """
     kinds: Kinds = {ID: "category", TARGET: "boolean", **{each.name: each.kind for each in columns(record)}}
+    file_format = format_of(path.name)
+    if file_format is None:
+        msg = f"{path}: its name ends in {path.suffix!r}; allowed are {READABLE}"
+        raise TableError(msg)
+    # Of words in a text, pandas takes out what is missing.
+    left = ("category",) if file_format.kind == "text" else ()
     start = 1
-    try:
-        for read in _open(path, rows, form=form, kinds=kinds):
-            left = ("category",) if path.suffix == ".csv" else ()  # of that, pandas took out what is missing
+    with _as_table_errors(path, file_format, form):
+        for read in _open(path, rows, file_format=file_format, form=form, kinds=kinds):
             known = [name for name in kinds if name in read and kinds[name] not in left]
             part = read.assign(**{name: plain(read[name], kinds[name], form) for name in known})
             if TARGET in part:
@@ -53,35 +62,47 @@ def read_parts(
             part.index = pd.RangeIndex(start, start + len(part))
             start += len(part)
             yield part
+
+
+@contextmanager
+def _as_table_errors(path: Path, file_format: FileFormat, form: FormatConfig) -> Iterator[None]:
+    """Say of whatever goes wrong while a file is read what to do about it."""
+    try:
+        yield
     except FileNotFoundError as error:
         msg = f"{path}: no such file. `churn-service sample` simulates one; or set data.path"
         raise TableError(msg) from error
     except UnicodeError as error:
-        seems = f"it seems to be {guess_encoding(path)}: set data.format.encoding"
+        guess = guess_encoding(path, is_gzipped=file_format.is_gzipped)
+        seems = f"it seems to be {guess}: set data.format.encoding"
         unless = "unless data.path is read with this one: then write this file so"
         msg = f"{path}: cannot be read as {form.encoding} text ({error}); {seems}, {unless}"
         raise TableError(msg) from error
-    except (OSError, ValueError, LookupError) as error:  # pandas' and pyarrow's own are ValueErrors
+    except (OSError, EOFError, zlib.error, ValueError, LookupError) as error:  # pandas' own are ValueErrors
         why = " ".join(str(error).split())  # pandas ends some with a line break
-        msg = f"{path}: cannot be read as a table ({why}). It must be CSV as data.format says, or Parquet"
+        msg = f"{path}: cannot be read as a table ({why}). It must be text as data.format says, or Parquet"
         raise TableError(msg) from error
 
 
-def _open(path: Path, rows: int, *, form: FormatConfig, kinds: Kinds) -> Iterator[pd.DataFrame]:
-    match path.suffix:
-        case ".csv":
-            return _open_csv(path, rows, form=form, kinds=kinds)
-        case ".parquet":
-            return _open_parquet(path, rows, kinds)
-        case other:
-            msg = f"its name ends in {other!r}; allowed are {' and '.join(SUFFIXES)}"
-            raise ValueError(msg)
+def _open(
+    path: Path, rows: int, *, file_format: FileFormat, form: FormatConfig, kinds: Kinds
+) -> Iterator[pd.DataFrame]:
+    if file_format.kind == "parquet":
+        return _open_parquet(path, rows, kinds)
+    return _open_text(path, rows, file_format=file_format, form=form, kinds=kinds)
 
 
-def _open_csv(path: Path, rows: int, *, form: FormatConfig, kinds: Kinds) -> Iterator[pd.DataFrame]:
-    look: Any = {"sep": form.delimiter, "encoding": form.encoding, "keep_default_na": False}
-    headers = pd.read_csv(path, header=None, nrows=1, dtype="str", **look).iloc[0].tolist()
-    check_delimiter(headers, form.delimiter, kinds)
+def _open_text(
+    path: Path, rows: int, *, file_format: FileFormat, form: FormatConfig, kinds: Kinds
+) -> Iterator[pd.DataFrame]:
+    compression = "gzip" if file_format.is_gzipped else None
+    look: Any = {"encoding": form.encoding, "keep_default_na": False, "compression": compression}
+    delimiter = form.delimiter
+    if file_format.has_tabs and not fields_of(_headers(path, look, delimiter), kinds):
+        delimiter = "\t"
+    look["sep"] = delimiter
+    headers = _headers(path, look, delimiter)
+    check_delimiter(headers, delimiter, kinds)
     names = fields_of(headers, kinds)
     texts = {"category", "date"} | ({"integer", "number"} if has_signs(form) else set())
     as_text = {"prediction_id", *(header for header, name in names.items() if kinds[name] in texts)}
@@ -100,6 +121,11 @@ def _open_csv(path: Path, rows: int, *, form: FormatConfig, kinds: Kinds) -> Ite
             yield part.rename(columns=names)
 
 
+def _headers(path: Path, look: Mapping[str, Any], delimiter: str) -> list[str]:
+    first: Any = pd.read_csv(path, **{**look, "sep": delimiter}, header=None, nrows=1, dtype="str")
+    return list(first.iloc[0])
+
+
 def _open_parquet(path: Path, rows: int, kinds: Kinds) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path) as file:
         names = fields_of(file.schema_arrow.names, kinds)
@@ -107,7 +133,9 @@ def _open_parquet(path: Path, rows: int, kinds: Kinds) -> Iterator[pd.DataFrame]
             _check_type(file.schema_arrow.field(header), kinds[name])
         # A table may be wide. The three are not of the contract: they tell what became of customers.
         wanted = sorted({*names, "prediction_id", "outcome", "observed_at"} & {*file.schema_arrow.names})
-        for batch in file.iter_batches(batch_size=rows, columns=wanted):
+        schema = pa.schema([file.schema_arrow.field(header) for header in wanted])
+        none = [pa.RecordBatch.from_pylist([], schema)] if file.metadata.num_rows == 0 else []
+        for batch in chain(none, file.iter_batches(batch_size=rows, columns=wanted)):
             named = batch.rename_columns([names.get(name, name) for name in batch.column_names])
             # An index of pandas is a column here.
             yield _with_text_ids(named).to_pandas(ignore_metadata=True, date_as_object=False)

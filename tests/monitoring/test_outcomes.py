@@ -113,6 +113,8 @@ def test_outcomes_are_on_disk_before_they_are_accepted(connect: Connect, tmp_pat
         ({"prediction_id": None, "outcome": 1}, "prediction_id"),
         ({"prediction_id": "c-7", "outcome": 1}, "prediction_id"),
         ({ID: "", "outcome": 1}, ID),
+        ({ID: "\0", "outcome": 1}, ID),
+        ({ID: "c-7\x1b[31m", "outcome": 1}, ID),
         ({"prediction_id": A}, "outcome"),
         ({"prediction_id": A, "outcome": None}, "outcome"),
         ({"prediction_id": A, "outcome": True}, "outcome"),
@@ -299,7 +301,7 @@ def asked(project: Path) -> Path:
     return project
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".CSV.gz", ".parquet"])
 def test_a_file_is_recorded_and_what_it_says_again_or_of_nobody_is_counted(
     asked: Path, run: Run, suffix: str
 ):
@@ -313,7 +315,10 @@ def test_a_file_is_recorded_and_what_it_says_again_or_of_nobody_is_counted(
             "anything": [1, 2, 3, 4],
         }
     )
-    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path, index=False)
+    if suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
 
     first, second = (json.loads(run(asked, "outcomes", path, "--json").stdout) for _ in range(2))
 
@@ -367,6 +372,16 @@ def test_every_fault_of_a_file_is_named_at_once_and_nothing_is_recorded(asked: P
     assert "rules broken: 5, cells: 5" in done.stderr
     for said in ("rows 1 (x)", "rows 2 (2", "row", ID, "rows 4 ()", "rows 5 (soon)"):
         assert said in done.stderr
+    assert written(asked / "predictions") == []
+
+
+def test_a_file_with_a_control_character_in_an_id_is_refused_by_its_row(asked: Path, run: Run):
+    (asked / "outcomes.csv").write_text(f"{ID},outcome\nc-1,1\nc-2\x1b[31m,1\n")
+
+    done = run(asked, "outcomes", "outcomes.csv")
+
+    assert done.returncode == 3
+    assert f"{ID}: must be text without control characters; cells: 1, rows 2 (c-2\\x1b[31m)" in done.stderr
     assert written(asked / "predictions") == []
 
 

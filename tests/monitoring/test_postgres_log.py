@@ -4,15 +4,18 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 
 from churn_service.config import Settings, load_config
 from churn_service.contract import example
@@ -21,7 +24,7 @@ from churn_service.monitoring import postgres_entries, postgres_log
 from churn_service.monitoring.compact import prune
 from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.place import Log
-from churn_service.monitoring.postgres import engine
+from churn_service.monitoring.postgres import engine, refused_rows
 from churn_service.monitoring.postgres_entries import Window, open_entries
 from churn_service.monitoring.postgres_log import PostgresLog
 from churn_service.schema import ID
@@ -34,6 +37,9 @@ from steady import Load, configure, until
 
 pytestmark = pytest.mark.needs("postgres", "initdb")
 ASIDE_WARNING = "PostgreSQL does not take predictions; files do"
+REFUSED_WARNING = "PostgreSQL refuses some predictions; files take those"
+
+REFUSAL = DataError("", None, Exception())
 
 
 class Written:
@@ -45,8 +51,13 @@ class Written:
         self.lost: list[int] = []
         self.warnings: list[str] = []
         files = LineLog(folder, 0.01, (self.lost.append, lambda event, **_: self.warnings.append(event)))
-        report = (self.aside.append, lambda event, **_: self.warnings.append(event))
+        self.facts: list[dict[str, Any]] = []
+        report = (self.aside.append, self._warn)
         self.log = PostgresLog(SecretStr(url), files, seconds=seconds, report=report)
+
+    def _warn(self, event: str, **facts: Any) -> None:
+        self.warnings.append(event)
+        self.facts.append(facts)
 
     def add(self, *numbers: int, **values: Any) -> None:
         lines = [line(number, **values) for number in numbers]
@@ -196,17 +207,79 @@ def test_a_database_that_was_never_written_to_reads_as_empty(database: str, tmp_
     assert ids(remembered(tmp_path, database)) == []
 
 
-def test_a_line_that_postgres_cannot_hold_goes_to_a_file_and_the_next_to_the_table(written):
-    own = written()
-    own.add(1, customer=example() | {ID: "a\0b"})
-    until(lambda: own.aside, "the line was refused")
-    own.add(2)
+def test_of_a_batch_only_the_lines_that_postgres_cannot_hold_go_to_a_file(written):
+    own = written(seconds=60)
+    bad = {7: example() | {ID: "a\0b"}, 31: example() | {ID: "\0"}}
+    for number in range(50):
+        own.add(number, customer=bad.get(number))
     own.log.close()
 
     found = remembered(own.folder, own.url)
-    assert (own.rows(), own.aside, own.warnings) == (1, [1], [ASIDE_WARNING])
-    assert ids(found) == ["p-1", "p-2"]
-    assert found.customers[ID].tolist() == ["a\0b", "c-2"]
+    assert (own.rows(), own.aside, own.lost) == (48, [2], [])
+    assert sorted(ids(found)) == sorted(f"p-{number}" for number in range(50))
+    assert {"a\0b", "\0"} <= set(found.customers[ID])
+
+
+def test_the_warning_says_what_is_wrong_with_a_refused_line_and_never_its_value(written):
+    own = written(seconds=60)
+    own.add(1, 2, customer=example() | {ID: "secret\0"})
+    own.log.close()
+
+    assert own.warnings == [REFUSED_WARNING]
+    assert own.facts == [{"rows": 2, "reason": "UntranslatableCharacter"}]
+
+
+def test_lines_of_one_request_are_told_apart_too(written):
+    own = written(seconds=60)
+    lines = [line(1), line(2, customer=example() | {ID: "\0"}), line(3)]
+    own.log.put(NOON, b"".join(lines), len(lines))
+    own.log.close()
+
+    assert (own.rows(), own.aside) == (2, [1])
+
+
+def test_what_a_constraint_or_trigger_of_the_owner_refuses_costs_no_other_line(
+    written, server, database: str
+):
+    own = written(seconds=60)
+    own.add(0)
+    own.log.close()
+    with server.connect(database.rpartition("/")[2]) as connection:
+        connection.execute("ALTER TABLE predictions ADD CHECK (prediction_id <> 'p-3')")
+    own = written(seconds=60)
+    own.add(1, 2, 3, 4)
+    own.log.close()
+
+    assert (own.rows(), own.aside) == (4, [1])
+    assert own.facts == [{"rows": 1, "reason": "CheckViolation"}]
+
+
+def test_a_database_is_not_asked_for_ever_which_rows_it_minds():
+    asked: list[int] = []
+
+    def insert(some: Sequence[int]) -> None:
+        asked.append(len(some))
+        raise REFUSAL
+
+    refused = refused_rows(range(50), insert, seconds=0)
+
+    assert asked == [50]
+    assert [row for row, _ in refused] == list(range(50))
+
+
+@given(bad=st.sets(st.integers(0, 99)))
+def test_exactly_the_rows_at_fault_are_refused_and_the_others_inserted_once(bad: set[int]):
+    inserted: list[int] = []
+
+    def insert(some: Sequence[int]) -> None:
+        if bad.intersection(some):
+            raise REFUSAL
+        inserted.extend(some)
+
+    refused = refused_rows(range(100), insert, seconds=60)
+
+    assert {row for row, _ in refused} == bad
+    assert inserted == [number for number in range(100) if number not in bad]
 
 
 def test_while_nobody_listens_files_take_the_lines_with_one_warning(written):

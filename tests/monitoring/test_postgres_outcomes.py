@@ -57,6 +57,42 @@ def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(log: Log, t
     assert kept["repeats"].tolist() == [False, False, True]
 
 
+def test_of_a_request_only_the_outcomes_that_the_table_refuses_go_to_a_file(
+    log: Log, server: Postgres, database: str, caplog: pytest.LogCaptureFixture
+):
+    opened(log).add([FIRST])
+    with server.connect(database.rpartition("/")[2]) as connection:
+        connection.execute("ALTER TABLE outcomes ADD CHECK (entry ->> 'customer' <> 'eve')")
+    eve = OfCustomer.model_validate({ID: "eve", "outcome": 1})
+
+    opened(log).add([SECOND, eve, SECOND])
+
+    (aside,) = (log.folder / OUTCOMES).iterdir()
+    with server.connect(database.rpartition("/")[2]) as connection:
+        assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (3,)
+    assert aside.read_bytes().count(b"\n") == 1
+    assert len(read_outcomes(log, before=later())) == 4
+    assert "CheckViolation" in caplog.text
+    assert "eve" not in caplog.text
+
+
+@pytest.mark.fault
+def test_where_no_file_can_be_written_for_the_refused_the_table_takes_none(
+    log: Log, server: Postgres, database: str
+):
+    opened(log).add([FIRST])
+    with server.connect(database.rpartition("/")[2]) as connection:
+        connection.execute("ALTER TABLE outcomes ADD CHECK (entry ->> 'customer' <> 'eve')")
+    log.folder.write_text("in the way")
+    eve = OfCustomer.model_validate({ID: "eve", "outcome": 1})
+
+    with pytest.raises(OSError, match=r"exists|directory"):
+        opened(log).add([SECOND, eve])
+
+    with server.connect(database.rpartition("/")[2]) as connection:
+        assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (1,)
+
+
 @pytest.mark.fault
 def test_while_the_database_is_away_files_take_them_and_nothing_is_lost(log: Log, server: Postgres):
     sink = opened(log)

@@ -1,6 +1,7 @@
 """Folder → folder: the same answers by any number of hands, whatever is killed or broken meanwhile."""
 
 import errno
+import gzip
 import json
 import os
 import shutil
@@ -51,7 +52,6 @@ def parts(tmp_path: Path) -> Path:
     folder = make_parts(tmp_path / "in", ["a.parquet", "b.csv", "day=1/a.parquet", "_temporary/x.parquet"])
     (folder / "_SUCCESS").touch()
     (folder / ".a.parquet.crc").touch()
-    (folder / "notes.txt").write_text("not a table")
     return folder
 
 
@@ -188,9 +188,127 @@ def test_a_worker_elsewhere_is_told_the_whole_path_of_an_output(
 ):
     monkeypatch.chdir(tmp_path)
 
-    plan = plan_parts("in", find_sources("in") or [], "out", key="1", overwrite=False)
+    plan = plan_parts("in", find_sources("in").sources, "out", key="1", overwrite=False)
 
     assert [Path(part.output) for part in plan.todo] == [tmp_path / "out" / name for name in OUTPUTS]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Return a folder with the same rows in every format that is read."""
+    folder = make_parts(tmp_path / "mixed", ["a.parquet", "b.csv"])
+    shutil.move(folder / "a.parquet", folder / "a.PQ")
+    write_table(read_table(folder / "b.csv"), folder / "c.parquet")
+    text = (folder / "b.csv").read_text()
+    for name in ("d.CSV", "e.txt"):
+        (folder / name).write_text(text)
+    (folder / "f.tsv").write_text(text.replace(",", "\t"))
+    for name in ("b.csv", "e.txt", "f.tsv"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    return folder
+
+
+def test_every_format_is_read_whatever_the_case_of_its_name(score: Score, mixed: Path, tmp_path: Path):
+    done = score(mixed, tmp_path / "out", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 9 * ROWS
+    expected = pd.read_parquet(tmp_path / "out/b.csv.parquet")
+    for name in ("c.parquet", "d.CSV.parquet", "e.txt.parquet", "f.tsv.parquet", "f.tsv.gz.parquet"):
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / name), expected)
+
+
+@pytest.mark.parametrize("name", ["notes.md", "x.csv.bak", "old.CSV.zip", "parts.orc", "day=1/README", "x"])
+def test_what_cannot_be_read_ends_the_command_before_it_begins(
+    score: Score, parts: Path, tmp_path: Path, name: str
+):
+    (parts / name).write_text("not a table")
+
+    refused = score(parts, tmp_path / "out")
+
+    assert refused.returncode == 3
+    assert f"{name} cannot be read as a table, so nothing was scored" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_many_files_that_cannot_be_read_are_told_in_one_line(score: Score, parts: Path, tmp_path: Path):
+    for number in range(50):
+        (parts / f"{number:02}.\x1b[31m").touch()
+
+    refused = score(parts, tmp_path / "out")
+
+    assert r"09.\x1b[31m and 40 more cannot be read" in refused.stderr
+    assert "\x1b" not in refused.stderr
+
+
+def test_only_what_a_person_chooses_is_scored(score: Score, parts: Path, tmp_path: Path):
+    (parts / "notes.md").write_text("not a table")
+
+    done = score(parts, tmp_path / "out", "--only", "*.csv", "--only", "day=1/*")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(contents(tmp_path / "out")) == ["b.csv.parquet", "day=1/a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("source", "only", "code", "said"),
+    [
+        ("in", "*.orc", 3, "no file there that fits *.orc"),
+        ("in", "*", 3, "notes.md cannot be read"),
+        ("in/b.csv", "*.csv", 2, "--only chooses among the files of a folder"),
+    ],
+)
+def test_a_choice_of_nothing_or_of_what_cannot_be_read_is_refused(
+    score: Score, parts: Path, tmp_path: Path, source: str, only: str, code: int, said: str
+):
+    (parts / "notes.md").write_text("not a table")
+
+    refused = score(tmp_path / source, tmp_path / "out", "--only", only)
+
+    assert (refused.returncode, said in refused.stderr) == (code, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_engines_leave_beside_data_is_left_out_and_that_is_said(
+    score: Score, parts: Path, tmp_path: Path
+):
+    told = score(parts, tmp_path / "out")
+    as_json = score(parts, tmp_path / "out", "--json")
+
+    names = [".a.parquet.crc", "_SUCCESS", "_temporary/x.parquet"]
+    assert f"left out, as what begins with _ or . is not data: {', '.join(names)}" in told.stdout
+    assert json.loads(as_json.stdout)["left_out"] == names
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("kind", ["link to a folder", "pipe"])
+def test_a_linked_folder_and_a_pipe_are_named_and_nobody_waits_for_them(
+    score: Score, parts: Path, tmp_path: Path, kind: str
+):
+    if kind == "pipe":
+        os.mkfifo(parts / "z.csv")
+    else:
+        make_parts(tmp_path / "elsewhere", ["a.parquet"])
+        (parts / "z.csv").symlink_to(tmp_path / "elsewhere")
+
+    refused = score(parts, tmp_path / "out")
+
+    assert (refused.returncode, "z.csv cannot be read as a table" in refused.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("name", ["b.csv", "a.parquet"])
+def test_a_file_with_only_a_header_is_treated_alike_alone_and_in_a_folder(
+    score: Score, parts: Path, tmp_path: Path, name: str
+):
+    write_table(read_table(parts / name)[:0], parts / name)
+
+    together = score(parts, tmp_path / "out", "--json")
+    alone = score(parts / name, tmp_path / "alone.parquet", "--json")
+
+    assert (together.returncode, alone.returncode) == (0, 0)
+    assert (json.loads(together.stdout)["rows"], json.loads(alone.stdout)["rows"]) == (2 * ROWS, 0)
+    output = tmp_path / "out" / f"{name.removesuffix('.parquet')}.parquet"
+    pd.testing.assert_frame_equal(pd.read_parquet(output), pd.read_parquet(tmp_path / "alone.parquet"))
 
 
 def test_a_file_of_somebody_else_is_not_taken_for_an_output(score: Score, parts: Path, tmp_path: Path):

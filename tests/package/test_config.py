@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from churn_service.config import config_schema, load_config, load_settings
 from churn_service.errors import ConfigError
+from churn_service.yaml_document import Loader
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +69,13 @@ def test_a_wrong_value_is_refused_by_its_full_path(project: Path, key: str, valu
         ("2020-01-01: 1\n", "the file: missing|unknown key"),
         ("data: !!binary aGk=\n", "not valid YAML"),
         ("data: &x [*x]\n", "not valid YAML"),
-        ("[" * 5000, "not valid YAML"),
+        ("[" * 5000, "values are nested deeper than 20"),
+        ("data: " + "[" * 400 + "]" * 400, "values are nested deeper than 20"),
+        ("1: 1\n'1': 2\n", "the key 1 must be text"),
+        ("[a]: 1\n", "must be text"),
+        ("data: !!timestamp 2026-01-01\n", "the tag .*timestamp' is not taken"),
+        ("data: !!python/object:os.system {}\n", "is not taken"),
+        ("x: &x {a: 1}\ny: {<<: *x}\n", "y: unknown key"),
         ("data: " + "9" * 5000, "not valid YAML"),
         ("a: [", "not valid YAML"),
     ],
@@ -87,6 +96,161 @@ def test_all_faults_are_told_at_once(project: Path):
         load_config(path)
 
     assert len(str(refused.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("levels", [7, 60])
+def test_a_few_lines_of_aliases_that_mean_millions_of_values_are_refused_at_once(tmp_path: Path, levels: int):
+    path = tmp_path / "config.yaml"
+    aliases = (f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels))
+    path.write_text("\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *aliases]))
+
+    with pytest.raises(ConfigError, match="more than 10,000 keys and values, with each alias written out"):
+        load_config(path)
+
+
+def test_an_alias_that_stands_for_little_is_taken(project: Path):
+    path = edited(project, "baseline.cuts", [1.0, 2.0, 3.0])
+    text = path.read_text()
+    path.write_text(
+        text.replace("random_state: 42", "random_state: &seed 42", 1).replace(
+            "random_state: 42", "random_state: *seed"
+        )
+    )
+
+    assert load_config(path).data.sample.random_state == load_config(path).model.random_state == 42
+
+
+def test_many_keys_are_refused_at_once(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    path.write_text("".join(f"k{number}: 1\n" for number in range(60_000)))
+
+    with pytest.raises(ConfigError, match="more than 10,000 keys"):
+        load_config(path)
+
+
+def test_a_file_that_is_too_large_for_a_configuration_is_not_read(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    with path.open("wb") as file:
+        file.truncate(100 * 2**30)  # takes no room on the disk, and would take all memory
+
+    with pytest.raises(ConfigError, match=r"larger than 1,048,576 bytes.*CHURN_CONFIG"):
+        load_config(path)
+
+
+def with_plain(project: Path, key: str, written: str) -> Path:
+    """Set a key to what a person may type, letter for letter."""
+    path = edited(project, key, "placeholder")
+    path.write_text(path.read_text().replace("placeholder", written))
+    return path
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["1:30", "190:20:30", "017", "0o17", "0x1F", "0b11", "1_000", "1e3", "1.0", "ten"],
+)
+def test_only_a_decimal_number_is_a_number_of_rows(project: Path, written: str):
+    with pytest.raises(ConfigError, match=r"data\.sample\.rows: found .*; Input should be a valid integer"):
+        load_config(with_plain(project, "data.sample.rows", written))
+
+
+@pytest.mark.parametrize("written", ["on", "off", "yes", "No", "y", "N", "1", "'true'"])
+def test_only_true_and_false_are_truth_values(project: Path, written: str):
+    with pytest.raises(
+        ConfigError, match=r"data\.format\.row_ids: found .*; Input should be a valid boolean"
+    ):
+        load_config(with_plain(project, "data.format.row_ids", written))
+
+
+@pytest.mark.parametrize("written", ["on", "no", "1:30", "2026-01-01", "017", "0x1F", "1_000", "<<", "="])
+def test_what_a_person_typed_as_text_stays_as_it_was_typed(project: Path, written: str):
+    assert load_config(with_plain(project, "data.holdout_salt", written)).data.holdout_salt == written
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("1e-3", 0.001), ("1", 1.0), (".5", 0.5), ("5.0e-1", 0.5), ("+0.25", 0.25)]
+)
+def test_a_number_may_be_written_as_people_write_it(project: Path, written: str, value: float):
+    assert load_config(with_plain(project, "model.learning_rate", written)).model.learning_rate == value
+
+
+def test_an_error_says_how_to_write_what_stayed_text(project: Path):
+    with pytest.raises(ConfigError, match=r"found '1:30'; .* valid integer; write a whole number like 1000"):
+        load_config(with_plain(project, "data.sample.rows", "1:30"))
+
+
+@pytest.mark.parametrize("bad", [r"a\0b", r"\ud800"])
+@pytest.mark.parametrize("key", ["data.path", "registry.path", "data.holdout_salt", "baseline.column"])
+def test_a_text_that_no_path_can_hold_is_named_with_its_key(project: Path, key: str, bad: str):
+    with pytest.raises(ConfigError, match=rf"{key}: found .*must not hold NUL") as refused:
+        load_config(with_plain(project, key, f'"{bad}"'))
+
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("key", [r"x\0", r"\ud800", r"\e[31m"])
+def test_a_key_that_is_no_text_is_named_by_its_code(project: Path, key: str):
+    path = project / "config.yaml"
+    path.write_text(path.read_text() + f'\n"{key}": 1\n')
+
+    with pytest.raises(ConfigError, match="the key holds a control character") as refused:
+        load_config(path)
+
+    assert str(refused.value).isprintable()
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes text in quotes where the project's reader would take it for something else."""
+
+    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
+
+
+@settings(deadline=None)
+@given(
+    salt=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=64)
+    | st.sampled_from(["1e3", "1:30", "no", "null", "~", "017", "=", "<<", "2026-01-01", ".nan", "0x1F"]),
+    rate=st.floats(0, 1, exclude_min=True),
+    rows=st.integers(1, 100_000_000),
+    missing=st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"]))),
+)
+def test_a_configuration_written_and_read_again_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, salt: str, rate: float, rows: int, missing: list[str]
+):
+    document = load_config(ROOT / "config.yaml").model_dump(mode="json")
+    document["data"]["holdout_salt"] = salt
+    document["data"]["sample"]["rows"] = rows
+    document["data"]["format"]["missing"] = missing
+    document["model"]["learning_rate"] = rate
+    path = tmp_path_factory.mktemp("written") / "config.yaml"
+    path.write_text(yaml.dump(document, Dumper=Dumper, allow_unicode=True), encoding="utf-8")
+
+    assert load_config(path).model_dump(mode="json") == document
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["CONFIG", "REGISTRY_URL", "SIGNING_KEY", "PUBLIC_KEY"])
+def test_a_variable_that_is_no_utf_8_is_named(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv(f"CHURN_{name}", "hidden\udcff")
+
+    with pytest.raises(ConfigError, match=f"CHURN_{name}: .*text in UTF-8") as refused:
+        load_settings()
+
+    assert ("hidden" in str(refused.value)) == (not name.endswith("KEY"))
+
+
+def test_a_nul_in_a_dotenv_file_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / ".env").write_bytes(b"CHURN_REGISTRY_URL=a\0b\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match=r"CHURN_REGISTRY_URL: .*without the character NUL"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\udcffb"])
+def test_a_name_that_no_file_can_have_is_told_so_that_a_terminal_can_show_it(name: str):
+    with pytest.raises(ConfigError, match="cannot be read") as refused:
+        load_config(Path(name))
+
+    assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,12 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from churn_service.arrays import as_columns, as_scalars, to_arrays, to_json
 from churn_service.contract import Column, columns, example, id_length
 from churn_service.errors import ConfigError
-from churn_service.faults import find_faults
-from churn_service.schema import DAY, ID, Customer
+from churn_service.faults import describe, find_faults
+from churn_service.schema import DAY, ID, NO_CONTROLS, Customer
 from churn_service.simulate import simulate
-from churn_service.table import typed
+from churn_service.table import read_table, typed, write_table
 from machine import Machine
-from strategies import customers, payloads
+from strategies import customers, ids, payloads
 from subscriber import FIRST, LAST, Subscriber
 
 
@@ -144,6 +145,71 @@ def test_arrays_and_scalars_of_a_record_hold_equal_values_of_equal_types(custome
         assert isinstance(scalar, np.generic)
         assert type(value) is type(scalar) or isinstance(scalar, np.str_)
         assert value == scalar or (value is None and scalar == "") or (value != value and scalar != scalar)  # noqa: PLR0124 - NaN
+
+
+@given(name=ids(), control=st.characters(categories=["Cc", "Cs"]), place=st.integers(0, 64))
+def test_a_control_character_or_half_a_character_anywhere_in_an_id_is_refused(
+    name: str, control: str, place: int
+):
+    broken = (name[:place] + control + name[place:])[: id_length()[1]]
+    broken = broken if control in broken else control
+
+    assert Customer(**example() | {ID: name})
+    with pytest.raises(ValidationError, match=ID):
+        Customer(**example() | {ID: broken})
+
+
+@pytest.mark.parametrize("control", ["\0", "\n", "\x1b", "\x7f", "\x85"])
+def test_a_table_names_row_and_column_of_an_id_with_a_control_character(control: str, tmp_path: Path):
+    table = pd.DataFrame([example() | {ID: f"c-{number}"} for number in range(4)])
+    table.loc[1, ID] = f"c{control}1"
+    for path in (tmp_path / "table.csv", tmp_path / "table.parquet"):
+        write_table(table, path)
+
+        (fault,) = find_faults(read_table(path)).to_dict("records")
+
+        assert (fault["row"], fault["column"], fault["rule"]) == (2, ID, "text without control characters")
+        assert fault["found"].isprintable()
+
+
+@pytest.mark.parametrize("name", [ID, *(column.name for column in columns())])
+def test_half_a_character_in_any_cell_is_a_fault_of_its_row(name: str):
+    table = pd.DataFrame([example() | {ID: f"c-{number}"} for number in range(4)]).astype({name: object})
+    table.loc[1, name] = "\ud800"
+
+    (fault,) = find_faults(table).to_dict("records")
+
+    assert (fault["row"], fault["column"], fault["found"]) == (1, name, r"\ud800")
+
+
+def test_a_cell_reaches_no_terminal_and_no_file_with_its_control_characters():
+    (column, *_) = columns()
+    table = pd.DataFrame([example()]).astype({column.name: object})
+    table.loc[0, column.name] = "\x1b[31mred\x07"
+
+    told = describe(find_faults(table))
+
+    assert r"\x1b[31mred\x07" in told
+    assert all(line.isprintable() for line in told.splitlines())
+
+
+def test_a_category_with_a_control_character_is_refused_with_the_contract():
+    record = create_model("Wrong", field=(Literal["plain", "bel\x07"], ...))
+
+    with pytest.raises(ConfigError, match=r"field allows 'bel\\x07'; a category must hold no control"):
+        columns(record)
+
+
+@pytest.mark.parametrize(
+    "rules", [[], [Field(min_length=1, max_length=64)], [NO_CONTROLS], [Field(max_length=64), NO_CONTROLS]]
+)
+def test_an_id_without_its_lengths_or_its_mark_is_refused(rules: list[object]):
+    annotation: Any = Annotated
+    text = annotation[(str | None, *rules)] if rules else str | None
+    record = create_model("Wrong", **{ID: (text, None), "field": (bool, ...)})
+
+    with pytest.raises(ConfigError, match=rf"{ID} must be declared as .*NO_CONTROLS"):
+        columns(record)
 
 
 def test_an_absent_column_is_missing_on_every_row():

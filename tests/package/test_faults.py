@@ -240,7 +240,7 @@ def test_columns_that_the_contract_does_not_name_are_left_out(table: pd.DataFram
         ("t.csv", b"", "cannot be read"),
         ("t.csv", b"a,b\n\xff\xfe,1\n", "cannot be read"),
         ("t.parquet", b"not parquet at all", "cannot be read"),
-        ("t.xlsx", b"", "allowed are .csv and .parquet"),
+        ("t.xlsx", b"", r"allowed are \.csv, \.tsv, \.txt"),
         (None, b"", "no such file"),
     ],
 )

@@ -15,7 +15,7 @@ from churn_service.contract import columns
 from churn_service.errors import PredictionError, TableError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.schema import ID, TARGET, Customer
-from churn_service.score import How, score_file
+from churn_service.score import ANSWERS, How, score_file
 from churn_service.simulate import simulate
 from churn_service.table import read_table, typed, write_table
 from fields import field, required, wrong
@@ -181,14 +181,14 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
     assert answers[ID].isna().all()
 
 
-@pytest.mark.parametrize("damage", ["no column", "no rows", "no table"])
+@pytest.mark.parametrize("damage", ["no column", "no column and no rows", "no table"])
 def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, damage: str
 ):
     source = tmp_path / "in.csv"
-    if damage == "no column":
+    if "no column" in damage:
         table = table.drop(columns=required())
-    write_table(table[:0] if damage == "no rows" else table, source)
+    write_table(table[:0] if "no rows" in damage else table, source)
     if damage == "no table":
         text = source.read_bytes()
         source.write_bytes(text[: len(text) // 2] + b"\n" + b"1," * (len(columns()) + 9) + b"1\n")
@@ -197,6 +197,31 @@ def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
         scored(source, tmp_path / "out.csv", predictor)
 
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("write", SUFFIXES)
+@pytest.mark.parametrize("read", SUFFIXES)
+def test_a_file_with_only_a_header_is_scored_to_one_without_answers(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str, write: str
+):
+    write_table(table[:0], tmp_path / f"in{read}")
+
+    result = scored(tmp_path / f"in{read}", tmp_path / f"out{write}", predictor)
+
+    reader = pd.read_csv if write == ".csv" else pd.read_parquet
+    answers = reader(tmp_path / f"out{write}")
+    assert result == (0, 0)
+    assert (len(answers), list(answers)) == (0, ANSWERS.names)
+
+
+@pytest.mark.parametrize("read", SUFFIXES)
+def test_the_header_of_a_file_without_rows_is_checked_too(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str
+):
+    write_table(table[:0].drop(columns=required()), tmp_path / f"in{read}")
+
+    with pytest.raises(TableError, match=f"{required()} must be present as a column"):
+        scored(tmp_path / f"in{read}", tmp_path / "out.csv", predictor)
 
 
 def test_the_command_says_what_it_did_and_replaces_nothing_unasked(trained: Path, tmp_path: Path, run):

@@ -1,5 +1,6 @@
 """Reading, writing, fingerprint and holdout of a table."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from churn_service.contract import columns
+from churn_service.errors import TableError
 from churn_service.faults import check_table
 from churn_service.schema import ID
+from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_parts, read_table, write_table
@@ -82,6 +86,62 @@ def test_another_salt_is_another_holdout(table: pd.DataFrame):
     two = is_holdout(table[ID], fraction=0.5, salt="two")
 
     assert 0.3 < (one == two).mean() < 0.7
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "T.TSV", "t.tsv.gz"])
+@pytest.mark.parametrize(
+    ("delimiter", "written"), [(",", "\t"), (";", "\t"), (";", ";"), ("\t", "\t"), (",", ",")]
+)
+def test_tabs_separate_a_tsv_unless_its_header_says_otherwise(
+    table: pd.DataFrame, tmp_path: Path, name: str, delimiter: str, written: str
+):
+    form = PLAIN.model_copy(update={"delimiter": delimiter})
+    text = table.to_csv(index=False, sep=written).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    write_table(table, tmp_path / "t.csv")
+
+    assert data_hash(check_table(read_table(tmp_path / name, form))) == data_hash(
+        check_table(read_table(tmp_path / "t.csv"))
+    )
+
+
+def test_a_tsv_with_another_separator_says_what_to_set(table: pd.DataFrame, tmp_path: Path):
+    (tmp_path / "t.tsv").write_text(table.to_csv(index=False, sep=";"))
+
+    with pytest.raises(TableError, match=r"separated by ';': set data\.format\.delimiter"):
+        read_table(tmp_path / "t.tsv")
+
+
+@pytest.mark.parametrize("name", ["t.orc", "t", "t.parquet.gz", "t.csv.bz2", "t.csv~"])
+def test_a_file_of_no_known_format_is_refused_with_what_is_read(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("")
+
+    with pytest.raises(
+        TableError, match=r"allowed are \.csv, \.tsv, \.txt .* \.parquet and \.pq, in any case"
+    ):
+        read_table(tmp_path / name)
+
+
+TORN = gzip.compress(b"a,b\n" * 9999, mtime=0)[:40]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x1f\x8b", b"not gzip", TORN], ids=["empty", "begun", "text", "torn"]
+)
+def test_a_damaged_gzip_file_is_named(tmp_path: Path, content: bytes):
+    (tmp_path / "t.csv.gz").write_bytes(content)
+
+    with pytest.raises(TableError, match=r"t\.csv\.gz: cannot be read as a table"):
+        read_table(tmp_path / "t.csv.gz")
+
+
+def test_the_encoding_of_a_gzipped_file_is_guessed_too(tmp_path: Path):
+    names = ",".join(column.name for column in columns())
+    text = f"{ID},{names}\nM\u00fcller{',' * len(columns())}\n"
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode("cp1252")))
+
+    with pytest.raises(TableError, match="it seems to be cp1252"):
+        read_table(tmp_path / "t.csv.gz")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(table: pd.DataFrame, tmp_path: Path):

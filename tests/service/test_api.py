@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from churn_service.contract import Column, columns, example
 from churn_service.predict import Predictor
-from churn_service.schema import Customer
+from churn_service.schema import ID, NO_CONTROLS, Customer
 from fields import fields, wrong
 from strategies import payloads
 
@@ -132,6 +132,38 @@ def test_an_unknown_field_is_refused_and_its_name_shortened(client: TestClient):
     (fault,) = answer.json()["errors"]
     assert (answer.status_code, fault["field"], fault["rule"]) == (422, "x" * 64, "extra_forbidden")
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("control", [r"\u0000", r"\n", r"\u001b[31m", r"\u007f", r"\u0085", r"\ud800"])
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_an_id_with_a_control_character_is_a_422_that_does_not_repeat_it(
+    client: TestClient, control: str, content_type: str
+):
+    one = json.dumps(example() | {ID: "c-1?"}).replace("?", control)
+    headers = {"Content-Type": content_type}
+
+    single = client.post("/predict", content=one, headers=headers)
+    batch = client.post("/predict/batch", content=f'{{"customers": [{one}]}}', headers=headers)
+
+    for answer, field in ((single, ID), (batch, f"customers.0.{ID}")):
+        (fault,) = answer.json()["errors"]
+        assert (answer.status_code, fault["field"]) == (422, field)
+        assert "c-1" not in answer.text
+
+
+@pytest.mark.parametrize("name", [r"\ud800", r"\u0000", r"\u001b[31m"])
+def test_a_field_whose_name_is_no_text_is_a_422(client: TestClient, name: str):
+    answer = client.post("/predict", content=f'{json.dumps(example())[:-1]}, "{name}": 1}}', headers=JSON)
+
+    assert answer.status_code == 422
+
+
+def test_the_document_tells_what_an_id_may_hold(client: TestClient):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+
+    (text, _) = schemas[Customer.__name__]["properties"][ID]["anyOf"]
+
+    assert text["pattern"] == NO_CONTROLS.pattern
 
 
 def test_a_fault_in_a_batch_names_the_customer(client: TestClient):

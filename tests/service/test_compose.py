@@ -53,11 +53,34 @@ def test_no_container_may_more_than_it_needs():
         assert name == "proxy" or all(port.startswith("127.0.0.1:") for port in published), name
 
 
-def test_every_image_is_ours_or_pinned_by_a_number():
-    images = {name: service["image"] for name, service in SERVICES.items()}
+def test_every_image_is_ours_or_pinned_by_a_version():
+    ours = {service["image"] for service in SERVICES.values() if "build" in service}
+    others = {service["image"] for service in SERVICES.values() if "build" not in service}
+    bases = re.findall(r"(?m)^FROM ([^$\s]+:\S+)", (ROOT / "Dockerfile").read_text())
 
-    for name, image in images.items():
-        assert image.endswith(":${TAG:-local}") if "build" in SERVICES[name] else re.search(r":v?\d", image)
+    assert all(image.endswith(":${TAG:-local}") for image in ours)
+    for image in (*others, *bases):
+        assert re.fullmatch(r"[a-z/]+:v?\d+(\.\d+)*(-[a-z]+)*", image), image
+    assert len(others) >= 3
+    assert bases
+
+
+# floor: monitored
+def test_the_database_is_kept_where_its_image_keeps_it():
+    (version,) = re.findall(r":(\d+)", SERVICES["postgres"]["image"])
+    (mount,) = SERVICES["postgres"]["volumes"]
+
+    assert int(version) >= 18  # before, it was /var/lib/postgresql/data
+    assert mount == "postgres:/var/lib/postgresql"
+
+
+# end floor
+def test_dependabot_moves_the_images():
+    document = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())
+    followed = {each["package-ecosystem"]: each for each in document["updates"]}
+
+    assert followed["docker"]["directory"] == "/"
+    assert followed["docker-compose"]["directory"] == f"/{FOLDER.relative_to(ROOT).as_posix()}"
 
 
 @pytest.mark.posix

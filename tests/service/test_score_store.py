@@ -1,5 +1,6 @@
 """Tables in an object store, scored there and back: as on a disk, or not at all."""
 
+import gzip
 import json
 import subprocess
 from collections.abc import Callable
@@ -90,6 +91,23 @@ def test_one_object_is_scored_to_one_and_replaced_only_if_asked(score: Score, tm
     assert (first.returncode, again.returncode, here.returncode) == (0, 2, 0)
     assert "--overwrite" in again.stderr
     assert objects() == before == {"b.csv": (tmp_path / "b.csv").read_bytes()}
+
+
+@pytest.mark.usefixtures("parts")
+def test_nothing_in_a_store_is_skipped_in_silence(score: Score):
+    files = s3fs.S3FileSystem()
+    files.pipe_file("bucket/in/c.CSV.gz", gzip.compress(files.cat_file("bucket/in/b.csv")))
+    files.pipe_file("bucket/in/_SUCCESS", b"1")
+    files.pipe_file("bucket/in/notes.md", b"not a table")
+
+    refused = score("s3://bucket/in", "s3://bucket/out")
+    nothing = objects()
+    done = score("s3://bucket/in", "s3://bucket/out", "--only", "*.csv", "--only", "*.gz", "--json")
+
+    assert (refused.returncode, "notes.md cannot be read as a table" in refused.stderr) == (3, True)
+    assert nothing == {}
+    assert (done.returncode, json.loads(done.stdout)["left_out"]) == (0, ["_SUCCESS"])
+    assert sorted(objects()) == ["b.csv.parquet", "c.CSV.gz.parquet"]
 
 
 @pytest.mark.fault

@@ -197,6 +197,7 @@ def test_a_columns_kind_is_read_off_its_cells(of, cells: list[str], kind: str):
         ([""] * ROWS, "no value in any row"),
         (["x"] * ROWS, "'x' in every row"),
         ([f"note {row}" for row in range(ROWS)], "no two values are alike"),
+        (RANDOM.choice(["one line", "two\nlines"], ROWS), "hold control characters"),
         ([f"city {row % 120}" for row in range(ROWS)], "120 different texts"),
         (list(range(7, ROWS + 7)), "names the row"),
         ((RANDOM.random(ROWS) * 1e300).tolist(), "too large for the model"),
@@ -640,7 +641,7 @@ def test_the_settings_keep_their_comments_and_the_other_keys():
 
     changed = with_settings(text, {"data.path": "data/ä b.csv", "features": {}, "baseline.cuts": [1, 2.5]})
 
-    assert "# the training table, .csv or .parquet" in changed
+    assert "# the training table, CSV or Parquet" in changed
     before, after = yaml.safe_load(text), yaml.safe_load(changed)
     assert after["data"]["path"] == "data/ä b.csv"
     assert after["features"] == {}
@@ -677,7 +678,7 @@ TYPOS = Path(sys.executable).with_name("typos")
 MESSY = {
     "Kunden-Nr.": [f"k{row}" for row in range(ROWS)],
     "Größe (m²)": [f"{value:.1f}".replace(".", ",") for value in np.linspace(20, 90, ROWS)],
-    "class": RANDOM.choice(['a "b"', "c\nd", "\u2013"], ROWS),
+    "class": RANDOM.choice(['a "b"', "c\\nd", "\u2013"], ROWS),
     "Kunde seit": [f"{row % 28 + 1:02}.{row % 12 + 1:02}.20{row % 20:02}" for row in range(ROWS)],
     "zuletzt": [
         f"{row % 12 + 1:02}/{row % 28 + 1}/2025 {row % 12 + 1}:00 PM" if row % 40 else "0000-00-00"

@@ -10,6 +10,7 @@ import typer
 
 from churn_service.config import load_settings
 from churn_service.errors import RefusedError, TableError
+from churn_service.formats import READABLE
 from churn_service.monitoring.drift_commands import moment
 from churn_service.monitoring.place import Log, open_log
 from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
@@ -25,7 +26,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def outcomes(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help=f"In one of the formats {READABLE}")],
     *,
     as_json: JsonOption = False,
     config: ConfigOption = None,

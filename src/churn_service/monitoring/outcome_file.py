@@ -7,8 +7,10 @@ from typing import Any, Final
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from churn_service.contract import escaped
 from churn_service.errors import TableError
-from churn_service.faults import describe
+from churn_service.faults import PLAIN_TEXT, describe
+from churn_service.formats import format_of
 from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
 from churn_service.schema import ID, TARGET
 from churn_service.sections import PLAIN, FormatConfig
@@ -19,7 +21,7 @@ NAMES: Final = ("prediction_id", ID)
 
 
 def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfCustomer]:
-    """Read outcomes from CSV or Parquet.
+    """Read outcomes from text or Parquet, in any format that a table may have.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfC
     absent = [" or ".join(names) for names in (NAMES, (answer,)) if not table.columns.isin(names).any()]
     if absent or table.empty:
         msg = f"{path}: has no {', no '.join([*(f'column {name}' for name in absent)] or ['rows'])}"
-        if absent and path.suffix == ".csv":
+        form_of_file = format_of(path.name)
+        if absent and form_of_file and form_of_file.kind == "text" and not form_of_file.has_tabs:
             msg += f"; its cells must be separated as those of data.path are, by {form.delimiter!r}"
         raise TableError(msg)
     rows = [_row(cells) for cells in _cells(table, answer).to_dict("records")]
@@ -75,6 +78,8 @@ def _row(cells: dict[Any, Any]) -> dict[Any, Any]:
 def _fault(fault: Any, answer: str) -> dict[str, Any]:
     row, *location = fault["loc"]
     name = str(location[-1]) if location else ID
-    found = "" if fault["type"] == "missing" else str(fault["input"])
+    found = "" if fault["type"] == "missing" else escaped(str(fault["input"]))
     rule = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if name == ID and fault["type"] == "string_pattern_mismatch":
+        rule = PLAIN_TEXT
     return {"row": row + 1, "column": answer if name == "outcome" else name, "rule": rule, "found": found}

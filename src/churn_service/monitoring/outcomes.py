@@ -27,7 +27,7 @@ from churn_service.atomic import flush_folder
 from churn_service.contract import id_length
 from churn_service.monitoring.line_log import last_byte, private, process_name
 from churn_service.monitoring.prediction_log import hiding
-from churn_service.schema import ID, WHOLE
+from churn_service.schema import ID, NO_CONTROLS, WHOLE
 from churn_service.service_sections import Privacy
 
 OUTCOMES = "outcomes"  # folder of these lines in the prediction log's
@@ -65,7 +65,9 @@ class OfCustomer(_Outcome):
     """What became of a customer: counts for all answers within `monitoring.outcome_days` before it."""
 
     customer: Annotated[
-        str, Field(alias=ID, min_length=SHORTEST, max_length=LONGEST, description="As it was asked with")
+        str,
+        Field(alias=ID, min_length=SHORTEST, max_length=LONGEST, description="As it was asked with"),
+        NO_CONTROLS,
     ]
 
 

@@ -1,22 +1,27 @@
-"""A URL → connections to PostgreSQL on which nobody waits for ever, whatever became of the server."""
+"""A URL → connections to PostgreSQL on which nobody waits for ever, and which rows it refuses of many."""
 
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.event import listen
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from churn_service.errors import ConfigError
 
 PATIENCE_SECONDS = 2  # for a connection, and for a batch; both fit into what a stopping process waits for
+ROW_FAULTS: Final = {"22", "23", "54", "P0"}
+"""Classes of SQLSTATE that mind a row: its values, a constraint, its size, what a trigger raises."""
+
+Row = TypeVar("Row")
 
 
 def engine(url: SecretStr) -> Engine:
@@ -50,6 +55,52 @@ def engine(url: SecretStr) -> Engine:
 def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[None]:
     """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
     return _cut_after(seconds, connection.connection.fileno())
+
+
+def refused_rows(
+    rows: Sequence[Row], insert: Callable[[Sequence[Row]], None], seconds: float = PATIENCE_SECONDS
+) -> list[tuple[Row, str]]:
+    """Insert rows, and return those that the database refuses, each with the reason.
+
+    What is refused together is asked again by halves, down to single rows.
+
+    Parameters
+    ----------
+    rows
+        At least one.
+    insert
+        Inserts some of them, all or none.
+    seconds
+        Nothing is halved any more after this time: then rows may be among the refused that are not at fault.
+
+    Raises
+    ------
+    DBAPIError
+        The database minds something else than these rows, or it is away; some rows may be inserted.
+    """
+    refused: list[tuple[Row, str]] = []
+    waiting, end = [rows], time.monotonic() + seconds
+    while waiting:
+        some = waiting.pop()
+        try:
+            insert(some)
+        except DBAPIError as error:
+            reason = row_fault(error)
+            if reason is None:
+                raise
+            if len(some) == 1 or time.monotonic() >= end:
+                refused += [(row, reason) for row in some]
+            else:
+                middle = len(some) // 2
+                waiting += [some[middle:], some[:middle]]
+    return refused
+
+
+def row_fault(error: DBAPIError) -> str | None:
+    """Name what is wrong with a row; None if nothing is. The message itself may repeat values."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    is_of_row = state[:2] in ROW_FAULTS or isinstance(error, DataError)
+    return type(error.orig).__name__ if is_of_row else None
 
 
 def _begin(driven: Any, entry: ConnectionPoolEntry) -> None:

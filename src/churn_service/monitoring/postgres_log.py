@@ -1,9 +1,10 @@
 """Lines → a table of PostgreSQL; while the database is away, files take them, and nobody waits for either."""
 
 import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 from sqlalchemy import (
@@ -19,14 +20,22 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DBAPIError
 
 from churn_service.background import BackgroundWriter
 from churn_service.monitoring.line_log import MOST_WAITING, WARN_SECONDS, LineLog, Report
-from churn_service.monitoring.postgres import PATIENCE_SECONDS, bounded, engine
+from churn_service.monitoring.postgres import (
+    PATIENCE_SECONDS,
+    bounded,
+    engine,
+    refused_rows,
+    row_fault,
+)
 from churn_service.schema import ID
 
 PAUSE_SECONDS = 5.0  # before a database that failed is asked again
+AWAY: Final = "PostgreSQL does not take predictions; files do"
+REFUSED: Final = "PostgreSQL refuses some predictions; files take those"
 METADATA: Final = MetaData()
 PREDICTIONS: Final = Table(
     "predictions",
@@ -85,7 +94,8 @@ class PostgresLog:
         self._engine, self._aside = engine(url), aside
         self._count, self._warn = report
         self._connection: Connection | None = None
-        self._warned, self._paused_until = -WARN_SECONDS, 0.0
+        self._warned: dict[str, float] = {}
+        self._paused_until = 0.0
         lost = partial(aside.report_lost, reason="too slow a database")
         self._writer = BackgroundWriter[Part](self._write, lost, most=MOST_WAITING, seconds=seconds)
 
@@ -100,19 +110,25 @@ class PostgresLog:
         self._aside.close()
 
     def _write(self, parts: list[Part]) -> None:
-        if time.monotonic() >= self._paused_until:
-            try:
-                self._insert(b"".join(lines for _, lines, _ in parts))
-            except Exception as error:  # noqa: BLE001 - whatever it was, a file can take these lines
-                self._failed(error)
-            else:
-                return
-        for part in parts:
+        left = self._insert(parts)
+        for part in left:
             self._aside.put(*part)
-        self._count(sum(count for _, _, count in parts))
+        if left:
+            self._count(sum(count for _, _, count in left))
 
-    def _insert(self, lines: bytes) -> None:
-        insert_lines(self._connection or self._connect(), lines)
+    def _insert(self, parts: list[Part]) -> list[Part]:
+        """Insert what the database takes, and return the rest."""
+        if time.monotonic() < self._paused_until:
+            return parts
+        try:
+            refused = insert_parts(self._connection or self._connect(), parts)
+        except Exception as error:  # noqa: BLE001 - whatever it was, a file can take these lines
+            self._failed(error)
+            return parts
+        if refused:
+            reasons = ", ".join(sorted({reason for _, reason in refused}))
+            self._warn_now_and_then(REFUSED, rows=len(refused), reason=reasons)
+        return [part for part, _ in refused]
 
     def _connect(self) -> Connection:
         self._connection = self._engine.connect()
@@ -120,20 +136,49 @@ class PostgresLog:
         return self._connection
 
     def _failed(self, error: Exception) -> None:
-        """Warn now and then, and leave a database alone for a while, unless it minded these lines only."""
+        """Warn, and leave the database alone for a while."""
+        self._warn_now_and_then(AWAY, error=type(error).__name__)
+        self._paused_until = time.monotonic() + PAUSE_SECONDS
+        self._hang_up()
+
+    def _warn_now_and_then(self, event: str, **facts: Any) -> None:
         now = time.monotonic()
-        if now - self._warned >= WARN_SECONDS:
-            self._warned = now
-            self._warn("PostgreSQL does not take predictions; files do", error=type(error).__name__)
-        if not isinstance(error, DataError):
-            self._paused_until = now + PAUSE_SECONDS
-            self._hang_up()
+        if now - self._warned.get(event, -WARN_SECONDS) >= WARN_SECONDS:
+            self._warned[event] = now
+            self._warn(event, **facts)
 
     def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.invalidate()  # without a farewell, for which nobody may be there
             self._connection.close()
             self._connection = None
+
+
+def insert_parts(connection: Connection, parts: Sequence[Part]) -> list[tuple[Part, str]]:
+    """Insert all lines, or if the database refuses some, the others; return those a line each, with reasons.
+
+    Raises
+    ------
+    DBAPIError
+        The database is away, or would take no line.
+    """
+
+    def insert(some: Sequence[Part]) -> None:
+        insert_lines(connection, b"".join(lines for _, lines, _ in some))
+
+    try:
+        insert(parts)
+    except DBAPIError as error:
+        if row_fault(error) is None:
+            raise
+        return refused_rows(list(_single_lines(parts)), insert)
+    return []
+
+
+def _single_lines(parts: Sequence[Part]) -> Iterator[Part]:
+    for moment, lines, _ in parts:
+        for line in lines.splitlines(keepends=True):
+            yield moment, line, 1
 
 
 def insert_lines(connection: Connection, lines: bytes) -> None:

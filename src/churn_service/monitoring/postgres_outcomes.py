@@ -1,14 +1,19 @@
 """Outcomes → a table of PostgreSQL, there when the call returns; files take them while it is away."""
 
 import json
+import logging
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from pydantic import SecretStr
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from churn_service.monitoring.outcomes import Lines, OutcomeFiles
-from churn_service.monitoring.postgres import bounded, engine
+from churn_service.monitoring.postgres import bounded, engine, refused_rows
 from churn_service.monitoring.postgres_log import OUTCOMES, make_tables
+
+LOG: Final = logging.getLogger(__name__)
 
 
 class PostgresOutcomes:
@@ -24,7 +29,7 @@ class PostgresOutcomes:
         self._engine, self._aside = engine(url), aside
 
     def append(self, lines: Lines) -> datetime:
-        """Put lines into the table, or all of them into a file, as of then; return their moment.
+        """Put lines into the table, or what it does not take into a file, as of then; return their moment.
 
         Raises
         ------
@@ -36,11 +41,24 @@ class PostgresOutcomes:
                 make_tables(connection)
                 with bounded(connection), connection.begin():
                     moment, data = lines()
-                    said = map(json.loads, data.splitlines())
-                    rows = [{"recorded_at": moment, "entry": each} for each in said]
-                    connection.execute(insert(OUTCOMES), rows)
+                    self._insert(connection, moment, data.splitlines(keepends=True))
             return moment  # noqa: TRY300 - it is there when the block has ended
         except Exception:  # noqa: BLE001 - whatever it was, a file can take these lines
             return self._aside.append(lines)
         finally:
             self._engine.dispose()  # outcomes come seldom
+
+    def _insert(self, connection: Connection, moment: datetime, lines: list[bytes]) -> None:
+        """Insert what the table takes, and write the rest to a file, before anything is committed."""
+
+        def insert_some(some: Sequence[bytes]) -> None:
+            rows = [{"recorded_at": moment, "entry": json.loads(line)} for line in some]
+            with connection.begin_nested():
+                connection.execute(insert(OUTCOMES), rows)
+
+        refused = refused_rows(lines, insert_some)
+        if refused:
+            LOG.warning(
+                "PostgreSQL refuses %d outcomes (%s); a file takes those", len(refused), refused[0][1]
+            )
+            self._aside.append(lambda: (moment, b"".join(line for line, _ in refused)))

@@ -1,8 +1,9 @@
 """Scored rows → the prediction log; those of a file once, however often its scoring is begun."""
 
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -26,12 +27,13 @@ from churn_service.monitoring.history import COMPACT
 from churn_service.monitoring.line_log import private
 from churn_service.monitoring.place import open_log
 from churn_service.monitoring.postgres import engine
-from churn_service.monitoring.postgres_log import insert_lines, make_tables
+from churn_service.monitoring.postgres_log import REFUSED, Part, insert_parts, make_tables
 from churn_service.monitoring.prediction_log import PredictionLog
 from churn_service.schema import ID, Customer
 from churn_service.sections import Config
 from churn_service.service_sections import Privacy
 
+LOG: Final = logging.getLogger(__name__)
 CUSTOMERS: Final = TypeAdapter(list[Customer])
 SLICE: Final = 1000  # lines that go to the database at a time
 
@@ -69,11 +71,8 @@ class Keeper:
             msg = "CHURN_LOG_URL is not the same where a worker runs. Set it there, or nowhere"
             raise ConfigError(msg)
         name = sha256(key.encode())[:16]
-        if settings.log_url is None:
-            part = f"score-{name}-{answers['row'][0]}"
-            place: _File | _Table = _File(self.folder, part)
-        else:
-            place = _Table(settings.log_url)
+        file = _File(self.folder, f"score-{name}-{answers['row'][0]}")
+        place = file if settings.log_url is None else _Table(settings.log_url, file)
         answered = Answered(_records(customers), _predictions(answers, source, name), source, None)
         log = PredictionLog(place, self.privacy, settings.hash_key)
         log.observe(Batch(time.time(), f"score-{name}"), answered)
@@ -119,26 +118,37 @@ class _File(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """The log's table, which knows an id that it has already."""
+    """The log's table, which knows an id that it has already; `aside` takes the rows that it refuses."""
 
     url: SecretStr
+    aside: _File
 
     def put(self, time: datetime, lines: bytes, count: int) -> None:  # noqa: ARG002 - as the log's other places
         """Write the lines, or raise a LogStoreError; those that it took stay there."""
-        split, database = lines.splitlines(keepends=True), engine(self.url)
+        database = engine(self.url)
+        refused: list[tuple[Part, str]] = []
         try:
             with database.connect() as connection:
                 make_tables(connection)
-                for start in range(0, len(split), SLICE):
-                    insert_lines(connection, b"".join(split[start : start + SLICE]))
+                for some in _slices(time, lines):
+                    refused += insert_parts(connection, some)
         except SQLAlchemyError as error:
             msg = f"CHURN_LOG_URL: it does not take predictions ({type(error).__name__}). Is it up?"
             raise LogStoreError(msg) from error
         finally:
             database.dispose()
+        if refused:
+            LOG.warning("%s: %d, %s", REFUSED, len(refused), refused[0][1])
+            self.aside.put(time, b"".join(part[1] for part, _ in refused), len(refused))
 
     def close(self) -> None:
         """Do nothing: what was put is written."""
+
+
+def _slices(time: datetime, lines: bytes) -> Iterator[list[Part]]:
+    split = lines.splitlines(keepends=True)
+    for start in range(0, len(split), SLICE):
+        yield [(time, line, 1) for line in split[start : start + SLICE]]
 
 
 def _records(customers: pd.DataFrame) -> list[Customer]:
