@@ -20,4 +20,5 @@ def render_card(metadata: Metadata) -> str:
         confusion=metadata.metrics["model"]["confusion"],
         target=TARGET,
         record=inspect.getdoc(Customer),
+        commit=metadata.commit.replace("|", "\\|").replace("`", "'"),  # git's words may hold any sign
     )
