@@ -35,6 +35,9 @@ RUN rm -rf deploy scripts models requirements.lock requirements-jobs.lock requir
 # floor: monitored
 RUN install --directory --owner=10001 --group=10001 predictions
 # end floor
+# What trains here records the commit by it, as there is no git in the image.
+ARG REVISION=unknown
+RUN printf '%s\n' "$REVISION" > image-revision && chmod 444 image-revision
 
 FROM build AS serve-app
 # What models/ holds goes into the image; `none` leaves it out, for a registry that CHURN_REGISTRY_URL names.

@@ -36,8 +36,8 @@ reproduce: train ## train, then rebuild that version from its record: identical,
 # Words of the command line only: a shell may have an ID of its own. make exports them, and the recipe's shell reads
 # them there, so that a header may hold any sign.
 said = $(and $(filter command%,$(origin $(1))),$($(1)),$(2)"$$$(1)")
-adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [DRY_RUN=1]
-	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(call said,ID,--id=) \
+adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [DRY_RUN=1] [FORCE=1, without a commit before]
+	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted) $(call said,ID,--id=) \
 		$(call said,POSITIVE,--positive=) $(call said,TARGET,--target=) $(call said,TABLE,-- )
 
 .PHONY: settle
@@ -117,7 +117,6 @@ check: $(INSTALLED) ## linters, types, contracts; changes nothing
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --schemafile config.schema.json config.yaml
 	$(BIN)/zizmor --offline --quiet .github
-	git ls-files -z | xargs -0 $(BIN)/python scripts/refuse_files.py
 # floor: service
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
@@ -126,6 +125,7 @@ check: $(INSTALLED) ## linters, types, contracts; changes nothing
 		rendered=$$($(BIN)/kubectl kustomize deploy/kubernetes/$$overlay) && printf '%s' "$$rendered" | \
 		$(BIN)/kubernetes-validate --strict --quiet /dev/stdin || exit 1; done
 # end floor
+	$(BIN)/python scripts/refuse_files.py --tracked # last: without git it fails, and says what was not looked at
 
 .PHONY: format
 format: $(INSTALLED) ## rewrite what check would complain about, where a tool can
@@ -227,13 +227,16 @@ sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as Cycl
 	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o dist/sbom.cdx.json requirements.lock
 
 .PHONY: unchanged
-unchanged: ## fail if anything that git tracks is not as it was committed
-	@git diff --exit-code
+unchanged: ## fail if anything that git tracks is not as it was committed, or git cannot tell
+	@git rev-parse --verify HEAD > /dev/null || { \
+		echo "NOT CHECKED: whether files are as they were committed, because git does not tell (its reason is above)." \
+		"Install git, and run this in a clone; or git init, git add --all, git commit" >&2; exit 1; }
+	@git diff --no-ext-diff --exit-code HEAD
 
 # floor: service
 .PHONY: source-date
 source-date: ## tell a workflow's later steps the time of the commit, which its images get
-	@echo "SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)" >> "$${GITHUB_ENV:-/dev/stdout}"
+	@seconds=$$(git log -1 --format=%ct) && echo "SOURCE_DATE_EPOCH=$$seconds" >> "$${GITHUB_ENV:-/dev/stdout}"
 
 .PHONY: release-notes
 release-notes: ## write dist/release-notes.md: what CHANGELOG.md says of the version of TAG=vX.Y.Z

@@ -6,9 +6,10 @@ Without make: python scripts/adopt.py data/telco.csv --target Churn --id custome
 
 Reads the whole table, decides what its columns are, and writes the files that know the table: schema.py,
 features.py, their known-value test, config.yaml and its schema. It says what it decided, what it left out and
-what to look at. Nothing is written unless the changed project reads every row of the table, and nothing that
-git says is not committed is written over; without git nothing takes it back. Ends with 0 done, 1 failed,
-2 usage, 3 the table is unfit, and why.
+what to look at. Nothing is written unless the changed project reads every row of the table. A file with
+changes that are not committed is not written over, nor is any file where git cannot tell, unless
+--uncommitted allows it.
+Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
 """
 
 import argparse
@@ -66,11 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--positive", help="the target's word to predict, where it is not plain")
     parser.add_argument("--dry-run", action="store_true", help="write nothing, show what would change")
+    parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
     return parser
 
 
 def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
-    if not asked.dry_run:
+    if not asked.dry_run and not asked.uncommitted:
         refuse_uncommitted(ROOT, dict.fromkeys(FILES))
     table = asked.table.resolve()
     foreign = open_foreign(table, scratch)

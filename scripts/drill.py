@@ -8,7 +8,6 @@ Usage: python scripts/drill.py [REPORT.html]
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from churn_service.contract import Column, columns
 from churn_service.schema import ID
 from churn_service.sections import PLAIN
 from churn_service.simulate import simulate, true_probability
+from committed import commit_code
 
 ROOT: Final = Path(__file__).parents[1]
 COMMAND: Final = [sys.executable, "-m", "churn_service"]
@@ -82,7 +82,7 @@ def main() -> None:
         for section, values in CONFIG.items():
             document[section] |= values
         (folder / "config.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-        shutil.copy(ROOT / "requirements-dev.lock", folder)
+        commit_code(folder)
         do = partial(run, folder)
         step("A version is trained, and put into production on evidence")
         do("sample")

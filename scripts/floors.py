@@ -61,6 +61,7 @@ FILES: Final = {
         "deploy/kubernetes",
         "deploy/prometheus",
         "examples",
+        "scripts/committed.py",
         "scripts/demo.py",
         "scripts/release_notes.py",
         ".github/workflows/release.yml",
@@ -115,15 +116,45 @@ ABSENT: Final = {
     "monitored": {"template"},
     "settled": {"template", "adoption"},
 }
-MADE: Final = {".git", ".venv", "__pycache__"}  # left out where there is no git to say so
+MADE: Final = {".git", ".venv", "__pycache__"}  # left out of a folder that is no checkout
 BEGIN: Final = re.compile(r"(?:#|<!--) floor: (?P<floor>\w+)(?: -->)?\s*$")
 END: Final = re.compile(r"^\s*(?:#|<!--) end floor(?: -->)?\s*$")
 
 
+def ask_git(folder: Path, *words: str) -> bytes:
+    """Run git in a folder, and return what it printed.
+
+    Raises
+    ------
+    Refused
+        It is absent or failed; the message is its reason.
+    """
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=False)  # noqa: S603, S607 - fixed words, git from PATH
+    except OSError as error:
+        msg = f"git cannot be run ({error.strerror})"
+        raise Refused(msg) from error
+    if done.returncode:
+        said = os.fsdecode(done.stderr).strip().partition("\n")[0]
+        msg = f"git does not answer ({said or done.returncode})"
+        raise Refused(msg)
+    return done.stdout
+
+
 def list_files(folder: Path) -> Iterator[Path]:
-    """Yield what a clone of a folder has or will have, as paths below it."""
-    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    known = subprocess.run(words, cwd=folder, capture_output=True, check=False).stdout  # noqa: S603 - a constant
+    """Yield what a clone of a folder has or will have, as paths below it.
+
+    Raises
+    ------
+    Refused
+        It is a checkout, and git does not say what is in it: secrets and data may lie there too.
+    """
+    try:
+        known = ask_git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    except Refused:
+        if (folder / ".git").exists():
+            raise
+        known = b""
     if known:
         yield from (Path(os.fsdecode(name)) for name in sorted(set(known.split(b"\0")) - {b""}))
     else:
@@ -184,13 +215,16 @@ def check_committed(folder: Path) -> None:
     Raises
     ------
     Refused
-        Not everything is committed.
+        Not everything is committed, or git does not tell.
     """
-    words = ["git", "status", "--porcelain"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, check=False)  # noqa: S603 - a constant
-    if done.returncode or done.stdout:
-        msg = "commit first, so that git can take you back; or say --uncommitted (FORCE=1 behind make)"
-        raise Refused(msg)
+    to_do = "commit first, so that git can take you back; or say --uncommitted (FORCE=1 behind make)"
+    try:
+        changes = ask_git(folder, "status", "--porcelain", "--untracked-files=all")
+    except Refused as why:
+        msg = f"{to_do}; {why}"
+        raise Refused(msg) from why
+    if changes:
+        raise Refused(to_do)
 
 
 def plan(floor: str, folder: Path) -> Iterator[tuple[Path, bytes, bytes | None]]:

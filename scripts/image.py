@@ -51,7 +51,7 @@ def build(engine: Engine, target: str, image: str) -> None:
     args = {
         **bases,
         **{name: HERE[one] for name in PROXIES for one in (name, name.lower()) if HERE.get(one)},
-        "SOURCE_DATE_EPOCH": HERE.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct") or "0",
+        "SOURCE_DATE_EPOCH": HERE.get("SOURCE_DATE_EPOCH") or commit_time(),
         "REVISION": revision(),
     }
     if target == "serve":
@@ -61,16 +61,26 @@ def build(engine: Engine, target: str, image: str) -> None:
 
 
 def revision() -> str:
-    """Name the commit, and whether files differ from it."""
-    commit = _git("rev-parse", "HEAD")
-    return commit + "-changed" * bool(commit and _git("status", "--porcelain")) or "unknown"
+    """Name the commit, with -changed behind it if a file differs from it; unknown if git cannot tell."""
+    try:
+        commit = _git("rev-parse", "--verify", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none")
+    except Refused as why:
+        print(f"the image's revision is unknown, as git does not tell it ({why})", file=sys.stderr)
+        return "unknown"
+    return f"{commit}-changed" if changes else commit
+
+
+def commit_time() -> str:
+    """Tell when the commit was made, in seconds since 1970; 0, the same each time, if git cannot tell."""
+    try:
+        return _git("log", "-1", "--format=%ct")
+    except Refused:
+        return "0"
 
 
 def _git(*words: str) -> str:
-    try:
-        return sh("git", *words, cwd=ROOT, stderr=subprocess.DEVNULL).strip()
-    except Refused:
-        return ""  # no checkout
+    return sh("git", "--no-optional-locks", "-c", "core.fsmonitor=false", *words, cwd=ROOT).strip()
 
 
 def pip_secrets(folder: Path) -> dict[str, Path]:
@@ -126,7 +136,10 @@ def _blob(digest: str) -> str:
 
 def _read(archive: tarfile.TarFile, name: str) -> bytes:
     file = archive.extractfile(name)
-    return file.read() if file else b""
+    if file is None:
+        msg = f"{name} is no plain file of the image's archive, so the image cannot be weighed"
+        raise Refused(msg)
+    return file.read()
 
 
 def contents(engine: Engine, image: str) -> dict[str, Any]:

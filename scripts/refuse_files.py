@@ -1,9 +1,12 @@
 """Files → nothing, or a refusal: no private key, no .env, nothing over 1 MB belongs in the repository.
 
 Usage: python scripts/refuse_files.py FILE...
+       python scripts/refuse_files.py --tracked    (every file that git has)
 """
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +29,45 @@ def reasons(path: Path) -> Iterator[str]:
         yield "it holds a private key; remove it, and replace the key if it was ever pushed"
 
 
-def main(names: list[str]) -> int:
-    """Print every refusal; return 1 if there is one, else 0."""
+class NotListedError(Exception):
+    """It is not known which files are to be looked at."""
+
+
+def tracked() -> list[str]:
+    """List the files of the folder and below that git has.
+
+    Raises
+    ------
+    NotListedError
+        Git cannot tell, or has none.
+    """
+    try:
+        done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False)  # noqa: S607 - git from PATH, as a person calls it
+    except OSError as error:
+        msg = f"git cannot be run ({error.strerror})"
+        raise NotListedError(msg) from error
+    if done.returncode:
+        said = os.fsdecode(done.stderr).strip().partition("\n")[0]
+        msg = f"git does not tell ({said or done.returncode})"
+        raise NotListedError(msg)
+    names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    if not names:
+        msg = "git has no file here yet"
+        raise NotListedError(msg)
+    return names
+
+
+def main(words: list[str]) -> int:
+    """Print every refusal; return 1 if there is one or it is not known what to look at, else 0."""
+    try:
+        names = tracked() if words == ["--tracked"] else words
+    except NotListedError as why:
+        print(
+            "NOT CHECKED: whether the repository holds a private key, a file of secrets or a file over 1 MB, "
+            f"because {why}. Install git, and run this in a clone; or git init, git add --all, git commit",
+            file=sys.stderr,
+        )
+        return 1
     refusals = [f"{name}: {reason}" for name in names for reason in reasons(Path(name))]
     print("\n".join(refusals), end="\n" if refusals else "", file=sys.stderr)
     return int(bool(refusals))

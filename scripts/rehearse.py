@@ -37,6 +37,7 @@ from churn_service.contract import columns
 from churn_service.schema import ID
 from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
+from committed import commit_code
 
 ROOT: Final = Path(__file__).parents[1]
 COMPOSE: Final = ROOT / "deploy/compose"
@@ -67,6 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name, ExitStack() as stack:
         folder = Path(name)
         subprocess.run([COMPOSE / "secrets.sh", folder / "secrets"], check=True)  # noqa: S603 - our own command
+        commit_code(folder)
         first, second = (train(folder, number) for number in ("0.1.0", "0.2.0"))
         do(folder, "registry", "promote", first, "--to", "production")
         apps = [App(folder, image="1") for _ in range(2)]
@@ -274,7 +276,6 @@ def train(folder: Path, number: str) -> str:
     for section, values in {**CONFIG, "model": {"version": number}}.items():
         document[section] |= values
     (folder / "config.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-    shutil.copy(ROOT / "requirements-dev.lock", folder)
     if not (folder / "data").exists():
         do(folder, "sample")
     return str(json.loads(do(folder, "train", "--json"))["version"])

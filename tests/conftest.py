@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,6 +83,18 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
+NOBODY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
+
+
+def commit_code(folder: Path) -> str:
+    """Make a project a git checkout that has some code and the lock, and nothing else; name the commit."""
+    (folder / "src").mkdir(exist_ok=True)
+    (folder / "src/code.py").write_text("# what an owner wrote\n")
+    for words in (["init", "-q"], ["add", "src", "requirements-dev.lock"], ["commit", "-q", "-m", "Begin"]):
+        subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
+    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
+
+
 def write_manifest(folder: Path) -> None:
     """Make the hashes agree again, as somebody would who hides a change."""
     lines = [f"{sha256((folder / name).read_bytes())}  {name}\n" for name in sorted(FILES)]
@@ -126,8 +139,9 @@ def run() -> Run:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
-    """Return a project folder with a table and one registered version; do not change it."""
+    """Return a project with committed code, a table and one registered version; do not change it."""
     folder = make_project(tmp_path_factory.mktemp("trained") / "project")
+    commit_code(folder)
     for command in ("sample", "train"):
         done = run(folder, command)
         assert done.returncode == 0, done.stderr

@@ -20,10 +20,26 @@ import yaml
 from conftest import ROOT
 
 BLOCK = re.compile(r"(?ms)^```(\w+)(?: (\S+))?\n(.*?)^```$")
-COPIED = ("src", "config.yaml", "pyproject.toml", "requirements-dev.lock", "Makefile", "tests/conftest.py")
+COPIED = (
+    "src",
+    ".gitignore",
+    "config.yaml",
+    "pyproject.toml",
+    "requirements-dev.lock",
+    "Makefile",
+    "tests/conftest.py",
+)
 KNOWN_VALUES = "tests/package/test_features_known_values.py"
 STAYS = "the rest of this section stays"
 ELSEWHERE = "http://127.0.0.1:8000"
+
+
+SOMEBODY = {
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+}
 
 
 class Block(NamedTuple):
@@ -69,7 +85,7 @@ class Clone:
         self._url: str | None = None
         self.said = list[str]()
         # The environment's own programs see the copy's sources before the project's.
-        self._env = os.environ | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "200"}  # noqa: TID251 - the child inherits ours
+        self._env = os.environ | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "200", **SOMEBODY}  # noqa: TID251 - the child inherits ours
 
     def fill(self) -> "Clone":
         """Copy what a clone has."""
@@ -79,6 +95,8 @@ class Clone:
             copy(ROOT / name, self.folder / name)
         for block in PLAIN:  # what an owner's own table is like is not the example's
             self._write(block)
+        for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "Clone"]):
+            self.run("git", *words)
         return self
 
     def copy(self, folder: Path) -> "Clone":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from churn_service.atomic import replace_file
+from churn_service.checkout import GitError, ask_git
 from churn_service.errors import ChurnError, TableError
 
 PACKAGE: Final = "src/churn_service"
@@ -19,35 +20,37 @@ TRIAL: Final = Path(__file__).with_name("trial.py")
 
 
 def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
-    """Refuse to write over changes that are not committed; without git nobody can tell, so nothing is said.
+    """Refuse to write over changes that are not committed.
 
     Raises
     ------
     ChurnError
-        Names the files with changes.
+        Names the files with changes, or why git cannot tell whether there are any.
     """
-    done = _git(root, "status", "--porcelain", "--", *names)
-    if changed := [line[3:] for line in (done.stdout if done else "").splitlines()]:
+    try:
+        said = ask_git(root, "status", "--porcelain", "--untracked-files=all", "--", *names)
+    except GitError as why:
         msg = (
-            f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first, or "
-            "take them back with git restore"
+            f"nobody can tell whether changes would be lost in {', '.join(names)} ({why}); commit first, so "
+            "that git can take you back, or say --uncommitted (FORCE=1 behind make)"
+        )
+        raise ChurnError(msg) from why
+    changed = [line[3:] for line in said.splitlines()]
+    if changed:
+        msg = (
+            f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first, "
+            "take them back with git restore, or say --uncommitted (FORCE=1 behind make)"
         )
         raise ChurnError(msg)
 
 
 def in_git(root: Path, names: Mapping[str, object]) -> bool:
-    """Tell whether git has the files, so that it can bring them back."""
-    done = _git(root, "ls-files", "--error-unmatch", "--", *names)
-    return done is not None and not done.returncode
-
-
-def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    return subprocess.run(  # noqa: S603 - git, on our own files
-        [git, *words], cwd=root, capture_output=True, text=True, check=False
-    )
+    """Tell whether git has the files, so that it can bring them back; not if it does not answer."""
+    try:
+        ask_git(root, "ls-files", "--error-unmatch", "--", *names)
+    except GitError:
+        return False
+    return True
 
 
 def formatted(source: str, name: str, root: Path) -> str:

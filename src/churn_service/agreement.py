@@ -1,6 +1,6 @@
 """Lock, schema file, documentation, newest version → whether they agree with the code, and what to do.
 
-Where there is no pyproject.toml, as in an image, locks and pages are passed over.
+What cannot be compared, as the lock is where there is no pyproject.toml, is unknown and not well.
 """
 
 import re
@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from churn_service.artifact import sha256
 from churn_service.config import config_schema
 from churn_service.contract import columns
-from churn_service.errors import ChurnError, ConfigError
+from churn_service.errors import ChurnError, ConfigError, StoreError
 from churn_service.metadata import Metadata
-from churn_service.pipeline import LOCK
+from churn_service.pipeline import LOCK, NO_LOCK
 from churn_service.predict import load_predictor
 from churn_service.registry import NEWEST, Registry
 from churn_service.sections import Config
@@ -33,8 +33,8 @@ class Finding(BaseModel, frozen=True):
     """What was looked at, and what came of it."""
 
     name: str
-    state: Literal["ok", "note", "todo"]
-    """A note is for a person to decide; what is to do makes `doctor` end with 3."""
+    state: Literal["ok", "note", "todo", "unknown"]
+    """A note is for a person to decide; unknown could not be looked at. That and what is to do end with 3."""
     said: str
     to_do: str | None = None
 
@@ -44,6 +44,11 @@ def judge(name: str, fault: str | None, to_do: str, *, fine: str, note: bool = F
     if fault is None:
         return Finding(name=name, state="ok", said=fine)
     return Finding(name=name, state="note" if note else "todo", said=fault, to_do=to_do)
+
+
+def cannot_tell(name: str, why: str, to_do: str) -> Finding:
+    """Make a finding of what could not be looked at, which is not the same as there being no fault."""
+    return Finding(name=name, state="unknown", said=f"not checked: {why}", to_do=to_do)
 
 
 def read_text(path: Path) -> str:
@@ -72,22 +77,39 @@ def check_agreement(
     """Compare what is written down with what it is about; see `churn_service.doctor.examine`."""
     stale = None if read_text(root / SCHEMA) == config_schema() else f"{SCHEMA} is not what the code says"
     yield judge("config schema", stale, "make schema", fine=f"{SCHEMA} is what the code says")
-    if project := read_project(root):
+    project = read_project(root)
+    if project:
         yield from _locks(project, read_text(root / LOCK))
         yield _docs(root, set(project["project"]["scripts"]), commands)
-    yield _version(root, config, registry)
+    else:
+        for name in ("lock", "installed", "docs"):
+            yield cannot_tell(name, "there is no pyproject.toml here", "ask in a clone of the repository")
+    yield from _newest(root, config, registry)
 
 
 def _locks(project: dict[str, Any], lock: str) -> Iterator[Finding]:
-    locked = {_plain(name): (number, some) for name, number, some in NAMED.findall(lock)}
+    locked = dict[str, set[str]]()  # the versions of each, as some are for one Python or system only
+    everywhere = set[str]()
+    for name, number, some in NAMED.findall(lock):
+        locked.setdefault(_plain(name), set()).add(number)
+        if not some:
+            everywhere.add(_plain(name))
     absent = sorted(_required(project) - locked.keys())
     fault = f"{LOCK} does not hold {', '.join(absent) if lock else 'anything'}" if absent else None
     yield judge("lock", fault, "make lock", fine=f"{LOCK} holds every dependency")
-    other = sorted(
-        name for name, (number, some) in locked.items() if not some and _installed(name) not in {None, number}
-    )
-    fault = f"installed otherwise than locked: {', '.join(other)}" if other else None
-    yield judge("installed", fault, "make install", fine="what is installed is what is locked")
+    yield _installed_as_locked(locked, everywhere)
+
+
+def _installed_as_locked(locked: dict[str, set[str]], everywhere: set[str]) -> Finding:
+    if not locked:
+        return cannot_tell("installed", f"{LOCK} holds nothing to compare with", "make lock")
+    found = {name: _installed(name) for name in locked}
+    other = sorted(name for name, number in found.items() if number not in {None, *locked[name]})
+    absent = sorted(name for name in everywhere if found[name] is None)
+    faults = [f"installed in another version than locked: {', '.join(other)}"] if other else []
+    faults += [f"locked and not installed: {', '.join(absent)}"] if absent else []
+    fine = "what is installed is what is locked"
+    return judge("installed", "; ".join(faults) or None, "make install", fine=fine)
 
 
 def _required(project: dict[str, Any]) -> set[str]:
@@ -112,8 +134,11 @@ def _installed(name: str) -> str | None:
 def _docs(root: Path, programs: Collection[str], commands: Collection[str]) -> Finding:
     """Follow the links of the documentation, and look for the commands that it speaks of."""
     spoken = re.compile(rf"(?:`|\$ |/)(?:{'|'.join(programs)}) ([a-z]+)")
+    pages = [page for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))) if page.is_file()]
+    if not pages:
+        return cannot_tell("docs", "there is no README.md and no page in docs/ here", "put the pages back")
     wrong = []
-    for page in filter(Path.is_file, [root / "README.md", *sorted((root / "docs").rglob("*.md"))]):
+    for page in pages:
         text = read_text(page)
         lost = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
         lost += sorted(set(spoken.findall(text)) - set(commands))
@@ -122,17 +147,45 @@ def _docs(root: Path, programs: Collection[str], commands: Collection[str]) -> F
     return judge("docs", fault, "correct the pages", fine="what it links to and every command is there")
 
 
-def _version(root: Path, config: Config, registry: Registry) -> Finding:
-    """Tell whether the newest version is what this code, configuration and lock would make."""
+def _newest(root: Path, config: Config, registry: Registry) -> Iterator[Finding]:
+    """Tell whether the newest version is what this configuration and lock would make, and of which commit."""
     try:
         folder = registry.find(NEWEST)
         load_predictor(folder, public_key=registry.public_key)
+        metadata = registry.metadata(folder.name)
+    except StoreError as error:
+        yield cannot_tell("version", str(error), "ask again when the registry answers")
+        return
     except ChurnError as error:
-        return judge("version", str(error), "make train", fine="")
-    metadata = registry.metadata(folder.name)
+        yield judge("version", str(error), "make train", fine="")
+        return
+    yield _version(metadata, root, config, stale=registry.stale)
+    yield _commit(metadata)
+
+
+def _version(metadata: Metadata, root: Path, config: Config, *, stale: str | None) -> Finding:
+    if stale is not None:
+        return cannot_tell("version", stale, "ask again when the registry answers")
     others = ", ".join(_others(metadata, config, root))
-    fault = f"{folder.name} was trained by another {others}" if others else None
-    return judge("version", fault, "make train", fine=f"{folder.name} is of this code and configuration")
+    if others:
+        fault = f"{metadata.version} was trained by another {others}"
+        return judge("version", fault, "make train", fine="")
+    if not read_text(root / LOCK) and metadata.identity.lock_sha256 != NO_LOCK:
+        why = f"{LOCK}, which {metadata.version} was trained by, is not here or empty"
+        return cannot_tell("version", why, "ask in a clone of the repository")
+    fine = f"{metadata.version} is of this schema, configuration and lock, and answers as when it was trained"
+    return judge("version", None, "", fine=fine)
+
+
+def _commit(metadata: Metadata) -> Finding:
+    """Tell whether a commit holds all of the code that trained the newest version."""
+    state, said = metadata.checkout.state, f"{metadata.version} was trained by commit {metadata.commit}"
+    if state == "unknown":
+        to_do = "make `git status` answer here, raise model.version, make train"
+        return cannot_tell("commit", said, to_do)
+    fault = said if state == "dirty" else None
+    to_do = "commit, raise model.version, make train, before it goes into production"
+    return judge("commit", fault, to_do, fine=said, note=True)
 
 
 def _others(metadata: Metadata, config: Config, root: Path) -> Iterator[str]:

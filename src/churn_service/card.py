@@ -23,4 +23,5 @@ def render_card(metadata: Metadata) -> str:
         id=ID,
         id_length=id_length(),
         record=inspect.getdoc(Customer),
+        commit=metadata.commit.replace("|", "\\|").replace("`", "'"),  # git's words may hold any sign
     )

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from churn_service.agreement import Finding, check_agreement, judge, read_project, read_text
+from churn_service.agreement import Finding, cannot_tell, check_agreement, judge, read_project, read_text
 from churn_service.config import Settings, load_settings  # floor: service
-from churn_service.errors import ChurnError
+from churn_service.errors import ChurnError, StoreError
 from churn_service.registry import Registry
 from churn_service.schema import ID
 from churn_service.sections import Config, DecisionConfig
@@ -76,6 +76,8 @@ def _table(root: Path, config: Config) -> Finding:
         fault = f"{path} is the simulator's" if ID in table and is_simulated(table[ID]) else None
     except StopIteration:
         fault = f"{path} is empty"
+    except StoreError as error:
+        return cannot_tell("table", str(error), "ask again when the store answers")
     except ChurnError as error:
         fault = str(error)
     to_do = _by_make(root, "adopt TABLE=your.csv TARGET=column") or (
@@ -92,8 +94,11 @@ def _by_make(root: Path, words: str) -> str | None:
 
 def _card() -> Finding:
     page = Path(__file__).with_name("card.md.jinja")
-    fault = "the model card states the template's" if INTENDED_USE in read_text(page) else None
     to_do = f"write into {page.name} what your model is for, and what it is not for"
+    text = read_text(page)
+    if not text.strip():
+        return cannot_tell("intended use", f"{page} is not there or empty", to_do)
+    fault = "the model card states the template's" if INTENDED_USE in text else None
     return judge("intended use", fault, to_do, fine="the model card states your own")
 
 
@@ -113,13 +118,21 @@ def _service(settings: Settings, registry: Registry) -> Iterator[Finding]:
     fault = None if settings.public_key else "a version needs no signature"
     to_do = "docs/signing.md, where others can write to the registry"
     yield judge("signature", fault, to_do, fine="only signed versions are loaded", note=True)
+    yield _production(registry)
+
+
+def _production(registry: Registry) -> Finding:
     try:
         holder = registry.state().holder("production")
-        fault = None if holder else "nothing was promoted; the service answers by what was trained last"
+    except StoreError as error:
+        return cannot_tell("production", str(error), "ask again when the registry answers")
     except ChurnError as error:
-        holder, fault = None, str(error)
+        return cannot_tell("production", str(error), "registry verify names every fault")
+    if registry.stale is not None:
+        return cannot_tell("production", registry.stale, "ask again when the registry answers")
+    fault = None if holder else "nothing was promoted; the service answers by what was trained last"
     to_do = "registry promote newest --to production"
-    yield judge("production", fault, to_do, fine=f"{holder} is in production", note=True)
+    return judge("production", fault, to_do, fine=f"{holder} is in production", note=True)
 
 
 # end floor

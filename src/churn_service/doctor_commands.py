@@ -7,7 +7,9 @@ from churn_service.terminal import ConfigOption, JsonOption, open_config, open_r
 
 
 def doctor(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Say what is still the template's and what does not agree, and what to do. Exit 3: something is to do.
+    """Say what is still the template's and what does not agree, and what to do.
+
+    Exit 3: something is to do, or could not be checked.
 
     Example: churn-service doctor
     """
@@ -24,8 +26,8 @@ def doctor(context: typer.Context, *, as_json: JsonOption = False, config: Confi
         if as_json:
             print_json(each.model_dump())
             continue
-        typer.echo(f"{each.state:5} {each.name:14} {each.said}")
+        typer.echo(f"{each.state:7} {each.name:14} {each.said}")
         if each.to_do:
-            typer.echo(f"{'':20} → {each.to_do}")
-    if any(each.state == "todo" for each in found):
+            typer.echo(f"{'':22} → {each.to_do}")
+    if any(each.state in {"todo", "unknown"} for each in found):
         raise typer.Exit(RefusedError.exit_code)

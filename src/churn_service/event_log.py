@@ -22,9 +22,11 @@ class EventLog:
     def read(self) -> tuple[list[Event], list[str]]:
         """Return the events in their order, and what is wrong with those that are not among them."""
         folder = self._folder
-        if os.path.lexists(folder) and not folder.is_dir():
-            return [], [f"{folder}: is no folder of events. Restore it from a backup"]
-        numbers = [int(path.stem) for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)]
+        try:
+            numbers = self._numbers()
+        except OSError as error:
+            why = f"is no folder of events that can be read ({error.strerror}). Restore it from a backup"
+            return [], [f"{folder}: {why}"]
         last = max(numbers, default=0)
         if last > len(numbers) + MOST_MISSING:
             return [], [f"{folder}: {last - len(numbers):,} events before {last} are missing. Is it one?"]
@@ -37,6 +39,16 @@ class EventLog:
             except (DamagedLogError, OSError) as error:
                 faults.append(str(error))
         return events, faults
+
+    def _numbers(self) -> list[int]:
+        """List the numbers of the events; not by a pattern, to which an unreadable folder is an empty one."""
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            if os.path.lexists(self._folder):  # a link that leads nowhere
+                raise
+            return []  # nothing was decided yet
+        return [int(name.partition(".")[0]) for name in names if NUMBERED.fullmatch(name)]
 
     def _event(self, path: Path) -> Event:
         found = path.stat()

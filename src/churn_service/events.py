@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from churn_service.checkout import Checkout
 from churn_service.errors import ConflictError, DamagedLogError
 
 Alias = Literal["staging", "production"]
@@ -40,7 +41,8 @@ class Decided(BaseModel, frozen=True, extra="ignore"):
     evidence: tuple[Check, ...] = ()
     forced: bool = False
     """Whether evidence was overruled."""
-    git_commit: str | None = None
+    checkout: Checkout | None = None
+    """Of the code that did it; None if nobody asked."""
     image_tag: str | None = None
 
 

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from churn_service.checkout import State
 from churn_service.contract import Column
 from churn_service.events import Check
 from churn_service.metadata import Metadata
@@ -17,6 +18,15 @@ SHOWN_FLIPS = 5
 SCORE_DIGITS = (
     3  # of a score whose distribution is compared: what differs by less is the same on another processor
 )
+COMMITTED: Final[dict[State, bool | None]] = {"clean": True, "dirty": False, "unknown": None}
+TRAIN_ANEW: Final[dict[State, str]] = {
+    "clean": "",
+    "dirty": ", so nobody else can rebuild it: commit, raise model.version, train",
+    "unknown": (
+        ", so nobody can tell whether all of its code was committed: make `git status` answer here, "
+        "raise model.version, train"
+    ),
+}
 EPSILON: Final = np.finfo(np.float64).eps  # as scikit-learn's log_loss keeps the logarithm finite
 
 
@@ -67,14 +77,15 @@ def paired_bootstrap(differences: np.ndarray) -> Interval:
 
 
 def check_origin(candidate: Metadata) -> Check:
-    """Ask for code that somebody else can check out; whether it is whole was seen when it was loaded."""
-    committed = not candidate.provenance.get("uncommitted_changes")
-    said = f"whole, its golden rows come out again; trained by commit {candidate.commit}"
-    if not committed:
-        said += ", so nobody else can rebuild it: commit, raise model.version, train"
+    """Ask for code that somebody else can check out; whether it is whole was seen when it was loaded.
+
+    Missing if git could not tell: a question without an answer was not answered well.
+    """
+    state = candidate.checkout.state
+    said = f"whole, its golden rows come out again; trained by commit {candidate.commit}{TRAIN_ANEW[state]}"
     if "best possible" in candidate.metrics:  # which only made-up customers have
         said += "; it knows nothing of your customers: its table is the simulator's"
-    return Check(name="artefact", passed=committed, said=said)
+    return Check(name="artefact", passed=COMMITTED[state], said=said)
 
 
 def check_contract(candidate: Sequence[Column], production: Sequence[Column]) -> Check:

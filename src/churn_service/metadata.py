@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from churn_service.checkout import Checkout
 from churn_service.contract import Column
 from churn_service.reference import Reference
 from churn_service.sections import DecisionConfig
@@ -58,12 +59,13 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     golden: Golden
     holdout: Holdout
     metrics: dict[str, dict[str, Any]]
+    checkout: Checkout
+    """Of the code that trained it."""
     provenance: dict[str, Any]
     reference: Reference | None = None
     """What live rows are compared with; no answer depends on it. Earlier versions of this code kept none."""
 
     @property
     def commit(self) -> str:
-        """Say which commit it was trained by, and if that is not all."""
-        commit = self.provenance.get("git_commit") or "unknown (trained outside git)"
-        return f"{commit} with uncommitted changes" if self.provenance.get("uncommitted_changes") else commit
+        """Say which commit it was trained by, and if that is not all or not known."""
+        return str(self.checkout)

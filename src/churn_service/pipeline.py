@@ -15,6 +15,7 @@ from sklearn.metrics import log_loss
 from churn_service.arrays import to_arrays, to_json
 from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256
 from churn_service.card import render_card
+from churn_service.checkout import read_checkout
 from churn_service.compare import beside_references, measure
 from churn_service.contract import columns
 from churn_service.export import check_parity, export_model
@@ -36,6 +37,7 @@ from churn_service.table import data_hash, read_table
 from churn_service.train import check_training, train
 
 LOCK: Final = "requirements-dev.lock"
+NO_LOCK: Final = "no lock"  # in place of its hash
 GOLDEN_ROWS = 16
 GOLDEN_SEED = 1
 PARITY_ROWS = 10_000
@@ -100,6 +102,7 @@ def make_version(
     ParityError
         The model cannot be exported faithfully.
     """
+    checkout = read_checkout(root)  # before the work, as the code is loaded by now
     say(f"reading and checking {config.data.path}")
     table = check_table(read_table(root / config.data.path, config.data.format))
     held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
@@ -130,8 +133,8 @@ def make_version(
             rows=len(holdout), fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
         ),
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
-        provenance=provenance(root)
-        | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
+        checkout=checkout,
+        provenance=provenance() | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
         reference=reference,
     )
     outcomes = holdout[TARGET].to_numpy()
@@ -166,7 +169,7 @@ def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFram
         features=config.features.model_dump(mode="json"),
         decision=config.decision,
         data_sha256=data_hash(table),
-        lock_sha256=sha256(lock.read_bytes().replace(b"\r\n", b"\n")) if lock.exists() else "no lock",
+        lock_sha256=sha256(lock.read_bytes().replace(b"\r\n", b"\n")) if lock.exists() else NO_LOCK,
     )
 
 
@@ -183,8 +186,7 @@ def _register(
     """Write the version; if it exists, verify it and keep it. Either way it is the newest now."""
     text = {CARD: render_card(metadata), METADATA: metadata.model_dump_json(indent=2) + "\n"}
     contents = files | {name: value.encode() for name, value in text.items()}
-    commit = metadata.provenance["git_commit"]
-    already_there = registry.write(metadata.version, contents, who=who(), commit=commit, key=key)
+    already_there = registry.write(metadata.version, contents, who=who(), checkout=metadata.checkout, key=key)
     kept = registry.metadata(metadata.version) if already_there else metadata
     return Trained(registry.folder / metadata.version, kept, already_there)
 

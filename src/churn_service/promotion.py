@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from churn_service.checkout import read_checkout
 from churn_service.errors import ArtifactError, GateError, IncompatibleArtifactError, StoreError
 from churn_service.events import Alias, Check, Decided, Event, fold
 from churn_service.evidence import Version, gather
 from churn_service.predict import load_predictor
-from churn_service.provenance import git_commit, who
+from churn_service.provenance import who
 from churn_service.remote import open_registry
 from churn_service.sections import Config
 from churn_service.signing import PublicKey
@@ -136,8 +137,8 @@ class Promotion:
 
     def _by(self, alias: Alias) -> dict[str, Any]:
         """Say what is decided about, by whom and where."""
-        commit = git_commit(self._root)
-        return {"alias": alias, "who": who(), "git_commit": commit, "image_tag": self._image_tag}
+        checkout = read_checkout(self._root)
+        return {"alias": alias, "who": who(), "checkout": checkout, "image_tag": self._image_tag}
 
     def _evidence(self, candidate: Version, present: str | None) -> list[Check]:
         try:

@@ -13,6 +13,7 @@ from typing import Final
 
 from churn_service.artifact import read_artifact
 from churn_service.atomic import create_file
+from churn_service.checkout import Checkout
 from churn_service.errors import (
     ArtifactNotFoundError,
     DamagedLogError,
@@ -101,7 +102,7 @@ class Registry:
         files: Mapping[str, bytes],
         *,
         who: str,
-        commit: str | None,
+        checkout: Checkout,
         key: SigningKey | None = None,
     ) -> bool:
         """Write a version if it is not there, and register it as the newest; tell whether it was there.
@@ -118,7 +119,7 @@ class Registry:
         already_there = self._put(version, files, key)
         events = self.events()
         if fold(events).newest != version:
-            self.record(Decided(kind="register", version=version, who=who, git_commit=commit), events)
+            self.record(Decided(kind="register", version=version, who=who, checkout=checkout), events)
         return already_there
 
     def sign(self, version: str, key: SigningKey) -> None:

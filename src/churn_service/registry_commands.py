@@ -116,18 +116,24 @@ def show(
 def verify(*, config: ConfigOption = None) -> None:
     """Check every event, every file of every version, and signatures where CHURN_PUBLIC_KEY is set.
 
-    Exit 3: there is a fault; each is named.
+    Exit 3: there is a fault, and each is named; or there is nothing to check.
 
     Example: churn-service registry verify
     """
-    from churn_service.errors import ArtifactError, TamperedArtifactError
+    from churn_service.errors import ArtifactError, ArtifactNotFoundError, TamperedArtifactError
     from churn_service.events import fold
     from churn_service.predict import load_predictor
 
     registry = open_registry(*open_config(config))
     events, faults = registry.readable_events()
     faults += [registry.stale] if registry.stale else []
-    for name in sorted({*registry.versions(), *fold(events).needed}):
+    names = sorted({*registry.versions(), *fold(events).needed})
+    if not names and not faults:
+        msg = (
+            f"{registry.folder}: no version and no event is here, so nothing was checked. Is it the registry?"
+        )
+        raise ArtifactNotFoundError(msg)
+    for name in names:
         try:
             _metadata(registry, name)
             load_predictor(registry.folder / name, public_key=registry.public_key)

@@ -136,8 +136,6 @@ def _rows(metadata: Metadata) -> int:
 def _facts(metadata: Metadata, config: Config) -> dict[str, dict[str, Any]]:
     """Lay out what is compared, by group: the whole identity, the configuration, where it was trained."""
     identity, origin = metadata.identity, metadata.provenance
-    # Which changes they were is recorded nowhere, so no two count as the same.
-    uncommitted = f"those of {metadata.trained_at}" if origin["uncommitted_changes"] else "none"
     columns = {column.name: column.model_dump(mode="json") for column in identity.columns}
     return {
         "data": {"sha256": identity.data_sha256, "rows": _rows(metadata)},
@@ -150,12 +148,21 @@ def _facts(metadata: Metadata, config: Config) -> dict[str, dict[str, Any]]:
         "schema": {"columns": list(columns), **columns},
         "features": {"names": list(identity.feature_names), "section": identity.features},
         "decision": identity.decision.model_dump(mode="json"),
-        "code": {"git_commit": origin["git_commit"], "uncommitted_changes": uncommitted},
+        "code": _code(metadata),
         "libraries": origin["libraries"],
         "python": {"version": origin["python"]},
         "platform": {"name": origin["platform"]},
         "model": {"onnx_sha256": identity.onnx_sha256},
     }
+
+
+def _code(metadata: Metadata) -> dict[str, Any]:
+    """Tell of the code; what is recorded nowhere is of its own moment, so no two of it count as the same."""
+    checkout, moment = metadata.checkout, metadata.trained_at
+    if checkout.state == "unknown":
+        return {"git_commit": checkout.commit, "uncommitted_changes": f"{checkout} when trained {moment}"}
+    uncommitted = "none" if checkout.state == "clean" else f"those of {moment}"
+    return {"git_commit": checkout.commit, "uncommitted_changes": uncommitted}
 
 
 def _differences(recorded: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> Differences:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from churn_service.events import Check
 from churn_service.faults import check_table
 from churn_service.monitoring.learned import Growth, grow
 from churn_service.monitoring.place import open_log
-from churn_service.monitoring.triggers import FOLDER, REASON, Verdict, judge
+from churn_service.monitoring.triggers import FOLDER, REASON, STAMP, Verdict, judge
 from churn_service.pipeline import train_version
 from churn_service.promotion import Promotion
 from churn_service.provenance import who
@@ -24,8 +24,6 @@ from churn_service.remote import open_registry
 from churn_service.sections import Config
 from churn_service.signing import read_public_key, read_signing_key
 from churn_service.table import read_table, write_table
-
-STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of a moment in a file's name
 
 Result = Literal[
     "nothing to do", "held back", "busy", "would train", "staging", "production", "refused", "failed"

@@ -129,5 +129,7 @@ def _say_what_it_is_worth(metadata: "Metadata") -> None:
     model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
     if "best possible" in metadata.metrics:
         typer.echo("the table is the simulator's: this model knows nothing of your customers")
+    if metadata.checkout.state != "clean":
+        typer.echo(f"its code is of commit {metadata.commit}, so no commit is known to rebuild it from")
     if model <= baseline:
         typer.echo("the model is no better than the baseline: do not use it")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from churn_service.config import Settings, load_config
 from churn_service.contract import columns, example
+from churn_service.errors import LogStoreError
 from churn_service.monitoring import blocks
 from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.place import Log
@@ -167,3 +168,13 @@ def test_the_example_on_the_page_reads_the_log(
     exec(re.search(r"(?ms)^```python\n(.*?)^```$", page)[1], {})  # noqa: S102 - the page's own words
 
     assert capsys.readouterr().out == f"{len(asked[1])} answers, 0 torn lines\n"
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_a_log_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("os.access", lambda *_: False)
+
+    with pytest.raises(LogStoreError, match="cannot be read, so nobody knows what was logged"):
+        list(read_predictions(Log(tmp_path)))
+    assert list(read_predictions(Log(tmp_path / "not there yet"))) == []

@@ -25,7 +25,7 @@ from churn_service.metadata import Metadata
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.learned import Growth, grow
 from churn_service.monitoring.place import Log
-from churn_service.monitoring.triggers import judge
+from churn_service.monitoring.triggers import STAMP, judge
 from churn_service.predict import Predictor, load_predictor
 from churn_service.promotion import Promotion
 from churn_service.registry import Registry
@@ -308,7 +308,7 @@ def test_the_gate_stands_before_production_and_its_refusal_is_kept(
     assert "MISSING replay: the log here holds" in done.stdout
     assert record["said"] == f"{record['trained']} stays out of production"
     assert [check["name"] for check in record["evidence"] if not check["passed"]] == ["replay"]
-    assert not [path for path in tmp_path.rglob(".*") if path.name != ".lock"]
+    assert not [path for path in tmp_path.rglob(".*") if path.name not in {".lock", ".git"}]
 
 
 @pytest.mark.usefixtures("shifted")
@@ -402,6 +402,38 @@ def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_t
     assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["privacy"])
     assert said.startswith(f"monitoring.privacy hides {hidden}, so the log adds nothing")
     assert (renewed["result"], renewed["growth"]["added"]) == ("would train", 0)
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_version_that_cannot_be_read_may_have_been_trained_on_the_table_so_privacy_holds_back(
+    own: Path, version: Path, retrain: Callable[..., Any]
+):
+    configure(own, "monitoring", privacy={OTHERS[-1]: "drop"})
+    table = (own / TABLE).read_text().splitlines()
+    (own / TABLE).write_text("\n".join(table[:-1]) + "\n")
+    shutil.copytree(version, own / "models/0.0.1-00000000")
+
+    done, found = retrain()
+
+    said = found["verdict"]["brakes"][-1]["said"]
+    assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["privacy"])
+    assert f"nobody can tell whether a version was trained on {TABLE} before: 0.0.1-00000000: " in said
+
+
+@pytest.mark.usefixtures("shifted")
+def test_a_try_whose_record_is_damaged_counts_for_the_cool_down(
+    own: Path, now: datetime, retrain: Callable[..., Any]
+):
+    records = own / "predictions/retrain"
+    records.mkdir()
+    (records / f"{now - timedelta(days=1):{STAMP}}.json").write_text('{"result": "refu')
+    (records / "notes.json").write_text("no record")
+
+    done, found = retrain()
+
+    said = found["verdict"]["brakes"][1]["said"]
+    assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["cool-down"])
+    assert re.match(r"tried, with a record that cannot be read, 1 days ago", said)
 
 
 def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:

@@ -1,6 +1,7 @@
 """What is left to do in a clone: said, with what to do, until it is done."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,11 @@ import pytest
 import yaml
 
 from churn_service import doctor
-from conftest import ROOT, TABLE, Run
+from churn_service.agreement import cannot_tell
+from churn_service.artifact import METADATA
+from churn_service.config import load_config
+from churn_service.registry import Registry
+from conftest import ROOT, TABLE, Run, write_manifest
 
 Doctor = Callable[[], dict[str, dict[str, str]]]
 
@@ -145,6 +150,21 @@ def test_what_is_installed_otherwise_than_locked_is_named(clone: Path, examined:
     assert "joblib" in examined()["installed"]["said"]
 
 
+def test_what_is_locked_for_every_system_and_not_installed_is_named(clone: Path, examined: Doctor):
+    with (clone / "requirements-dev.lock").open("a") as lock:
+        lock.write("\nnobody-has-this==1.0 \\\n\nnot-on-this-system==1.0 ; sys_platform == 'none'\n")
+
+    assert examined()["installed"]["said"] == "locked and not installed: nobody-has-this"
+
+
+def test_an_extra_in_the_lock_hides_no_dependency(clone: Path, examined: Doctor):
+    edit(clone / "requirements-dev.lock", "\njoblib==", "\njoblib[extra]==0.")
+
+    found = examined()
+
+    assert (found["lock"]["state"], "joblib" in found["installed"]["said"]) == ("ok", True)
+
+
 def test_a_stale_schema_file_a_dead_link_and_an_unknown_command_are_named(clone: Path, examined: Doctor):
     (clone / "config.schema.json").write_text("{}")
     program = next(iter(doctor.read_project(clone)["project"]["scripts"]))
@@ -167,11 +187,87 @@ def test_a_damaged_version_and_an_absent_table_are_findings_and_no_failure(clone
     assert "no such file" in found["table"]["said"]
 
 
-def test_where_only_the_configuration_is_it_looks_at_what_is_there(trained: Path, run: Run):
+def test_where_only_the_configuration_is_it_looks_at_what_is_there_and_says_what_it_cannot_check(
+    trained: Path, run: Run
+):
     done = run(trained, "doctor")
 
     assert done.returncode == 3
     assert "licence" not in done.stdout
+    for name in ("lock", "installed", "docs"):
+        assert re.search(rf"unknown +{name} +not checked: there is no pyproject.toml here", done.stdout)
+
+
+def test_what_could_not_be_checked_is_a_state_of_its_own_and_ends_with_three(
+    clone: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(doctor, "__file__", str(clone / "no such folder/doctor.py"))
+    for name in ("README.md", "requirements-dev.lock"):
+        (clone / name).unlink()
+    shutil.rmtree(clone / "docs")
+
+    found = examined()
+
+    said = {name: found[name]["said"] for name in ("intended use", "installed", "docs", "version")}
+    assert {found[name]["state"] for name in said} == {"unknown"}
+    assert all(line.startswith("not checked: ") for line in said.values())
+    assert "card.md.jinja is not there or empty" in said["intended use"]
+    assert "requirements-dev.lock, which" in said["version"]
+
+
+def test_only_what_could_not_be_checked_is_enough_for_three(clone: Path, run: Run, monkeypatch):
+    found = [cannot_tell("version", "the registry does not answer", "ask again")]
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: found)
+
+    done = run(clone, "doctor")
+
+    assert done.returncode == 3
+    assert re.match(
+        r"unknown +version +not checked: the registry does not answer\n +→ ask again", done.stdout
+    )
+
+
+def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(clone: Path):
+    class Away(Registry):
+        def _refresh(self) -> None:
+            self.stale = "s3://bucket does not answer."
+
+    config = load_config(clone / "config.yaml")
+    found = {
+        each.name: each
+        for each in doctor.examine(clone, config, registry=Away(clone / "models"), commands=())
+    }
+
+    assert (found["version"].state, found["version"].said) == (
+        "unknown",
+        "not checked: s3://bucket does not answer.",
+    )
+    assert found["production"].state == "unknown"  # floor: service
+
+
+@pytest.mark.parametrize(
+    ("checkout", "state", "said"),
+    [
+        ({"state": "clean", "commit": "abc"}, "ok", "was trained by commit abc"),
+        ({"state": "dirty", "commit": "abc"}, "note", "was trained by commit abc with uncommitted changes"),
+        (
+            {"state": "unknown", "reason": "git is not installed"},
+            "unknown",
+            "was trained by commit unknown (git is not installed)",
+        ),
+    ],
+)
+def test_the_commit_of_the_newest_version_is_told_or_why_nobody_knows_it(
+    clone: Path, examined: Doctor, checkout: dict[str, str], state: str, said: str
+):
+    (folder,) = (clone / "models").glob("*-*")
+    record = json.loads((folder / METADATA).read_text())
+    (folder / METADATA).write_text(json.dumps(record | {"checkout": checkout}))
+    write_manifest(folder)
+
+    found = examined()["commit"]
+
+    assert (found["state"], found["said"].endswith(said)) == (state, True), found
 
 
 def test_an_absent_floor_is_what_comes_next(examined: Doctor, monkeypatch: pytest.MonkeyPatch):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from git_that_fails import DUBIOUS, say
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "refuse_files.py"
 MARK = "-" * 5  # pieced together here, so that this file passes itself
 
@@ -90,3 +92,64 @@ def test_every_refusal_is_named_at_once(tmp_path: Path) -> None:
 
 def test_the_script_and_its_test_pass_themselves() -> None:
     assert refuse(SCRIPT, Path(__file__)).returncode == 0
+
+
+def tracked(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), "--tracked"], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def add_to_git(folder: Path) -> None:
+    for words in (["init", "-q"], ["add", "--all", "--force"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+
+
+def test_every_file_that_git_has_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    written(tmp_path / "deep/a key.txt", header("PRIVATE KEY"))
+    add_to_git(tmp_path)
+    written(tmp_path / ".env", b"")  # which git does not have
+
+    done = tracked(tmp_path)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("deep/a key.txt: it holds a private key")
+
+
+def test_a_repository_that_holds_nothing_secret_passes(tmp_path: Path) -> None:
+    written(tmp_path / "fine", b"fine")
+    add_to_git(tmp_path)
+
+    assert (tracked(tmp_path).returncode, tracked(tmp_path).stderr) == (0, "")
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("git", "why"),
+    [
+        ("absent", "git cannot be run (No such file or directory)"),
+        ("no repository", "not a git repository"),
+        ("empty", "git has no file here yet"),
+        ("not trusted", "detected dubious ownership in repository at '/srv/churn'"),
+    ],
+)
+def test_where_git_names_no_file_nothing_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str, why: str
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    if git == "absent":
+        monkeypatch.setenv("PATH", str(folder))
+    elif git == "empty":
+        add_to_git(folder)
+    elif git == "not trusted":
+        say(monkeypatch, tmp_path / "bin", DUBIOUS)
+
+    done = tracked(folder)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("NOT CHECKED: whether the repository holds a private key")
+    assert why in done.stderr
+    assert "git init, git add --all, git commit" in done.stderr

@@ -1,5 +1,6 @@
 """The log of events: what it adds up to, who may write, what a crash leaves."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -311,3 +312,24 @@ def test_verify_does_not_miss_a_version_that_was_taken_back(own: Path, version: 
 
     assert VERSIONS[2] not in done.stderr
     assert registry.state().needed == {VERSIONS[1], version.name}
+
+
+def test_verify_of_a_folder_that_holds_nothing_has_checked_nothing_and_says_so(project: Path, run):
+    done = run(project, "registry", "verify")
+
+    assert done.returncode == 3
+    assert "no version and no event is here, so nothing was checked" in done.stderr
+
+
+def test_events_that_cannot_be_listed_are_not_taken_for_none(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    registry.record(decided("promote", VERSIONS[0]), [])
+
+    def deny(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", deny)
+
+    with pytest.raises(DamagedLogError, match=r"no folder of events that can be read \(Permission denied\)"):
+        registry.state()

@@ -12,13 +12,14 @@ import yaml
 
 from churn_service import pipeline, reproduce
 from churn_service.artifact import METADATA, read_artifact
+from churn_service.checkout import read_checkout
 from churn_service.config import load_config
 from churn_service.errors import ReproductionError
 from churn_service.faults import check_table
 from churn_service.metadata import Identity, Metadata
 from churn_service.registry import EVENTS
 from churn_service.table import data_hash, read_table, write_table
-from conftest import TABLE, write_manifest
+from conftest import NOBODY, TABLE, write_manifest
 
 
 @pytest.fixture
@@ -30,6 +31,10 @@ def own(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def recorded(version: Path) -> Metadata:
     return read_artifact(version).metadata
+
+
+def git(project: Path, *words: str) -> None:
+    subprocess.run(["git", *NOBODY, *words], cwd=project, check=True)
 
 
 def edit_config(project: Path, change: Callable[[dict[str, Any]], dict[str, dict[str, Any]]]) -> list[str]:
@@ -69,14 +74,6 @@ def drop_the_last_customer(project: Path) -> str:
     table = read_table(project / TABLE)[:-1]
     write_table(table, project / TABLE)
     return data_hash(check_table(table))
-
-
-def commit_all(project: Path) -> str:
-    """Make the project a git checkout; return its commit."""
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
-    for words in (["init", "-q"], ["add", "config.yaml"], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *words], cwd=project, check=True)
-    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True).strip()
 
 
 def all_files(project: Path) -> dict[Path, bytes]:
@@ -132,25 +129,40 @@ def test_another_commit_and_other_libraries_are_notes_where_the_model_is_the_sam
     own: Path, version: Path, run
 ):
     edit_record(own, lambda record: record["provenance"]["libraries"].update({"numpy": "1.0"}))
-    commit = commit_all(own)
+    before = read_checkout(own).commit
+    with (own / "src/code.py").open("a") as code:
+        code.write("# changed\n")
+    git(own, "commit", "-q", "-a", "-m", "Change")
+    commit = read_checkout(own).commit
 
     done = run(own, "train", "--reproduce", "newest")
 
     assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
-    assert f"note: git_commit: recorded null, found {commit}" in done.stdout
+    assert f"note: git_commit: recorded {before}, found {commit}" in done.stdout
     assert "note: numpy: recorded 1.0, found " in done.stdout
 
 
 def test_uncommitted_changes_are_never_taken_for_the_same(own: Path, version: Path, recorded: Metadata, run):
-    found = {"git_commit": commit_all(own), "uncommitted_changes": True}
-    edit_record(own, lambda record: record["provenance"].update(found))
-    (own / "config.yaml").write_text((own / "config.yaml").read_text() + "# changed\n")
+    edit_record(own, lambda record: record["checkout"].update({"state": "dirty"}))
+    (own / "src/code.py").write_text("# changed\n")
 
     done = run(own, "train", "--reproduce", "newest")
 
     assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
     assert f"note: uncommitted_changes: recorded those of {recorded.trained_at}, found" in done.stdout
     assert "git_commit" not in done.stdout
+
+
+def test_code_that_is_unknown_is_never_taken_for_the_same(own: Path, version: Path, recorded: Metadata, run):
+    shutil.rmtree(own / ".git")
+    reason = read_checkout(own).reason
+    edit_record(own, lambda record: record.update(checkout={"state": "unknown", "reason": reason}))
+
+    done = run(own, "train", "--reproduce", "newest")
+
+    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
+    said = f"note: uncommitted_changes: recorded unknown ({reason}) when trained {recorded.trained_at}, found"
+    assert said in done.stdout
 
 
 def test_other_columns_and_features_of_the_code_are_named(
@@ -264,7 +276,7 @@ def test_a_record_that_this_code_does_not_take_is_refused_by_its_key(own: Path, 
     done = run(own, "train", "--reproduce", "newest")
 
     assert done.returncode == 3
-    assert "(model.another_knob). The commit that can: unknown (trained outside git)" in done.stderr
+    assert f"(model.another_knob). The commit that can: {read_checkout(own).commit}" in done.stderr
 
 
 def test_a_recorded_baseline_on_a_feature_that_is_gone_is_refused_by_its_name(own: Path, run):

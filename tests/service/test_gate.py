@@ -1,6 +1,7 @@
 """What a promotion asks for: each check against numbers worked out another way."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import log_loss
 
+from churn_service.artifact import read_artifact
+from churn_service.checkout import Checkout
 from churn_service.contract import Column
 from churn_service.gate import (
     SHOWN_FLIPS,
@@ -16,6 +19,7 @@ from churn_service.gate import (
     Replayed,
     check_beats,
     check_contract,
+    check_origin,
     check_replay,
     log_losses,
     paired_bootstrap,
@@ -85,6 +89,38 @@ def test_the_interval_is_as_wide_as_the_standard_error_says():
     found = paired_bootstrap(differences)
 
     assert (found.high - found.low) / 2 == pytest.approx(1.96 / math.sqrt(10_000), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("checkout", "passed", "mark", "said"),
+    [
+        (Checkout("clean", "abc"), True, "passed  ", "trained by commit abc"),
+        (
+            Checkout("dirty", "abc"),
+            False,
+            "FAILED  ",
+            "trained by commit abc with uncommitted changes, so nobody else can rebuild it: commit, ",
+        ),
+        (Checkout("dirty"), False, "FAILED  ", "trained by commit none yet with uncommitted changes, so"),
+        (
+            Checkout("unknown", reason="git is not installed"),
+            None,
+            "MISSING ",
+            "trained by commit unknown (git is not installed), so nobody can tell whether all of its code",
+        ),
+    ],
+    ids=str,
+)
+def test_only_code_that_git_says_is_committed_passes(
+    version: Path, checkout: Checkout, *, passed: bool | None, mark: str, said: str
+):
+    candidate = read_artifact(version).metadata.model_copy(update={"checkout": checkout})
+
+    check = check_origin(candidate)
+
+    assert check.passed is passed
+    assert check.line.startswith(f"{mark}artefact: whole")
+    assert said in check.said
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from churn_service.checkout import SEALED
 from churn_service.config import Settings, load_config
 import engines
 import image
-from conftest import ROOT
+from conftest import NOBODY, ROOT
+from git_that_fails import DUBIOUS, say
 from running import free_port, serving
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -65,6 +68,46 @@ def test_the_locks_of_the_images_name_versions_that_the_tests_ran_with():
     )
 
     assert serve < jobs < dev
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a checkout that an image might be built of."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "Begin"]):
+        subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
+    monkeypatch.setattr(image, "ROOT", folder)
+    return folder
+
+
+def test_an_image_is_of_a_commit_only_if_git_says_that_nothing_differs_from_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=checkout, text=True).strip()
+    subprocess.run(["git", "config", "status.showUntrackedFiles", "no"], cwd=checkout, check=True)
+    clean = image.revision()
+    (checkout / "new.py").touch()
+    changed = image.revision()
+    say(monkeypatch, tmp_path / "bin", DUBIOUS)
+
+    assert (clean, changed, image.revision()) == (commit, f"{commit}-changed", "unknown")
+    assert "detected dubious ownership" in capfd.readouterr().err
+
+
+def test_what_an_image_trains_knows_the_revision_by_the_file_that_is_read():
+    assert f"""RUN printf '%s\\n' "$REVISION" > {SEALED} """ in DOCKERFILE
+
+
+def test_an_image_whose_archive_lacks_a_layer_is_not_weighed_as_a_light_one(tmp_path: Path):
+    with tarfile.open(tmp_path / "image.tar", "w") as archive:
+        folder = tarfile.TarInfo("blobs")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+
+    with tarfile.open(tmp_path / "image.tar") as archive, pytest.raises(engines.Refused, match="weighed"):
+        image._read(archive, "blobs")  # noqa: SLF001 - what every layer is read by
 
 
 @pytest.mark.posix

@@ -16,6 +16,7 @@ import pytest
 
 from churn_service import promotion
 from churn_service.artifact import ONNX
+from churn_service.checkout import Checkout, read_checkout
 from churn_service.config import load_config
 from churn_service.events import Event
 from churn_service.evidence import Version, gather
@@ -24,7 +25,8 @@ from churn_service.registry import Registry
 from churn_service.schema import ID, TARGET
 from churn_service.split import is_holdout
 from churn_service.table import read_table, write_table
-from conftest import ROOT, TABLE, Done, Run
+from conftest import NOBODY, ROOT, TABLE, Done, Run
+from git_that_fails import DUBIOUS, say
 from steady import configure
 from versions import holder, put, train
 
@@ -242,8 +244,7 @@ def test_a_refusal_is_json_too_where_asked(worse: str, decide: Callable[..., Don
 def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commit_is_named(
     own: Path, decide: Callable[..., Done]
 ):
-    commit = committed(own)
-    (own / "src").mkdir()
+    commit = read_checkout(own).commit
     (own / "src/new.py").write_text("# nobody else has this\n")
     version = train(own, model={"max_iter": 30})
 
@@ -256,13 +257,39 @@ def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commi
 
 
 def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_recorded(own: Path):
-    subprocess.run(["git", "init", "-q"], cwd=own, check=True)
-    subprocess.run(["git", "add", "config.yaml", "requirements-dev.lock"], cwd=own, check=True)
-    committed(own)
+    for words in (["add", "config.yaml"], [*NOBODY, "commit", "-q", "-m", "Configure"]):
+        subprocess.run(["git", *words], cwd=own, check=True)
 
     version = train(own, model={"max_iter": 31})
 
-    assert not Registry(own / "models").metadata(version).provenance["uncommitted_changes"]
+    assert Registry(own / "models").metadata(version).checkout.state == "clean"
+
+
+@pytest.mark.posix
+def test_a_version_of_which_git_could_not_tell_stays_out_of_production_until_somebody_says_why_not(
+    own: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    say(monkeypatch, tmp_path / "bin", DUBIOUS)
+    trained_again = train(own, model={"max_iter": 32})
+    reason = "detected dubious ownership in repository at '/srv/churn'"
+
+    done = decide("promote", trained_again, *PRODUCTION)
+    refused = evidence(own)["artefact"], holder(own)
+    shown = decide("show", trained_again).stdout
+    forced = decide("promote", trained_again, *PRODUCTION, *FORCED)
+
+    assert (done.returncode, refused) == (3, (None, None))
+    assert (
+        f"MISSING artefact: whole, its golden rows come out again; trained by commit unknown ({reason})"
+        in (done.stderr)
+    )
+    assert f"| git commit | `unknown ({reason})` |" in shown
+    assert (
+        f"MISSING artefact: whole, its golden rows come out again; trained by commit unknown ({reason})"
+        in shown
+    )
+    assert (forced.returncode, holder(own), last(own).forced) == (0, trained_again, True)
+    assert last(own).checkout == Checkout("unknown", reason=reason)
 
 
 def test_results_are_json_where_asked(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
@@ -358,11 +385,10 @@ def test_the_version_tells_who_was_held_out_and_the_baseline_is_kept_with_the_ev
 
 
 def test_who_decides_records_the_commit_of_the_code_that_decided(own: Path, decide: Callable[..., Done]):
-    commit = committed(own)
-
     decide("promote", "newest", *PRODUCTION)
 
-    assert (last(own).kind, last(own).git_commit) == ("promote", commit)
+    assert (last(own).kind, last(own).checkout) == ("promote", read_checkout(own))
+    assert last(own).checkout.state == "clean"
 
 
 @pytest.mark.parametrize("reason", ["fine\n   9  promote production", "\x1b[2Jgone", "bad\udcff"])
@@ -533,7 +559,7 @@ def test_taking_back_to_a_damaged_version_is_refused_and_changes_nothing(
 def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_image_that_can(
     own: Path, tmp_path: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ):
-    commit = committed(own)
+    commit = read_checkout(own).commit
     old = train(own, model={"max_iter": 20})
     monkeypatch.setenv("CHURN_IMAGE_TAG", "registry.example/churn:6")
     decide("promote", old, *PRODUCTION, *FORCED)
@@ -557,11 +583,3 @@ def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_ima
     assert f"{old} does not fit this code" in done.stderr
     assert f"The commit that can serve it: {commit}" in done.stderr
     assert "The image that can: registry.example/churn:7" in done.stderr
-
-
-def committed(folder: Path) -> str:
-    """Make a folder a git checkout and name its commit."""
-    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "Begin"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
-    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()

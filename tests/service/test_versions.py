@@ -15,8 +15,9 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 
-from churn_service import artifact, features, provenance
+from churn_service import artifact, features, pipeline
 from churn_service.artifact import ONNX
+from churn_service.checkout import Checkout
 from churn_service.config import Settings, load_config
 from churn_service.contract import example
 from churn_service.events import Decided
@@ -69,7 +70,7 @@ def two(trained: Path, tmp_path_factory: pytest.TempPathFactory, run) -> Two:
     (first,) = registry.versions()
     configure(own, "model", max_iter=20)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provenance, "git_commit", lambda _: COMMIT)
+        patch.setattr(pipeline, "read_checkout", lambda _: Checkout("clean", COMMIT))
         assert run(own, "train").returncode == 0
     (second,) = set(registry.versions()) - {first}
     registry.record(Decided(kind="promote", version=first, alias="staging", who="test"), registry.events())

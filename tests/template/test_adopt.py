@@ -36,6 +36,7 @@ from adoption.table_settings import path_from
 from adoption.telling import next_steps, summary
 from adoption.worth import own_auc, scorecard
 from conftest import ROOT
+from git_that_fails import DUBIOUS, say
 
 ROWS = 300
 RANDOM = np.random.default_rng(3)
@@ -705,6 +706,24 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
     assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == ChurnError.exit_code
 
     assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
+
+
+@pytest.mark.posix
+def test_where_git_cannot_tell_nothing_is_written_over_unless_told(
+    clone: Path, messy: Path, tmp_path: Path, monkeypatch, capsys
+):
+    before = (clone / adopt.SCHEMA).read_bytes()
+    say(monkeypatch, tmp_path / "bin", DUBIOUS)
+    words = [str(messy), "--target", "left", "--positive", "Ja"]
+
+    refused = adopt.main(words)
+    said, unchanged = capsys.readouterr().err, (clone / adopt.SCHEMA).read_bytes() == before
+    done = adopt.main([*words, "--uncommitted"])
+
+    assert (refused, unchanged) == (ChurnError.exit_code, True)
+    assert "detected dubious ownership in repository at '/srv/churn'" in said
+    assert "--uncommitted (FORCE=1 behind make)" in said
+    assert (done, (clone / adopt.SCHEMA).read_bytes() == before) == (0, False), capsys.readouterr().err
 
 
 def test_the_next_step_is_one_that_the_project_has():

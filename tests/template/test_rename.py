@@ -15,6 +15,7 @@ import pytest
 import floors
 import rename
 from conftest import ROOT, Done
+from git_that_fails import DUBIOUS, say
 from made import commit, contents, copy_project
 
 PRESENT = rename.present_name(ROOT)
@@ -171,6 +172,29 @@ def test_uncommitted_changes_are_refused_unless_told(small: Path):
     assert "commit first" in renamed(small, "lapse-model").stderr
     assert renamed(small, "lapse-model", "--uncommitted").returncode == 0
     assert (small / "README.md").read_text() == "lapse-model\n"
+
+
+@pytest.mark.posix
+def test_where_git_cannot_tell_what_is_the_projects_nothing_is_renamed_whatever_is_told(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = contents(small)
+    say(monkeypatch, tmp_path / "bin", DUBIOUS)
+
+    for words in ((), ("--uncommitted",)):
+        done = renamed(small, "lapse-model", *words)
+        assert (done.returncode, "detected dubious ownership" in done.stderr) == (1, True)
+
+    assert contents(small) == before
+
+
+@pytest.mark.parametrize("hidden", ["no", "normal"])
+def test_a_new_file_is_no_way_back_however_git_is_configured(small: Path, hidden: str):
+    subprocess.run(["git", "config", "status.showUntrackedFiles", hidden], cwd=small, check=True)
+    (small / "new.md").write_text("churn-service\n")
+
+    assert "commit first" in renamed(small, "lapse-model").stderr
+    assert (small / "new.md").read_text() == "churn-service\n"
 
 
 @pytest.mark.parametrize("ignored", [".DS_Store\n", "src/lapse_model/\n"])

@@ -1,5 +1,6 @@
 """Configuration and environment → where predictions and outcomes are kept, and in which files."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
@@ -9,7 +10,7 @@ from typing import Final, NamedTuple
 from pydantic import SecretStr
 
 from churn_service.config import load_settings
-from churn_service.errors import ConfigError
+from churn_service.errors import ConfigError, LogStoreError
 from churn_service.sections import Config
 
 DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"  # what the name of a log's file begins with
@@ -46,7 +47,16 @@ def open_log(config: Config, root: Path) -> Log:
 
 
 def day_files(folder: Path, pattern: str = f"{DAYS}.*.jsonl") -> Iterator[tuple[date, Path]]:
-    """List the files of a log and the days (UTC) they are of; what else has such a name is not the log's."""
+    """List the files of a log and the days (UTC) they are of; what else has such a name is not the log's.
+
+    Raises
+    ------
+    LogStoreError
+        The folder is there and cannot be read, so nobody knows whether it is empty.
+    """
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        msg = f"{folder} cannot be read, so nobody knows what was logged. Let the user who asks read it"
+        raise LogStoreError(msg)
     for path in sorted(folder.glob(pattern)):
         with suppress(ValueError):
             day = date.fromisoformat(path.name[:10])

@@ -3,14 +3,13 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel
 
-from churn_service.errors import ChurnError
+from churn_service.errors import ChurnError, TableError
 from churn_service.faults import check_table
 from churn_service.monitoring.checks import check_drift, check_performance
 from churn_service.monitoring.drift_figures import Figures
@@ -23,6 +22,7 @@ from churn_service.sections import Config
 from churn_service.table import data_hash, read_table
 
 FOLDER: Final = "retrain"  # of the records, in the prediction log's
+STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of the moment in the name of a record
 REASON: Final = "retrain: "  # how the reason of a promotion begins that nobody asked for
 DAY: Final = timedelta(days=1)
 
@@ -140,14 +140,36 @@ def _new_outcomes(config: Config, root: Path, moments: tuple[datetime, datetime]
 
 def _hidden(config: Config, root: Path, registry: Registry) -> Reason:
     """Wait for another table where nothing can be learned from the log."""
-    hidden, path, known = config.monitoring.hidden, config.data.path, False
-    with suppress(ChurnError):  # what is damaged is refused, with the reason, where it is used
-        data = data_hash(check_table(read_table(root / path, config.data.format))) if hidden else None
-        versions = registry.versions() if hidden else []
-        known = any(registry.metadata(each).identity.data_sha256 == data for each in versions)
+    hidden, path = config.monitoring.hidden, config.data.path
     said = f"monitoring.privacy hides {', '.join(hidden) or 'nothing'}"
-    said += f", so the log adds nothing, and a version was trained on {path} before" if known else ""
-    return _reason("privacy", said, applies=known)
+    if not hidden:
+        return _reason("privacy", said, applies=False)
+    try:
+        data = data_hash(check_table(read_table(root / path, config.data.format)))
+    except TableError:  # training refuses it too, with the reason
+        return _reason("privacy", f"{said}; {path} cannot be used", applies=False)
+    known, unreadable = _trained_on(data, registry)
+    said += ", so the log adds nothing, and "
+    if known:
+        return _reason("privacy", f"{said}a version was trained on {path} before", applies=True)
+    if unreadable:
+        why = f"nobody can tell whether a version was trained on {path} before: {'; '.join(unreadable)}"
+        return _reason("privacy", said + why, applies=True)
+    return _reason("privacy", f"{said}no version was trained on {path} before", applies=False)
+
+
+def _trained_on(data: str, registry: Registry) -> tuple[bool, list[str]]:
+    """Tell whether a version was trained on a table, by its hash; and which versions cannot tell, and why."""
+    unreadable = []
+    for version in registry.versions():
+        try:
+            trained_on = registry.metadata(version).identity.data_sha256
+        except ChurnError as error:
+            unreadable.append(str(error))
+            continue
+        if trained_on == data:
+            return True, []
+    return False, unreadable
 
 
 def _tries(registry: Registry, folder: Path) -> Iterator[tuple[datetime, str]]:
@@ -155,10 +177,23 @@ def _tries(registry: Registry, folder: Path) -> Iterator[tuple[datetime, str]]:
     own = [event for event in registry.events() if (event.reason or "").startswith(REASON)]
     yield from ((datetime.fromisoformat(event.time), "retrained") for event in own)
     for path in (folder / FOLDER).glob("*.json"):
-        with suppress(OSError, ValueError, LookupError, TypeError):  # a record that is damaged
-            record = json.loads(path.read_bytes())
-            if record["result"] == "refused":
-                yield datetime.fromisoformat(record["time"]).astimezone(UTC), "refused"
+        yield from _refused_try(path)
+
+
+def _refused_try(path: Path) -> Iterator[tuple[datetime, str]]:
+    """Read of a record when a try was refused; one that is damaged counts as such, by its name."""
+    try:
+        record = json.loads(path.read_bytes())
+        result, time = record["result"], datetime.fromisoformat(record["time"]).astimezone(UTC)
+    except (OSError, ValueError, LookupError, TypeError):
+        try:
+            moment = datetime.strptime(path.stem, STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            return  # it is no record
+        yield moment, "tried, with a record that cannot be read,"
+        return
+    if result == "refused":
+        yield time, "refused"
 
 
 def _cool_down(tries: Iterable[tuple[datetime, str]], now: datetime, needed: float) -> Reason:

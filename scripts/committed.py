@@ -1,0 +1,32 @@
+"""Folder of a rehearsal → a git checkout of this project's code, so that the gate sees it committed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LOCK: Final = "requirements-dev.lock"
+# Whoever rehearses may have no name in git, and need not sign.
+ANYBODY: Final = [
+    *("-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.org"),
+    *("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"),
+]
+
+
+def commit_code(folder: Path) -> None:
+    """Copy the code that runs, and the lock, into a folder, and commit both there; end with 1 without git."""
+    leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=leave_out, dirs_exist_ok=True)
+    shutil.copy(ROOT / LOCK, folder)
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", "--force", "src", LOCK)
+    _git(folder, "commit", "--quiet", "--message=The code that is rehearsed")
+
+
+def _git(folder: Path, *words: str) -> None:
+    try:
+        subprocess.run(["git", *ANYBODY, *words], cwd=folder, check=True)  # noqa: S603, S607 - fixed words, git from PATH
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"git is needed, and failed: {error}")
