@@ -8,7 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from churn_service.agreement import Finding, cannot_tell, check_agreement, judge, read_project, read_text
+from churn_service.agreement import (
+    Finding,
+    cannot_tell,
+    check_agreement,
+    judge,
+    read_project,
+    read_text,
+)
 from churn_service.config import Settings, load_settings  # floor: service
 from churn_service.errors import ChurnError, StoreError
 from churn_service.registry import Registry

@@ -17,6 +17,7 @@ from yaml.constructor import ConstructorError
 from churn_service.contract import escaped, is_plain_text
 from churn_service.errors import ConfigError
 
+ANOTHER: Final = "Name another file with --config or CHURN_CONFIG"
 MOST_BYTES: Final = 1024 * 1024  # a configuration has about 10 kB; PyYAML reads a megabyte in seconds
 MOST_VALUES: Final = 10_000  # keys and values, aliases written out; a configuration has a few hundred
 MOST_DEPTH: Final = 20  # a configuration has 4
@@ -79,14 +80,9 @@ def _read(path: Path) -> str:
         if len(data) <= MOST_BYTES:
             return data.decode()
     except (OSError, ValueError) as error:  # bytes that are no UTF-8, or a name that no file can have
-        msg = (
-            f"{shown(path)}: cannot be read ({shown(error)}). Name another file with --config or CHURN_CONFIG"
-        )
+        msg = f"{shown(path)}: cannot be read ({shown(error)}). {ANOTHER}"
         raise ConfigError(msg) from error
-    msg = (
-        f"{shown(path)}: is larger than {MOST_BYTES:,} bytes, so it is no configuration. Name another file "
-        "with --config or CHURN_CONFIG"
-    )
+    msg = f"{shown(path)}: is larger than {MOST_BYTES:,} bytes, so it is no configuration. {ANOTHER}"
     raise ConfigError(msg)
 
 

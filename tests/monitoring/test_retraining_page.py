@@ -49,7 +49,8 @@ def collect(tmp_path: Path):
         command.write_text(DRIFT % drift)
         command.chmod(0o755)
         shutil.copy(ROOT / "Makefile", tmp_path)
-        for name in ("requirements-dev.lock", "pyproject.toml", ".venv/.locked", ".venv/.installed"):
+        wanted = ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml")
+        for name in (*wanted, ".venv/.locked", ".venv/.installed"):
             (tmp_path / name).touch()  # so make finds everything installed
         (tmp_path / "retrain.txt").write_text(said)
         environment = {"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "output"}

@@ -176,10 +176,10 @@ def test_uncommitted_changes_are_refused_unless_told(small: Path):
 
 @pytest.mark.posix
 def test_where_git_cannot_tell_what_is_the_projects_nothing_is_renamed_whatever_is_told(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ):
     before = contents(small)
-    say(monkeypatch, tmp_path / "bin", DUBIOUS)
+    say(monkeypatch, tmp_path_factory.mktemp("programs") / "bin", DUBIOUS)
 
     for words in ((), ("--uncommitted",)):
         done = renamed(small, "lapse-model", *words)
