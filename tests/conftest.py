@@ -16,11 +16,13 @@ import yaml
 from hypothesis import settings
 
 from churn_service.artifact import FILES, MANIFEST, sha256
+from churn_service.checkout import Checkout
 from churn_service.cli import main
 from churn_service.sections import PLAIN
 
 ROOT = Path(__file__).parents[1]
 TABLE = "data/table.csv"
+UNTRACED = Checkout("unknown", reason="a test wrote it")
 
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")  # its programs are in bin of a folder per version, not on PATH
 

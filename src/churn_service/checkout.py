@@ -141,7 +141,7 @@ def _read_sealed(path: Path) -> Checkout | None:
         return None
     found = SEALED_REVISION.fullmatch(path.read_text(encoding="utf-8", errors="replace").strip())
     if found is None:
-        return Checkout("unknown", reason="whoever built this image did not tell the commit, as REVISION")
+        return Checkout("unknown", reason="the image was built without REVISION, which names its commit")
     return Checkout("dirty" if found["changed"] else "clean", found["commit"])
 
 

@@ -190,7 +190,7 @@ def test_an_image_knows_the_commit_that_was_sealed_into_it(
     folder = make_project(tmp_path / "app")
     (folder / SEALED).write_text(sealed)
 
-    assert read_checkout(folder) == found if found else "did not tell the commit" in unknown(folder)
+    assert read_checkout(folder) == found if found else "without REVISION" in unknown(folder)
 
 
 def test_a_checkout_is_asked_before_what_is_sealed(checkout: Path):

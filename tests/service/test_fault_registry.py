@@ -14,6 +14,7 @@ from churn_service.artifact import MANIFEST
 from churn_service.predict import load_predictor
 from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
+from conftest import UNTRACED
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
@@ -22,6 +23,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from churn_service.artifact import MANIFEST
+from churn_service.checkout import Checkout
 from churn_service.events import Decided
 from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
@@ -31,7 +33,7 @@ files = {each.name: each.read_bytes() for each in source.iterdir() if each.name 
 promoted = Decided(kind="promote", version=source.name, alias="production", who="ada@host")
 print("ready", flush=True)
 if what == "register":
-    registry.write(source.name, files, who="ada@host", commit=None)
+    registry.write(source.name, files, who="ada@host", checkout=Checkout("unknown", reason="a test"))
 elif what == "promote":
     for _ in range(20):
         registry.record(promoted, registry.events())
@@ -57,7 +59,7 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
 ):
     files = {path.name: path.read_bytes() for path in version.iterdir() if path.name != MANIFEST}
     open_registry(RegistryConfig(path=s3, cache="first"), tmp_path).write(
-        version.name, files, who="ada@host", commit=None
+        version.name, files, who="ada@host", checkout=UNTRACED
     )
     moments, done = np.random.default_rng(1), 0
     for attempt in range(times):
@@ -65,13 +67,13 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
         path = s3 if what == "download" else "models"
         registry = open_registry(RegistryConfig(path=path, cache="mirror"), root)
         if what == "promote":
-            registry.write(version.name, files, who="ada@host", commit=None)
+            registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
         done += killed(what, version, path, root, after=moments.uniform(0, LONGEST_SECONDS))
 
         for name in registry.versions() if path == "models" else []:
             registry.metadata(name)
         assert registry.state().newest in {None, version.name}
-        registry.write(version.name, files, who="ada@host", commit=None)
+        registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
         assert load_predictor(registry.find()).version == version.name
 
     assert 0 < done < times or times < 100

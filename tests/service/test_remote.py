@@ -31,7 +31,7 @@ from churn_service.registry import Registry
 from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
 from churn_service.store import Found, Store
-from conftest import Run
+from conftest import UNTRACED, Run
 from running import ask, free_port, serving
 from steady import configure, counted, until
 
@@ -60,7 +60,7 @@ def own(trained: Path, mirror: Open, version: Path, files, tmp_path: Path, s3: s
     own = Path(shutil.copytree(trained, tmp_path / "own", ignore=left_out))
     configure(own, "registry", path=s3)
     registry = mirror("other-machine")
-    registry.write(version.name, files, who="ada@host", commit=None)
+    registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
     for _ in range(2):
         registry.record(promote(version.name), registry.events())
     return own
@@ -73,7 +73,9 @@ def promote(version: str) -> Decided:
 def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, version: Path, files):
     first, second = mirror("one"), mirror("two")
 
-    was_there = [each.write(version.name, files, who="ada@host", commit=None) for each in (first, second)]
+    was_there = [
+        each.write(version.name, files, who="ada@host", checkout=UNTRACED) for each in (first, second)
+    ]
     second.record(promote(version.name), second.events())
     folder = mirror("three").find("production")
 
@@ -105,7 +107,7 @@ def test_of_eight_writers_one_wins_each_round(mirror: Open):
 
 
 def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, files, monkeypatch):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     monkeypatch.setattr(store_module, "CHUNK", 10_000)
     registry, asked = mirror("two"), []
     whole = registry._store._files.cat_file  # noqa: SLF001 - a network that fails
@@ -159,7 +161,7 @@ def bloated(_: bytes) -> bytes:
 def test_what_is_not_what_was_written_never_reaches_the_mirror(
     mirror: Open, version: Path, files, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     path, fs = f"bucket/churn/versions/{version.name}.zip", s3fs.S3FileSystem()
     good = fs.cat_file(path)
     fs.pipe_file(path, spoil(good))
@@ -178,7 +180,7 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror(
 def test_several_processes_that_share_a_mirror_download_once(
     mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
 ):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     sharing, downloads, download = [mirror("shared") for _ in range(4)], [], Store.download
 
     def counting(store: Store, name: str, *arguments: object, **options: object) -> None:
@@ -198,7 +200,7 @@ def test_each_store_has_a_mirror_of_its_own(s3: str, tmp_path: Path, version: Pa
         open_registry(RegistryConfig(path=url, cache="cache"), tmp_path) for url in (s3, "s3://bucket/other")
     )
 
-    first.write(version.name, files, who="ada@host", commit=None)
+    first.write(version.name, files, who="ada@host", checkout=UNTRACED)
 
     assert (other.versions(), other.events()) == ([], [])
     assert first.folder != other.folder
@@ -245,7 +247,7 @@ def test_a_store_that_lists_less_than_it_had_is_not_believed(mirror: Open):
 @pytest.mark.fault
 def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
     registry = mirror("one")
-    registry.write(version.name, files, who="ada@host", commit=None)
+    registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
     damaged = registry.find(version.name) / ONNX
     damaged.write_bytes(b"")
 
@@ -256,7 +258,7 @@ def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
 
 @pytest.mark.fault
 def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror: Open, version: Path, files):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry = mirror("two")
     registry.folder.mkdir(parents=True)
     (registry.folder / f".{version.name}.partial").write_bytes(b"x" * 1000)
@@ -266,7 +268,7 @@ def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror:
 
 @pytest.mark.fault
 def test_of_several_who_meet_a_damaged_mirror_one_mends_it(mirror: Open, version: Path, files):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     sharing = [mirror("shared") for _ in range(4)]
     for _ in range(3):
         (sharing[0].find(version.name) / ONNX).write_bytes(b"")
@@ -318,7 +320,7 @@ def test_a_rollback_does_not_pass_over_what_could_only_not_be_asked_for(
 def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
     mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
 ):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     fs, path = s3fs.S3FileSystem(), f"bucket/churn/versions/{version.name}.zip"
     registry, downloads = mirror("two"), list[str]()
     good, download = fs.cat_file(path), Store.download
@@ -341,7 +343,7 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
     ours, theirs = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     config = RegistryConfig(path=s3, cache="cache")
     unsigned = open_registry(config, tmp_path / "one")
-    unsigned.write(version.name, files, who="ada@host", commit=None)
+    unsigned.write(version.name, files, who="ada@host", checkout=UNTRACED)
     asking = open_registry(config, tmp_path / "two", public_key=ours.public_key())
 
     with pytest.raises(SignatureError, match="it is not signed"):
@@ -350,17 +352,19 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
         unsigned.sign(version.name, ours)
     left = Registry(asking.folder).versions()
     s3fs.S3FileSystem().rm(f"bucket/churn/versions/{version.name}.zip")
-    open_registry(config, tmp_path / "three").write(version.name, files, who="a", commit=None, key=ours)
+    open_registry(config, tmp_path / "three").write(version.name, files, who="a", checkout=UNTRACED, key=ours)
 
     assert left == []
     assert asking.find(version.name).is_dir()
     with pytest.raises(SignatureError, match="not by this key"):
-        open_registry(config, tmp_path / "four").write(version.name, files, who="a", commit=None, key=theirs)
+        open_registry(config, tmp_path / "four").write(
+            version.name, files, who="a", checkout=UNTRACED, key=theirs
+        )
 
 
 @pytest.mark.fault
 def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, files, monkeypatch):
-    mirror("one").write(version.name, files, who="ada@host", commit=None)
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry, asked = mirror("two"), []
     monkeypatch.setattr(registry._store._files, "cat_file", lambda *_, **__: asked.append(1) or b"")  # noqa: SLF001 - a network that fails
 
@@ -411,7 +415,7 @@ def test_a_store_that_cannot_create_exclusively_is_only_read(tmp_path: Path, ver
     registry = open_registry(RegistryConfig(path="memory://churn", cache="mirror"), tmp_path)
 
     with pytest.raises(ConfigError, match="only read"):
-        registry.write(version.name, files, who="ada@host", commit=None)
+        registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
 
     assert registry.events() == []
 
@@ -431,7 +435,7 @@ def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
     configure(own, "serving", poll_seconds=0.2, rate_limit_per_minute=10**6)
     configure(own, "registry", path=s3)
     registry = mirror()
-    registry.write(version.name, files, who="ada@host", commit=None)
+    registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
 
     with serving(own) as (url, _):
         before = ask(f"{url}/ready")
