@@ -193,6 +193,23 @@ def test_certificates_and_mirrors_are_read_from_what_pip_says_of_its_configurati
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["--bare"]])
+def test_uv_installs_by_hash_and_stays_only_where_it_may(small: Path, words: list[str]):
+    own_index = {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(small), "INSTALLER": "uv"}
+    asked = ["--into", small / ".venv", "--lock", small / "small.lock", *words]
+    done = run_install(*asked, **own_index)
+    assert done.returncode == 0, done.stderr
+    assert installed(small / ".venv")
+    assert bool([*(small / ".venv").glob("**/site-packages/uv")]) is not bool(words)
+
+    make_wheel(small, "small-thing", "1.0", ("Summary: not what was locked",))
+    refused = run_install(*asked, **own_index, UV_NO_CACHE="1")
+    assert refused.returncode == 1
+    assert "Hash mismatch" in refused.stderr
+    assert not installed(small / ".venv")
+
+
+@pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.parametrize("pip", ["oldest", "newest"])
 @pytest.mark.parametrize("version", sorted(OLDEST_PIP))
