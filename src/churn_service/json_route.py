@@ -24,8 +24,10 @@ from starlette.types import Receive, Scope
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 JSON: Final = "application/json"
-DIRECT: Final = frozenset((JSON, f"{JSON}; charset=utf-8", f"{JSON};charset=utf-8"))
-"""Content types that are JSON at first sight; FastAPI parses any other."""
+EVIDENT: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+"""Content types that are JSON in UTF-8 at first sight; any other is parsed."""
+
+ABOUT_THE_BODY: Final = frozenset((b"content-type", b"content-encoding"))
 
 UTF_8: Final = frozenset(("utf-8", "utf8"))
 
@@ -53,10 +55,15 @@ OBEYED: Final = frozenset(("dependencies", "dependency_overrides_provider", "met
 
 
 class JsonRequest(Request):
-    """A request whose body is JSON in UTF-8, whatever reads it."""
+    """A request whose body is JSON in UTF-8, whatever reads it.
+
+    `is_evident` tells that its headers say so and nothing else about the body.
+    """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         super().__init__(scope, receive)
+        said = [value for name, value in scope["headers"] if name in ABOUT_THE_BODY]
+        self.is_evident = len(said) == 1 and said[0] in EVIDENT
         self._failure: Exception | None = None
 
     async def body(self) -> bytes:
@@ -80,7 +87,8 @@ class JsonRequest(Request):
             It is no JSON.
         """
         if not hasattr(self, "_document"):
-            self._refuse_encodings()
+            if not self.is_evident:
+                self._refuse_encodings()
             self._document = parse(await self.body())
         return self._document
 
@@ -89,11 +97,9 @@ class JsonRequest(Request):
         if codings:
             detail = "send the body as it is, without Content-Encoding: this service unpacks nothing"
             raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
-        content_type = self.headers.get("content-type", "")
-        if content_type not in DIRECT:
-            charset = _read_content_type(content_type).get_content_charset("utf-8")
-            if charset not in UTF_8:
-                raise HTTPException(415, "send JSON as UTF-8, and no other charset in Content-Type")
+        content_type = _read_content_type(self.headers.get("content-type", ""))
+        if content_type.get_content_charset("utf-8") not in UTF_8:
+            raise HTTPException(415, "send JSON as UTF-8, and no other charset in Content-Type")
 
 
 def parse(body: bytes) -> Any:
@@ -136,7 +142,7 @@ def is_json(content_type: str) -> bool:
     >>> is_json("application/vnd.crm+json; charset=utf-8"), is_json("text/plain"), is_json("")
     (True, False, False)
     """
-    if content_type in DIRECT:
+    if content_type == JSON:
         return True
     message = _read_content_type(content_type)
     subtype = message.get_content_subtype()
@@ -163,7 +169,7 @@ class JsonRoute(APIRoute):
         self._declared = None
 
     def get_route_handler(self) -> Handler:
-        """Return what answers; FastAPI asks again for each router that includes the route, and may add to it."""
+        """Return what answers; FastAPI asks again for each router that includes the route and adds to it."""
         framework = super().get_route_handler()
         understood = None if self._declared is None else self._understand(self._declared)
 
@@ -184,10 +190,10 @@ class JsonRoute(APIRoute):
         unguarded = APIRoute(self.path, self.endpoint, **{**declared, "dependencies": []})
         return _Understood(guards, *endpoint, refuse=unguarded.get_route_handler())
 
-    def _may_be_direct(self, request: Request) -> bool:
+    def _may_be_direct(self, request: JsonRequest) -> bool:
         overridden = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
         is_traced = get_telemetry_data() is not None
-        return not overridden and not is_traced and request.headers.get("content-type") in DIRECT
+        return request.is_evident and not overridden and not is_traced
 
     async def _answer(self, request: Request, understood: "_Understood", framework: Handler) -> Response:
         try:
