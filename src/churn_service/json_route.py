@@ -10,6 +10,7 @@ import email.message
 import inspect
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
@@ -103,7 +104,7 @@ class JsonRequest(Request):
 
 
 def parse(body: bytes) -> Any:
-    """Parse JSON as RFC 8259 has it between systems: in UTF-8, without a byte order mark.
+    """Parse JSON as RFC 8259 has it between systems: in UTF-8. A byte order mark is overlooked.
 
     A key that is repeated has its last value. NaN and Infinity are read, so that a field can refuse them by
     name; an integer of more digits than Python reads is infinite for the same reason.
@@ -116,7 +117,7 @@ def parse(body: bytes) -> Any:
         It is no JSON.
     """
     try:
-        return _parse_text(body.decode())
+        return _parse_text(body.removeprefix(BOM_UTF8).decode())
     except UnicodeDecodeError as error:
         raise HTTPException(400, "the body is not UTF-8, as JSON has to be") from error
     except RecursionError as error:

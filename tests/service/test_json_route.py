@@ -723,6 +723,12 @@ def test_bytes_that_are_no_json_are_refused_and_others_are_what_they_say(body: b
         assert repr(parse(body)) == repr(expected)
 
 
+def test_a_byte_order_mark_is_overlooked_once():
+    assert parse("\ufeff[1]".encode()) == [1]
+    with pytest.raises(json.JSONDecodeError):
+        parse("\ufeff\ufeff[1]".encode())
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -738,7 +744,7 @@ def test_a_number_too_large_for_python_is_infinite(text: str, value: float):
     assert parse(f'{{"a": [{text}, 2]}}'.encode()) == {"a": [value, 2]}
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_no_other_encoding_is_guessed(client: TestClient, encoding: str):
     text = json.dumps({**example(), "customer_id": "é"}, ensure_ascii=False)
 
