@@ -48,7 +48,8 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.app_state["tasks"] = self.tasks  # by which a request sees whether it is alone
-        self._in_head = True  # or between two requests
+        self._is_between = True  # two requests, or before the first
+        self._in_head = True  # or between
         self._framing_bytes, self._held = 0, b""
         self._refused = False
         self._seen: object = None
@@ -97,15 +98,20 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._framing_bytes > MOST_FRAMING_BYTES:
             self.transport.abort()
-        elif self._in_head and not self._framing_bytes:
-            self._keep()
-
-    def _keep(self) -> None:
-        """Start uvicorn's timer when all is read that was refused; it starts only at an answer's end."""
-        if self.cycle.response_complete and self.timeout_keep_alive_task is None:
+        elif self._is_kept() and self.timeout_keep_alive_task is None:
+            # It was refused before all of it was read, and uvicorn starts its timer only at an answer's end.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def _is_kept(self) -> bool:
+        """Tell whether a request was read and answered, and nothing of the next has come."""
+        return self._is_between and self._latest is not None and self._latest.response_complete
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun."""
+        self._is_between = False
+        super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header without the blanks around its value; forget a trailer, which is no header."""
@@ -123,8 +129,9 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the next bytes begin a head."""
-        self._in_head, self._framing_bytes = True, 0
+        """Note that a request was read to its end, so that the next bytes begin a head."""
+        self._is_between, self._in_head = True, True
+        self._framing_bytes = 0
         super().on_message_complete()
 
     def _without_offers(self, data: bytes) -> bytes:
@@ -160,7 +167,7 @@ class Connection(HttpToolsProtocol):
         A caller who has read all of an answer may keep the connection: uvicorn's own timer ends it.
         """
         latest = self._latest
-        kept = self.timeout_keep_alive_task is not None and not self.transport.get_write_buffer_size()
+        kept = self._is_kept() and not self.transport.get_write_buffer_size()
         in_work = latest is not None and not (latest.response_complete or latest.more_body)
         waits_for: object = self if latest is None else latest
         if kept or (in_work and not self.flow.write_paused):
