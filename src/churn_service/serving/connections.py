@@ -38,7 +38,9 @@ OFFER: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 OVERLOOKED: Final = b"\r\nx-stays:"  # as long, so that whatever is taken for a head keeps its length
 PERHAPS: Final = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)  # or the end of a head
 END: Final = b"\r\n\r\n"
-BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1")
+BUSY: Final = refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; the process lives", "retry-after: 1"
+)
 GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
 
 
