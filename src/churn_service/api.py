@@ -1,13 +1,14 @@
 """The HTTP contract and nothing else: requests → the predictor → answers that name their model version."""
 
 import contextlib
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import Body, Depends, FastAPI, HTTPException, Request, Security
+from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
 
@@ -15,6 +16,7 @@ from churn_service import contract
 from churn_service.answer import Together, answer, loaded
 from churn_service.contract import columns
 from churn_service.errors import BatchTooLargeError, NotReadyError
+from churn_service.json_route import JsonRoute, is_json
 from churn_service.messages import (
     BatchPrediction,
     BatchRequest,
@@ -26,7 +28,7 @@ from churn_service.messages import (
 )
 from churn_service.pool import Pool
 from churn_service.predict import Predictor
-from churn_service.problems import answer_with_problems
+from churn_service.problems import MOST_FAULTS, UNKNOWN, answer_with_problems
 from churn_service.schema import Customer
 from churn_service.service_sections import ServingConfig
 
@@ -34,8 +36,8 @@ EXAMPLE: Final = contract.example()
 BAD, LIMITS = (400, 413, 415, 422), (401, 403, 429, 503)
 PROBLEMS: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in LIMITS}
 REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (*BAD, *LIMITS)}
-JSON_TYPE: Final = re.compile(r"application/([^;/]+\+)?json\s*(;|$)", re.IGNORECASE)
 MOST_FIELDS: Final = 2 * len(Customer.model_fields) + 100
+EXTRA: Final = {"type": UNKNOWN, "msg": "Extra inputs are not permitted", "input": None}  # as pydantic has it
 KEY: Final = Security(APIKeyHeader(name="X-API-Key", auto_error=False))  # documents what the guard asks for
 
 
@@ -45,23 +47,60 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
     return prediction
 
 
-async def limit_body(request: Request) -> None:
-    """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of one."""
-    await limit_rows(request, "customers")
-
-
-async def limit_rows(request: Request, name: str) -> None:
-    """Refuse a body that is no JSON, or whose list of that name is too long or holds too many fields."""
-    if not JSON_TYPE.match(request.headers.get("content-type", "")):
+async def require_json(request: Request) -> None:
+    """Refuse what does not say that it is JSON: no form of another site can say that."""
+    if not is_json(request.headers.get("content-type", "")):
         raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
-    with contextlib.suppress(ValueError):  # a body that is no JSON is refused like any other
-        body = await request.json()
-        rows = body.get(name, [body]) if isinstance(body, dict) else body
-        if isinstance(rows, list):
-            check_rows(request, len(rows))
-            if any(isinstance(each, dict) and len(each) > MOST_FIELDS for each in rows):
-                msg = f"a customer has at most {MOST_FIELDS} fields, unknown ones included"
-                raise BatchTooLargeError(msg)
+
+
+async def limit_body(request: Request) -> None:
+    """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of them."""
+    await limit_rows(request, "customers", frozenset(Customer.model_fields))
+
+
+async def limit_rows(request: Request, name: str, known: frozenset[str]) -> None:
+    """Refuse a body that is no JSON, or whose rows are too many or hold too many fields.
+
+    Parameters
+    ----------
+    name
+        The field of the body that lists the rows; without it the body is a row itself.
+    known
+        The fields of a row.
+
+    Raises
+    ------
+    HTTPException
+        415: it is no JSON.
+    BatchTooLargeError
+        There are more rows than `serving.max_batch_rows`, or a row has more than `MOST_FIELDS` fields.
+    RequestValidationError
+        More fields are unknown than an answer lists. Nothing else is looked for: each fault costs as much as
+        a good field.
+    """
+    await require_json(request)
+    body = await request.json() if await request.body() else None
+    rows = body.get(name, [body]) if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        return
+    limit = request.app.state.serving.max_batch_rows
+    if len(rows) > limit:
+        msg = f"a batch holds at most {limit} customers; send several"
+        raise BatchTooLargeError(msg)
+    if any(isinstance(row, dict) and len(row) > MOST_FIELDS for row in rows):
+        msg = f"a customer has at most {MOST_FIELDS} fields, unknown ones included"
+        raise BatchTooLargeError(msg)
+    unknown = list(islice(_unknown_fields(rows, known), MOST_FAULTS + 1))
+    if len(unknown) > MOST_FAULTS:
+        raise RequestValidationError(
+            [{**EXTRA, "loc": ("body", name, number, field)} for number, field in unknown]
+        )
+
+
+def _unknown_fields(rows: Sequence[Any], known: frozenset[str]) -> Iterator[tuple[int, str]]:
+    for number, row in enumerate(rows):
+        if isinstance(row, dict) and not known.issuperset(row):
+            yield from ((number, field) for field in row if field not in known)
 
 
 async def predict_batch(
@@ -69,7 +108,6 @@ async def predict_batch(
 ) -> BatchPrediction:
     """Predict many customers' churn: the same answers as one by one."""
     started = time.perf_counter()
-    check_rows(request, len(batch.customers))
     predictions = await answer(request, batch.customers)
     latency_ms = round((time.perf_counter() - started) * 1000, 3)
     return BatchPrediction.model_construct(
@@ -181,6 +219,7 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect would repeat the Host header that was sent
     )
+    app.router.route_class = JsonRoute
     app.state.predictor, app.state.refused, app.state.draining = None, None, False
     app.state.serving, app.state.started = serving, time.monotonic()
     for prefix in ("", "/v1"):
@@ -188,11 +227,3 @@ def create_app(
             app.add_api_route(**{"include_in_schema": not prefix} | route | {"path": prefix + route["path"]})
     answer_with_problems(app)
     return app
-
-
-def check_rows(request: Request, rows: int) -> None:
-    """Refuse more rows than `serving.max_batch_rows`."""
-    limit = request.app.state.serving.max_batch_rows
-    if rows > limit:
-        msg = f"a batch holds at most {limit} customers; send several"
-        raise BatchTooLargeError(msg)

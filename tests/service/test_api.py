@@ -1,5 +1,6 @@
 """The HTTP contract: answers, refusals, and what neither ever says."""
 
+import gzip
 import json
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_a_batch_of_another_shape_is_refused(client: TestClient, body: Any):
         (b"null", 422),
         (b"[" * 100_000, 400),
         (b"\xff\xfe\x00", 400),
-        (b"1" * 5000, 400),
+        (b"1" * 5000, 422),
     ],
 )
 def test_a_broken_body_is_refused_and_nothing_of_it_repeated(client: TestClient, content: bytes, status: int):
@@ -214,6 +215,69 @@ def test_json_may_be_named_in_every_way_there_is(client: TestClient, content_typ
     answer = client.post("/predict", content=json.dumps(example()), headers={"content-type": content_type})
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_a_compressed_body_is_a_415_that_names_the_header(
+    client: TestClient, path: str, coding: str, content_type: str
+):
+    body = gzip.compress(json.dumps(example()).encode())
+    headers = {"content-type": content_type, "content-encoding": coding}
+
+    answer = client.post(path, content=body, headers=headers)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")
+    assert "Content-Encoding" in answer.json()["detail"]
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+def test_a_body_that_says_it_is_not_compressed_is_answered(client: TestClient):
+    headers = JSON | {"content-encoding": "identity"}
+
+    assert client.post("/predict", content=json.dumps(example()), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "latin-1", '"iso-8859-1"', "utf-7", "nonsense", "us-ascii"])
+def test_another_charset_than_utf_8_is_a_415_that_says_so(client: TestClient, charset: str):
+    headers = {"content-type": f"application/json; charset={charset}"}
+
+    answer = client.post("/predict", content=json.dumps(example()), headers=headers)
+
+    assert answer.status_code == 415
+    assert "UTF-8" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("charset", ["UTF-8", '"utf-8"', "utf8"])
+def test_utf_8_may_be_said_in_every_way_there_is(client: TestClient, charset: str):
+    headers = {"content-type": f"application/json; version=1; charset={charset}"}
+
+    assert client.post("/predict", content=json.dumps(example()), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
+@pytest.mark.parametrize(
+    "number", ["1" * 5000, "-" + "1" * 5000, "1" * 5000 + ".0", "1e5000", "NaN", "-Infinity"]
+)
+@pytest.mark.parametrize(
+    "column", [*fields("integer")[:1], *fields("number")[:1]], ids=lambda column: column.kind
+)
+def test_a_number_of_very_many_digits_is_a_422_that_names_the_field(
+    client: TestClient, column: Column, number: str, content_type: str
+):
+    one = json.dumps(example() | {column.name: "?"}).replace('"?"', number)
+    headers = {"content-type": content_type}
+
+    single = client.post("/predict", content=one, headers=headers)
+    batch = client.post(
+        "/predict/batch", content=f'{{"customers": [{json.dumps(example())}, {one}]}}', headers=headers
+    )
+
+    for answer, field in ((single, column.name), (batch, f"customers.1.{column.name}")):
+        (fault,) = answer.json()["errors"]
+        assert (answer.status_code, fault["field"]) == (422, field)
+        assert "11111" not in answer.text
 
 
 def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(build, connect):

@@ -63,7 +63,8 @@ def test_an_alias_that_is_set_is_followed_by_the_version_it_stands_for(own: Path
 
 def look(url: str) -> str:
     """Let a server of one process look for another model; return what answers then."""
-    with urlopen(Request(f"{url}/admin/reload", b""), timeout=60) as answer:  # noqa: S310 - loopback
+    request = Request(f"{url}/admin/reload", b"", {"Content-Type": "application/json"})  # noqa: S310 - loopback
+    with urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
         return json.load(answer)["model_version"]
 
 

@@ -67,8 +67,12 @@ def service(own: Path, build: Callable[..., Service]) -> Service:
     return build(found.load, wanted=found.wanted, root=own, serving={"poll_seconds": 3600})
 
 
+def ask_to_reload(client: TestClient, **headers: str):
+    return client.post("/admin/reload", headers={"content-type": "application/json", **headers})
+
+
 def reload(client: TestClient, **headers: str) -> int:
-    return client.post("/admin/reload", headers=headers).status_code
+    return ask_to_reload(client, **headers).status_code
 
 
 def answering(client: TestClient) -> str:
@@ -98,7 +102,7 @@ def test_what_was_promoted_answers_from_the_next_look_on(
         before = answering(client)
         put(own, other)
         unlooked = answering(client)
-        looked = client.post("/admin/reload")
+        looked = ask_to_reload(client)
         after = client.post("/predict", json=example()).json()
         served, reloads = metric(client, "model_info"), metric(client, "model_reloads_total")
 
@@ -163,7 +167,7 @@ def test_what_is_refused_changes_nothing_until_it_is_mended(
         answering(client)
         put(own, other)
         spoil(own / "models", other)
-        refusals = [client.post("/admin/reload") for _ in range(3)]
+        refusals = [ask_to_reload(client) for _ in range(3)]
         ready, meanwhile = client.get("/ready"), answering(client)
         counted, served = metric(client, "model_reloads_total"), metric(client, "model_info")
         shutil.rmtree(own / "models")
@@ -271,7 +275,7 @@ def test_while_there_is_no_model_the_baseline_answers_and_a_look_says_so(
         return found[0]
 
     with connect(build(load, serving={"fallback": "baseline", "poll_seconds": 3600})) as client:
-        missing, before = client.post("/admin/reload"), answering(client)
+        missing, before = ask_to_reload(client), answering(client)
         found.append(predictor)
         status, after = reload(client), answering(client)
 
@@ -288,3 +292,17 @@ def test_elsewhere_a_look_needs_a_key_of_the_scope_admin(build, connect):
         statuses = [reload(client), *(reload(client, **{"X-API-Key": key}) for key, _ in made.values())]
 
     assert statuses == [401, 403, 200]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]
+)
+def test_a_form_on_a_page_of_another_site_cannot_ask_for_a_reload(build, connect, content_type: str):
+    looks = []
+
+    with connect(build(wanted=lambda: looks.append(1), serving={"poll_seconds": 3600})) as client:
+        answer = client.post("/admin/reload", headers={"content-type": content_type})
+        bare = client.post("/admin/reload")
+
+    assert (answer.status_code, bare.status_code, looks) == (415, 415, [])
+    assert "application/json" in answer.json()["detail"]

@@ -37,7 +37,7 @@ CHECKS = [
     ["-m", "deptry", "."],
     ["-m", "check_jsonschema", "--schemafile", "config.schema.json", "config.yaml"],
 ]
-ANSWERS = ["tests/service/test_api.py", "tests/service/test_short_path.py", "tests/service/test_readme.py"]
+ANSWERS = ["tests/service/test_api.py", "tests/service/test_json_route.py", "tests/service/test_readme.py"]
 WATCHED = ["tests/monitoring/test_drift_job.py", "tests/monitoring/test_retrain.py"]
 FAST = [
     ("wide", ["tests/package", "tests/template/test_nothing_else_knows.py"]),

@@ -5,16 +5,19 @@ from typing import Annotated, Any, Final
 from fastapi import Body, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from churn_service.api import KEY, REFUSED, check_rows, limit_rows
+from churn_service.api import KEY, REFUSED, limit_rows
 from churn_service.contract import example
 from churn_service.messages import Problem
-from churn_service.monitoring.outcomes import NO_CUSTOMERS, OfCustomer, Outcome, Outcomes
+from churn_service.monitoring.outcomes import NO_CUSTOMERS, OfCustomer, OfPrediction, Outcome, Outcomes
 from churn_service.problems import RETRY, UNAVAILABLE
 from churn_service.schema import ID
 
 NOT_FOUND: Final = 404
 INVALID: Final = 422
 EXAMPLE: Final = {"outcomes": [{ID: example()[ID], "outcome": 1, "observed_at": "2026-03-01T12:00:00+00:00"}]}
+FIELDS: Final = frozenset(
+    field.alias or name for kind in (OfPrediction, OfCustomer) for name, field in kind.model_fields.items()
+)
 
 
 class OutcomeRequest(BaseModel, extra="forbid", strict=True):
@@ -31,7 +34,6 @@ class Recorded(BaseModel):
 
 async def record(request: Request, said: Annotated[OutcomeRequest, Body(examples=[EXAMPLE])]) -> Recorded:
     """Record what became of customers; a correction is sent as another outcome, a repetition does no harm."""
-    check_rows(request, len(said.outcomes))
     state = request.app.state
     outcomes: Outcomes | None = state.outcomes
     if outcomes is None:
@@ -50,7 +52,7 @@ async def record(request: Request, said: Annotated[OutcomeRequest, Body(examples
 
 async def limit_outcomes(request: Request) -> None:
     """Refuse what is no JSON, and what would cost too much to validate."""
-    await limit_rows(request, "outcomes")
+    await limit_rows(request, "outcomes", FIELDS)
 
 
 ROUTE: Final[dict[str, Any]] = {

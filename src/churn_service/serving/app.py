@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body
+from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body, require_json
 from churn_service.config import Settings
 from churn_service.errors import (
     ConfigError,  # floor: monitored
@@ -41,7 +41,6 @@ from churn_service.serving.stats import stats
 from churn_service.serving.versions import Versions, predict_by_version
 from churn_service.serving.watch import Watch
 from churn_service.serving.window import MemoryWindow, Window
-from churn_service.short_path import ShortPath
 
 ROUTES: Final[tuple[dict[str, Any], ...]] = (
     {
@@ -57,8 +56,8 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "path": "/admin/reload",
         "endpoint": reload,
         "methods": ["POST"],
-        "responses": {**PROBLEMS, 409: {"model": Problem}},
-        "dependencies": [KEY],
+        "responses": {**PROBLEMS, 409: {"model": Problem}, 415: {"model": Problem}},
+        "dependencies": [KEY, Depends(require_json)],  # a page of another site can send no JSON unasked
     },
     OUTCOME_ROUTE,  # floor: monitored
 )
@@ -129,8 +128,7 @@ class Service:
         """Put the layers around the contract, the innermost first."""
         serving = self._config.serving
         keys, self._window = Keys(settings.api_keys.get_secret_value()), _window(settings, self._log)
-        app: ASGIApp = ShortPath(contract, owner=contract)
-        app = BodyLimit(app, serving.max_body_bytes)
+        app: ASGIApp = BodyLimit(contract, serving.max_body_bytes)
         app = Guard(app, contract, keys=keys, window=self._window, allow_anonymous=settings.allow_anonymous)
         if serving.cors_origins:
             app = CORSMiddleware(
