@@ -39,6 +39,7 @@ FILES: Final = {
         "src/churn_service/serving",
         "notebooks/03_from_notebook_to_service.ipynb",
         "tests/service",
+        "tests/fronts.py",
         "tests/hostile.py",
         "tests/logged.py",
         "tests/running.py",

@@ -6,7 +6,7 @@ PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps
 packages=""
 programs="sha256sum:coreutils openssl:openssl"
 programs="$programs curl:curl wrk:wrk h2load:nghttp2-client redis-server:redis-server" # floor: service
-programs="$programs prometheus:prometheus promtool:prometheus haproxy:haproxy" # floor: service
+programs="$programs prometheus:prometheus promtool:prometheus haproxy:haproxy nginx:nginx-light" # floor: service
 programs="$programs buildah:buildah mmdebstrap:mmdebstrap runc:runc" # floor: service
 programs="$programs postgres:postgresql chromium:chromium" # floor: monitored
 for pair in $programs; do

@@ -28,7 +28,7 @@ LONGEST_NAME = 64  # characters of an unknown field's name that an error repeats
 
 
 class BodyLimit:
-    """Refuse a large body by what it announces, or while it is read: never more is held than is allowed.
+    """Refuse a large body by what it announces, and count it while it is read, whatever was announced.
 
     FastAPI's own limit would answer in plain text.
     """
@@ -43,13 +43,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        announced = b"transfer-encoding" not in headers  # then the server takes no more than content-length
-        length = headers.get(b"content-length", b"")
-        if announced and length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self._largest):
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self._largest):
             await problem(scope, 413, self._refusal)(scope, receive, send)
             return
-        await self._app(scope, receive if announced else self._counted(receive), send)
+        await self._app(scope, self._counted(receive), send)
 
     def _counted(self, receive: Receive) -> Receive:
         read = 0

@@ -39,6 +39,14 @@ class ServingConfig(Section):
         float,
         Field(gt=0, le=3_600, description="For a caller to send a request, or read an answer; seconds"),
     ]
+    keep_alive_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3_600,
+            description="A connection without a request stays open so long; more than the proxy's; seconds",
+        ),
+    ]
     pool_threads: Annotated[
         int, Field(ge=1, le=64, description="Large batches and loads of other versions at once, per process")
     ]

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from churn_service.serving.access import Keys
-from churn_service.serving.guard import ADMIN
 from conftest import ROOT
 from scraping import LOADED
 from shipped import COMPOSE, CONFIG, END_SECONDS, PORT, seconds
@@ -189,14 +188,21 @@ def test_the_proxy_asks_the_processes_that_there_are():
     assert Path(named["CERTIFICATE"]).name in SERVICES["proxy"]["secrets"]
 
 
-def test_what_is_for_admins_does_not_pass_the_proxy():
-    (denied,) = directives("http-request deny")
-    pattern = re.search(r"path_reg (\S+)", denied)[1]
+def test_a_connection_is_kept_longer_the_nearer_it_is_to_the_service():
+    """Whoever closes first must be the one who asks, or a request meets a connection that is being closed."""
+    timeouts = dict(line.split() for line in directives("timeout"))
+    balancer = 60  # seconds, of common load balancers in front of the proxy
 
-    assert all(re.search(pattern, prefix + path) for path in ADMIN for prefix in ("", "/v1"))
-    assert not any(
-        re.search(pattern, path) for path in ("/predict", "/v1/predict/batch", "/ready", "/models/x/predict")
-    )
+    assert balancer < seconds(timeouts["http-keep-alive"]) < CONFIG.serving.keep_alive_seconds
+
+
+def test_the_proxy_holds_fewer_connections_than_a_process_takes_and_has_the_files_for_its_own():
+    (most,) = map(int, directives("maxconn"))
+    (server,) = directives("default-server")
+    behind = int(re.search(r"maxconn (\d+)", server)[1])
+
+    assert behind < CONFIG.serving.max_connections
+    assert SERVICES["proxy"]["ulimits"]["nofile"] > 2 * most + 1000
 
 
 @pytest.mark.needs("haproxy", "openssl")

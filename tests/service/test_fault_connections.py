@@ -71,6 +71,20 @@ def test_more_connections_than_allowed_are_refused_and_take_nobodys_place(server
     until(lambda: held(server.pid) <= server.idle, "every connection is gone")
 
 
+def test_a_probe_that_is_one_connection_too_many_is_told_that_the_process_lives(server: Server):
+    probe = asking(b"").replace(b"POST /predict", b"GET /health")
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST):
+            stack.enter_context(server.connect())
+        refused = ask(stack.enter_context(server.connect()), probe)
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(refused.partition(b"\r\n\r\n")[2])["detail"] == (
+        "too many connections; the process lives"
+    )
+    until(lambda: held(server.pid) <= server.idle, "every connection is gone")
+
+
 def begins(connection: socket.socket) -> bytes:
     """Read what has come so far."""
     connection.settimeout(0)

@@ -157,9 +157,8 @@ def test_what_points_at_the_pods_means_them():
     assert service["spec"]["ports"][0]["targetPort"] == "http"
     assert policy["spec"]["ingress"][0]["ports"] == [{"port": "http"}]
     (rule,) = ingress["spec"]["rules"]
-    assert rule["http"]["paths"][0]["backend"] == {
-        "service": {"name": service["metadata"]["name"], "port": {"name": "http"}}
-    }
+    backend = {"service": {"name": service["metadata"]["name"], "port": {"name": "http"}}}
+    assert all(each["backend"] == backend for each in rule["http"]["paths"])
 
 
 @pytest.mark.needs("kubectl")

@@ -10,6 +10,8 @@ from churn_service.config import Settings
 from churn_service.sections import Config
 from churn_service.serving.access import LINE
 from conftest import ROOT
+from fronts import HAPROXY
+from shipped import COMPOSE, CONFIG
 
 PAGE = (ROOT / "docs/service/operating.md").read_text()
 WORDS = set(re.findall(r"`([A-Za-z_.:/ -]+?)`", PAGE))
@@ -29,11 +31,32 @@ def test_every_variable_is_read():
 
 def test_every_setting_is_there():
     shaped = {
-        word for word in WORDS if re.fullmatch(r"(max|rate|slow|pool|deadline|models|drain|cors)_\w+", word)
+        word
+        for word in WORDS
+        if re.fullmatch(r"(max|rate|slow|keep|pool|deadline|models|drain|cors)_\w+", word)
     }
 
     assert shaped
     assert shaped <= keys()
+
+
+def test_the_timeouts_are_those_of_the_files():
+    shown = {name: float(number) for number, name in re.findall(r"\| ([\d,]+) s[^|]*\| `([^`]+)`", PAGE)}
+    proxy = re.findall(r"(?m)^ +(timeout [a-z-]+) (\d+)s", HAPROXY.read_text())
+    example = re.findall(r"(keepalive_timeout|proxy_read_timeout) +(\d+)s;", PAGE)
+    files = {name: float(number) for name, number in [*proxy, *example]}
+    stop = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())[1]
+    files |= {"stop_grace_period": float(stop), **CONFIG.serving.model_dump()}
+
+    assert {name: files[name] for name in shown} == shown
+    assert {
+        "timeout http-keep-alive",
+        "keepalive_timeout",
+        "keep_alive_seconds",
+        "timeout server",
+    } <= shown.keys()
+    assert files["proxy_read_timeout"] == files["timeout server"]
+    assert files["keepalive_timeout"] < files["keep_alive_seconds"]
 
 
 def test_every_metric_is_shown(client: TestClient):

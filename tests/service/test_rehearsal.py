@@ -2,24 +2,18 @@
 
 import os
 import re
-import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
-from http.client import HTTPResponse, HTTPSConnection
 from json import dumps
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from churn_service.contract import example
 from conftest import ROOT
-from running import free_port, serving
-from shipped import COMPOSE
-from steady import until
+from fronts import Front, configured_keys, haproxy, make_secrets
+from running import serving
 
 
 @pytest.mark.slow
@@ -54,65 +48,41 @@ def test_a_release_and_its_rollback_lose_no_request_and_leave_nothing_behind(tmp
     assert not list(tmp_path.iterdir())
 
 
-class Front(NamedTuple):
-    """A proxy by the Compose file's own configuration, and the key of who may ask it."""
-
-    port: int
-    key: str
-    trust: ssl.SSLContext
-
-    def ask(self, path: str, **headers: str) -> HTTPResponse:
-        """Ask about the example, over TLS; the answer's body is read."""
-        with closing(HTTPSConnection("localhost", self.port, context=self.trust, timeout=20)) as connection:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request("POST", path, dumps(example()), {"Content-Type": "application/json", **named})
-            answer = connection.getresponse()
-            answer.read()
-            return answer
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_secrets(tmp_path_factory.mktemp("front") / "secrets")
 
 
 @pytest.fixture(scope="module")
-def front(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    folder, port = tmp_path_factory.mktemp("front") / "secrets", free_port()
-    subprocess.run([COMPOSE.parent / "secrets.sh", folder], check=True)
-    keys = (folder / "service.env").read_text().splitlines()[0].partition("=")[2]
-    trust = ssl.create_default_context(cafile=folder / "tls.crt")
-    found = Front(port, (folder / "caller.key").read_text(), trust)
+def front(trained: Path, secrets: Path) -> Iterator[Front]:
+    """Start the service, and the proxy in front of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHURN_API_KEYS", keys)
-        with serving(trained) as (url, _):
-            addresses = {
-                "LISTEN": f"127.0.0.1:{port}",
-                "PROBE": f"127.0.0.1:{free_port()}",
-                "CERTIFICATE": str(folder / "tls.pem"),
-                "FIRST": url.removeprefix("http://"),
-                "SECOND": f"127.0.0.1:{free_port()}",  # nobody
-            }
-            environment = os.environ | addresses  # noqa: TID251 - the child inherits ours
-            words = ["haproxy", "-db", "-f", COMPOSE.parent / "haproxy.cfg"]
-            with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL) as proxy:
-                until(lambda: is_listening(port), "the proxy listens")
-                yield found
-                proxy.terminate()
+        patch.setenv("CHURN_API_KEYS", configured_keys(secrets))
+        with serving(trained) as (url, _), haproxy(secrets, url.removeprefix("http://")) as found:
+            yield found
 
 
-def is_listening(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def predict(front: Front, *headers: str) -> tuple[int, str]:
+    return front.ask("/predict", "POST", "Content-Type: application/json", *headers, body=dumps(example()))
 
 
 @pytest.mark.posix
 @pytest.mark.needs("haproxy", "openssl")
-def test_the_proxy_passes_who_has_a_key_and_takes_nobody_for_one_on_the_host(front: Front):
-    answered = front.ask("/predict", X_API_Key=front.key)
-    claims = {"X_Forwarded_For": "127.0.0.1", "Host": "127.0.0.1"}
+def test_the_proxy_passes_who_has_a_key_and_takes_nobody_for_one_on_the_host(front: Front, secrets: Path):
+    key = f"X-API-Key: {(secrets / 'caller.key').read_text()}"
+    admin = f"X-API-Key: {(secrets / 'prometheus.key').read_text()}"
 
-    assert (answered.status, answered.getheader("Strict-Transport-Security")) == (200, "max-age=31536000")
-    assert [front.ask("/predict", **said).status for said in ({}, claims)] == [401, 401]
-    assert [front.ask(path, X_API_Key=front.key).status for path in ("/metrics", "/v1/stats")] == [404, 404]
+    status, answer = predict(front, key)
+
+    assert (status, "strict-transport-security: max-age=31536000" in answer.lower()) == (200, True)
+    assert [predict(front, *said)[0] for said in ((), ("X-Forwarded-For: 127.0.0.1",))] == [401, 401]
+    asked = [front.ask(path, "GET", admin)[0] for path in ("/model", "/metrics", "/v1/stats")]
+    assert asked == [200, 404, 404]
 
 
 @pytest.mark.posix
 @pytest.mark.needs("haproxy", "openssl")
-def test_a_process_that_is_not_there_costs_no_request(front: Front):
-    assert {front.ask("/predict", X_API_Key=front.key).status for _ in range(20)} == {200}
+def test_a_process_that_is_not_there_costs_no_request(front: Front, secrets: Path):
+    key = f"X-API-Key: {(secrets / 'caller.key').read_text()}"
+
+    assert {predict(front, key)[0] for _ in range(20)} == {200}

@@ -1,19 +1,25 @@
-"""Connections, each bounded: how many, how long without progress, how large a head.
+"""Connections, each bounded: how many, how long without progress, how many bytes that are no body.
 
-What the server itself does not bound: a caller who sends or reads byte by byte, one who never ends the head
-of a request, and ten thousand who connect at once.
+uvicorn bounds none of these: a caller who sends or reads byte by byte, one who never ends the head or the
+trailers of a request, and ten thousand who connect at once. Where a proxy stands in front, it bounds them
+first (`deploy/compose/haproxy.cfg`).
+
+uvicorn takes a protocol class by its public option `http`, but what that class consists of is not documented.
+So pyproject.toml bounds uvicorn's version, and `tests/service/test_uvicorn.py` names what is used here and
+fails when uvicorn moves.
 """
 
 import re
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from churn_service.messages import Problem
 from churn_service.service_sections import ServingConfig
 
-MOST_HEAD_BYTES = 64 * 1024
+MOST_FRAMING_BYTES = 64 * 1024  # in a row: a head, the line of a chunk, trailers; a read more may be seen
+BLANKS: Final = b" \t"  # that HTTP allows around the value of a header, and that are no part of it
 LINGER_SECONDS = 1.0  # that a refused caller has to read why
 FIRST_WORDS_SECONDS = 0.5  # that a caller has to ask when the server is about to stop
 
@@ -32,28 +38,36 @@ OFFER: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 OVERLOOKED: Final = b"\r\nx-stays:"  # as long, so that whatever is taken for a head keeps its length
 PERHAPS: Final = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)  # or the end of a head
 END: Final = b"\r\n\r\n"
-BUSY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "retry-after: 1")
+BUSY: Final = refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; the process lives", "retry-after: 1"
+)
 GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
 
 
-class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever of uvicorn's two is installed
+class Connection(HttpToolsProtocol):
     """One caller's connection; the application's `serving` section tells the bounds."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.app_state["tasks"] = self.tasks  # by which a request sees whether it is alone
-        self._head_bytes, self._held = 0, b""
-        self._whole: object = None  # the last request that was read to its end
+        self._is_between = True  # two requests, or before the first
+        self._in_head = True  # or between
+        self._framing_bytes, self._held = 0, b""
         self._refused = False
         self._seen: object = None
         self._timer: Any = None
 
     def shutdown(self) -> None:
         """Close the connection when its request is answered; who has only just connected may still ask."""
-        if self.cycle is None:
+        if self._latest is None:
             self.loop.call_later(FIRST_WORDS_SECONDS, super().shutdown)
         else:
             super().shutdown()
+
+    @property
+    def _latest(self) -> RequestResponseCycle | None:
+        """Return the latest request; there is none yet on a new connection, whatever uvicorn's types say."""
+        return self.cycle
 
     @property
     def _bounds(self) -> ServingConfig:
@@ -72,23 +86,55 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
             self._timer = self.loop.call_later(self._bounds.slow_client_seconds, self._look)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, while the head of the request is not too large.
+        """Read on, while not too many bytes in a row are no body.
 
         What is left of a refused body is read and forgotten: a caller reads the refusal after sending.
         """
         if self._refused:
             return
-        whole = self._whole
-        if whole is self.cycle:
+        if self._in_head:
             data = self._without_offers(data)
-        if data:
-            super().data_received(data)
-        if whole is self._whole is self.cycle:  # all of it belongs to a head
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES:
-                self.transport.abort()
-        else:
-            self._head_bytes = 0
+        if not data:
+            return
+        self._framing_bytes += len(data)
+        super().data_received(data)
+        if self._framing_bytes > MOST_FRAMING_BYTES:
+            self.transport.abort()
+        elif self._is_kept() and self.timeout_keep_alive_task is None:
+            # It was refused before all of it was read, and uvicorn starts its timer only at an answer's end.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _is_kept(self) -> bool:
+        """Tell whether a request was read and answered, and nothing of the next has come."""
+        return self._is_between and self._latest is not None and self._latest.response_complete
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun."""
+        self._is_between = False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header without the blanks around its value; forget a trailer, which is no header."""
+        if self._in_head:
+            super().on_header(name, value.strip(BLANKS))
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is complete: what looks like a header from here on is a trailer."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; whoever sends one gets on."""
+        self._framing_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that a request was read to its end, so that the next bytes begin a head."""
+        self._is_between, self._in_head = True, True
+        self._framing_bytes = 0
+        super().on_message_complete()
 
     def _without_offers(self, data: bytes) -> bytes:
         """Overlook offers to speak another protocol, as Java's client makes: the server would lose the body.
@@ -107,11 +153,6 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
         self._refused = True
         self.cycle.keep_alive = False
 
-    def on_message_complete(self) -> None:
-        """Note that the next bytes begin a head; h11 says no such thing, and bounds heads itself."""
-        super().on_message_complete()
-        self._whole = self.cycle
-
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's own words
         """Refuse what cannot be parsed."""
         self.transport.write(GARBLED)
@@ -123,11 +164,19 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # whichever
         super().connection_lost(exc)
 
     def _look(self) -> None:
-        """End the connection if it waits for the caller as it did at the last look."""
-        cycle = self.cycle
-        waits = cycle is None or cycle.response_complete or cycle.more_body or self.flow.write_paused
-        if waits and self._seen is (cycle or self):
+        """End the connection if it waits for the caller as it did at the last look.
+
+        A caller who has read all of an answer may keep the connection: uvicorn's own timer ends it.
+        """
+        latest = self._latest
+        kept = self._is_kept() and not self.transport.get_write_buffer_size()
+        in_work = latest is not None and not (latest.response_complete or latest.more_body)
+        waits_for: object = self if latest is None else latest
+        if kept or (in_work and not self.flow.write_paused):
+            self._seen = None
+        elif self._seen is waits_for:
             self.transport.abort()
             return
-        self._seen = (cycle or self) if waits else None
+        else:
+            self._seen = waits_for
         self._timer = self.loop.call_later(self._bounds.slow_client_seconds, self._look)

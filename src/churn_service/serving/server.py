@@ -51,6 +51,7 @@ def server_options(host: str, port: int, serving: ServingConfig) -> dict[str, An
         "access_log": False,
         "log_config": None,
         "server_header": False,
+        "timeout_keep_alive": serving.keep_alive_seconds,
         "proxy_headers": False,  # the guard judges by them, and believes none
         # Seconds; as long as any request may take.
         "timeout_graceful_shutdown": ceil(2 * serving.slow_client_seconds + serving.deadline_seconds),
