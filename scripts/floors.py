@@ -41,6 +41,7 @@ FILES: Final = {
         "tests/service",
         "tests/hostile.py",
         "tests/logged.py",
+        "tests/object_store.py",
         "tests/running.py",
         "tests/scraped.py",
         "tests/scraping.py",
