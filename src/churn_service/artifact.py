@@ -7,7 +7,6 @@ an answer, so the same data, config and lock give the same version. `manifest.sh
 
 import hashlib
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from churn_service.errors import ArtifactError, ArtifactNotFoundError, TamperedArtifactError
 from churn_service.metadata import Metadata
+from churn_service.plain_file import read_plain
 from churn_service.signing import SIGNATURE, PublicKey, check_signature
 
 ONNX: Final = "model.onnx"
@@ -122,10 +122,10 @@ def _read_files(folder: Path) -> dict[str, bytes]:
 
 def read_file(folder: Path, name: str) -> bytes:
     """Read one file of a version, if it is a plain one."""
-    found = (folder / name).lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
-        raise _tampered(folder, name, f"it must be a plain file of at most {LARGEST_FILE:,} bytes")
-    return (folder / name).read_bytes()
+    try:
+        return read_plain(folder / name, LARGEST_FILE)
+    except ValueError as error:
+        raise _tampered(folder, name, str(error)) from error
 
 
 def _tampered(folder: Path, name: str, reason: str) -> TamperedArtifactError:

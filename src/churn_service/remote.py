@@ -9,13 +9,14 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 
 from churn_service.artifact import is_whole, sha256
-from churn_service.atomic import create_file
+from churn_service.atomic import replace_file
 from churn_service.errors import (
     ArtifactError,
     ArtifactNotFoundError,
@@ -26,7 +27,7 @@ from churn_service.errors import (
     TamperedArtifactError,
 )
 from churn_service.event_log import NUMBERED
-from churn_service.events import parse_event
+from churn_service.events import LARGEST_EVENT, parse_event
 from churn_service.metadata import Metadata
 from churn_service.packaging import UNFINISHED, pack, place, sign_artifact, unpack, write_artifact
 from churn_service.registry import EVENTS, VERSION, Registry
@@ -143,23 +144,25 @@ class RemoteRegistry(Registry):
         return True
 
     def _pull(self) -> None:
-        """Copy the events that the mirror lacks, all or none."""
+        """Copy the events that the mirror lacks or cannot read, all or none."""
         folder = self.folder / EVENTS
         known = {path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)}
         there = {name for name in self._store.names(EVENTS) if NUMBERED.fullmatch(name)}
         if known - there:
             msg = f"{self._store.url} lists fewer events than it had. Is it the same store?"
             raise StoreError(msg)
-        new = {name: self._store.read(f"{EVENTS}/{name}") for name in sorted(there - known)}
+        readable = {f"{event.number:08}.json" for event in self._log.read()[0]}
+        names = sorted(there - readable)
+        new = {name: self._store.read_whole(f"{EVENTS}/{name}", LARGEST_EVENT) for name in names}
+        now = datetime.now(UTC)
         try:
             for name, data in new.items():
-                parse_event(name, data)  # what an error page says must not stay in the mirror for ever
+                parse_event(name, data, now)  # what an error page says must not stay in the mirror for ever
         except DamagedLogError as error:
             msg = f"{self._store.url}: {error}"
             raise StoreError(msg) from error
         for name, data in new.items():
-            with contextlib.suppress(FileExistsError):  # another process shares the mirror
-                create_file(folder / name, data)
+            replace_file(folder / name, data)  # what is damaged there, or by now another process's copy
 
     def _fetch(self, version: str) -> None:
         """Put a version into the mirror, verified; of several processes one downloads and the others wait."""
