@@ -61,17 +61,25 @@ def _unfinished(path: Path, beside: Path, data: bytes = b"", *, suffix: str = ""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = beside.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
-        with unfinished.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield unfinished
-    except OSError as error:
-        if str(error.filename) == str(unfinished):
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
+        with naming(path, unfinished):
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield unfinished
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
+    """Name the file that was asked for in an error that names no file, or the unfinished one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(unfinished):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+        raise
 
 
 def flush_folder(folder: Path) -> None:

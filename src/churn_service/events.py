@@ -145,7 +145,7 @@ def write_event(event: Event) -> bytes:
     data = event.model_dump_json().encode()
     if len(data) > LARGEST_EVENT:
         msg = (
-            f"the reason and the evidence take {len(data):,} bytes; an event holds at most {LARGEST_EVENT:,}. "
+            f"the reason and the evidence take {len(data):,} bytes; at most {LARGEST_EVENT:,} are allowed. "
             "Nothing was recorded. Give a shorter reason"
         )
         raise ConfigError(msg)

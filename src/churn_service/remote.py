@@ -6,6 +6,7 @@ write: one object is there whole or not at all, which a folder of objects would 
 
 import contextlib
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -15,8 +16,9 @@ from typing import Final
 
 from filelock import FileLock
 
+from churn_service.archive import LARGEST_ARCHIVE
 from churn_service.artifact import is_whole, sha256
-from churn_service.atomic import replace_file
+from churn_service.atomic import naming, replace_file
 from churn_service.errors import (
     ArtifactError,
     ArtifactNotFoundError,
@@ -186,18 +188,29 @@ class RemoteRegistry(Registry):
         """Download, verify, give it its place; what an earlier download left is believed once."""
         partial = self.folder / f".{version}.partial"
         began_before = partial.exists()
-        with self._show(f"downloading {version}") as tell:
-            self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
         try:
-            with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as name:
-                unpack(partial, Path(name) / version, self.public_key)
-                if (self.folder / version).is_dir():
-                    (self.folder / version).rename(Path(name) / "damaged")
-                place(Path(name) / version, self.folder / version)
+            with naming(self.folder / version):
+                self._download(version, partial, found)
+                self._unpack(version, partial)
             partial.unlink()
         except (TamperedArtifactError, SignatureError) as error:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
             if not began_before:
-                self._refused[version] = found, error
-                raise
+                named = type(error)(f"{self._store.url}: {error}")
+                self._refused[version] = found, named
+                raise named from error
             self._bring(version, found)
+
+    def _download(self, version: str, partial: Path, found: Found) -> None:
+        if found.size > LARGEST_ARCHIVE:
+            msg = f"{version}: takes {found.size:,} bytes; a version has at most {LARGEST_ARCHIVE:,}"
+            raise TamperedArtifactError(msg)
+        with self._show(f"downloading {version}") as tell:
+            self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
+
+    def _unpack(self, version: str, partial: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as name:
+            unpack(partial, Path(name) / version, self.public_key)
+            if os.path.lexists(self.folder / version):
+                (self.folder / version).rename(Path(name) / "damaged")
+            place(Path(name) / version, self.folder / version)

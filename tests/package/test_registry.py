@@ -9,15 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_service.errors import ArtifactNotFoundError, ConflictError, DamagedLogError
-from churn_service.events import Check, Decided, Event, fold
+from churn_service.errors import ArtifactNotFoundError, ConfigError, ConflictError, DamagedLogError
+from churn_service.events import LARGEST_EVENT, Check, Decided, Event, fold
 from churn_service.registry import Registry
 
 ROUNDS, WRITERS = 20, 8
@@ -191,6 +192,102 @@ def test_a_damaged_log_is_refused_and_names_the_event(registry: Registry, damage
 
     with pytest.raises(DamagedLogError, match=said):
         registry.state()
+
+
+def as_json(event: Event, **fields: object) -> bytes:
+    return json.dumps(event.model_dump(mode="json") | fields).encode()
+
+
+def ahead(minutes: float) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        ("yesterday", "is no event (time: must be a time with its offset"),
+        ("", "is no event (time: must be a time with its offset"),
+        ("2026-01-01", "is no event (time: must be a time with its offset"),
+        ("2026-01-01T00:00:00", "is no event (time: must be a time with its offset"),
+        ("0001-01-01T00:00:00+14:00", "is no event (time: must be a time with its offset"),
+        ("\x1b[31m" * 100, r"and is '\x1b[31m"),
+        (1.5, "is no event (time: Input should be a valid string"),
+        (ahead(minutes=60), "Set the clock of this machine if that is wrong"),
+        ("9999-12-31T23:59:59+00:00", "was written at 9999-12-31T23:59:59+00:00, and now it is"),
+    ],
+)
+def test_an_event_of_no_known_moment_is_refused_and_named_until_it_is_restored(
+    registry: Registry, time: object, said: str
+):
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+    path = registry.folder / "events" / "00000001.json"
+    path.write_bytes(as_json(event, time=time))
+
+    with pytest.raises(DamagedLogError) as refused:
+        registry.state()
+    path.write_bytes(as_json(event))
+
+    assert "events/00000001.json: " in str(refused.value)
+    assert said in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert registry.events() == [event]
+
+
+def test_an_event_of_a_machine_whose_clock_is_a_little_ahead_is_read(registry: Registry):
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+    path = registry.folder / "events" / "00000001.json"
+    path.write_bytes(as_json(event, time=ahead(minutes=5)))
+
+    assert [each.id for each in registry.events()] == [event.id]
+
+
+def put_giant(path: Path) -> None:
+    """Put a file of a gigabyte somewhere, of which nothing is on disk."""
+    with path.open("wb") as file:
+        file.truncate(2**30)
+
+
+PUT_ELSEWHERE: dict[str, Callable[[Path], None]] = {
+    "a folder": Path.mkdir,
+    "a giant": put_giant,
+    "a link": lambda path: path.symlink_to(path.with_name("00000001.json")),
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "a pipe": lambda path: os.mkfifo(path),  # noqa: PLW0108 - Windows has none to name here
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+@pytest.mark.parametrize("put", PUT_ELSEWHERE.values(), ids=PUT_ELSEWHERE)
+def test_what_is_no_plain_file_of_an_events_size_is_named_and_keeps_nobody_waiting(
+    registry: Registry, put: Callable[[Path], None]
+):
+    for version in VERSIONS[:2]:
+        registry.record(decided("promote", version), registry.events())
+    path = registry.folder / "events" / "00000002.json"
+    good = path.read_bytes()
+    path.unlink()
+    put(path)
+
+    with pytest.raises(DamagedLogError, match=r"00000002\.json: is no event: it (must be a plain|holds 1,0)"):
+        registry.state()
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+    path.write_bytes(good)
+
+    assert registry.resolve() == VERSIONS[1]
+
+
+def test_an_event_that_nobody_could_read_again_is_not_written(registry: Registry):
+    asked = decided("promote", VERSIONS[0]).model_copy(update={"reason": "x" * LARGEST_EVENT})
+
+    with pytest.raises(ConfigError, match="Nothing was recorded"):
+        registry.record(asked, [])
+
+    assert registry.events() == []
 
 
 def test_each_fault_of_the_log_is_named(registry: Registry):
