@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from churn_service import features
+from churn_service.artifact import ONNX
 from churn_service.errors import ArtifactNotFoundError, ConfigError, ConflictError, DamagedLogError
 from churn_service.events import LARGEST_EVENT, Check, Decided, Event, fold
 from churn_service.registry import Registry
@@ -388,6 +390,23 @@ def test_verify_misses_a_version_that_production_can_be_rolled_back_to(own: Path
 
     assert (done.returncode, version.name in done.stdout) == (3, True)
     assert f"{VERSIONS[1]}: the events need it and it is absent" in done.stderr
+
+
+def test_verify_tells_a_version_that_this_code_no_longer_serves_from_a_damaged_one(
+    trained: Path, version: Path, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    monkeypatch.setattr(features, "add_features", lambda *_: {})
+
+    changed = run(own, "registry", "verify")
+    (own / "models" / version.name / ONNX).write_bytes(b"")
+    damaged = run(own, "registry", "verify")
+
+    assert (changed.returncode, changed.stderr) == (0, "")
+    assert f"{version.name}  whole, but no longer served: " in changed.stdout
+    assert "The commit that can serve it: " in changed.stdout
+    assert (damaged.returncode, damaged.stdout) == (3, "")
+    assert f"{version.name}/{ONNX}: its SHA-256 is not the one" in damaged.stderr
 
 
 def test_verify_reads_the_events_and_the_versions_that_are_there_all_the_same(own: Path, version: Path, run):

@@ -451,6 +451,7 @@ def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     decided = run(own, "registry", "rollback")
 
     assert done.returncode == (3 if words == ("verify",) else 0), done.stderr
+    assert ("What is shown is the local copy in " in done.stderr) == (words == ("list",))
     assert (decided.returncode, "Nothing was recorded" in decided.stderr) == (1, True)
     assert "Traceback" not in done.stderr + decided.stderr
 
