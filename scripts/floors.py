@@ -42,6 +42,7 @@ FILES: Final = {
         "tests/fronts.py",
         "tests/hostile.py",
         "tests/logged.py",
+        "tests/object_store.py",
         "tests/running.py",
         "tests/scraped.py",
         "tests/scraping.py",

@@ -7,8 +7,7 @@ an answer, so the same data, config and lock give the same version. `manifest.sh
 
 import hashlib
 import re
-import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from churn_service.errors import ArtifactError, ArtifactNotFoundError, TamperedArtifactError
 from churn_service.metadata import Metadata
+from churn_service.plain_file import read_plain
 from churn_service.signing import SIGNATURE, PublicKey, check_signature
 
 ONNX: Final = "model.onnx"
@@ -27,6 +27,7 @@ FILES: Final = frozenset({ONNX, JOBLIB, METADATA, CARD, *PICTURES})
 MANIFEST: Final = "manifest.sha256"
 SHA256: Final = re.compile("[0-9a-f]{64}")
 LARGEST_FILE: Final = 2**30  # bytes
+LARGEST_FIRST: Final = 4096  # bytes of what is read first; the manifest takes some 500, the signature 89
 
 
 class Artifact(BaseModel, frozen=True):
@@ -63,15 +64,16 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
     if not folder.is_dir():
         msg = f"{folder}: no such model version. `churn-service registry list` names them"
         raise ArtifactNotFoundError(msg)
-    files = _read_files(folder)
-    manifest, line = files.pop(MANIFEST), files.pop(SIGNATURE, None)
-    written = _parse_manifest(folder, manifest)
-    for name in sorted(files):
-        if sha256(files[name]) != written[name]:
-            raise _tampered(folder, name, f"its SHA-256 is not the one in {MANIFEST}")
-    if public_key is not None:
-        check_signature(folder.name, manifest, line, key=public_key)
-    metadata = _parse_metadata(folder, files)
+    found = {entry.name for entry in folder.iterdir()}
+    check_names(folder.name, found)
+    line = read_file(folder, SIGNATURE) if SIGNATURE in found else None
+    written = trusted_hashes(folder.name, read_file(folder, MANIFEST), line, public_key=public_key)
+    files = dict[str, bytes]()
+    for name, digest in written.items():
+        files[name] = read_file(folder, name)
+        if sha256(files[name]) != digest:
+            raise other_hash(folder.name, name)
+    metadata = _parse_metadata(folder.name, files)
     if metadata.version != folder.name:
         msg = f"{folder.name}: holds version {metadata.version}. Restore it, or give that its name back"
         raise TamperedArtifactError(msg)
@@ -87,48 +89,87 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def _parse_metadata(folder: Path, files: Mapping[str, bytes]) -> Metadata:
-    """Check that the files belong together, not only each to its hash."""
-    try:
-        metadata = Metadata.model_validate_json(files[METADATA])
-    except ValidationError as error:
-        raise _tampered(folder, METADATA, f"it has {error.error_count()} faults") from error
-    if metadata.identity.onnx_sha256 != sha256(files[ONNX]):
-        raise _tampered(folder, ONNX, f"it is not the model that {METADATA} describes")
-    if metadata.version != metadata.identity.version(metadata.version.partition("-")[0]):
-        raise _tampered(folder, METADATA, "its content does not belong to the version it names")
-    return metadata
+def check_names(version: str, found: Collection[str]) -> None:
+    """Accept the files of a version, each once, with or without a signature.
+
+    Raises
+    ------
+    TamperedArtifactError
+        One is missing, or something else is there.
+    """
+    expected = FILES | {MANIFEST}
+    for name in sorted(expected.difference(found)):
+        raise tampered(version, name, "it is missing")
+    for name in sorted(set(found) - expected - {SIGNATURE}):
+        raise tampered(version, name, "it is not part of a version")
+    if len(found) > len(set(found)):
+        raise tampered(version, MANIFEST, "two files have the same name")
 
 
-def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
-    """Accept only the one text that could have been written: sorted, lower case, these files."""
-    lines = [line.partition("  ") for line in manifest.decode("ascii", "replace").splitlines()]
+def largest(name: str) -> int:
+    """Tell how many bytes a file of a version may hold."""
+    return LARGEST_FIRST if name in {MANIFEST, SIGNATURE} else LARGEST_FILE
+
+
+def trusted_hashes(
+    version: str, manifest: bytes, line: bytes | None, *, public_key: PublicKey | None
+) -> dict[str, str]:
+    """Read which SHA-256 each file of a version must have, before any of them is read.
+
+    Parameters
+    ----------
+    version
+        Its name.
+    manifest, line
+        What `manifest.sha256` and `manifest.sig` hold; None if there is no signature.
+    public_key
+        Whose signature is asked for; None accepts a version without one.
+
+    Raises
+    ------
+    TamperedArtifactError
+        The manifest is not the one text that could have been written: sorted, lower case, these files.
+    SignatureError
+        The owner of the public key did not sign it.
+    """
+    lines = [each.partition("  ") for each in manifest.decode("ascii", "replace").splitlines()]
     written = {name: digest for digest, _, name in lines}
     canonical = "".join(f"{written.get(name, '')}  {name}\n" for name in sorted(FILES)).encode()
     if manifest != canonical or not all(map(SHA256.fullmatch, written.values())):
-        raise _tampered(folder, MANIFEST, f"it must list {', '.join(sorted(FILES))} and nothing else")
+        raise tampered(version, MANIFEST, f"it must list {', '.join(sorted(FILES))} and nothing else")
+    if public_key is not None:
+        check_signature(version, manifest, line, key=public_key)
     return written
-
-
-def _read_files(folder: Path) -> dict[str, bytes]:
-    found = {entry.name for entry in folder.iterdir()}
-    expected = FILES | {MANIFEST}
-    for name in sorted(expected - found):
-        raise _tampered(folder, name, "it is missing")
-    for name in sorted(found - expected - {SIGNATURE}):
-        raise _tampered(folder, name, "it is not part of a version")
-    return {name: read_file(folder, name) for name in sorted(found)}
 
 
 def read_file(folder: Path, name: str) -> bytes:
     """Read one file of a version, if it is a plain one."""
-    found = (folder / name).lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
-        raise _tampered(folder, name, f"it must be a plain file of at most {LARGEST_FILE:,} bytes")
-    return (folder / name).read_bytes()
+    try:
+        return read_plain(folder / name, largest(name))
+    except ValueError as error:
+        raise tampered(folder.name, name, str(error)) from error
 
 
-def _tampered(folder: Path, name: str, reason: str) -> TamperedArtifactError:
+def _parse_metadata(version: str, files: Mapping[str, bytes]) -> Metadata:
+    """Check that the files belong together, not only each to its hash."""
+    try:
+        metadata = Metadata.model_validate_json(files[METADATA])
+    except ValidationError as error:
+        raise tampered(version, METADATA, f"it has {error.error_count()} faults") from error
+    if metadata.identity.onnx_sha256 != sha256(files[ONNX]):
+        raise tampered(version, ONNX, f"it is not the model that {METADATA} describes")
+    if metadata.version != metadata.identity.version(metadata.version.partition("-")[0]):
+        raise tampered(version, METADATA, "its content does not belong to the version it names")
+    return metadata
+
+
+def other_hash(version: str, name: str) -> TamperedArtifactError:
+    """Say that a file is not the one that the manifest lists."""
+    return tampered(version, name, f"its SHA-256 is not the one in {MANIFEST}")
+
+
+def tampered(version: str, name: str, reason: str) -> TamperedArtifactError:
+    """Say what is wrong with a file of a version, and what to do."""
     return TamperedArtifactError(
-        f"{folder.name}/{name}: {reason}. The version is refused; restore the folder or train it again"
+        f"{version}/{name}: {reason}. The version is refused; restore the folder or train it again"
     )

@@ -1,13 +1,18 @@
 """A path → a file that appears whole or not at all."""
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from churn_service.errors import TableError
 from churn_service.formats import WRITTEN
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""What a full disk, the largest file that is allowed, and a user's share of a disk are to the system."""
 
 
 def check_suffix(path: Path) -> None:
@@ -61,17 +66,30 @@ def _unfinished(path: Path, beside: Path, data: bytes = b"", *, suffix: str = ""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = beside.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
-        with unfinished.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield unfinished
-    except OSError as error:
-        if str(error.filename) == str(unfinished):
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
+        with naming(path, unfinished):
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield unfinished
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
+    """Name the file that was asked for in an error about the unfinished one, or of a disk without room.
+
+    The system names no file where a write fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        without_room = error.filename is None and error.errno in NO_ROOM
+        if without_room or (unfinished is not None and str(error.filename) == str(unfinished)):
+            number = error.errno or errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from None
+        raise
 
 
 def flush_folder(folder: Path) -> None:

@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
 
 import typer
 
+from churn_service.atomic import NO_ROOM
 from churn_service.errors import ChurnError
+from churn_service.standard_output import standard_output
 
 COMMANDS = (
     "churn_service.commands",
@@ -41,13 +44,20 @@ for _name in filter(_present, COMMANDS):
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit; an error of the project ends it with its message and code, never a trace."""
     try:
-        app(words)
+        with redirect_stdout(standard_output()):
+            app(words)
     except ChurnError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except (OSError, UnicodeError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {_described(error)}", err=True)
         sys.exit(ChurnError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT
     sys.exit(0)
+
+
+def _described(error: OSError | UnicodeError) -> str:
+    if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. It was not written. Make room, and run the command again"
+    return str(error)

@@ -6,6 +6,7 @@
     ├── ConfigError
     ├── PredictionError
     ├── ConflictError
+    ├── OutputError
     ├── NotReadyError
     ├── BatchTooLargeError
     ├── DeadlineError
@@ -50,6 +51,10 @@ class PredictionError(ChurnError):
 
 class ConflictError(ChurnError):
     """Somebody else decided about the same thing first; look again before you repeat it."""
+
+
+class OutputError(ChurnError):
+    """Standard output is closed or cannot be written, so nobody can read what a command says."""
 
 
 # floor: service

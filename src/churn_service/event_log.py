@@ -2,11 +2,13 @@
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from churn_service.errors import DamagedLogError
-from churn_service.events import Event, parse_event
+from churn_service.events import LARGEST_EVENT, Event, parse_event
+from churn_service.plain_file import read_plain
 
 MOST_MISSING: Final = 1_000  # events that are named one by one
 NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
@@ -36,7 +38,7 @@ class EventLog:
                 events.append(self._event(folder / f"{number:08}.json"))
             except FileNotFoundError:
                 faults.append(f"{folder}: event {number} is missing. Restore it from a backup")
-            except (DamagedLogError, OSError) as error:
+            except (DamagedLogError, OSError) as error:  # an OSError names the file
                 faults.append(str(error))
         return events, faults
 
@@ -51,8 +53,13 @@ class EventLog:
         return [int(name.partition(".")[0]) for name in names if NUMBERED.fullmatch(name)]
 
     def _event(self, path: Path) -> Event:
-        found = path.stat()
+        found = path.lstat()
         key = path.name, found.st_size, found.st_mtime_ns
         if key not in self._parsed:
-            self._parsed[key] = parse_event(path.name, path.read_bytes())
+            try:
+                data = read_plain(path, LARGEST_EVENT)
+            except ValueError as error:
+                msg = f"{path}: is no event: {error}. Restore it from a backup"
+                raise DamagedLogError(msg) from error
+            self._parsed[key] = parse_event(path.name, data, datetime.now(UTC))
         return self._parsed[key]

@@ -1,16 +1,39 @@
 """Decisions about versions → what is true now: who is newest, what staging and production stand for."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from churn_service.checkout import Checkout
-from churn_service.errors import ConflictError, DamagedLogError
+from churn_service.errors import ConfigError, ConflictError, DamagedLogError
 
 Alias = Literal["staging", "production"]
 ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
+LARGEST_EVENT: Final = 2**20
+"""Bytes. A promotion with all its evidence takes some 3,000; what is larger than this is no event."""
+LONGEST_SHOWN: Final = 40  # characters of what should be a time
+CLOCKS_APART: Final = timedelta(minutes=15)
+"""How far another machine's clock may be ahead; Amazon S3 refuses a request whose clock is further off."""
+
+
+def _with_offset(time: str) -> str:
+    """Accept a time that is the same moment for everybody who reads it."""
+    try:
+        moment = datetime.fromisoformat(time)
+        moment.astimezone(UTC)  # the first and the last hours of all have no such time
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        msg = f"must be a time with its offset as 2026-01-31T09:30:00+00:00, and is {time[:LONGEST_SHOWN]!r}"
+        raise ValueError(msg)
+    return time
+
+
+Moment = Annotated[str, AfterValidator(_with_offset)]
+"""A time as ISO 8601 writes it, with its offset from UTC: ``2026-01-31T09:30:00.000+00:00``."""
 
 
 class Check(BaseModel, frozen=True):
@@ -50,7 +73,7 @@ class Event(Decided, frozen=True):
     """A decision in its place in the log."""
 
     number: int
-    time: str
+    time: Moment
     id: str = ""
     """Its own, whatever else two events have in common; an event from before there were any has none."""
 
@@ -111,20 +134,61 @@ def refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:
             raise ConflictError(msg)
 
 
-def parse_event(name: str, data: bytes) -> Event:
+def write_event(event: Event) -> bytes:
+    """Return what the file of an event holds.
+
+    Raises
+    ------
+    ConfigError
+        It is larger than what is read again.
+    """
+    data = event.model_dump_json().encode()
+    if len(data) > LARGEST_EVENT:
+        msg = (
+            f"the reason and the evidence take {len(data):,} bytes; at most {LARGEST_EVENT:,} are allowed. "
+            "Nothing was recorded. Give a shorter reason"
+        )
+        raise ConfigError(msg)
+    return data
+
+
+def parse_event(name: str, data: bytes, now: datetime) -> Event:
     """Read what a file of the log holds.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    data
+        Its content.
+    now
+        With its offset from UTC. Nothing was decided later.
 
     Raises
     ------
     DamagedLogError
-        It is no event, or another than its name says.
+        It is no event, or another than its name says, or from the future.
     """
     try:
         event = Event.model_validate_json(data)
     except ValidationError as error:
-        msg = f"events/{name}: has {error.error_count()} faults, so it is no event. Restore it from a backup"
+        msg = f"events/{name}: is no event ({_first_fault(error)}). Restore it from a backup"
         raise DamagedLogError(msg) from error
     if name != f"{event.number:08}.json":
         msg = f"events/{name}: holds event {event.number}. Give it back its name"
         raise DamagedLogError(msg)
+    if datetime.fromisoformat(event.time) > now + CLOCKS_APART:
+        msg = (
+            f"events/{name}: was written at {event.time}, and now it is {now.isoformat(timespec='seconds')}. "
+            "Set the clock of this machine if that is wrong; else restore the event from a backup"
+        )
+        raise DamagedLogError(msg)
     return event
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Name the first field that is wrong, and say why."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(map(str, fault["loc"]))
+    why = fault["msg"].removeprefix("Value error, ")
+    return f"{field}: {why}" if field else why

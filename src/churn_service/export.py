@@ -30,12 +30,12 @@ def export_model(fitted: Any, features: int) -> bytes:
         if isinstance(fitted, CalibratedClassifierCV) and fitted.method == "isotonic":
             return _isotonic(fitted, features)
         model, scores = _convert(fitted, features, raw_scores=False)
+        tail = [helper.make_node("Gather", [scores, "one"], [OUTPUT], axis=1)]
+        return _with_tail(model, tail, {"one": np.int64(1)})
     except Exception as error:  # skl2onnx raises whatever its converters run into
         reason = str(error).partition("\n")[0]
         msg = f"{type(fitted).__name__} cannot be exported to ONNX ({reason}); choose another estimator"
         raise ParityError(msg) from error
-    tail = [helper.make_node("Gather", [scores, "one"], [OUTPUT], axis=1)]
-    return _with_tail(model, tail, {"one": np.int64(1)})
 
 
 def check_parity(fitted: Any, exported: bytes, matrix: np.ndarray) -> float:
@@ -80,16 +80,17 @@ def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
     """Append linear interpolation between the knots, in float64; skl2onnx would take the nearest knot."""
     (calibrated,) = fitted.calibrated_classifiers_
     (isotonic,) = calibrated.calibrators
-    x, y = isotonic.X_thresholds_, isotonic.y_thresholds_
+    x = isotonic.X_thresholds_.astype(np.float64)  # in float32 where the model's own scores are
+    y = isotonic.y_thresholds_.astype(np.float64)
     model, scores = _convert(calibrated.estimator, features, raw_scores=True)
     constants = {
         "one": np.int64(1),
         "last_axis": np.array([1], dtype=np.int64),
         "low": np.float64(x[0]),
         "high": np.float64(x[-1]),
-        "inner": x[1:-1].astype(np.float64),
-        "x": x[:-1].astype(np.float64),
-        "y": y[:-1].astype(np.float64),
+        "inner": x[1:-1],
+        "x": x[:-1],
+        "y": y[:-1],
         "slope": np.diff(y) / np.diff(x),
     }
     node = helper.make_node
@@ -113,12 +114,40 @@ def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
 
 
 def _with_tail(model: onnx.ModelProto, tail: list[onnx.NodeProto], constants: dict[str, Any]) -> bytes:
+    """Append nodes to a graph, under other names where the graph uses theirs itself."""
     graph = model.graph
+    added = {*constants, *(name for node in tail for name in node.output if name != OUTPUT)}
+    unused = _unused_names(added, _names(graph))
+    for node in tail:
+        node.input[:] = [unused.get(name, name) for name in node.input]
+        node.output[:] = [unused.get(name, name) for name in node.output]
     graph.node.extend(tail)
     graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+        numpy_helper.from_array(np.asarray(value), unused[name]) for name, value in constants.items()
     )
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None]))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _unused_names(wanted: set[str], taken: set[str]) -> dict[str, str]:
+    """Lengthen names that are taken; the others stay, and with them the bytes of a model."""
+    unused = dict[str, str]()
+    for name in wanted:
+        new = name
+        while new in taken or (new != name and new in wanted):
+            new = f"{new}_"
+        unused[name] = new
+    return unused
+
+
+def _names(graph: onnx.GraphProto) -> set[str]:
+    """Collect what the tensors of a graph are called, and those of the graphs in its nodes."""
+    names = {each.name for each in [*graph.input, *graph.initializer]}
+    for node in graph.node:
+        names.update(node.input, node.output)
+        for attribute in node.attribute:
+            for inner in [attribute.g, *attribute.graphs]:
+                names |= _names(inner)
+    return names

@@ -2,31 +2,21 @@
 
 import contextlib
 import io
-import lzma
 import os
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from churn_service.artifact import FILES, LARGEST_FILE, MANIFEST, read_artifact, read_file, sha256
-from churn_service.atomic import create_file, flush_folder
-from churn_service.errors import SignatureError, TamperedArtifactError, VersionExistsError
+from churn_service.archive import PackedVersion
+from churn_service.artifact import FILES, MANIFEST, read_artifact, read_file, sha256
+from churn_service.atomic import create_file, flush_folder, naming
+from churn_service.errors import SignatureError, VersionExistsError
 from churn_service.signing import SIGNATURE, PublicKey, SigningKey, sign
 
 UNFINISHED: Final = ".unfinished-"
-UNREADABLE: Final = (  # what zipfile raises for bytes that are no archive, or one that nobody here made
-    zipfile.BadZipFile,
-    NotImplementedError,  # compressed or split in a way it does not know
-    RuntimeError,  # encrypted
-    EOFError,
-    UnicodeDecodeError,
-    lzma.LZMAError,
-    zlib.error,
-)
 
 
 def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path:
@@ -49,7 +39,8 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
     try:
         for name, data in [*files.items(), (MANIFEST, manifest(files))]:
-            _write_flushed(unfinished / name, data)
+            with naming(target / name, unfinished / name):
+                _write_flushed(unfinished / name, data)
         unfinished.chmod(0o755)  # mkdtemp's folder is private; a version is not
         place(unfinished, target)
     finally:
@@ -78,9 +69,9 @@ def place(unfinished: Path, target: Path) -> None:
 
 
 def pack(folder: Path) -> bytes:
-    """Put a version's files into one, for a store without folders."""
+    """Put a version's files into one, as they are, for a store without folders."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)
     return buffer.getvalue()
@@ -97,32 +88,17 @@ def unpack(packed: Path, target: Path, public_key: PublicKey | None = None) -> N
         The owner of the public key did not sign it.
     VersionExistsError
         The version is there already; it is not touched.
+    OSError
+        The folder cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=target.parent) as name:
         unfinished = Path(name) / target.name
         unfinished.mkdir()
-        try:
-            with zipfile.ZipFile(packed) as archive:
-                for entry in archive.infolist():
-                    _check_entry(entry)
-                    (unfinished / entry.filename).write_bytes(archive.read(entry))
-        except (*UNREADABLE, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's, not the archive's
-            msg = f"{target.name}: what the store holds is no packed version ({error}). Train it again"
-            raise TamperedArtifactError(msg) from error
+        with packed.open("rb") as file:
+            archive = PackedVersion(file, target.name)
+            archive.unpack(unfinished, archive.hashes(public_key))
         read_artifact(unfinished, public_key)
         place(unfinished, target)
-
-
-def _check_entry(entry: zipfile.ZipInfo) -> None:
-    """Let nothing be unpacked that is no file of a version, or would fill a disk."""
-    if entry.filename not in FILES | {MANIFEST, SIGNATURE}:
-        msg = "it holds what is no file of a version"
-        raise zipfile.BadZipFile(msg)
-    if entry.file_size > LARGEST_FILE:
-        msg = f"{entry.filename} would take more than {LARGEST_FILE:,} bytes"
-        raise zipfile.BadZipFile(msg)
 
 
 def sign_artifact(folder: Path, key: SigningKey) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
+from churn_service.atomic import NO_ROOM, naming
 from churn_service.contract import escaped
 from churn_service.errors import ChurnError, StoreError, TableError
 from churn_service.formats import READABLE, format_of
@@ -129,7 +130,7 @@ def brought(url: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, PurePosixPath(path).name)
-        with _asking(url):
+        with naming(copy), _asking(url):
             files.get_file(path, str(copy))
         yield copy
 
@@ -210,5 +211,7 @@ def _asking(url: str) -> Iterator[None]:
         msg = f"{url}: no such file"
         raise TableError(msg) from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # for this machine has none
         msg = f"{url} cannot be asked ({type(error).__name__}). Is it up, and is the URL right?"
         raise StoreError(msg) from error

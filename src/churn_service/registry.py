@@ -20,7 +20,7 @@ from churn_service.errors import (
     VersionExistsError,
 )
 from churn_service.event_log import EventLog
-from churn_service.events import ALIASES, Decided, Event, State, fold, refuse_rival
+from churn_service.events import ALIASES, Decided, Event, State, fold, refuse_rival, write_event
 from churn_service.metadata import Metadata
 from churn_service.packaging import sign_artifact, write_artifact
 from churn_service.signing import PublicKey, SigningKey
@@ -77,13 +77,15 @@ class Registry:
         ------
         ConflictError
             Somebody else was first; nothing was recorded.
+        ConfigError
+            The event would be larger than anybody reads; nothing was recorded.
         """
         known = list(seen)
         while True:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             event = Event(number=len(known) + 1, time=now, id=secrets.token_hex(8), **decided.model_dump())
             try:
-                self._create_event(f"{event.number:08}.json", event.model_dump_json().encode())
+                self._create_event(f"{event.number:08}.json", write_event(event))
             except FileExistsError:
                 meanwhile = self.events()[len(known) :]
                 if event.id in {each.id for each in meanwhile}:  # ours: the first attempt's answer was lost

@@ -27,6 +27,8 @@ registry_commands = typer.Typer(help="List, verify, sign and decide about versio
 def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """List the versions, oldest first, with what each stands for; damaged ones last.
 
+    While the store of a remote registry cannot be reached, the local copy is shown, and that is said.
+
     Example: churn-service registry list
     """
     settings, root = open_config(config)
@@ -43,7 +45,10 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
         typer.echo(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
         if each["fault"]:
             typer.echo(f"      {each['fault']}")
-    if not found:
+    if registry.stale:
+        shown = f"What is shown is the local copy in {registry.folder}, which may be behind"
+        typer.echo(f"{registry.stale} {shown}", err=True)
+    elif not found:
         typer.echo(f"{settings.registry.path} is empty; `churn-service train` fills it", err=True)
 
 
@@ -116,11 +121,17 @@ def show(
 def verify(*, config: ConfigOption = None) -> None:
     """Check every event, every file of every version, and signatures where CHURN_PUBLIC_KEY is set.
 
-    Exit 3: there is a fault, and each is named; or there is nothing to check.
+    Exit 3: there is a fault, and each is named; or there is nothing to check. A version that is whole, but
+    that this code no longer serves, is no fault: it is named with the commit that can serve it.
 
     Example: churn-service registry verify
     """
-    from churn_service.errors import ArtifactError, ArtifactNotFoundError, TamperedArtifactError
+    from churn_service.errors import (
+        ArtifactError,
+        ArtifactNotFoundError,
+        IncompatibleArtifactError,
+        TamperedArtifactError,
+    )
     from churn_service.events import fold
     from churn_service.predict import load_predictor
 
@@ -138,6 +149,8 @@ def verify(*, config: ConfigOption = None) -> None:
             _metadata(registry, name)
             load_predictor(registry.folder / name, public_key=registry.public_key)
             typer.echo(f"{name}  whole, and answers as it did when it was trained")
+        except IncompatibleArtifactError as error:
+            typer.echo(f"{name}  whole, but no longer served: {error}")
         except ArtifactError as error:
             faults.append(str(error))
     if faults:

@@ -6,16 +6,19 @@ write: one object is there whole or not at all, which a folder of objects would 
 
 import contextlib
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 
+from churn_service.archive import LARGEST_ARCHIVE
 from churn_service.artifact import is_whole, sha256
-from churn_service.atomic import create_file
+from churn_service.atomic import naming, replace_file
 from churn_service.errors import (
     ArtifactError,
     ArtifactNotFoundError,
@@ -26,7 +29,7 @@ from churn_service.errors import (
     TamperedArtifactError,
 )
 from churn_service.event_log import NUMBERED
-from churn_service.events import parse_event
+from churn_service.events import LARGEST_EVENT, parse_event
 from churn_service.metadata import Metadata
 from churn_service.packaging import UNFINISHED, pack, place, sign_artifact, unpack, write_artifact
 from churn_service.registry import EVENTS, VERSION, Registry
@@ -143,23 +146,25 @@ class RemoteRegistry(Registry):
         return True
 
     def _pull(self) -> None:
-        """Copy the events that the mirror lacks, all or none."""
+        """Copy the events that the mirror lacks or cannot read, all or none."""
         folder = self.folder / EVENTS
         known = {path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)}
         there = {name for name in self._store.names(EVENTS) if NUMBERED.fullmatch(name)}
         if known - there:
             msg = f"{self._store.url} lists fewer events than it had. Is it the same store?"
             raise StoreError(msg)
-        new = {name: self._store.read(f"{EVENTS}/{name}") for name in sorted(there - known)}
+        readable = {f"{event.number:08}.json" for event in self._log.read()[0]}
+        names = sorted(there - readable)
+        new = {name: self._store.read_whole(f"{EVENTS}/{name}", LARGEST_EVENT) for name in names}
+        now = datetime.now(UTC)
         try:
             for name, data in new.items():
-                parse_event(name, data)  # what an error page says must not stay in the mirror for ever
+                parse_event(name, data, now)  # what an error page says must not stay in the mirror for ever
         except DamagedLogError as error:
             msg = f"{self._store.url}: {error}"
             raise StoreError(msg) from error
         for name, data in new.items():
-            with contextlib.suppress(FileExistsError):  # another process shares the mirror
-                create_file(folder / name, data)
+            replace_file(folder / name, data)  # what is damaged there, or by now another process's copy
 
     def _fetch(self, version: str) -> None:
         """Put a version into the mirror, verified; of several processes one downloads and the others wait."""
@@ -183,18 +188,29 @@ class RemoteRegistry(Registry):
         """Download, verify, give it its place; what an earlier download left is believed once."""
         partial = self.folder / f".{version}.partial"
         began_before = partial.exists()
-        with self._show(f"downloading {version}") as tell:
-            self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
         try:
-            with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as name:
-                unpack(partial, Path(name) / version, self.public_key)
-                if (self.folder / version).is_dir():
-                    (self.folder / version).rename(Path(name) / "damaged")
-                place(Path(name) / version, self.folder / version)
+            with naming(self.folder / version):
+                self._download(version, partial, found)
+                self._unpack(version, partial)
             partial.unlink()
         except (TamperedArtifactError, SignatureError) as error:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
             if not began_before:
-                self._refused[version] = found, error
-                raise
+                named = type(error)(f"{self._store.url}: {error}")
+                self._refused[version] = found, named
+                raise named from error
             self._bring(version, found)
+
+    def _download(self, version: str, partial: Path, found: Found) -> None:
+        if found.size > LARGEST_ARCHIVE:
+            msg = f"{version}: takes {found.size:,} bytes; a version has at most {LARGEST_ARCHIVE:,}"
+            raise TamperedArtifactError(msg)
+        with self._show(f"downloading {version}") as tell:
+            self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
+
+    def _unpack(self, version: str, partial: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as name:
+            unpack(partial, Path(name) / version, self.public_key)
+            if os.path.lexists(self.folder / version):
+                (self.folder / version).rename(Path(name) / "damaged")
+            place(Path(name) / version, self.folder / version)

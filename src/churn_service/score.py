@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from churn_service.atomic import atomic_path
+from churn_service.atomic import atomic_path, naming
 from churn_service.decision import decide
 from churn_service.errors import TableError
 from churn_service.faults import find_faults
@@ -105,13 +105,16 @@ def score_file(
     score = partial(_score, predictor=predictor, source=source)
     rejects = output.with_name(rejects_of(output, how))
     with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
-        with _writer(new_output) as writer:
+        with naming(output), _writer(new_output) as writer:
             for customers, answers, faults in _in_order(
                 score, read_parts(source, PART_ROWS, how.form), how.threads
             ):
                 writer.write_table(answers)
                 how.keep(key, predictor.source, customers=customers, answers=answers)
-                faults.to_csv(new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n")
+                with naming(rejects, new_rejects):
+                    faults.to_csv(
+                        new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n"
+                    )
                 bad = faults["row"].nunique()
                 rows, rejected = rows + len(customers) + bad, rejected + bad
                 how.progress(len(customers) + bad)

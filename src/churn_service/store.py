@@ -109,6 +109,24 @@ class Store:
             raise StoreError(msg)
         return data
 
+    def read_whole(self, name: str, most: int) -> bytes:
+        """Read an object that may hold at most so many bytes.
+
+        Raises
+        ------
+        StoreError
+            It is larger, or empty, or cannot be had.
+        """
+        try:
+            size = self.find(name).size
+            if 0 < size <= most:
+                return self.read(name, 0, size)
+            why = f"holds {size:,} bytes; 1 to {most:,} are allowed. Restore it from a backup"
+        except FileNotFoundError:
+            why = "was listed a moment ago and is not there. Try again"
+        msg = f"{self.url}/{name}: {why}"
+        raise StoreError(msg)
+
     def download(self, name: str, partial: Path, size: int, *, tell: Callable[[int], None]) -> None:
         """Read an object into a file, going on where an earlier download ended; tell of each part's bytes."""
         with partial.open("ab") as file:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -125,15 +127,41 @@ def test_a_model_that_answers_otherwise_is_refused():
         check_parity(one, export_model(other, matrix.shape[1]), matrix)
 
 
-def test_another_estimator_exports_too():
+BOOSTED = AdaBoostClassifier(n_estimators=5, random_state=0)  # a tensor of its graph is called `one`
+LINEAR = LogisticRegression(max_iter=1000)
+OTHERS = {
+    "boosted": BOOSTED,
+    "boosted, isotonic": CalibratedClassifierCV(BOOSTED, method="isotonic", ensemble=False),
+    "forest": RandomForestClassifier(n_estimators=5, max_depth=4, random_state=0),
+    "linear": LINEAR,
+    "linear, sigmoid": CalibratedClassifierCV(LINEAR, ensemble=False),
+    "scaled and linear": make_pipeline(StandardScaler(), LINEAR),
+}
+
+
+@pytest.mark.parametrize("estimator", OTHERS.values(), ids=OTHERS)
+def test_another_estimator_exports_too(estimator: BaseEstimator):
     matrix, target = training_data()
     matrix = np.nan_to_num(matrix)
-    fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(matrix, target)
+    fitted = clone(estimator).fit(matrix, target)
 
     difference = check_parity(fitted, export_model(fitted, matrix.shape[1]), matrix)
 
     assert split_points(fitted) == []
     assert 0 <= difference <= PARITY
+
+
+def test_a_calibration_of_scores_in_float32_is_exported_in_float64():
+    matrix, target = training_data()
+    matrix = np.nan_to_num(matrix)
+    linear = LogisticRegression(max_iter=1000)
+    fitted = CalibratedClassifierCV(linear, method="isotonic", ensemble=False).fit(matrix, target)
+
+    probabilities = onnx_scorer(export_model(fitted, matrix.shape[1]))(matrix)
+
+    assert (
+        np.abs(fitted.predict_proba(matrix)[:, 1] - probabilities).max() < 1e-4
+    )  # its scores round otherwise
 
 
 def test_an_estimator_that_onnx_cannot_express_is_refused_with_its_name():

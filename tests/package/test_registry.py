@@ -9,18 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_service.errors import ArtifactNotFoundError, ConflictError, DamagedLogError
-from churn_service.events import Check, Decided, Event, fold
+from churn_service import features
+from churn_service.artifact import ONNX
+from churn_service.errors import ArtifactNotFoundError, ConfigError, ConflictError, DamagedLogError
+from churn_service.events import LARGEST_EVENT, Check, Decided, Event, fold
 from churn_service.registry import Registry
 
 ROUNDS, WRITERS = 20, 8
+TIME = "2026-01-01T00:00:00.000+00:00"
 VERSIONS = [f"0.1.0-{number:08x}" for number in range(4)]
 
 
@@ -30,7 +34,7 @@ def decided(kind: str, version: str, alias: str | None = "production", who: str 
 
 def promoted(*versions: str) -> list[Event]:
     return [
-        Event(number=number, time="2026-01-01", **decided("promote", version).model_dump())
+        Event(number=number, time=TIME, **decided("promote", version).model_dump())
         for number, version in enumerate(versions, start=1)
     ]
 
@@ -77,7 +81,7 @@ def test_a_rollback_takes_the_uppermost_away_and_never_brings_it_back(steps: Seq
         else:
             stack.append(step)
         kind, version = ("rollback", stack[-1]) if step is None else ("promote", step)
-        events.append(Event(number=len(events) + 1, time="", **decided(kind, version).model_dump()))
+        events.append(Event(number=len(events) + 1, time=TIME, **decided(kind, version).model_dump()))
 
         assert fold(events).holder("production") == stack[-1]
         assert list(fold(events).held["production"]) == stack
@@ -178,7 +182,7 @@ def test_a_writer_that_is_killed_leaves_every_event_whole_and_loses_none_it_told
     ("damage", "said"),
     [
         (lambda folder: (folder / "00000002.json").unlink(), "event 2 is missing"),
-        (lambda folder: (folder / "00000002.json").write_text("{"), "00000002.json: has 1 faults"),
+        (lambda folder: (folder / "00000002.json").write_text("{"), "00000002.json: is no event"),
         (lambda folder: shutil.copy(folder / "00000001.json", folder / "00000002.json"), "holds event 1"),
     ],
     ids=["missing", "torn", "another"],
@@ -190,6 +194,102 @@ def test_a_damaged_log_is_refused_and_names_the_event(registry: Registry, damage
 
     with pytest.raises(DamagedLogError, match=said):
         registry.state()
+
+
+def as_json(event: Event, **fields: object) -> bytes:
+    return json.dumps(event.model_dump(mode="json") | fields).encode()
+
+
+def ahead(minutes: float) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        ("yesterday", "is no event (time: must be a time with its offset"),
+        ("", "is no event (time: must be a time with its offset"),
+        ("2026-01-01", "is no event (time: must be a time with its offset"),
+        ("2026-01-01T00:00:00", "is no event (time: must be a time with its offset"),
+        ("0001-01-01T00:00:00+14:00", "is no event (time: must be a time with its offset"),
+        ("\x1b[31m" * 100, r"and is '\x1b[31m"),
+        (1.5, "is no event (time: Input should be a valid string"),
+        (ahead(minutes=60), "Set the clock of this machine if that is wrong"),
+        ("9999-12-31T23:59:59+00:00", "was written at 9999-12-31T23:59:59+00:00, and now it is"),
+    ],
+)
+def test_an_event_of_no_known_moment_is_refused_and_named_until_it_is_restored(
+    registry: Registry, time: object, said: str
+):
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+    path = registry.folder / "events" / "00000001.json"
+    path.write_bytes(as_json(event, time=time))
+
+    with pytest.raises(DamagedLogError) as refused:
+        registry.state()
+    path.write_bytes(as_json(event))
+
+    assert "events/00000001.json: " in str(refused.value)
+    assert said in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert registry.events() == [event]
+
+
+def test_an_event_of_a_machine_whose_clock_is_a_little_ahead_is_read(registry: Registry):
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+    path = registry.folder / "events" / "00000001.json"
+    path.write_bytes(as_json(event, time=ahead(minutes=5)))
+
+    assert [each.id for each in registry.events()] == [event.id]
+
+
+def put_giant(path: Path) -> None:
+    """Put a file of a gigabyte somewhere, of which nothing is on disk."""
+    with path.open("wb") as file:
+        file.truncate(2**30)
+
+
+PUT_ELSEWHERE: dict[str, Callable[[Path], None]] = {
+    "a folder": Path.mkdir,
+    "a giant": put_giant,
+    "a link": lambda path: path.symlink_to(path.with_name("00000001.json")),
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "a pipe": lambda path: os.mkfifo(path),  # noqa: PLW0108 - Windows has none to name here
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+@pytest.mark.parametrize("put", PUT_ELSEWHERE.values(), ids=PUT_ELSEWHERE)
+def test_what_is_no_plain_file_of_an_events_size_is_named_and_keeps_nobody_waiting(
+    registry: Registry, put: Callable[[Path], None]
+):
+    for version in VERSIONS[:2]:
+        registry.record(decided("promote", version), registry.events())
+    path = registry.folder / "events" / "00000002.json"
+    good = path.read_bytes()
+    path.unlink()
+    put(path)
+
+    with pytest.raises(DamagedLogError, match=r"00000002\.json: is no event: it (must be a plain|holds 1,0)"):
+        registry.state()
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+    path.write_bytes(good)
+
+    assert registry.resolve() == VERSIONS[1]
+
+
+def test_an_event_that_nobody_could_read_again_is_not_written(registry: Registry):
+    asked = decided("promote", VERSIONS[0]).model_copy(update={"reason": "x" * LARGEST_EVENT})
+
+    with pytest.raises(ConfigError, match="Nothing was recorded"):
+        registry.record(asked, [])
+
+    assert registry.events() == []
 
 
 def test_each_fault_of_the_log_is_named(registry: Registry):
@@ -290,6 +390,23 @@ def test_verify_misses_a_version_that_production_can_be_rolled_back_to(own: Path
 
     assert (done.returncode, version.name in done.stdout) == (3, True)
     assert f"{VERSIONS[1]}: the events need it and it is absent" in done.stderr
+
+
+def test_verify_tells_a_version_that_this_code_no_longer_serves_from_a_damaged_one(
+    trained: Path, version: Path, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = Path(shutil.copytree(trained, tmp_path / "own"))
+    monkeypatch.setattr(features, "add_features", lambda *_: {})
+
+    changed = run(own, "registry", "verify")
+    (own / "models" / version.name / ONNX).write_bytes(b"")
+    damaged = run(own, "registry", "verify")
+
+    assert (changed.returncode, changed.stderr) == (0, "")
+    assert f"{version.name}  whole, but no longer served: " in changed.stdout
+    assert "The commit that can serve it: " in changed.stdout
+    assert (damaged.returncode, damaged.stdout) == (3, "")
+    assert f"{version.name}/{ONNX}: its SHA-256 is not the one" in damaged.stderr
 
 
 def test_verify_reads_the_events_and_the_versions_that_are_there_all_the_same(own: Path, version: Path, run):

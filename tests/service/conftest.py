@@ -88,7 +88,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen]:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
     }.items():
         monkeypatch.setenv(name, value)
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    words = [sys.executable, str(ROOT / "tests/object_store.py"), str(port)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         until(lambda: answers(port), "the store is there", seconds=60)
         s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test

@@ -152,7 +152,7 @@ def undecided(models: Path, _version: str) -> None:
     [
         (damaged, True, f"{ONNX}: its SHA-256 is not the one"),
         (absent, True, "no such model version"),
-        (undecided, False, "so it is no event"),
+        (undecided, False, "is no event"),
     ],
     ids=["damaged", "absent", "log of events"],
 )

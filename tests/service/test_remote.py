@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from churn_service import store as store_module
+from churn_service.archive import LARGEST_ARCHIVE
 from churn_service.artifact import LARGEST_FILE, MANIFEST, ONNX
 from churn_service.errors import (
     ArtifactNotFoundError,
@@ -25,7 +27,7 @@ from churn_service.errors import (
     StoreError,
     TamperedArtifactError,
 )
-from churn_service.events import Decided
+from churn_service.events import LARGEST_EVENT, Decided, Event
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
@@ -157,9 +159,15 @@ def bloated(_: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("spoil", [bloated, damaged, escaping, truncated])
-def test_what_is_not_what_was_written_never_reaches_the_mirror(
-    mirror: Open, version: Path, files, tmp_path: Path, spoil: Callable[[bytes], bytes]
+def misplaced(packed: bytes) -> bytes:
+    """Say that the index begins one byte later than it does, so that a file begins before the first byte."""
+    (index,) = struct.unpack_from("<L", packed, len(packed) - 6)
+    return packed[:-6] + struct.pack("<LH", index + 1, 0)
+
+
+@pytest.mark.parametrize("spoil", [bloated, damaged, escaping, misplaced, truncated])
+def test_what_is_not_what_was_written_never_reaches_the_mirror_and_is_downloaded_afresh_when_it_is(
+    mirror: Open, version: Path, files, tmp_path: Path, s3: str, spoil: Callable[[bytes], bytes]
 ):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     path, fs = f"bucket/churn/versions/{version.name}.zip", s3fs.S3FileSystem()
@@ -167,14 +175,70 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror(
     fs.pipe_file(path, spoil(good))
 
     registry = mirror("two")
-    with pytest.raises(TamperedArtifactError):
+    with pytest.raises(TamperedArtifactError, match=f"^{s3}: {version.name}[/:]"):
         registry.find(version.name)
     left = {each.name for each in registry.folder.iterdir()} - {"events", f".{version.name}.lock"}
     fs.pipe_file(path, good)
 
     assert left == set()
     assert not list(tmp_path.rglob("escaped"))
-    assert mirror("two").find(version.name).is_dir()
+    assert registry.find(version.name).is_dir()
+
+
+def test_what_is_larger_than_any_version_is_not_downloaded(
+    mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
+):
+    mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
+    registry = mirror("two")
+    monkeypatch.setattr(Store, "find", lambda *_: Found(LARGEST_ARCHIVE + 1, "tag"))
+    monkeypatch.setattr(Store, "download", lambda *_, **__: pytest.fail("it was downloaded"))
+
+    with pytest.raises(TamperedArtifactError, match=f"{version.name}: takes 4,294,967,296 bytes"):
+        registry.find(version.name)
+
+
+def as_json(event: Event, **fields: object) -> bytes:
+    return event.model_copy(update=fields).model_dump_json().encode()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda event: as_json(event, time="yesterday"), "00000002.json: is no event"),
+        (lambda event: as_json(event, time="2999-01-01T00:00:00Z"), "00000002.json: was written at 2999"),
+        (lambda event: as_json(event, reason="x" * LARGEST_EVENT), "00000002.json: holds 1,0"),
+        (lambda _: b"", "00000002.json: holds 0 bytes"),
+    ],
+    ids=["no time", "the future", "too large", "empty"],
+)
+def test_a_damaged_event_in_the_store_is_named_changes_nothing_and_heals(
+    mirror: Open, spoil: Callable[[Event], bytes], said: str
+):
+    registry, other = mirror("one"), mirror("two")
+    first = registry.record(promote("0.1.0-00000001"), [])
+    other.events()
+    second = registry.record(promote("0.1.0-00000002"), [first])
+    fs, path = s3fs.S3FileSystem(), "bucket/churn/events/00000002.json"
+    good = fs.cat_file(path)
+    fs.pipe_file(path, spoil(second))
+
+    meanwhile, stale = other.events(), other.stale
+    with pytest.raises(StoreError, match=said):
+        mirror("three").events()
+    fs.pipe_file(path, good)
+
+    assert (meanwhile, said in stale) == ([first], True)
+    assert (other.events(), other.stale) == ([first, second], None)
+
+
+@pytest.mark.fault
+def test_an_event_that_is_damaged_in_the_mirror_is_brought_again(mirror: Open):
+    registry = mirror("one")
+    event = registry.record(promote(ABSENT), [])
+    (registry.folder / "events/00000001.json").write_text("{")
+
+    assert (registry.events(), registry.stale) == ([event], None)
 
 
 def test_several_processes_that_share_a_mirror_download_once(
@@ -387,6 +451,7 @@ def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     decided = run(own, "registry", "rollback")
 
     assert done.returncode == (3 if words == ("verify",) else 0), done.stderr
+    assert ("What is shown is the local copy in " in done.stderr) == (words == ("list",))
     assert (decided.returncode, "Nothing was recorded" in decided.stderr) == (1, True)
     assert "Traceback" not in done.stderr + decided.stderr
 

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from churn_service.answer import ID_DIGITS
-from churn_service.atomic import flush_folder
+from churn_service.atomic import flush_folder, naming
 from churn_service.contract import id_length
 from churn_service.monitoring.line_log import last_byte, private, process_name
 from churn_service.monitoring.prediction_log import hiding
@@ -155,7 +155,7 @@ class OutcomeFiles:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         moment, data = lines()
         path = self._folder / f"{moment.date().isoformat()}.{self._process}.jsonl"
-        with open(path, "ab+", buffering=0, opener=private) as file:
+        with naming(path), open(path, "ab+", buffering=0, opener=private) as file:
             size = file.seek(0, os.SEEK_END)
             if size and last_byte(file) != b"\n":
                 data = b"\n" + data  # ends what could not be taken back

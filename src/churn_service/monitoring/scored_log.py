@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from churn_service.arrays import as_dates, to_json
 from churn_service.artifact import sha256
-from churn_service.atomic import flush_folder
+from churn_service.atomic import flush_folder, naming
 from churn_service.config import load_settings
 from churn_service.contract import Column, columns
 from churn_service.decision import Source
@@ -103,12 +103,13 @@ class _File(NamedTuple):
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = self.folder / f".{self.part}.{os.getpid()}"
+        path = self.folder / f"{time.date()}.{self.part}.000.jsonl"
         try:
-            with open(unfinished, "wb", opener=private) as file:
+            with naming(path, unfinished), open(unfinished, "wb", opener=private) as file:
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.rename(self.folder / f"{time.date()}.{self.part}.000.jsonl")
+            unfinished.rename(path)
         finally:
             unfinished.unlink(missing_ok=True)
         flush_folder(self.folder)
