@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from churn_service.errors import ChurnError
+from churn_service.terminal import say
 
 COMMANDS = (
     "churn_service.commands",
@@ -43,10 +44,10 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     try:
         app(words)
     except ChurnError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(*f"error: {error}".split("\n"), err=True)
         sys.exit(error.exit_code)
     except (OSError, UnicodeError) as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(ChurnError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT

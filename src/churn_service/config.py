@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
-from churn_service.yaml_document import check_value, read_document, shown
+from churn_service.yaml_document import check_value, read_document
 
 MOST_SHOWN: Final = 200  # characters of a wrong value that an error repeats
 HINTS: Final = {
@@ -88,7 +88,7 @@ def load_settings() -> Settings:
             for found in error.errors()
             for name in map(str, found["loc"][:1])
         ]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(*lines) from None
 
 
 def _shown(name: str, value: Any) -> str:
@@ -109,7 +109,7 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{shown(path)}: {line}" for line in _faults(error))) from None
+        raise ConfigError(*(f"{path}: {line}" for line in _faults(error))) from None
 
 
 def at_host(config: Config, settings: Settings) -> Config:
@@ -163,7 +163,7 @@ def misspelt() -> dict[str, str]:
         for name in os.environ  # noqa: TID251 - this module is the one that may
         if name.upper() not in known
     }
-    return {shown(name): meant for name, found in sorted(near.items()) for meant in found}
+    return {name: meant for name, found in sorted(near.items()) for meant in found}
 
 
 def hand_down(settings: Settings) -> None:

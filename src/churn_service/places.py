@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from churn_service.contract import escaped
 from churn_service.errors import ChurnError, StoreError, TableError
 from churn_service.formats import READABLE, format_of
 from churn_service.store import open_files
@@ -185,7 +184,7 @@ def _is_table(name: str, info: Mapping[str, Any]) -> bool:
 def _refuse_others(url: str, names: Sequence[str]) -> None:
     if not names:
         return
-    named = ", ".join(map(escaped, names[:MOST_NAMED]))
+    named = ", ".join(names[:MOST_NAMED])
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     msg = (
         f"{url}: {named}{more} cannot be read as a table, so nothing was scored. Read are files that end "

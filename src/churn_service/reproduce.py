@@ -95,8 +95,8 @@ def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], Non
         found, _ = make_version(rebuilt_by, root, say=say)
     except TableError as error:
         needed = f"{recorded.version} was trained on {_rows(recorded):,} rows with the data hash"
-        msg = f"{error}\n{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
-        raise TableError(msg, error.faults) from error
+        msg = f"{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
+        raise TableError(*error.args, msg, faults=error.faults) from error
     except ConfigError as error:
         raise _unfit(recorded, str(error)) from error
     differences = _differences(_facts(recorded, rebuilt_by), _facts(found, config))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from churn_service.contract import escaped
 from churn_service.errors import ConfigError, TableError
 from churn_service.formats import READABLE
 from churn_service.sections import PLAIN
@@ -26,6 +25,7 @@ from churn_service.terminal import (
     print_json,
     progress,
     refuse_existing,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -187,22 +187,22 @@ def _tell(result: dict[str, Any], out: str, version: str, *, as_json: bool) -> N
 
 def _print(result: dict[str, Any], out: str, version: str) -> None:
     good = result["rows"] - result["rejected"]
-    typer.echo(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
+    say(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
     if result["rejected"]:
         where = result.get("rejects") or f"{out}/**/_*.rejects.csv"
-        typer.echo(f"{where}: {result['rejected']:,} rows refused, with the reasons")
+        say(f"{where}: {result['rejected']:,} rows refused, with the reasons")
     if result.get("files_done_before"):
-        typer.echo(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
+        say(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
     if result.get("left_out"):
-        typer.echo(f"left out, as what begins with _ or . is not data: {_named(result['left_out'])}")
+        say(f"left out, as what begins with _ or . is not data: {_named(result['left_out'])}")
     failed = result.get("failed", [])
     for each in failed[:FAILURES_SHOWN]:
-        typer.echo(f"{each['source']}: {each['reason']}", err=True)
+        say(f"{each['source']}: {each['reason']}", err=True)
     if failed:
         line = f"error: {len(failed):,} of {result['files']:,} files were not scored. Mend them and repeat"
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - FAILURES_SHOWN:,} more" if len(names) > FAILURES_SHOWN else ""
-    return ", ".join(map(escaped, names[:FAILURES_SHOWN])) + more
+    return ", ".join(names[:FAILURES_SHOWN]) + more

@@ -166,7 +166,8 @@ def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
             yield connection
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"
-        msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); its user needs SELECT, to prune DELETE"
+        why = " ".join(str(error.orig).split())
+        msg = f"CHURN_LOG_URL: the database {did} ({why}); its user needs SELECT, to prune DELETE"
         raise LogStoreError(msg) from None
     finally:
         asked.dispose()
