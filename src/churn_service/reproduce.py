@@ -116,10 +116,11 @@ def _recorded_config(recorded: Metadata, present: Config) -> Config:
     document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
     document |= {"features": identity.features, "decision": identity.decision.model_dump(mode="json")}
     try:
-        return Config.model_validate_json(json.dumps(document | recorded.training))
+        rebuilt = Config.model_validate_json(json.dumps(document | recorded.training))
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         raise _unfit(recorded, wrong) from error
+    return rebuilt.model_copy(update={"registry": present.registry})  # JSON holds no password of its URL
 
 
 def _unfit(recorded: Metadata, reason: str) -> ReproductionError:

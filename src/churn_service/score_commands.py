@@ -27,6 +27,7 @@ from churn_service.terminal import (
     refuse_existing,
     say,
 )
+from churn_service.url import Url
 
 if TYPE_CHECKING:
     from churn_service.batch import Recipe
@@ -40,8 +41,8 @@ HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file cou
 class Job:
     """What a person asked for."""
 
-    source: str
-    out: str
+    source: Url
+    out: Url
     key: str
     overwrite: bool
     threads: int
@@ -54,8 +55,18 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def score(
-    source: Annotated[str, typer.Argument(help=f"A file, a folder or a pattern; path or URL. {READABLE}")],
-    out: Annotated[str, typer.Argument(help="For a file CSV or Parquet, else a folder; path or URL")],
+    source: Annotated[
+        Url,
+        typer.Argument(
+            parser=Url, metavar="SOURCE", help=f"A file, a folder or a pattern; path or URL. {READABLE}"
+        ),
+    ],
+    out: Annotated[
+        Url,
+        typer.Argument(
+            parser=Url, metavar="OUT", help="For a file CSV or Parquet, else a folder; path or URL"
+        ),
+    ],
     *,
     version: VersionOption = None,
     threads: Annotated[
@@ -105,10 +116,10 @@ def score(
     job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
     recipe = Recipe(model, how)
     result = _score_file(job, recipe) if listing is None else _score_folder(job, recipe, listing)
-    _tell(result, out, name, as_json=as_json)
+    _tell(result, str(out), name, as_json=as_json)
 
 
-def _list(source: str, only: Sequence[str]) -> Listing | None:
+def _list(source: Url, only: Sequence[str]) -> Listing | None:
     from churn_service.places import find_sources
 
     listing = find_sources(source, only)
@@ -128,10 +139,13 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
         msg = f"--dask: a cluster works on the files of a folder, and {job.source} is one. Do without it"
         raise ConfigError(msg)
     part = Part(job.source, job.out, key_of(find_source(job.source), job.key))
-    check_suffix(Path(job.out))
-    rejects = job.out.rpartition(".")[0] + REJECTS
-    paths = [Path(job.out), Path(rejects)]
-    own = Path(job.source).resolve() in {path.resolve() for path in paths}  # never, asked or not
+    out = job.out.get_secret_value()
+    check_suffix(Path(out))
+    rejects = out.rpartition(".")[0] + REJECTS
+    paths = [Path(out), Path(rejects)]
+    own = Path(job.source.get_secret_value()).resolve() in {
+        path.resolve() for path in paths
+    }  # never, asked or not
     refuse_existing(paths, overwrite=job.overwrite and not own)
     if not job.overwrite and is_there(job.out):
         msg = f"{job.out} exists already; name another, or --overwrite"
@@ -139,7 +153,7 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     with progress("scoring") as advance:
         how = replace(recipe.how, threads=job.threads, progress=advance)
         scored = score_part(part, recipe._replace(how=how))
-    return {**scored._asdict(), "rejects": rejects if scored.rejected else None}
+    return {**scored._asdict(), "rejects": str(Url(rejects)) if scored.rejected else None}
 
 
 def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
@@ -154,7 +168,7 @@ def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
             if isinstance(came, OSError) and came.errno in HOPELESS:
                 raise came
             if isinstance(came, Exception):
-                failed.append({"source": part.source, "reason": f"{came}" or type(came).__name__})
+                failed.append({"source": str(part.source), "reason": f"{came}" or type(came).__name__})
             else:
                 rows, rejected = rows + came.rows, rejected + came.rejected
                 advance(came.rows)
