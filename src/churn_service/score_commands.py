@@ -84,6 +84,10 @@ def score(
             metavar="PATTERN", help="Of a folder only the files that fit, as '*.csv'; may be repeated"
         ),
     ] = None,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option("--spreadsheet", help="CSV for a person: a ' before text that a spreadsheet would run"),
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -103,11 +107,13 @@ def score(
 
     settings, root = open_config(config)
     listing = _list(source, only or ())
+    if spreadsheet:
+        _refuse_parquet(out, is_folder=listing is not None)
     registry = open_registry(settings, root)
     name = registry.metadata(registry.resolve(version)).version
     model = Model(settings.registry, root, name, signed=registry.public_key is not None)
     load_model(model)  # what is refused here would be refused for each file
-    how = How(settings.data.format)
+    how = How(settings.data.format, spreadsheet=spreadsheet)
     key = name if how.form == PLAIN else f"{name}, {how.form.model_dump_json()}"
     if log:  # floor: monitored
         from churn_service.monitoring.scored_log import keeper  # floor: monitored
@@ -127,6 +133,13 @@ def _list(source: Url, only: Sequence[str]) -> Listing | None:
         msg = f"--only chooses among the files of a folder, and {source} is one. Do without it"
         raise ConfigError(msg)
     return listing
+
+
+def _refuse_parquet(out: Url, *, is_folder: bool) -> None:
+    if is_folder or not out.get_secret_value().endswith(".csv"):
+        what = "a folder is scored to Parquet" if is_folder else f"{out} is not CSV"
+        msg = f"--spreadsheet: {what}. Score one file to a .csv, or do without it: Parquet holds no formulas"
+        raise ConfigError(msg)
 
 
 def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
