@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 MASK: Final = "***"
-USER_INFO: Final = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]*@")
+USER_INFO: Final = re.compile(r"(:/{2,}[^/?#\s:@]*:)[^/?#\s]*@")
 PARAMETER: Final = re.compile(r"([?&][^=?&#\s]+=)([^&#\s]+)")
 SECRET_NAMES: Final = re.compile("sig|token|secret|pass|pwd|key|credential|auth", re.IGNORECASE)
 """Parts of names of parameters that grant access: ``sig``, ``X-Amz-Signature``, ``AWSAccessKeyId``, …"""

@@ -153,7 +153,7 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
         raise ConfigError(msg)
     part = Part(job.source, job.out, key_of(find_source(job.source), job.key))
     out = job.out.get_secret_value()
-    check_suffix(Path(out))
+    check_suffix(Path(str(job.out)))
     rejects = out.rpartition(".")[0] + REJECTS
     paths = [Path(out), Path(rejects)]
     own = Path(job.source.get_secret_value()).resolve() in {

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from churn_service.errors import ConfigError, StoreError
 from churn_service.url import Url
 
-IS_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
+IS_URL: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://")  # fsspec chains them by ::
 CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
 S3_OPTIONS: Final = {  # seconds; a store that hangs must not hold up a service's end for long
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
