@@ -287,7 +287,9 @@ def test_no_command_shows_a_password_of_a_url(
     if place == "settings":
         monkeypatch.setenv("CHURN_REGISTRY_URL", url)
     words: list[list[str]] = [["registry", "list"], ["registry", "verify"], ["doctor"], ["registry", "show"]]
-    words += [["train", "--reproduce", "newest"], ["registry", "promote", "newest", "--to", "production"]]
+    words += [["train", "--reproduce", "newest"]]
+    words += [["registry", "promote", "newest", "--to", "production"]]  # floor: service
+    words += [["serve"]]  # floor: service
     if place == "source":
         words = [["score", url, "out.csv"], ["score", url, "out.csv", "--json"]]
     if place == "out":
