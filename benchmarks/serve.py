@@ -85,9 +85,9 @@ elif kind == "plain":
     import joblib
     import pandas as pd
     from churn_service.features import feature_matrix
-    from churn_service.registry import Registry
+    from churn_service.remote import open_registry
     from churn_service.table import typed
-    model = joblib.load(Registry(root / config.registry.path).find() / "model.joblib")
+    model = joblib.load(open_registry(config.registry, root).find() / "model.joblib")
     def probabilities(customers):
         table = typed(pd.DataFrame([customer.model_dump() for customer in customers]))
         return model.predict_proba(feature_matrix(table, config.features))[:, 1]

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from churn_service.config import load_config, load_settings
 from churn_service.predict import load_predictor
-from churn_service.registry import Registry
+from churn_service.remote import open_registry
 from churn_service.schema import Customer
 from churn_service.signing import read_public_key
 
 ROOT = Path(__file__).parents[1]
 app = Flask(__name__)
 public_key = read_public_key(load_settings().public_key)
-registry = Registry(ROOT / load_config(ROOT / "config.yaml").registry.path, public_key)
+registry = open_registry(load_config(ROOT / "config.yaml").registry, ROOT, public_key=public_key)
 predictor = load_predictor(registry.find(), public_key=public_key)
 
 

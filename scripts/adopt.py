@@ -15,12 +15,14 @@ Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import yaml
 
 from churn_service.errors import ChurnError
+from churn_service.terminal import say
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
@@ -46,10 +48,10 @@ def main(words: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="churn-service-adopt-") as scratch:
             _adopt(asked, Path(scratch))
     except ChurnError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(*f"error: {error}".split("\n"), err=True)
         return error.exit_code
     except (OSError, LookupError, UnicodeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", err=True)
         return ChurnError.exit_code
     return 0
 
@@ -76,18 +78,18 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         refuse_uncommitted(ROOT, dict.fromkeys(FILES))
     table = asked.table.resolve()
     foreign = open_foreign(table, scratch)
-    decided = decide(foreign, Asked(asked.target, asked.id, asked.positive), say=_say)
+    decided = decide(foreign, Asked(asked.target, asked.id, asked.positive), say=partial(say, err=True))
     files = _rendered(decided)
-    _say("trying the changed project on the whole table")
+    say("trying the changed project on the whole table", err=True)
     files[CONFIG_SCHEMA] = try_out(stage(ROOT, files, scratch), table)
     if asked.dry_run:
-        print(changes(ROOT, files), end="")
+        say(*changes(ROOT, files).splitlines())
         steps = ["nothing was written; leave out --dry-run (DRY_RUN) to write it"]
     else:
         write_all(ROOT, files)
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         steps = list(next_steps(FILES, makefile, in_git=in_git(ROOT, dict.fromkeys(FILES))))
-    print("\n".join([*summary(decided, path_from(ROOT, table)), *steps]))
+    say(*summary(decided, path_from(ROOT, table)), *steps)
 
 
 def _rendered(decided: Decisions) -> dict[str, str]:
@@ -100,10 +102,6 @@ def _rendered(decided: Decisions) -> dict[str, str]:
     files = {name: formatted(source, name, ROOT) for name, source in rendered.items()}
     settings = table_settings(decided, ROOT, yaml.safe_load(old[CONFIG]))
     return files | {CONFIG: with_settings(old[CONFIG], settings)}
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def logged(client: TestClient) -> Iterator[tuple[TestClient, Lines]]:
     found = [json.loads(line) for line in written.getvalue().splitlines()]
     assert written.getvalue().count("\n") == len(found)
     assert {type(line) for line in found} == {dict}
+    assert written.getvalue().isascii()  # so no terminal obeys what a line tells of
     lines += [line for line in found if line.get("request_id") in own]
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import SecretStr
 
 from churn_service.contract import example
 from churn_service.monitoring.history import History, read_predictions
 from churn_service.monitoring.place import Log
 from churn_service.schema import ID
+from churn_service.url import Url
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSION = "0.1.0-00000000"
@@ -51,7 +51,7 @@ def log_file(folder: Path, *lines: bytes, day: str = "2026-03-01", name: str = "
 
 def remembered(folder: Path, url: str | None = None, **asked: Any) -> History:
     """Read all parts of a log as one, in the order of time."""
-    parts = list(read_predictions(Log(folder, SecretStr(url) if url else None), **asked))
+    parts = list(read_predictions(Log(folder, Url(url) if url else None), **asked))
     if not any(len(part.answers) for part in parts):
         return History(pd.DataFrame(), pd.DataFrame(), sum(part.unreadable for part in parts))
     answers = pd.concat([part.answers for part in parts], ignore_index=True)

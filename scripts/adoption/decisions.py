@@ -173,7 +173,6 @@ def _baseline(kept: Sequence[Judged], left_out: Sequence[LeftOut]) -> Scorecard:
     """
     cards = [card for each in kept for card in each.cards]
     if not cards:
-        reasons = "\n".join(f"  {each.header}: {each.why}" for each in left_out)
-        msg = f"no column is left to predict by\n{reasons}"
-        raise TableError(msg)
+        msg = "no column is left to predict by"
+        raise TableError(msg, *(f"  {each.header}: {each.why}" for each in left_out))
     return max(cards, key=lambda card: card.auc)

@@ -102,11 +102,10 @@ def try_out(staged: Path, table: Path) -> str:
         check=False,
     )
     if done.returncode == REFUSED:
-        raise TableError(done.stderr.strip())
+        raise TableError(*done.stderr.strip().split("\n"))
     if done.returncode:
-        said = done.stderr.strip()
-        msg = f"the project fails with the new files, so nothing was changed. Please report this:\n{said}"
-        raise ChurnError(msg)
+        msg = "the project fails with the new files, so nothing was changed. Please report this:"
+        raise ChurnError(msg, *done.stderr.strip().split("\n"))
     return done.stdout
 
 

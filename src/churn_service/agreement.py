@@ -157,7 +157,7 @@ def _newest(root: Path, config: Config, registry: Registry) -> Iterator[Finding]
         yield cannot_tell("version", str(error), "ask again when the registry answers")
         return
     except ChurnError as error:
-        yield judge("version", str(error), "make train", fine="")
+        yield judge("version", "; ".join(error.args), "make train", fine="")
         return
     yield _version(metadata, root, config, stale=registry.stale)
     yield _commit(metadata)

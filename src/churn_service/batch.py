@@ -20,6 +20,7 @@ from churn_service.remote import open_registry
 from churn_service.score import How, Scored, rejects_of, score_file, scored_before
 from churn_service.sections import RegistryConfig
 from churn_service.signing import read_public_key
+from churn_service.url import Url
 
 LOOKS = 16  # at outputs, at a time
 
@@ -39,8 +40,8 @@ class Model:
 class Part(NamedTuple):
     """A file to score."""
 
-    source: str
-    output: str
+    source: Url
+    output: Url
     key: str
     """What is scored, in which state, by what."""
 
@@ -61,7 +62,7 @@ class Plan:
     files_done: int
 
 
-def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, overwrite: bool) -> Plan:
+def plan_parts(source: Url, sources: Sequence[Source], out: Url, *, key: str, overwrite: bool) -> Plan:
     """Name the outputs, and find those that are there already.
 
     Parameters
@@ -82,15 +83,16 @@ def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, ov
         this work.
     """
     # A worker may work in another folder.
-    home = out.rstrip("/") if "://" in out else Path(out).expanduser().absolute().as_posix()
-    parts = [Part(each.url, f"{home}/{_name(each)}", key_of(each, key)) for each in sources]
+    home = out.get_secret_value()
+    home = home.rstrip("/") if "://" in home else Path(home).expanduser().absolute().as_posix()
+    parts = [Part(each.url, Url(f"{home}/{_name(each)}"), key_of(each, key)) for each in sources]
     _refuse_confusion(source, out, parts)
     there = names_below(out)
     present = [part for part, each in zip(parts, sources, strict=True) if _name(each) in there]
     with ThreadPoolExecutor(LOOKS) as pool:  # in a store each look is a request
         before = dict(zip(present, pool.map(_before, present), strict=True))
     done = {part: found[1] for part, found in before.items() if found and found[0] == part.key}
-    others = [part.output for part in present if part not in done]
+    others = [str(part.output) for part in present if part not in done]
     if others and not overwrite:
         msg = (
             f"{', '.join(others[:3])}{', …' if others[3:] else ''}: not made of this source as it is now, "
@@ -102,8 +104,8 @@ def plan_parts(source: str, sources: Sequence[Source], out: str, *, key: str, ov
 
 
 def key_of(source: Source, key: str) -> str:
-    """Say what is scored, in which state, by what."""
-    return json.dumps([source.url, source.tag, key])
+    """Say what is scored, in which state, by what; an output keeps it, so without passwords."""
+    return json.dumps([str(source.url), source.tag, key])
 
 
 def score_parts(
@@ -136,7 +138,7 @@ def score_part(part: Part, recipe: Recipe) -> Scored:
         The file is no table of the contract, the version is refused, or a place cannot be asked.
     """
     predictor = load_model(recipe.model)
-    rejects = rejects_of(PurePosixPath(part.output), recipe.how)
+    rejects = rejects_of(PurePosixPath(part.output.get_secret_value()), recipe.how)
     with brought(part.source) as source, delivered(part.output, rejects) as output:
         return score_file(source, output, predictor, how=recipe.how, key=part.key)
 
@@ -176,7 +178,7 @@ def _before(part: Part) -> tuple[str, Scored] | None:
         return scored_before(file)
 
 
-def _refuse_confusion(source: str, out: str, parts: Sequence[Part]) -> None:
+def _refuse_confusion(source: Url, out: Url, parts: Sequence[Part]) -> None:
     if len({part.output for part in parts}) < len(parts):
         msg = (
             f"{source}: a text and a Parquet file would have the same output. Move one of them, or rename it"

@@ -7,6 +7,7 @@ from jinja2 import Environment, StrictUndefined
 
 from churn_service.contract import id_length
 from churn_service.evaluate import SCORES
+from churn_service.markup import code, in_markdown
 from churn_service.metadata import Metadata
 from churn_service.schema import ID, TARGET, Customer
 
@@ -14,7 +15,8 @@ from churn_service.schema import ID, TARGET, Customer
 def render_card(metadata: Metadata) -> str:
     """Render the card as Markdown beside its two pictures; it holds no customer's record."""
     template = files("churn_service").joinpath("card.md.jinja").read_text(encoding="utf-8")
-    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - Markdown, of our own numbers
+    environment = Environment(undefined=StrictUndefined, finalize=in_markdown, autoescape=False)  # noqa: S701 - Markdown
+    environment.filters["code"] = code
     return environment.from_string(template).render(
         m=metadata,
         metrics=SCORES,
@@ -23,5 +25,4 @@ def render_card(metadata: Metadata) -> str:
         id=ID,
         id_length=id_length(),
         record=inspect.getdoc(Customer),
-        commit=metadata.commit.replace("|", "\\|").replace("`", "'"),  # git's words may hold any sign
     )

@@ -6,10 +6,11 @@ Unknown is an answer of its own, with the reason: a question that git could not 
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from churn_service.printable import printable
 
 SOURCES: Final = "src"
 CODE: Final = (SOURCES, "requirements-dev.lock")  # config.yaml is recorded by its content
@@ -77,7 +78,8 @@ def read_checkout(root: Path) -> Checkout:
         return Checkout("unknown", commit, f"git has no file of {SOURCES}/ here")
     unseen = [line[2:] for line in marked if NOT_LOOKED_AT.match(line)]
     if unseen:
-        why = f"git was told not to look at {_one_line(unseen[0])}: assume-unchanged or skip-worktree"
+        name = printable(unseen[0])[:LONGEST_REASON]
+        why = f"git was told not to look at {name}: assume-unchanged or skip-worktree"
         return Checkout("unknown", commit, why)
     return Checkout("clean", commit)
 
@@ -147,19 +149,7 @@ def _read_sealed(path: Path) -> Checkout | None:
 
 def _reason(stderr: str) -> str:
     """Take the line that says what is wrong out of what git printed."""
-    lines = list(_printable(stderr))
+    lines = [" ".join(line.split()) for line in stderr.splitlines() if line.strip()]
     wrong = [line for line in lines if line.startswith(("fatal: ", "error: "))]
     first = (wrong or lines or [""])[0]
-    return first.removeprefix("fatal: ").removeprefix("error: ")
-
-
-def _printable(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        if line.strip():
-            yield _one_line(line)
-
-
-def _one_line(text: str) -> str:
-    """Keep what may stand in a terminal, an event or a card for ever."""
-    kept = "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(kept.split())[:LONGEST_REASON]
+    return printable(first.removeprefix("fatal: ").removeprefix("error: "))[:LONGEST_REASON]

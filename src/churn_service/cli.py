@@ -12,6 +12,7 @@ import typer
 from churn_service.atomic import NO_ROOM
 from churn_service.errors import ChurnError
 from churn_service.standard_output import standard_output
+from churn_service.terminal import say
 
 COMMANDS = (
     "churn_service.commands",
@@ -47,10 +48,10 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         with redirect_stdout(standard_output()):
             app(words)
     except ChurnError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(*f"error: {error}".split("\n"), err=True)
         sys.exit(error.exit_code)
     except (OSError, UnicodeError) as error:
-        typer.echo(f"error: {_described(error)}", err=True)
+        say(f"error: {_described(error)}", err=True)
         sys.exit(ChurnError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT

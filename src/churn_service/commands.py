@@ -1,6 +1,5 @@
 """The first floor's commands: sample, example; it collects the others."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,7 +12,9 @@ from churn_service.terminal import (
     ConfigOption,
     OverwriteOption,
     open_config,
+    print_json,
     refuse_existing,
+    say,
 )
 from churn_service.training_commands import evaluate, train
 
@@ -59,7 +60,7 @@ def sample(
     rows = rows or settings.data.sample.rows
     made = pd.DataFrame(simulate(rows, settings.data.sample.random_state))
     write_table(made, path, settings.data.format)
-    typer.echo(f"{path}: {rows:,} simulated customers")
+    say(f"{path}: {rows:,} simulated customers")
 
 
 def example() -> None:
@@ -69,4 +70,4 @@ def example() -> None:
     """
     from churn_service import contract
 
-    typer.echo(json.dumps(contract.example()))
+    print_json(contract.example())

@@ -12,6 +12,7 @@ from typing import (
     Any,
     Final,
     Literal,  # floor: service
+    get_args,
 )
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -19,7 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
-from churn_service.yaml_document import check_value, read_document, shown
+from churn_service.url import Url
+from churn_service.yaml_document import check_value, read_document
 
 MOST_SHOWN: Final = 200  # characters of a wrong value that an error repeats
 HINTS: Final = {
@@ -35,7 +37,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHURN_", env_file=".env", extra="ignore", frozen=True)
 
     config: Annotated[Path, Field(description="The configuration file")] = Path("config.yaml")
-    registry_url: Annotated[str | None, Field(description="Instead of registry.path")] = None
+    registry_url: Annotated[Url | None, Field(description="Instead of registry.path")] = None
     signing_key: Annotated[SecretStr | None, Field(description="Signs versions; PEM, or its path")] = None
     public_key: Annotated[SecretStr | None, Field(description="Of who must have signed; the same")] = None
     # floor: service
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     api_keys: Annotated[SecretStr, Field(description="id:sha256:scope, separated by commas")] = SecretStr("")
     allow_anonymous: Annotated[bool, Field(description="Answer callers from anywhere without a key")] = False
-    redis_url: Annotated[SecretStr | None, Field(description="Where processes share rate limits")] = None
+    redis_url: Annotated[Url | None, Field(description="Where processes share rate limits")] = None
     image_tag: Annotated[str | None, Field(description="Image that this runs in; events name it")] = None
     start_version: Annotated[
         str | None, Field(description="For workers: what answers while nothing is in production")
@@ -59,7 +61,7 @@ class Settings(BaseSettings):
         SecretStr | None, Field(min_length=16, description="Key of the columns that the log hashes")
     ] = None
     log_url: Annotated[
-        SecretStr | None, Field(description="PostgreSQL that keeps the prediction log, before its folder")
+        Url | None, Field(description="PostgreSQL that keeps the prediction log, before its folder")
     ] = None
     # end floor
 
@@ -88,12 +90,14 @@ def load_settings() -> Settings:
             for found in error.errors()
             for name in map(str, found["loc"][:1])
         ]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(*lines) from None
 
 
 def _shown(name: str, value: Any) -> str:
-    is_secret = "Secret" in str(Settings.model_fields[name].annotation)
-    return "" if is_secret else f"found {value!r}; "
+    types = get_args(Settings.model_fields[name].annotation) or (Settings.model_fields[name].annotation,)
+    if SecretStr in types:
+        return ""
+    return f"found {str(Url(value))!r}; " if Url in types else f"found {value!r}; "
 
 
 def load_config(path: Path) -> Config:
@@ -109,7 +113,7 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{shown(path)}: {line}" for line in _faults(error))) from None
+        raise ConfigError(*(f"{path}: {line}" for line in _faults(error))) from None
 
 
 def at_host(config: Config, settings: Settings) -> Config:
@@ -163,7 +167,7 @@ def misspelt() -> dict[str, str]:
         for name in os.environ  # noqa: TID251 - this module is the one that may
         if name.upper() not in known
     }
-    return {shown(name): meant for name, found in sorted(near.items()) for meant in found}
+    return {name: meant for name, found in sorted(near.items()) for meant in found}
 
 
 def hand_down(settings: Settings) -> None:

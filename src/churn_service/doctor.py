@@ -86,7 +86,7 @@ def _table(root: Path, config: Config) -> Finding:
     except StoreError as error:
         return cannot_tell("table", str(error), "ask again when the store answers")
     except ChurnError as error:
-        fault = str(error)
+        fault = "; ".join(error.args)
     to_do = _by_make(root, "adopt TABLE=your.csv TARGET=column") or (
         "set data.path, and write schema.py and features.py for your table: docs/from-your-notebook.md"
     )
@@ -134,7 +134,7 @@ def _production(registry: Registry) -> Finding:
     except StoreError as error:
         return cannot_tell("production", str(error), "ask again when the registry answers")
     except ChurnError as error:
-        return cannot_tell("production", str(error), "registry verify names every fault")
+        return cannot_tell("production", "; ".join(error.args), "registry verify names every fault")
     if registry.stale is not None:
         return cannot_tell("production", registry.stale, "ask again when the registry answers")
     fault = None if holder else "nothing was promoted; the service answers by what was trained last"

@@ -3,7 +3,7 @@
 import typer
 
 from churn_service.errors import RefusedError
-from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
+from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json, say
 
 
 def doctor(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
@@ -26,8 +26,8 @@ def doctor(context: typer.Context, *, as_json: JsonOption = False, config: Confi
         if as_json:
             print_json(each.model_dump())
             continue
-        typer.echo(f"{each.state:7} {each.name:14} {each.said}")
+        say(f"{each.state:7} {each.name:14} {each.said}")
         if each.to_do:
-            typer.echo(f"{'':22} → {each.to_do}")
+            say(f"{'':22} → {each.to_do}")
     if any(each.state in {"todo", "unknown"} for each in found):
         raise typer.Exit(RefusedError.exit_code)

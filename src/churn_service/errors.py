@@ -32,11 +32,25 @@ command ends with: 1 failed, 2 usage or configuration, 3 the answer is no.
 
 from typing import Any, ClassVar
 
+from churn_service.printable import printable
+
 
 class ChurnError(Exception):
-    """Catch this for anything the project itself reports."""
+    """Catch this for anything the project itself reports.
+
+    Parameters
+    ----------
+    *lines
+        The message, line by line. A line may hold text from outside as it is: see `printable`.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, self.args))
 
 
 class ConfigError(ChurnError):
@@ -86,8 +100,8 @@ class RefusedError(ChurnError):
 class TableError(RefusedError):
     """A table breaks the contract; `faults` lists every broken cell (a DataFrame), if there are any."""
 
-    def __init__(self, message: str, faults: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, *lines: str, faults: Any = None) -> None:
+        super().__init__(*lines)
         self.faults = faults
 
 
@@ -99,8 +113,8 @@ class DamagedLogError(RefusedError):
 class GateError(RefusedError):
     """A version may not be promoted, or none taken back to; `event` is what was recorded, if anything."""
 
-    def __init__(self, message: str, event: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, *lines: str, event: Any = None) -> None:
+        super().__init__(*lines)
         self.event = event
 
 

@@ -9,8 +9,9 @@ from pandera.errors import SchemaErrors
 from pydantic import BaseModel
 
 from churn_service.cells import read_cells
-from churn_service.contract import CONTROL, HALF, Column, columns, escaped, id_length
+from churn_service.contract import CONTROL, HALF, Column, columns, id_length
 from churn_service.errors import TableError
+from churn_service.printable import printable
 from churn_service.schema import ID, TARGET, TARGET_VALUES, Customer
 from churn_service.table import typed
 
@@ -37,7 +38,7 @@ def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.D
     """
     faults = find_faults(table, record, training=True)
     if len(faults):
-        raise TableError(describe(faults), faults)
+        raise TableError(*describe(faults), faults=faults)
     return typed(table, record).assign(**{TARGET: read_cells(table[TARGET], OUTCOME).astype(np.int64)})
 
 
@@ -80,7 +81,7 @@ def _checkable(table: pd.DataFrame) -> pd.DataFrame:
 
 def _as_text(cell: object) -> object:
     if isinstance(cell, str) and HALF.search(cell):
-        return _HalfCharacter(escaped(cell))
+        return _HalfCharacter(printable(cell))
     return cell
 
 
@@ -184,17 +185,12 @@ def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
             "row": cases["index"],
             "column": cases["column"].where(~whole, cases["failure_case"]),
             "rule": rule,
-            "found": cases["failure_case"].where(cases["index"].notna(), "").map(_shown).astype("str"),
+            "found": cases["failure_case"].where(cases["index"].notna(), "").map(printable).astype("str"),
         }
     ).reset_index(drop=True)
 
 
-def _shown(cell: object) -> str:
-    """Write a cell so that it can be shown, and put into a file."""
-    return escaped(str(cell))
-
-
-def describe(faults: pd.DataFrame) -> str:
+def describe(faults: pd.DataFrame) -> list[str]:
     """Say in lines which rules are broken, how often and where first; `faults` as by `find_faults`."""
     lines = [f"rules broken: {len(faults.groupby(['column', 'rule']))}, cells: {len(faults)}"]
     for (column, rule), group in faults.groupby(["column", "rule"], sort=False):
@@ -206,4 +202,4 @@ def describe(faults: pd.DataFrame) -> str:
             )
             line += f"; cells: {len(group)}, rows {shown}"
         lines.append(line)
-    return "\n".join(lines)
+    return lines

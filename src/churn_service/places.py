@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from fsspec.implementations.local import LocalFileSystem
 
 from churn_service.atomic import NO_ROOM, naming
-from churn_service.contract import escaped
 from churn_service.errors import ChurnError, StoreError, TableError
 from churn_service.formats import READABLE, format_of
 from churn_service.store import open_files
+from churn_service.url import Url
 
 MAGIC: Final = re.compile(r"[*?\[]")  # what makes a pattern of a path
 SET_ASIDE: Final = ("_", ".")  # names of what engines write beside their parts begin so
@@ -23,7 +23,7 @@ MOST_NAMED: Final = 10  # files that an error names
 class Source(NamedTuple):
     """A file to read."""
 
-    url: str
+    url: Url
     name: str
     """Its path below the folder, or below what is before the pattern."""
     tag: str
@@ -38,7 +38,7 @@ class Listing(NamedTuple):
     """Paths below the folder whose names say that they are not data, as `_SUCCESS` and ``.DS_Store``."""
 
 
-def find_sources(url: str, only: Sequence[str] = ()) -> Listing | None:
+def find_sources(url: Url, only: Sequence[str] = ()) -> Listing | None:
     """List the tables of a folder, with those of the folders in it, or of a pattern; None if it is one file.
 
     Parameters
@@ -72,11 +72,13 @@ def find_sources(url: str, only: Sequence[str] = ()) -> Listing | None:
         wanted = f" that fits {' or '.join(only)}" if only else ""
         msg = f"{url}: no file there{wanted}. Read are {READABLE}"
         raise TableError(msg)
-    sources = [Source(files.unstrip_protocol(each), name, _tag(found[each])) for each, name in chosen.items()]
+    sources = [
+        Source(Url(files.unstrip_protocol(each)), name, _tag(found[each])) for each, name in chosen.items()
+    ]
     return Listing(sources, left_out)
 
 
-def is_below(out: str, source: str) -> bool:
+def is_below(out: Url, source: Url) -> bool:
     """Tell whether what is written below `out` would be found in a folder, or by a pattern, too."""
     files, path = open_files(source)
     other, place = open_files(out)
@@ -85,7 +87,7 @@ def is_below(out: str, source: str) -> bool:
     return type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
 
 
-def find_source(url: str) -> Source:
+def find_source(url: Url) -> Source:
     """Describe one file.
 
     Raises
@@ -96,17 +98,17 @@ def find_source(url: str) -> Source:
     files, path = open_files(url)
     with _asking(url):
         tag = _tag(files.info(path))
-    return Source(files.unstrip_protocol(path), PurePosixPath(path).name, tag)
+    return Source(Url(files.unstrip_protocol(path)), PurePosixPath(path).name, tag)
 
 
-def is_there(url: str) -> bool:
+def is_there(url: Url) -> bool:
     """Tell whether there is something of that name."""
     files, path = open_files(url)
     with _asking(url):
         return bool(files.exists(path))
 
 
-def names_below(url: str) -> set[str]:
+def names_below(url: Url) -> set[str]:
     """List the files below a folder by their path there; none if there is no such folder."""
     files, path = open_files(url)
     with _asking(url):
@@ -114,7 +116,7 @@ def names_below(url: str) -> set[str]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Any]:
+def opened(url: Url) -> Iterator[Any]:
     """Open a file to read parts of it."""
     files, path = open_files(url)
     with _asking(url), files.open(path, "rb") as file:
@@ -122,7 +124,7 @@ def opened(url: str) -> Iterator[Any]:
 
 
 @contextmanager
-def brought(url: str) -> Iterator[Path]:
+def brought(url: Url) -> Iterator[Path]:
     """Give a file of this machine with a file's content: the file itself, or a copy for the while."""
     files, path = open_files(url)
     if isinstance(files, LocalFileSystem):
@@ -136,7 +138,7 @@ def brought(url: str) -> Iterator[Path]:
 
 
 @contextmanager
-def delivered(url: str, other: str) -> Iterator[Path]:
+def delivered(url: Url, other: str) -> Iterator[Path]:
     """Give a path to write to, whose file is taken to its place at the end, unless anything failed.
 
     Parameters
@@ -183,10 +185,10 @@ def _is_table(name: str, info: Mapping[str, Any]) -> bool:
     return format_of(name) is not None and is_file and info["type"] != "directory"
 
 
-def _refuse_others(url: str, names: Sequence[str]) -> None:
+def _refuse_others(url: Url, names: Sequence[str]) -> None:
     if not names:
         return
-    named = ", ".join(map(escaped, names[:MOST_NAMED]))
+    named = ", ".join(names[:MOST_NAMED])
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     msg = (
         f"{url}: {named}{more} cannot be read as a table, so nothing was scored. Read are files that end "
@@ -201,7 +203,7 @@ def _tag(info: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _asking(url: str) -> Iterator[None]:
+def _asking(url: Url) -> Iterator[None]:
     """Name the kind of error alone, as stores raise what they like, pages long."""
     try:
         yield

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_curve
 
 from churn_service.contract import Column
 from churn_service.evaluate import CalibrationBin
+from churn_service.printable import printable
 from churn_service.schema import TARGET
 
 BINS = 30
@@ -28,7 +29,8 @@ def draw_distribution(axes: Axes, values: pd.Series, column: Column) -> None:
         axes.bar(_labels(counts.index), counts)
         _tilt_long_labels(axes, column)
     missing = values.isna().mean()
-    axes.set(title=f"{column.name}, {missing:.0%} missing" if missing else column.name, ylabel="customers")
+    name = _literal(column.name)
+    axes.set(title=f"{name}, {missing:.0%} missing" if missing else name, ylabel="customers")
 
 
 def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column) -> None:
@@ -45,7 +47,7 @@ def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column) -> No
     axes.axhline(target.mean(), color="grey", linestyle=":")
     axes.margins(x=0.05 if many else 0.2)
     _tilt_long_labels(axes, column)
-    axes.set(title=column.name, ylabel=f"share with {TARGET} = 1")
+    axes.set(title=_literal(column.name), ylabel=f"share with {_literal(TARGET)} = 1")
 
 
 def _has_many_values(values: pd.Series, column: Column) -> bool:
@@ -69,7 +71,12 @@ def _groups(values: pd.Series, column: Column) -> pd.Series:
 
 def _labels(values: pd.Index) -> list[str]:
     """Write 1.0 as 1: a whole number that may be missing is kept as a float."""
-    return [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return [f"{value:g}" if isinstance(value, float) else _literal(str(value)) for value in values]
+
+
+def _literal(text: str) -> str:
+    """Write a name so that matplotlib shows it as it is: $ would begin a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _tilt_long_labels(axes: Axes, column: Column) -> None:

@@ -62,9 +62,9 @@ class Promotion:
         decided = decided.model_copy(update={"evidence": tuple(checks), "forced": refused})
         if refused and not force:
             rejected = decided.model_copy(update={"kind": "reject", "forced": False})
-            lines = "\n".join(check.line for check in checks)
-            msg = f"{version} stays out of production:\n{lines}\nTo overrule this: --force --reason '…'"
-            raise GateError(msg, self._registry.record(rejected, seen))
+            lines = [f"{version} stays out of production:", *(check.line for check in checks)]
+            lines.append("To overrule this: --force --reason '…'")
+            raise GateError(*lines, event=self._registry.record(rejected, seen))
         return self._registry.record(decided, seen)
 
     def evidence(self, name: str) -> list[Check]:
@@ -107,7 +107,7 @@ class Promotion:
             passed_over.append(refused)
         lines = [f"there is nothing to go back to in {alias}", *(check.said for check in passed_over)]
         lines.append("`churn-service registry history` shows all, `registry promote` takes any")
-        raise GateError("\n".join(lines))
+        raise GateError(*lines)
 
     def _seen(self) -> list[Event]:
         """Read what was decided so far, which must be all of it."""

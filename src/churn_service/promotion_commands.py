@@ -9,7 +9,7 @@ import typer
 from churn_service.errors import ConfigError, GateError
 from churn_service.events import Alias, Event
 from churn_service.registry_commands import registry_commands
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.promotion import Promotion
@@ -61,10 +61,10 @@ def promote(
     if as_json:
         print_json({"recorded": event is not None, **(event.model_dump(mode="json") if event else {})})
     elif event is None:
-        typer.echo(f"{version} is in {to} already; nothing was recorded")
+        say(f"{version} is in {to} already; nothing was recorded")
     else:
         _tell(event)
-        typer.echo(f"{event.version} is in {to} (event {event.number})")
+        say(f"{event.version} is in {to} (event {event.number})")
 
 
 def rollback(
@@ -85,12 +85,12 @@ def rollback(
         print_json(event.model_dump(mode="json"))
     else:
         _tell(event)
-        typer.echo(f"{event.version} is in {alias} again, in place of {event.before} (event {event.number})")
+        say(f"{event.version} is in {alias} again, in place of {event.before} (event {event.number})")
 
 
 def _tell(event: Event) -> None:
     for check in event.evidence:
-        typer.echo(check.line)
+        say(check.line)
 
 
 def _promotion(config: Any) -> Promotion:

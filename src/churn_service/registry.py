@@ -58,7 +58,7 @@ class Registry:
         """
         events, faults = self.readable_events()
         if faults:
-            raise DamagedLogError("\n".join(faults))
+            raise DamagedLogError(*faults)
         return events
 
     def readable_events(self) -> tuple[list[Event], list[str]]:

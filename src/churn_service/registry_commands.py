@@ -12,7 +12,7 @@ from churn_service.config import load_settings
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
 from churn_service.signing import read_signing_key
-from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
+from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.events import Event, State
@@ -42,14 +42,14 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
         told = (
             f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}" if each["roc_auc"] else "DAMAGED"
         )
-        typer.echo(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
+        say(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
         if each["fault"]:
-            typer.echo(f"      {each['fault']}")
+            say(f"      {each['fault']}")
     if registry.stale:
         shown = f"What is shown is the local copy in {registry.folder}, which may be behind"
-        typer.echo(f"{registry.stale} {shown}", err=True)
+        say(f"{registry.stale} {shown}", err=True)
     elif not found:
-        typer.echo(f"{settings.registry.path} is empty; `churn-service train` fills it", err=True)
+        say(f"{settings.registry.path} is empty; `churn-service train` fills it", err=True)
 
 
 @registry_commands.command()
@@ -83,9 +83,9 @@ def _tell(event: Event) -> None:
     instead = f"{event.before} → " if event.before and event.kind != "reject" else ""
     why = f": {event.reason}" if event.reason else ""
     what = f"{decided}{where} {instead}{event.version}"
-    typer.echo(f"{event.number:4}  {event.time}  {what} by {event.who}{why}")
+    say(f"{event.number:4}  {event.time}  {what} by {event.who}{why}")
     for check in event.evidence:
-        typer.echo(f"      {check.line}")
+        say(f"      {check.line}")
 
 
 @registry_commands.command()
@@ -108,13 +108,13 @@ def show(
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
-        typer.echo(artifact.files[CARD].decode())
+        say(*artifact.files[CARD].decode().split("\n"))
         for event in registry.events():
             if event.version == artifact.metadata.version:
                 _tell(event)
         for lines in SHOWN:
             for line in lines(settings, root, artifact.metadata.version):
-                typer.echo(line)
+                say(line)
 
 
 @registry_commands.command()
@@ -148,13 +148,13 @@ def verify(*, config: ConfigOption = None) -> None:
         try:
             _metadata(registry, name)
             load_predictor(registry.folder / name, public_key=registry.public_key)
-            typer.echo(f"{name}  whole, and answers as it did when it was trained")
+            say(f"{name}  whole, and answers as it did when it was trained")
         except IncompatibleArtifactError as error:
-            typer.echo(f"{name}  whole, but no longer served: {error}")
+            say(f"{name}  whole, but no longer served: {error}")
         except ArtifactError as error:
             faults.append(str(error))
     if faults:
-        raise TamperedArtifactError("\n".join(faults))
+        raise TamperedArtifactError(*faults)
 
 
 @registry_commands.command()
@@ -177,7 +177,7 @@ def sign(
     registry = open_registry(settings, root, checked=False)
     found = registry.find(version or NEWEST).name
     registry.sign(found, key)
-    typer.echo(f"{found}  verified and signed")
+    say(f"{found}  verified and signed")
 
 
 def _described(registry: Registry, version: str, state: State) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from churn_service.registry import EVENTS, VERSION, Registry
 from churn_service.sections import RegistryConfig
 from churn_service.signing import SIGNATURE, PublicKey, SigningKey
 from churn_service.store import IS_URL, Found, Store
+from churn_service.url import Url
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -66,16 +67,18 @@ def open_registry(
     ConfigError
         The URL names a store that nobody here knows.
     """
-    if not IS_URL.match(config.path):
-        return Registry(root / config.path, public_key)
-    mirror = root / config.cache / sha256(config.path.rstrip("/").encode())[:8]  # one for each URL
+    path = config.path.get_secret_value()
+    if not IS_URL.match(path):
+        return Registry(root / path, public_key)
+    # One for each URL, whatever the password.
+    mirror = root / config.cache / sha256(str(config.path).rstrip("/").encode())[:8]
     return RemoteRegistry(config.path, mirror, public_key=public_key, show=show)
 
 
 class RemoteRegistry(Registry):
     """A registry in an object store; `folder` is its mirror."""
 
-    def __init__(self, url: str, mirror: Path, *, public_key: PublicKey | None, show: Show) -> None:
+    def __init__(self, url: Url, mirror: Path, *, public_key: PublicKey | None, show: Show) -> None:
         super().__init__(mirror, public_key)
         self._store, self._show = Store(url), show
         self._refused: dict[str, tuple[Found, ArtifactError]] = {}

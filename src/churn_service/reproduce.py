@@ -95,8 +95,8 @@ def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], Non
         found, _ = make_version(rebuilt_by, root, say=say)
     except TableError as error:
         needed = f"{recorded.version} was trained on {_rows(recorded):,} rows with the data hash"
-        msg = f"{error}\n{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
-        raise TableError(msg, error.faults) from error
+        msg = f"{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
+        raise TableError(*error.args, msg, faults=error.faults) from error
     except ConfigError as error:
         raise _unfit(recorded, str(error)) from error
     differences = _differences(_facts(recorded, rebuilt_by), _facts(found, config))
@@ -116,10 +116,11 @@ def _recorded_config(recorded: Metadata, present: Config) -> Config:
     document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
     document |= {"features": identity.features, "decision": identity.decision.model_dump(mode="json")}
     try:
-        return Config.model_validate_json(json.dumps(document | recorded.training))
+        rebuilt = Config.model_validate_json(json.dumps(document | recorded.training))
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         raise _unfit(recorded, wrong) from error
+    return rebuilt.model_copy(update={"registry": present.registry})  # JSON holds no password of its URL
 
 
 def _unfit(recorded: Metadata, reason: str) -> ReproductionError:

@@ -59,10 +59,10 @@ class Retraining:
     settings
         What differs by host: keys, the image's tag.
     say
-        Called with a line before each step that takes time, and with all that an error says.
+        Called with a line before each step that takes time, and with the lines of an error.
     """
 
-    def __init__(self, config: Config, root: Path, settings: Settings, *, say: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, root: Path, settings: Settings, *, say: Callable[..., None]) -> None:
         self._config, self._root, self._settings, self._say = config, root, settings, say
         self._log = open_log(config, root)
         self._folder = self._log.folder / FOLDER
@@ -131,7 +131,7 @@ class Retraining:
         try:
             self._act(found)
         except (ChurnError, OSError) as error:
-            self._say(str(error))
+            self._say(*str(error).split("\n"))
             found["said"] = str(error).partition("\n")[0].rstrip(":")  # the rest may name customers
             found["exit_code"] = getattr(error, "exit_code", ChurnError.exit_code)
             found["result"] = "refused" if found["exit_code"] == RefusedError.exit_code else "failed"

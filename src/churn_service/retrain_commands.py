@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.retrain import Record
@@ -36,7 +37,7 @@ def retrain(
     from churn_service.retrain import Retraining
 
     settings, root = open_config(config)
-    retraining = Retraining(settings, root, load_settings(), say=lambda line: typer.echo(line, err=True))
+    retraining = Retraining(settings, root, load_settings(), say=partial(say, err=True))
     record = retraining.plan(now) if dry_run else retraining.run(now)
     print_json(record.model_dump(mode="json")) if as_json else _print(record)
     if record.exit_code:
@@ -45,9 +46,9 @@ def retrain(
 
 def _print(record: Record) -> None:
     if record.verdict is not None:
-        typer.echo(f"{record.verdict.version} answers")
+        say(f"{record.verdict.version} answers")
         for kind, reasons in (("trigger", record.verdict.triggers), ("brake", record.verdict.brakes)):
-            typer.echo("\n".join(f"  {kind:9}{reason.line}" for reason in reasons))
+            say(*(f"  {kind:9}{reason.line}" for reason in reasons))
     lines = [
         record.growth and f"table: {record.growth.line}",
         record.trained and f"trained: {record.trained}",
@@ -58,4 +59,4 @@ def _print(record: Record) -> None:
         lines.append(f"the gate would {'not ' if refused else ''}let it into production; a person decides")
     lines.append(f"{record.result}{record.said and ': '}{record.said}")
     lines.append(record.file and f"record: {record.file}")
-    typer.echo("\n".join(line for line in lines if line))
+    say(*(line for line in lines if line))

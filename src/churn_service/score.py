@@ -22,6 +22,7 @@ from churn_service.faults import find_faults
 from churn_service.predict import Predictor
 from churn_service.schema import ID
 from churn_service.sections import PLAIN, FormatConfig
+from churn_service.spreadsheet import shown_only
 from churn_service.table import read_parts, typed
 
 PART_ROWS = 100_000
@@ -73,6 +74,8 @@ class How:
     """Takes answers before the output is there; it may be given the same ones again, after a crash."""
     progress: Callable[[int], None] = _unseen
     """Called with the number of rows after each part."""
+    spreadsheet: bool = False
+    """Whether no text that is written to CSV is to be run by a spreadsheet; see `shown_only`."""
     aside: str = ""
     """What the name of the file of refused rows begins with."""
 
@@ -109,10 +112,11 @@ def score_file(
             for customers, answers, faults in _in_order(
                 score, read_parts(source, PART_ROWS, how.form), how.threads
             ):
-                writer.write_table(answers)
+                writer.write_table(_with_shown_ids(answers) if how.spreadsheet else answers)
                 how.keep(key, predictor.source, customers=customers, answers=answers)
+                listed = faults.map(_shown_only) if how.spreadsheet else faults
                 with naming(rejects, new_rejects):
-                    faults.to_csv(
+                    listed.to_csv(
                         new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n"
                     )
                 bad = faults["row"].nunique()
@@ -172,6 +176,16 @@ def _answers(customers: pd.DataFrame, predictor: Predictor) -> pa.Table:
         "model_version": np.full(len(customers), predictor.version, dtype=object),
     }
     return pa.table(values, schema=ANSWERS)
+
+
+def _with_shown_ids(answers: pa.Table) -> pa.Table:
+    """Write ids, the one text from outside, so that no spreadsheet runs them."""
+    ids = answers[ID].to_pandas().map(shown_only, na_action="ignore")
+    return answers.set_column(ANSWERS.get_field_index(ID), ANSWERS.field(ID), pa.array(ids, pa.string()))
+
+
+def _shown_only(cell: Any) -> Any:
+    return shown_only(cell) if isinstance(cell, str) else cell
 
 
 def _in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from churn_service.contract import escaped
 from churn_service.errors import ConfigError, TableError
 from churn_service.formats import READABLE
 from churn_service.sections import PLAIN
@@ -26,7 +25,9 @@ from churn_service.terminal import (
     print_json,
     progress,
     refuse_existing,
+    say,
 )
+from churn_service.url import Url
 
 if TYPE_CHECKING:
     from churn_service.batch import Recipe
@@ -40,8 +41,8 @@ HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file cou
 class Job:
     """What a person asked for."""
 
-    source: str
-    out: str
+    source: Url
+    out: Url
     key: str
     overwrite: bool
     threads: int
@@ -54,8 +55,18 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def score(
-    source: Annotated[str, typer.Argument(help=f"A file, a folder or a pattern; path or URL. {READABLE}")],
-    out: Annotated[str, typer.Argument(help="For a file CSV or Parquet, else a folder; path or URL")],
+    source: Annotated[
+        Url,
+        typer.Argument(
+            parser=Url, metavar="SOURCE", help=f"A file, a folder or a pattern; path or URL. {READABLE}"
+        ),
+    ],
+    out: Annotated[
+        Url,
+        typer.Argument(
+            parser=Url, metavar="OUT", help="For a file CSV or Parquet, else a folder; path or URL"
+        ),
+    ],
     *,
     version: VersionOption = None,
     threads: Annotated[
@@ -73,6 +84,10 @@ def score(
             metavar="PATTERN", help="Of a folder only the files that fit, as '*.csv'; may be repeated"
         ),
     ] = None,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option("--spreadsheet", help="CSV for a person: a ' before text that a spreadsheet would run"),
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -92,11 +107,13 @@ def score(
 
     settings, root = open_config(config)
     listing = _list(source, only or ())
+    if spreadsheet:
+        _refuse_parquet(out, is_folder=listing is not None)
     registry = open_registry(settings, root)
     name = registry.metadata(registry.resolve(version)).version
     model = Model(settings.registry, root, name, signed=registry.public_key is not None)
     load_model(model)  # what is refused here would be refused for each file
-    how = How(settings.data.format)
+    how = How(settings.data.format, spreadsheet=spreadsheet)
     key = name if how.form == PLAIN else f"{name}, {how.form.model_dump_json()}"
     if log:  # floor: monitored
         from churn_service.monitoring.scored_log import keeper  # floor: monitored
@@ -105,10 +122,10 @@ def score(
     job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
     recipe = Recipe(model, how)
     result = _score_file(job, recipe) if listing is None else _score_folder(job, recipe, listing)
-    _tell(result, out, name, as_json=as_json)
+    _tell(result, str(out), name, as_json=as_json)
 
 
-def _list(source: str, only: Sequence[str]) -> Listing | None:
+def _list(source: Url, only: Sequence[str]) -> Listing | None:
     from churn_service.places import find_sources
 
     listing = find_sources(source, only)
@@ -116,6 +133,13 @@ def _list(source: str, only: Sequence[str]) -> Listing | None:
         msg = f"--only chooses among the files of a folder, and {source} is one. Do without it"
         raise ConfigError(msg)
     return listing
+
+
+def _refuse_parquet(out: Url, *, is_folder: bool) -> None:
+    if is_folder or not out.get_secret_value().endswith(".csv"):
+        what = "a folder is scored to Parquet" if is_folder else f"{out} is not CSV"
+        msg = f"--spreadsheet: {what}. Score one file to a .csv, or do without it: Parquet holds no formulas"
+        raise ConfigError(msg)
 
 
 def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
@@ -128,10 +152,13 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
         msg = f"--dask: a cluster works on the files of a folder, and {job.source} is one. Do without it"
         raise ConfigError(msg)
     part = Part(job.source, job.out, key_of(find_source(job.source), job.key))
-    check_suffix(Path(job.out))
-    rejects = job.out.rpartition(".")[0] + REJECTS
-    paths = [Path(job.out), Path(rejects)]
-    own = Path(job.source).resolve() in {path.resolve() for path in paths}  # never, asked or not
+    out = job.out.get_secret_value()
+    check_suffix(Path(str(job.out)))
+    rejects = out.rpartition(".")[0] + REJECTS
+    paths = [Path(out), Path(rejects)]
+    own = Path(job.source.get_secret_value()).resolve() in {
+        path.resolve() for path in paths
+    }  # never, asked or not
     refuse_existing(paths, overwrite=job.overwrite and not own)
     if not job.overwrite and is_there(job.out):
         msg = f"{job.out} exists already; name another, or --overwrite"
@@ -139,7 +166,7 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     with progress("scoring") as advance:
         how = replace(recipe.how, threads=job.threads, progress=advance)
         scored = score_part(part, recipe._replace(how=how))
-    return {**scored._asdict(), "rejects": rejects if scored.rejected else None}
+    return {**scored._asdict(), "rejects": str(Url(rejects)) if scored.rejected else None}
 
 
 def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
@@ -154,7 +181,7 @@ def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
             if isinstance(came, OSError) and came.errno in HOPELESS:
                 raise came
             if isinstance(came, Exception):
-                failed.append({"source": part.source, "reason": f"{came}" or type(came).__name__})
+                failed.append({"source": str(part.source), "reason": f"{came}" or type(came).__name__})
             else:
                 rows, rejected = rows + came.rows, rejected + came.rejected
                 advance(came.rows)
@@ -187,22 +214,22 @@ def _tell(result: dict[str, Any], out: str, version: str, *, as_json: bool) -> N
 
 def _print(result: dict[str, Any], out: str, version: str) -> None:
     good = result["rows"] - result["rejected"]
-    typer.echo(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
+    say(f"{out}: {good:,} of {result['rows']:,} rows by {version}")
     if result["rejected"]:
         where = result.get("rejects") or f"{out}/**/_*.rejects.csv"
-        typer.echo(f"{where}: {result['rejected']:,} rows refused, with the reasons")
+        say(f"{where}: {result['rejected']:,} rows refused, with the reasons")
     if result.get("files_done_before"):
-        typer.echo(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
+        say(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
     if result.get("left_out"):
-        typer.echo(f"left out, as what begins with _ or . is not data: {_named(result['left_out'])}")
+        say(f"left out, as what begins with _ or . is not data: {_named(result['left_out'])}")
     failed = result.get("failed", [])
     for each in failed[:FAILURES_SHOWN]:
-        typer.echo(f"{each['source']}: {each['reason']}", err=True)
+        say(f"{each['source']}: {each['reason']}", err=True)
     if failed:
         line = f"error: {len(failed):,} of {result['files']:,} files were not scored. Mend them and repeat"
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - FAILURES_SHOWN:,} more" if len(names) > FAILURES_SHOWN else ""
-    return ", ".join(map(escaped, names[:FAILURES_SHOWN])) + more
+    return ", ".join(names[:FAILURES_SHOWN]) + more

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from churn_service import service_sections  # floor: service
 from churn_service.features import FeaturesConfig
 from churn_service.section import Probability, Section
+from churn_service.url import Url
 
 VERSION_NUMBER = r"^[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}$"
 
@@ -110,7 +111,7 @@ class BaselineConfig(Section):
 class RegistryConfig(Section):
     """Where model versions are kept."""
 
-    path: Annotated[str, Field(min_length=1, description="Folder of versions, or a URL such as s3://…")]
+    path: Annotated[Url, Field(description="Folder of versions, or a URL such as s3://…")]
     cache: Annotated[str, Field(min_length=1, description="Folder that mirrors a URL")]
 
 

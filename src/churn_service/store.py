@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from churn_service.errors import ConfigError, StoreError
+from churn_service.url import Url
 
-IS_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
+IS_URL: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://")  # fsspec chains them by ::
 CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
 S3_OPTIONS: Final = {  # seconds; a store that hangs must not hold up a service's end for long
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
@@ -24,7 +25,7 @@ class Found(NamedTuple):
     """Another if it was written again."""
 
 
-def open_files(url: str) -> tuple[Any, str]:
+def open_files(url: Url) -> tuple[Any, str]:
     """Return the file system that a URL or path names, and the place in it.
 
     Raises
@@ -35,7 +36,8 @@ def open_files(url: str) -> tuple[Any, str]:
     import fsspec  # noqa: PLC0415 - slow to import, and most registries are folders
 
     try:
-        files, root = fsspec.core.url_to_fs(url, **(S3_OPTIONS if url.startswith("s3://") else {}))
+        text = url.get_secret_value()
+        files, root = fsspec.core.url_to_fs(text, **(S3_OPTIONS if text.startswith("s3://") else {}))
     except (ValueError, ImportError) as error:
         msg = f"{url} names a store that cannot be used ({error})"
         raise ConfigError(msg) from error
@@ -51,7 +53,7 @@ class Store:
         The URL names a store that nobody here knows.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Url) -> None:
         self.url = url
         self._files, self._root = open_files(url)
         self._files.retries = 1  # s3fs's own, around those of S3_OPTIONS

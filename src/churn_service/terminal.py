@@ -14,6 +14,7 @@ import typer
 from churn_service import remote
 from churn_service.config import at_host, load_config, load_settings
 from churn_service.errors import ConfigError
+from churn_service.printable import printable
 from churn_service.registry import Registry
 from churn_service.sections import Config
 from churn_service.signing import read_public_key
@@ -57,19 +58,24 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
         raise ConfigError(msg)
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines. Each may hold text from outside as it is, and stays one line: see `printable`."""
+    typer.echo("\n".join(map(printable, lines)), err=err)  # noqa: TID251 - the one place for text
+
+
 def print_json(result: dict[str, Any]) -> None:
     """Print one object on one line."""
-    typer.echo(json.dumps(result))
+    typer.echo(json.dumps(result))  # noqa: TID251 - JSON writes all but ASCII by its code
 
 
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
     """Print a table: a line per metric, a column per set of probabilities."""
-    typer.echo(f"{'':18}" + "".join(f"{name:>15}" for name in metrics))
+    say(f"{'':18}" + "".join(f"{name:>15}" for name in metrics))
     for metric, score in next(iter(metrics.values())).items():
         if not isinstance(score, float):
             continue
         values = "".join(f"{each[metric]:15.4f}" for each in metrics.values())
-        typer.echo(f"{metric.replace('_', ' '):18}{values}")
+        say(f"{metric.replace('_', ' '):18}{values}")
 
 
 @contextmanager

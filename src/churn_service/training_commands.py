@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from churn_service.terminal import (
     print_json,
     print_metrics,
     refuse_existing,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def train(
         if reproduce is not None:
             _reproduce(reproduce, settings, root, as_json=as_json)
             return
-        trained = train_version(settings, root, say=_say, key=key)
+        trained = train_version(settings, root, say=partial(say, err=True), key=key)
     if as_json:
         print_json(
             trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
@@ -65,8 +67,8 @@ def train(
     print_metrics(trained.metadata.metrics)
     _say_what_it_is_worth(trained.metadata)
     kept = "was trained before: verified and kept, with its first metrics"
-    typer.echo(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
-    typer.echo(f"card: {trained.folder / 'card.md'}")
+    say(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
+    say(f"card: {trained.folder / 'card.md'}")
 
 
 def evaluate(
@@ -88,12 +90,8 @@ def evaluate(
     if as_json:
         print_json({"version": evaluated, "metrics": metrics})
     else:
-        typer.echo(f"{evaluated} on {metrics['model']['rows']:,} customers it never saw")
+        say(f"{evaluated} on {metrics['model']['rows']:,} customers it never saw")
         print_metrics(metrics)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 @contextmanager
@@ -107,29 +105,29 @@ def _listing(faults: Path | None) -> Iterator[None]:
     except TableError as error:
         if faults is not None and error.faults is not None:
             write_table(error.faults, faults)
-            _say(f"{faults}: {len(error.faults):,} broken cells")
+            say(f"{faults}: {len(error.faults):,} broken cells", err=True)
         raise
 
 
 def _reproduce(name: str, settings: "Config", root: Path, *, as_json: bool) -> None:
     from churn_service.reproduce import reproduce
 
-    done = reproduce(name, settings, root, say=_say)
+    done = reproduce(name, settings, root, say=partial(say, err=True))
     if as_json:
         differences = {group: facts for group, facts in done.differences.items() if facts}
         print_json({"version": done.version, "identical": done.identical, "differences": differences})
     else:
-        typer.echo("\n".join(done.lines()))
+        say(*done.lines())
     done.refuse_another()
     if not as_json:
-        typer.echo(f"identical: {done.version}")
+        say(f"identical: {done.version}")
 
 
 def _say_what_it_is_worth(metadata: "Metadata") -> None:
     model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
     if "best possible" in metadata.metrics:
-        typer.echo("the table is the simulator's: this model knows nothing of your customers")
+        say("the table is the simulator's: this model knows nothing of your customers")
     if metadata.checkout.state != "clean":
-        typer.echo(f"its code is of commit {metadata.commit}, so no commit is known to rebuild it from")
+        say(f"its code is of commit {metadata.commit}, so no commit is known to rebuild it from")
     if model <= baseline:
-        typer.echo("the model is no better than the baseline: do not use it")
+        say("the model is no better than the baseline: do not use it")

@@ -14,7 +14,7 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
-from churn_service.contract import escaped, is_plain_text
+from churn_service.contract import is_plain_text
 from churn_service.errors import ConfigError
 
 ANOTHER: Final = "Name another file with --config or CHURN_CONFIG"
@@ -46,17 +46,12 @@ def read_document(path: Path) -> Any:
     try:
         document = yaml.load(text, Loader=Loader)  # noqa: S506 - a SafeLoader, see below
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        msg = f"{shown(path)}: not valid YAML: {error}"
+        msg = f"{path}: not valid YAML: {_slip(error)}"
         raise ConfigError(msg) from error
-    faults = [f"{shown(path)}: {fault}" for fault in _faults_of_text(document)]
+    faults = [f"{path}: {fault}" for fault in _faults_of_text(document)]
     if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError(*faults)
     return document
-
-
-def shown(value: object) -> str:
-    """Write a path or key so that a terminal can show it."""
-    return escaped(str(value))
 
 
 def check_value(text: str) -> str:
@@ -80,17 +75,25 @@ def _read(path: Path) -> str:
         if len(data) <= MOST_BYTES:
             return data.decode()
     except (OSError, ValueError) as error:  # bytes that are no UTF-8, or a name that no file can have
-        msg = f"{shown(path)}: cannot be read ({shown(error)}). {ANOTHER}"
+        msg = f"{path}: cannot be read ({error}). {ANOTHER}"
         raise ConfigError(msg) from error
-    msg = f"{shown(path)}: is larger than {MOST_BYTES:,} bytes, so it is no configuration. {ANOTHER}"
+    msg = f"{path}: is larger than {MOST_BYTES:,} bytes, so it is no configuration. {ANOTHER}"
     raise ConfigError(msg)
+
+
+def _slip(error: Exception) -> str:
+    """Say on one line what is wrong, and where."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem}, in line {mark.line + 1}, column {mark.column + 1}"
+    return " ".join(str(error).split())
 
 
 def _faults_of_text(value: Any, key: str = "") -> Iterator[str]:
     """Name each key and value that holds a character which must not be there."""
     match value:
         case str() if NOT_IN_A_VALUE.search(value):
-            named = shown(key) or "the file"
+            named = key or "the file"
             yield f"{named}: found {value!r}; text must not hold NUL, or half of a surrogate pair"
         case dict():
             for name, each in value.items():
@@ -104,7 +107,7 @@ def _faults_of_text(value: Any, key: str = "") -> Iterator[str]:
 
 def _faults_of_entry(key: str, name: str, value: Any) -> Iterator[str]:
     if not is_plain_text(name):
-        yield f"{shown(key)}: the key holds a control character, or half of a surrogate pair"
+        yield f"{key}: the key holds a control character, or half of a surrogate pair"
     yield from _faults_of_text(value, key)
 
 
@@ -144,7 +147,7 @@ class Loader(yaml.SafeLoader):
 
     def construct_undefined(self, node: yaml.Node) -> Never:
         """Refuse every tag that is none of JSON's."""
-        problem = f"the tag {escaped(node.tag)!r} is not taken; leave it out"
+        problem = f"the tag {node.tag!r} is not taken; leave it out"
         raise ConstructorError(None, None, problem, node.start_mark)
 
     def _refuse(self, problem: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from churn_service.contract import columns, example
 from churn_service.monitoring import compact as compacting
@@ -18,6 +17,7 @@ from churn_service.monitoring.compact import compact, prune
 from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_log import PostgresLog
+from churn_service.url import Url
 from conftest import Run, make_project
 from remembered import NOON, ids, line, log_file, remembered
 
@@ -227,10 +227,10 @@ def test_outcomes_go_when_that_is_asked_for(log: Path):
 def test_pruning_reaches_the_database(database: str, tmp_path: Path):
     lines = [line(30 * day + n, NOON + day * DAY) for day in range(3) for n in range(10)]
     report = (lambda _: None, lambda *_, **__: None)
-    written = PostgresLog(SecretStr(database), LineLog(tmp_path, 1, report), seconds=1, report=report)
+    written = PostgresLog(Url(database), LineLog(tmp_path, 1, report), seconds=1, report=report)
     written.put(NOON, b"".join(lines), len(lines))
     written.close()
-    log = Log(tmp_path, SecretStr(database))
+    log = Log(tmp_path, Url(database))
 
     told = prune(log, before=TODAY, outcomes=False, dry_run=True)
     found = prune(log, before=TODAY, outcomes=False, dry_run=False)

@@ -84,9 +84,9 @@ def test_an_answer_that_the_log_does_not_hold_is_said_so(own: Path, run: Run):
 def test_an_answer_is_found_in_the_database(
     own: Path, run: Run, database: str, monkeypatch: pytest.MonkeyPatch
 ):
-    from pydantic import SecretStr
+    from churn_service.url import Url
 
-    asked = engine(SecretStr(database))
+    asked = engine(Url(database))
     with asked.begin() as connection:
         PREDICTIONS.metadata.create_all(connection)
         rows = [json.loads(line(number)) for number in range(100, 120)]

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from churn_service.errors import LogStoreError
 from churn_service.monitoring import postgres
@@ -16,6 +15,7 @@ from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.outcomes import OutcomeFiles
 from churn_service.monitoring.postgres_log import PostgresLog
 from churn_service.monitoring.postgres_outcomes import PostgresOutcomes
+from churn_service.url import Url
 from remembered import NOON, line, remembered
 from steady import until
 
@@ -84,7 +84,7 @@ def test_a_reader_says_that_it_does_not_answer(mute: Mute, tmp_path: Path):
 def test_predictions_go_to_files(mute: Mute, tmp_path: Path):
     aside: list[int] = []
     report = (aside.append, lambda *_, **__: None)
-    log = PostgresLog(SecretStr(mute.url), LineLog(tmp_path, 0.01, report), seconds=0.01, report=report)
+    log = PostgresLog(Url(mute.url), LineLog(tmp_path, 0.01, report), seconds=0.01, report=report)
 
     log.put(NOON, line(1), 1)
     until(lambda: aside, "the line went aside", LONG_SECONDS)
@@ -95,7 +95,7 @@ def test_predictions_go_to_files(mute: Mute, tmp_path: Path):
 
 
 def test_outcomes_go_to_files(mute: Mute, tmp_path: Path):
-    outcomes = PostgresOutcomes(SecretStr(mute.url), OutcomeFiles(tmp_path / "outcomes"))
+    outcomes = PostgresOutcomes(Url(mute.url), OutcomeFiles(tmp_path / "outcomes"))
 
     outcomes.append(lambda: (datetime.now(UTC), b"{}\n"))
 

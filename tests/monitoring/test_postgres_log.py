@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
@@ -30,6 +29,7 @@ from churn_service.monitoring.postgres_log import PostgresLog
 from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.url import Url
 from conftest import ROOT
 from remembered import NOON, VERSION, ids, line, log_file, remembered
 from running import free_port, serving
@@ -53,7 +53,7 @@ class Written:
         files = LineLog(folder, 0.01, (self.lost.append, lambda event, **_: self.warnings.append(event)))
         self.facts: list[dict[str, Any]] = []
         report = (self.aside.append, self._warn)
-        self.log = PostgresLog(SecretStr(url), files, seconds=seconds, report=report)
+        self.log = PostgresLog(Url(url), files, seconds=seconds, report=report)
 
     def _warn(self, event: str, **facts: Any) -> None:
         self.warnings.append(event)
@@ -69,7 +69,7 @@ class Written:
 
 def rows(url: str) -> int:
     """Count what is in the table; 0 if there is none."""
-    known = engine(SecretStr(url))
+    known = engine(Url(url))
     try:
         with known.connect() as connection:
             if connection.scalar(text("SELECT to_regclass('predictions')")) is None:
@@ -122,7 +122,7 @@ def test_a_row_says_by_columns_what_people_look_for(written, database: str):
     own.add(2, customer={})
     own.log.close()
 
-    known = engine(SecretStr(database))
+    known = engine(Url(database))
     with known.connect() as connection:
         found = connection.execute(text("SELECT * FROM predictions ORDER BY prediction_id")).mappings().all()
         indexes = connection.scalars(
@@ -200,7 +200,7 @@ def test_memory_does_not_grow_with_the_table(written, database: str, tmp_path: P
 def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
     from churn_service.monitoring.history import read_predictions
 
-    return read_predictions(Log(folder, SecretStr(url)))
+    return read_predictions(Log(folder, Url(url)))
 
 
 def test_a_database_that_was_never_written_to_reads_as_empty(database: str, tmp_path: Path):
@@ -346,7 +346,7 @@ def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(writ
     own.log.close()
     wake = threading.Timer(20, server.signal, [signal.SIGCONT])  # so that this fails and does not hang
 
-    with open_entries(SecretStr(database)) as entries:
+    with open_entries(Url(database)) as entries:
         parts = list(entries.parts(Window()))
         server.signal(signal.SIGSTOP)
         wake.start()
@@ -364,7 +364,7 @@ def test_a_user_without_a_right_is_told_which(written, server, database: str, tm
     name = database.rpartition("/")[2]
     with server.connect(name) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN")
-    log = Log(tmp_path, SecretStr(database.replace("churn@", f"{name}@")))
+    log = Log(tmp_path, Url(database.replace("churn@", f"{name}@")))
     ask = partial(prune, log, before=date(2026, 4, 1), outcomes=False)
 
     with pytest.raises(LogStoreError, match=r"refuses.*permission denied.*needs SELECT"):
@@ -385,7 +385,7 @@ def test_a_user_without_a_right_is_told_which(written, server, database: str, tm
 )
 def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(url: str):
     with pytest.raises(ConfigError, match="CHURN_LOG_URL") as refused:
-        engine(SecretStr(url))
+        engine(Url(url))
 
     assert "secret" not in str(refused.value)
     assert refused.value.__suppress_context__

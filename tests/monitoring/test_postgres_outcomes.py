@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from churn_service.config import load_config
 from churn_service.monitoring import postgres_outcomes
@@ -21,6 +20,7 @@ from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_outcomes import PostgresOutcomes
 from churn_service.monitoring.sinks import open_outcomes
 from churn_service.schema import ID
+from churn_service.url import Url
 from conftest import ROOT
 from postgres import Postgres
 
@@ -40,7 +40,7 @@ def opened(log: Log) -> Outcomes:
 
 @pytest.fixture
 def log(tmp_path: Path, database: str) -> Log:
-    return Log(tmp_path / "log", SecretStr(database))
+    return Log(tmp_path / "log", Url(database))
 
 
 def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(log: Log, tmp_path: Path):
@@ -121,7 +121,7 @@ def test_what_files_take_for_a_database_that_hangs_is_recorded_when_they_take_it
     log: Log, database: str, monkeypatch: pytest.MonkeyPatch
 ):
     times = [datetime.now(UTC)]
-    table = PostgresOutcomes(SecretStr(database), OutcomeFiles(log.folder / OUTCOMES))
+    table = PostgresOutcomes(Url(database), OutcomeFiles(log.folder / OUTCOMES))
     sink = Outcomes(table.append, {}, hash_key=None, clock=lambda: times[-1])
 
     def hang(_: object) -> None:

@@ -276,8 +276,9 @@ def test_each_state_has_its_words(
 def test_a_name_cannot_become_markup_or_a_formula(told: Path):
     metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
     evil = "<script>alert('$x$')</script>"
+    hidden = "\u202e\x1b"
     column = metadata.identity.columns[0].model_copy(update={"name": "kind", "description": evil})
-    trained = freeze(np.array([evil, "b"] * 50, dtype=object))
+    trained = freeze(np.array([evil, hidden] * 50, dtype=object))
     reference = Reference(columns={"kind": trained}, score=metadata.reference.score)
     identity = metadata.identity.model_copy(update={"columns": (column,)})
     figures = figured(finding("kind", state="drift"))
@@ -289,6 +290,23 @@ def test_a_name_cannot_become_markup_or_a_formula(told: Path):
     assert "<script" not in page
     assert f"have {evil}: 90% instead of 50%" in html.unescape(page)
     assert "&lt;script&gt;alert('$x…" in page  # the name of a bar, cut short
+    assert r">\u202e\x1b<" in page
+    assert all(line.isprintable() for line in page.split("\n"))
+
+
+def test_who_decided_and_why_is_text_whatever_it_holds(told: Path, run: Run, tmp_path: Path):
+    folder = Path(shutil.copytree(told, tmp_path / "own"))
+    evil = "<script>alert(1)</script>\x1b[1A\u202e\x9b\u2028<img src=x onerror=alert(1)>"
+    path = max((folder / "models/events").iterdir())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"who": evil, "reason": evil}))
+
+    done = run(folder, "drift", "--report", "report.html")
+
+    page = (folder / "report.html").read_text()
+    assert done.returncode == 3, done.stderr
+    assert not {tag for tag, _ in Outline(page).tags} & {"script", "img"}
+    assert html.unescape(page).count(r"<script>alert(1)</script>\x1b[1A\u202e\x9b <img") == 3
+    assert all(line.isprintable() for line in page.split("\n"))
 
 
 @pytest.mark.parametrize(

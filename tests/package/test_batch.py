@@ -26,6 +26,7 @@ from churn_service.schema import TARGET
 from churn_service.score import scored_before
 from churn_service.simulate import simulate
 from churn_service.table import read_table, write_table
+from churn_service.url import Url
 from conftest import Done, Run
 from fields import wrong
 
@@ -188,9 +189,11 @@ def test_a_worker_elsewhere_is_told_the_whole_path_of_an_output(
 ):
     monkeypatch.chdir(tmp_path)
 
-    plan = plan_parts("in", find_sources("in").sources, "out", key="1", overwrite=False)
+    plan = plan_parts(Url("in"), find_sources(Url("in")).sources, Url("out"), key="1", overwrite=False)
 
-    assert [Path(part.output) for part in plan.todo] == [tmp_path / "out" / name for name in OUTPUTS]
+    assert [Path(part.output.get_secret_value()) for part in plan.todo] == [
+        tmp_path / "out" / name for name in OUTPUTS
+    ]
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_a_checkout_that_git_does_not_trust_is_unknown_in_gits_own_words(
     ("said", "reason"),
     [
         ("warning: slow\nerror: index file corrupt\nfatal: too", "index file corrupt"),
-        ("what\x1b[2J a\tmess", "what [2J a mess"),
+        ("what\x1b[2J a\tmess", r"what\x1b[2J a mess"),
         ("", "git ended with 128"),
         ("x" * 5_000, "x" * 300),
     ],

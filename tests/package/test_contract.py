@@ -189,8 +189,8 @@ def test_a_cell_reaches_no_terminal_and_no_file_with_its_control_characters():
 
     told = describe(find_faults(table))
 
-    assert r"\x1b[31mred\x07" in told
-    assert all(line.isprintable() for line in told.splitlines())
+    assert r"\x1b[31mred\x07" in told[-1]
+    assert all(line.isprintable() for line in told)
 
 
 def test_a_category_with_a_control_character_is_refused_with_the_contract():

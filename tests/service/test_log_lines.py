@@ -55,6 +55,14 @@ def test_a_line_says_who_asked_what_and_how_it_went(build, connect, predictor: P
     assert single["time"] <= batch["time"] <= wrong["time"]
 
 
+def test_a_line_tells_exactly_what_was_said_and_a_terminal_obeys_none_of_it(build, connect):
+    said = "a\x1b[1A\x9b2J\u202e\u2028b"
+    with logged(connect(build())) as (_, lines):
+        logging.getLogger("uvicorn").warning(said)
+
+    assert said in [line["event"] for line in lines]
+
+
 @pytest.mark.parametrize(
     ("asked", "refused"),
     [

@@ -18,6 +18,7 @@ from churn_service.terminal import (
     open_registry,
     print_json,
     refuse_existing,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -115,23 +116,23 @@ def _print(figures: "Figures") -> None:
     from churn_service.monitoring.words import DOINGS
 
     span = f"{figures.since:%Y-%m-%d %H:%M} to {figures.until:%Y-%m-%d %H:%M} UTC"
-    typer.echo(f"{figures.version}: {figures.rows:,} customers in {figures.rows_logged:,} answers, {span}")
+    say(f"{figures.version}: {figures.rows:,} customers in {figures.rows_logged:,} answers, {span}")
     notes = {
         f"{figures.rows_without_id:,} answers name no customer; each counts as one": figures.rows_without_id,
         f"{figures.rows_unreadable:,} lines cannot be read": figures.rows_unreadable,
         f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged": figures.hidden,
     }
     for note in (note for note, applies in notes.items() if applies):
-        typer.echo(note)
-    typer.echo(f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}{'mean':>9}{'needs':>9}")
+        say(note)
+    say(f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}{'mean':>9}{'needs':>9}")
     for each in figures.findings:
         if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
             continue
         impact, change = _number(each.impact, ".4f"), _number(each.mean_change, "+.4f")
         needed = _number(each.rows_needed, ",d")
         figured = f"{each.psi:9.3f}{each.p:9.2g}{impact:>9}{change:>9}{needed:>9}"
-        typer.echo(f"{each.name:32}{each.state:18}{figured}")
-    typer.echo(f"what to do: {DOINGS[figures.findings[0].state]}")
+        say(f"{each.name:32}{each.state:18}{figured}")
+    say(f"what to do: {DOINGS[figures.findings[0].state]}")
 
 
 def _number(value: float | None, layout: str) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from churn_service.errors import RefusedError
 from churn_service.monitoring.place import open_log
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, progress
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, progress, say
 
 log_commands = typer.Typer(help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True)
 
@@ -100,4 +100,4 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
         shown = {
             name: json.dumps(each) if isinstance(each, dict | list) else each for name, each in result.items()
         }
-        typer.echo("\n".join(f"{name.replace('_', ' '):18}{each}" for name, each in shown.items()))
+        say(*(f"{name.replace('_', ' '):18}{each}" for name, each in shown.items()))

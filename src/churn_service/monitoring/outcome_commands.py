@@ -13,7 +13,7 @@ from churn_service.errors import RefusedError, TableError
 from churn_service.formats import READABLE
 from churn_service.monitoring.drift_commands import moment
 from churn_service.monitoring.place import Log, open_log
-from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json
+from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.monitoring.performance import Band, Week
@@ -50,13 +50,13 @@ def outcomes(
         raise TableError(NO_CUSTOMERS)
     recorded_at = sink.add(said)
     if not as_json:
-        typer.echo(f"{source}: {len(said):,} outcomes recorded")
+        say(f"{source}: {len(said):,} outcomes recorded")
     counts = _review(log, recorded_at)
     if as_json:
         print_json({"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()})
     elif None not in counts.values():
-        typer.echo(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
-        typer.echo(f"  ids that no logged prediction has: {counts['unknown']:,}")
+        say(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
+        say(f"  ids that no logged prediction has: {counts['unknown']:,}")
 
 
 def _review(log: Log, recorded_at: datetime) -> Mapping[str, int | None]:
@@ -65,7 +65,7 @@ def _review(log: Log, recorded_at: datetime) -> Mapping[str, int | None]:
     try:
         return review(log, recorded_at)
     except Exception as error:  # noqa: BLE001 - whatever it was, the outcomes are recorded
-        typer.echo(f"warning: recorded, but what is new among them cannot be told: {error}", err=True)
+        say(f"warning: recorded, but what is new among them cannot be told: {error}", err=True)
         return dict.fromkeys(("duplicates", "corrections", "unknown"))
 
 
@@ -96,10 +96,10 @@ def performance(
         print_json({"as_of": as_of_moment.isoformat(), "version": version, "weeks": told})
     else:
         names = "".join(f"{name:18}" for name in ("log loss", "expected", "churn", "expected", "ROC AUC"))
-        typer.echo(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
+        say(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
-            typer.echo(_line(week))
-        typer.echo(next((said for state, said in ADVICE.items() if state in states), "nothing was predicted"))
+            say(_line(week))
+        say(next((said for state, said in ADVICE.items() if state in states), "nothing was predicted"))
     if "concept_drift" in states:
         raise typer.Exit(RefusedError.exit_code)
 

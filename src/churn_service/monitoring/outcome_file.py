@@ -7,11 +7,11 @@ from typing import Any, Final
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from churn_service.contract import escaped
 from churn_service.errors import TableError
 from churn_service.faults import PLAIN_TEXT, describe
 from churn_service.formats import format_of
 from churn_service.monitoring.outcomes import OfCustomer, OfPrediction, Outcome
+from churn_service.printable import printable
 from churn_service.schema import ID, TARGET
 from churn_service.sections import PLAIN, FormatConfig
 from churn_service.table import read_table
@@ -51,8 +51,9 @@ def read_file(path: Path, form: FormatConfig = PLAIN) -> list[OfPrediction | OfC
         return ROWS.validate_python(rows)
     except ValidationError as error:
         faults = pd.DataFrame([_fault(fault, answer) for fault in error.errors()])
-        msg = f"{path}: {describe(faults)}"
-        raise TableError(msg, faults) from None
+        first, *others = describe(faults)
+        msg = f"{path}: {first}"
+        raise TableError(msg, *others, faults=faults) from None
 
 
 def _cells(table: pd.DataFrame, answer: str) -> pd.DataFrame:
@@ -78,7 +79,7 @@ def _row(cells: dict[Any, Any]) -> dict[Any, Any]:
 def _fault(fault: Any, answer: str) -> dict[str, Any]:
     row, *location = fault["loc"]
     name = str(location[-1]) if location else ID
-    found = "" if fault["type"] == "missing" else escaped(str(fault["input"]))
+    found = "" if fault["type"] == "missing" else printable(fault["input"])
     rule = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if name == ID and fault["type"] == "string_pattern_mismatch":
         rule = PLAIN_TEXT

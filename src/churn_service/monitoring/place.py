@@ -7,11 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import SecretStr
-
 from churn_service.config import load_settings
 from churn_service.errors import ConfigError, LogStoreError
 from churn_service.sections import Config
+from churn_service.url import Url
 
 DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"  # what the name of a log's file begins with
 
@@ -21,7 +20,7 @@ class Log(NamedTuple):
 
     folder: Path
     """`monitoring.prediction_log`."""
-    url: SecretStr | None = None
+    url: Url | None = None
     """`CHURN_LOG_URL`: PostgreSQL as well; the folder then takes what the database could not."""
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.event import listen
@@ -16,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from churn_service.errors import ConfigError
+from churn_service.url import Url
 
 PATIENCE_SECONDS = 2  # for a connection, and for a batch; both fit into what a stopping process waits for
 ROW_FAULTS: Final = {"22", "23", "54", "P0"}
@@ -24,7 +24,7 @@ ROW_FAULTS: Final = {"22", "23", "54", "P0"}
 Row = TypeVar("Row")
 
 
-def engine(url: SecretStr) -> Engine:
+def engine(url: Url) -> Engine:
     """Return what connects to the database; it does so when it is first used, or gives up in seconds.
 
     Parameters

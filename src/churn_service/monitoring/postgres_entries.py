@@ -7,7 +7,6 @@ from itertools import chain
 from operator import eq, ge, lt
 from typing import Any, Final, NamedTuple
 
-from pydantic import SecretStr
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -26,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from churn_service.errors import LogStoreError
 from churn_service.monitoring.postgres import bounded, engine
 from churn_service.monitoring.postgres_log import OUTCOMES, PREDICTIONS
+from churn_service.url import Url
 
 ROWS: Final = 20_000  # in a part
 READ_SECONDS = 60.0  # that a part may take, and 60 times that what is pruned; then the line is cut
@@ -83,7 +83,7 @@ class Entries:
 
 
 @contextmanager
-def open_entries(url: SecretStr) -> Iterator[Entries | None]:
+def open_entries(url: Url) -> Iterator[Entries | None]:
     """Give the entries; None if nothing was ever logged there.
 
     Raises
@@ -97,7 +97,7 @@ def open_entries(url: SecretStr) -> Iterator[Entries | None]:
         yield Entries(connection) if _has(connection, PREDICTIONS) else None
 
 
-def recorded_outcomes(url: SecretStr, before: datetime) -> Iterator[str]:
+def recorded_outcomes(url: Url, before: datetime) -> Iterator[str]:
     """Give the outcomes that were recorded before a moment, as JSON.
 
     Raises
@@ -113,7 +113,7 @@ def recorded_outcomes(url: SecretStr, before: datetime) -> Iterator[str]:
             yield from chain.from_iterable(_parts(connection, lines))
 
 
-def delete_entries(url: SecretStr, before: datetime, *, outcomes: bool, dry_run: bool) -> int:
+def delete_entries(url: Url, before: datetime, *, outcomes: bool, dry_run: bool) -> int:
     """Delete what was predicted, and if asked recorded, before a moment; return how many rows that is.
 
     Raises
@@ -158,7 +158,7 @@ def _next(connection: Connection, parts: Iterator[Sequence[str]]) -> Sequence[st
 
 
 @contextmanager
-def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
+def _asking(url: Url, isolation: str) -> Iterator[Connection]:
     asked = engine(url).execution_options(isolation_level=isolation)
     try:
         with asked.connect() as connection, ExitStack() as leaving:
@@ -166,7 +166,8 @@ def _asking(url: SecretStr, isolation: str) -> Iterator[Connection]:
             yield connection
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"
-        msg = f"CHURN_LOG_URL: the database {did} ({error.orig}); its user needs SELECT, to prune DELETE"
+        why = " ".join(str(error.orig).split())
+        msg = f"CHURN_LOG_URL: the database {did} ({why}); its user needs SELECT, to prune DELETE"
         raise LogStoreError(msg) from None
     finally:
         asked.dispose()

@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from pydantic import SecretStr
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -32,6 +31,7 @@ from churn_service.monitoring.postgres import (
     row_fault,
 )
 from churn_service.schema import ID
+from churn_service.url import Url
 
 PAUSE_SECONDS = 5.0  # before a database that failed is asked again
 AWAY: Final = "PostgreSQL does not take predictions; files do"
@@ -90,7 +90,7 @@ class PostgresLog:
         The URL is malformed. Whether anything is there shows later, and is no error.
     """
 
-    def __init__(self, url: SecretStr, aside: LineLog, *, seconds: float, report: Report) -> None:
+    def __init__(self, url: Url, aside: LineLog, *, seconds: float, report: Report) -> None:
         self._engine, self._aside = engine(url), aside
         self._count, self._warn = report
         self._connection: Connection | None = None

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 
 from churn_service.monitoring.outcomes import Lines, OutcomeFiles
 from churn_service.monitoring.postgres import bounded, engine, refused_rows
 from churn_service.monitoring.postgres_log import OUTCOMES, make_tables
+from churn_service.url import Url
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class PostgresOutcomes:
         The URL is malformed.
     """
 
-    def __init__(self, url: SecretStr, aside: OutcomeFiles) -> None:
+    def __init__(self, url: Url, aside: OutcomeFiles) -> None:
         self._engine, self._aside = engine(url), aside
 
     def append(self, lines: Lines) -> datetime:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from churn_service.events import Event
+from churn_service.markup import in_html
 from churn_service.monitoring import charts, drift, performance, words
 from churn_service.monitoring.drift_job import Found
 from churn_service.monitoring.performance import Week
@@ -39,7 +40,7 @@ def render(report: Report) -> str:
     known = {**found.reference.columns, drift.SCORE: found.reference.score}
     template = files("churn_service.monitoring").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(
-        undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+        undefined=StrictUndefined, finalize=in_html, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(template).render(
         report=report,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import SecretStr, TypeAdapter
+from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_service.arrays import as_dates, to_json
@@ -32,6 +32,7 @@ from churn_service.monitoring.prediction_log import PredictionLog
 from churn_service.schema import ID, Customer
 from churn_service.sections import Config
 from churn_service.service_sections import Privacy
+from churn_service.url import Url
 
 LOG: Final = logging.getLogger(__name__)
 CUSTOMERS: Final = TypeAdapter(list[Customer])
@@ -121,7 +122,7 @@ class _File(NamedTuple):
 class _Table(NamedTuple):
     """The log's table, which knows an id that it has already; `aside` takes the rows that it refuses."""
 
-    url: SecretStr
+    url: Url
     aside: _File
 
     def put(self, time: datetime, lines: bytes, count: int) -> None:  # noqa: ARG002 - as the log's other places

@@ -9,6 +9,7 @@ import numpy as np
 from churn_service.monitoring.drift_figures import Figures, Finding
 from churn_service.monitoring.drift_job import Found
 from churn_service.monitoring.performance import Week
+from churn_service.printable import printable
 from churn_service.reference import Distribution
 
 Verdict = Literal["healthy", "watch", "act", "not enough data"]
@@ -106,5 +107,5 @@ def _plain(value: float | str) -> str:
     ['12,346', '0.123', '5', 'a']
     """
     if isinstance(value, str):
-        return value
+        return printable(value)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - has three digits

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from churn_service.errors import ArtifactError, RefusedError
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json
+from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.config import Settings
@@ -48,8 +48,8 @@ def make_key(
     if json:
         print_json({"key": key, "line": line})
         return
-    typer.echo(f"key, for the caller, in the header X-API-Key; it is not shown again:\n  {key}")
-    typer.echo(f"line, for the service, in CHURN_API_KEYS; several are separated by commas:\n  {line}")
+    say("key, for the caller, in the header X-API-Key; it is not shown again:", f"  {key}")
+    say("line, for the service, in CHURN_API_KEYS; several are separated by commas:", f"  {line}")
 
 
 def serve(
@@ -106,7 +106,7 @@ def _settings(version: str | None) -> Settings:
     from churn_service.config import load_settings, misspelt
 
     for found, meant in misspelt().items():
-        typer.echo(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
+        say(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
     settings = load_settings()
     own = {"metrics_dir": None, "start_version": None, "version": version or settings.version}
     return settings.model_copy(update=own)
@@ -135,7 +135,7 @@ def _outcome(options: dict[str, Any], *, served: bool) -> int:
     if served:
         return 0
     taken = f"{options['host']}:{options['port']} is taken (choose another with --port)"
-    typer.echo(f"error: {taken}, or a worker could not start; the log says which", err=True)
+    say(f"error: {taken}, or a worker could not start; the log says which", err=True)
     return 1
 
 
@@ -146,7 +146,7 @@ def _first(load: Callable[[], Predictor], fallback: str) -> Predictor | None:
     except ArtifactError as error:
         if fallback == "refuse":
             raise
-        typer.echo(f"warning: the baseline answers until there is a good model: {error}", err=True)
+        say(f"warning: the baseline answers until there is a good model: {error}", err=True)
         return None
 
 
@@ -157,8 +157,10 @@ def _announce(options: dict[str, Any], version: str, *, asks_for_key: bool) -> N
     url = f"http://{f'[{host}]' if ':' in host else host}:{options['port']}"
     key = "-H 'X-API-Key: …' " if asks_for_key else ""
     body = shlex.quote(dumps(example()))
-    typer.echo(f"""
-serving {version} at {url}, until Ctrl-C
-docs:  {url}/docs
-try:   curl {url}/predict {key}-H 'Content-Type: application/json' -d {body}
-""")
+    say(
+        "",
+        f"serving {version} at {url}, until Ctrl-C",
+        f"docs:  {url}/docs",
+        f"try:   curl {url}/predict {key}-H 'Content-Type: application/json' -d {body}",
+        "",
+    )

@@ -98,4 +98,4 @@ def _stamp(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
 
 
 def _render(_logger: WrappedLogger, _level: str, event: EventDict) -> bytes:
-    return EVENT.to_json(event) + b"\n"
+    return EVENT.to_json(event, ensure_ascii=True) + b"\n"
