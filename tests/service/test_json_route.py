@@ -37,6 +37,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from churn_service import api
 from churn_service.contract import columns, example
 from churn_service.json_route import JsonRoute, parse
+from churn_service.schema import ID
 from fields import fields
 from strategies import payloads
 
@@ -767,7 +768,7 @@ def test_a_number_too_large_for_python_is_infinite(text: str, value: float):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_no_other_encoding_is_guessed(client: TestClient, encoding: str):
-    text = json.dumps({**example(), "customer_id": "é"}, ensure_ascii=False)
+    text = json.dumps({**example(), ID: "é"}, ensure_ascii=False)
 
     for content_type in ("application/json", "application/json; charset=utf-8", "application/x+json"):
         answer = client.post(
