@@ -43,6 +43,7 @@ READ = {
     "cycle": "the latest request",
     "flow": "whether the caller reads",
     "loop": "timers",
+    "parser": "whether it parses another request",
     "tasks": "whether a request is alone",
     "timeout_keep_alive": "how long a connection is kept",
     "timeout_keep_alive_handler": "ends it",

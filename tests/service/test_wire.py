@@ -89,6 +89,27 @@ def test_a_trailer_is_overlooked_and_the_next_request_is_answered(keyed: Server)
     assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 ") == 2
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_trailer_that_ends_the_connection_ends_it(keyed: Server, *, refused: bool):
+    head = (HEAD if refused else KEYED) + CHUNKED
+    with keyed.connect() as connection:
+        connection.sendall(head)
+        answer = connection.recv(65_536) if refused else b""
+        answer += ask(connection, CHUNK + LAST + b"Connection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 401 " if refused else b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("name", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_a_trailer_that_says_where_the_body_ends_is_refused(keyed: Server, name: bytes):
+    with keyed.connect() as connection:
+        answer = ask(connection, KEYED + CHUNKED + CHUNK + LAST + name + b"\r\n\r\n" + WHOLE)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize("blank", BLANKS)
 def test_a_blank_behind_a_key_is_no_part_of_it(keyed: Server, blank: bytes):
     assert first_line(keyed, asking(BODY, NAMED + blank)) == b"HTTP/1.1 200 OK"
@@ -173,8 +194,9 @@ async def receive(parts: Sequence[bytes]) -> tuple[Asked, bool]:
         connection.data_received(part)
     if wire.ended:  # so a request that waits for the rest of its body waits no longer
         connection.connection_lost(None)
-    while state.tasks:
-        await asyncio.gather(*state.tasks)
+    async with asyncio.timeout(20):
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
     return app.asked, wire.ended
 
 

@@ -53,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._is_between = True  # two requests, or before the first
         self._in_head = True  # or between
         self._framing_bytes, self._held = 0, b""
+        self._last = b""  # bytes that were parsed, as many as may begin the end of a head
         self._refused = False
         self._seen: object = None
         self._timer: Any = None
@@ -97,6 +98,7 @@ class Connection(HttpToolsProtocol):
         if not data:
             return
         self._framing_bytes += len(data)
+        self._last = (self._last + data)[1 - len(END) :]
         super().data_received(data)
         if self._framing_bytes > MOST_FRAMING_BYTES:
             self.transport.abort()
@@ -135,6 +137,14 @@ class Connection(HttpToolsProtocol):
         self._is_between, self._in_head = True, True
         self._framing_bytes = 0
         super().on_message_complete()
+        if not self.parser.should_keep_alive():  # also if a trailer says so: nothing is parsed any more
+            self._end_after_answer()
+
+    def _end_after_answer(self) -> None:
+        if self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
 
     def _without_offers(self, data: bytes) -> bytes:
         """Overlook offers to speak another protocol, as Java's client makes: the server would lose the body.
@@ -142,16 +152,16 @@ class Connection(HttpToolsProtocol):
         Bytes at the end that may begin an offer, or end the head, wait for those that follow.
         """
         data, self._held = self._held + data, b""
-        end = data.find(END)
+        end = (self._last + data).find(END)
         if end < 0 and (found := PERHAPS.search(data)):
             data, self._held = data[: found.start()], data[found.start() :]
-        head = len(data) if end < 0 else end
+        head = len(data) if end < 0 else max(end - len(self._last), 0)
         return OFFER.sub(OVERLOOKED, data[:head]) + data[head:]
 
     def _unsupported_upgrade_warning(self) -> None:
         """Read no further: an offer behind another request was not overlooked, so its body is lost."""
         self._refused = True
-        self.cycle.keep_alive = False
+        self._end_after_answer()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's own words
         """Refuse what cannot be parsed."""
