@@ -12,9 +12,11 @@ import json
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import cache
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import EndpointContext, RequestValidationError
 from fastapi.params import Body, Depends, Security
 from fastapi.routing import APIRoute, serialize_response
 from fastapi.security import APIKeyHeader
@@ -188,8 +190,7 @@ class JsonRoute(APIRoute):
         guards = _understand_guards(self.dependencies)
         if endpoint is None or guards is None or not all(_is_plain(*each) for each in declared.items()):
             return None
-        unguarded = APIRoute(self.path, self.endpoint, **{**declared, "dependencies": []})
-        return _Understood(guards, *endpoint, refuse=unguarded.get_route_handler())
+        return _Understood(guards, *endpoint)
 
     def _may_be_direct(self, request: JsonRequest) -> bool:
         overridden = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
@@ -205,13 +206,25 @@ class JsonRoute(APIRoute):
             await guard(request)
         try:
             body = understood.model.validate_python(document, from_attributes=True)
-        except ValidationError:
-            return await understood.refuse(request)
+        except ValidationError as error:
+            faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+            place = self._place(request)
+            raise RequestValidationError(faults, body=document, endpoint_ctx=place) from error
         answer = await understood.endpoint(**{understood.request_name: request, understood.body_name: body})
         if isinstance(answer, Response):
             return answer
-        content = await serialize_response(field=self.response_field, response_content=answer, dump_json=True)
+        content = await serialize_response(
+            field=self.response_field,
+            response_content=answer,
+            endpoint_ctx=self._place(request),
+            dump_json=True,
+        )
         return Response(content, media_type=JSON)
+
+    def _place(self, request: Request) -> EndpointContext:
+        """Name the endpoint as FastAPI does in the text of an error."""
+        mounted_at = request.scope.get("root_path", "").rstrip("/")
+        return {**_source(self.endpoint), "path": f"{request.method} {mounted_at}{self.path_format}"}
 
 
 class _Understood(NamedTuple):
@@ -222,8 +235,6 @@ class _Understood(NamedTuple):
     request_name: str
     body_name: str
     model: TypeAdapter[Any]
-    refuse: Handler
-    """FastAPI's own handler of the route without its guards, which have passed."""
 
 
 def _is_plain(name: str, value: Any) -> bool:
@@ -267,6 +278,15 @@ def _understand_guards(dependencies: Sequence[Depends]) -> list[Callable[[Reques
         elif type(call) is not APIKeyHeader or call.auto_error:  # else it only documents
             return None
     return list(guards)
+
+
+@cache
+def _source(function: Callable[..., Any]) -> EndpointContext:
+    try:
+        _, line = inspect.getsourcelines(function)
+    except OSError:  # it was typed in, or its file is gone
+        return {}
+    return {"function": function.__name__, "file": inspect.getfile(function), "line": line}
 
 
 def _types(function: Any) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from pydantic import BaseModel, Field
 from churn_service.api import KEY, REFUSED, limit_rows
 from churn_service.contract import example
 from churn_service.messages import Problem
-from churn_service.monitoring.outcomes import NO_CUSTOMERS, OfCustomer, OfPrediction, Outcome, Outcomes
+from churn_service.monitoring.outcomes import (
+    NO_CUSTOMERS,
+    OfCustomer,
+    OfPrediction,
+    Outcome,
+    Outcomes,
+)
 from churn_service.problems import RETRY, UNAVAILABLE
 from churn_service.schema import ID
 
