@@ -11,6 +11,7 @@ READING: Final = (
     | getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for somebody to write
     | getattr(os, "O_BINARY", 0)  # Windows alone would change line ends
 )
+KINDS: Final = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe"}
 
 
 def read_plain(path: Path, most: int) -> bytes:
@@ -42,7 +43,8 @@ def read_plain(path: Path, most: int) -> bytes:
 
 def _check(found: os.stat_result, most: int) -> None:
     if not stat.S_ISREG(found.st_mode):
-        msg = "it must be a plain file, and is a link, a folder, a pipe or a device"
+        kind = KINDS.get(stat.S_IFMT(found.st_mode), "a device or a socket")
+        msg = f"it must be a plain file, and is {kind}"
         raise ValueError(msg)
     if found.st_size > most:
         msg = f"it holds {found.st_size:,} bytes; at most {most:,} are allowed"

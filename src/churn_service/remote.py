@@ -127,6 +127,7 @@ class RemoteRegistry(Registry):
 
     def _create_event(self, name: str, data: bytes) -> None:
         self._store.create(f"{EVENTS}/{name}", data)
+        self._store.check_exclusive(f"{EVENTS}/{name}", data)
         with contextlib.suppress(StoreError):  # it is recorded; the next look brings it into the mirror
             self._pull()
 

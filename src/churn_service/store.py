@@ -57,6 +57,7 @@ class Store:
         self.url = url
         self._files, self._root = open_files(url)
         self._files.retries = 1  # s3fs's own, around those of S3_OPTIONS
+        self._is_exclusive = False  # until that was tried
 
     def create(self, name: str, data: bytes) -> None:
         """Create an object; of several writers one succeeds.
@@ -79,6 +80,31 @@ class Store:
             raise
         except Exception as error:
             raise self._failed(error) from error
+
+    def check_exclusive(self, name: str, data: bytes) -> None:
+        """Create an object that was created a moment ago once more, which must fail; once in a process.
+
+        Some servers that speak S3's protocol ignore the condition of a write, and say nothing.
+
+        Raises
+        ------
+        ConfigError
+            The store wrote it again, so of two writers both could win.
+        """
+        if self._is_exclusive:
+            return
+        try:
+            self.create(name, data)
+        except FileExistsError:
+            self._is_exclusive = True
+        except StoreError:
+            return  # nothing is known; the next event tries again
+        else:
+            msg = (
+                f"registry.path: {self.url} overwrites objects that it must not (If-None-Match), so two "
+                f"writers could overwrite each other. {name} was written. Use a store that heeds it"
+            )
+            raise ConfigError(msg)
 
     def names(self, folder: str) -> list[str]:
         """List the objects of a folder by name; none if there is no such folder.

@@ -485,6 +485,28 @@ def test_a_store_that_cannot_create_exclusively_is_only_read(tmp_path: Path, ver
     assert registry.events() == []
 
 
+def test_a_store_that_ignores_the_condition_of_a_write_is_found_out_at_the_first_event(
+    mirror: Open, monkeypatch: pytest.MonkeyPatch
+):
+    registry = mirror("one")
+    files = registry._store._files  # noqa: SLF001 - a server that ignores a header
+    write = files.pipe_file
+    monkeypatch.setattr(files, "pipe_file", lambda path, data, **_: write(path, data))
+
+    with pytest.raises(ConfigError, match=r"If-None-Match.*events/00000001\.json was written"):
+        registry.record(promote(ABSENT), [])
+
+
+def test_whether_a_store_heeds_the_condition_is_tried_once(mirror: Open, monkeypatch: pytest.MonkeyPatch):
+    registry, created, create = mirror("one"), list[str](), Store.create
+    monkeypatch.setattr(Store, "create", lambda *words: (created.append(words[1]), create(*words)))
+
+    for _ in range(3):
+        registry.record(promote(ABSENT), registry.events())
+
+    assert created == [f"events/0000000{number}.json" for number in (1, 1, 2, 3)]
+
+
 def test_a_url_of_no_store_is_a_configuration_error(tmp_path: Path):
     with pytest.raises(ConfigError, match="nonsense://"):
         open_registry(RegistryConfig(path="nonsense://churn", cache="mirror"), tmp_path)
