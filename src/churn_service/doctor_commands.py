@@ -3,7 +3,14 @@
 import typer
 
 from churn_service.errors import RefusedError
-from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json, say
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_config,
+    open_registry,
+    print_json,
+    say,
+)
 
 
 def doctor(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:

@@ -12,7 +12,14 @@ from churn_service.config import load_settings
 from churn_service.errors import ConfigError
 from churn_service.sections import Config
 from churn_service.signing import read_signing_key
-from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json, say
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_config,
+    open_registry,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from churn_service.events import Event, State

@@ -52,6 +52,7 @@ URLS = [
     f"simplecache::http://user:{SECRET}@127.0.0.1:9/x.csv",
     f"unheard-of://user:{SECRET}@host/x.csv",
 ]
+PROGRAM = [sys.executable, "-m", "churn_service"]
 posix = pytest.mark.posix
 
 
@@ -149,9 +150,7 @@ def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, nam
 def test_words_that_are_no_command_and_no_option_reach_no_terminal_with_a_control_character(
     own: Path, words: tuple[str, ...]
 ):
-    done = subprocess.run(
-        [sys.executable, "-m", "churn_service", *words], cwd=own, capture_output=True, check=False
-    )
+    done = subprocess.run([*PROGRAM, *words], cwd=own, capture_output=True, check=False)
 
     printed = done.stderr.decode()  # laid out by typer, which lets marks of direction through
     assert done.returncode == 2
@@ -512,9 +511,7 @@ def on_a_terminal(folder: Path, *words: str) -> str:
     import pty  # not on Windows
 
     ours, theirs = pty.openpty()
-    started = subprocess.Popen(
-        [sys.executable, "-m", "churn_service", *words], cwd=folder, stdout=theirs, stderr=theirs
-    )
+    started = subprocess.Popen([*PROGRAM, *words], cwd=folder, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # how a terminal ends

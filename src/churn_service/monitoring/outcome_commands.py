@@ -13,7 +13,14 @@ from churn_service.errors import RefusedError, TableError
 from churn_service.formats import READABLE
 from churn_service.monitoring.drift_commands import moment
 from churn_service.monitoring.place import Log, open_log
-from churn_service.terminal import ConfigOption, JsonOption, open_config, open_registry, print_json, say
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_config,
+    open_registry,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from churn_service.monitoring.performance import Band, Week
