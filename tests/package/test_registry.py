@@ -200,7 +200,10 @@ def as_json(event: Event, **fields: object) -> bytes:
     return json.dumps(event.model_dump(mode="json") | fields).encode()
 
 
-def ahead(minutes: float) -> str:
+AN_HOUR_AHEAD = "an hour ahead"  # computed in the test, as each of pytest's workers has another now
+
+
+def in_minutes(minutes: float) -> str:
     return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
 
 
@@ -214,7 +217,7 @@ def ahead(minutes: float) -> str:
         ("0001-01-01T00:00:00+14:00", "is no event (time: must be a time with its offset"),
         ("\x1b[31m" * 100, r"and is '\x1b[31m"),
         (1.5, "is no event (time: Input should be a valid string"),
-        (ahead(minutes=60), "Set the clock of this machine if that is wrong"),
+        (AN_HOUR_AHEAD, "Set the clock of this machine if that is wrong"),
         ("9999-12-31T23:59:59+00:00", "was written at 9999-12-31T23:59:59+00:00, and now it is"),
     ],
 )
@@ -223,7 +226,7 @@ def test_an_event_of_no_known_moment_is_refused_and_named_until_it_is_restored(
 ):
     event = registry.record(decided("promote", VERSIONS[0]), [])
     path = registry.folder / "events" / "00000001.json"
-    path.write_bytes(as_json(event, time=time))
+    path.write_bytes(as_json(event, time=in_minutes(60) if time == AN_HOUR_AHEAD else time))
 
     with pytest.raises(DamagedLogError) as refused:
         registry.state()
@@ -238,7 +241,7 @@ def test_an_event_of_no_known_moment_is_refused_and_named_until_it_is_restored(
 def test_an_event_of_a_machine_whose_clock_is_a_little_ahead_is_read(registry: Registry):
     event = registry.record(decided("promote", VERSIONS[0]), [])
     path = registry.folder / "events" / "00000001.json"
-    path.write_bytes(as_json(event, time=ahead(minutes=5)))
+    path.write_bytes(as_json(event, time=in_minutes(5)))
 
     assert [each.id for each in registry.events()] == [event.id]
 
