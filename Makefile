@@ -228,10 +228,7 @@ sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as Cycl
 
 .PHONY: unchanged
 unchanged: ## fail if anything that git tracks is not as it was committed, or git cannot tell
-	@git rev-parse --verify HEAD > /dev/null || { \
-		echo "NOT CHECKED: whether files are as they were committed, because git does not tell (its reason is above)." \
-		"Install git, and run this in a clone; or git init, git add --all, git commit" >&2; exit 1; }
-	@git diff --no-ext-diff --exit-code HEAD
+	@$(PYTHON) scripts/git_status.py
 
 # floor: service
 .PHONY: source-date

@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from git_status import Refused
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 STORE: Final = Path(os.environ.get("IMAGE_STORE") or ROOT / "dist" / "images")  # noqa: TID251 - a program's own words
 USER: Final = 10001  # whose the volumes are; the Dockerfile says so
@@ -25,10 +27,6 @@ PACKAGES: Final = ("ca-certificates", "libstdc++6", "python-is-python3", "usr-is
 TO_BUILD: Final = (*PACKAGES, "binutils", "python3-pip")
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 WITHOUT: Final = ("man", "doc", "locale", "info")  # of /usr/share
-
-
-class Refused(Exception):  # noqa: N818 - it reads as what happened
-    """It cannot be done here, or did not come out as it should."""
 
 
 class Run(NamedTuple):

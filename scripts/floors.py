@@ -9,16 +9,16 @@ generate.py also cuts what can hold no marks.
 """
 
 import argparse
-import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
+
+from git_status import Refused, ask_git, shown, uncommitted
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FLOORS: Final = ("package", "service", "monitored")
@@ -123,26 +123,6 @@ BEGIN: Final = re.compile(r"(?:#|<!--) floor: (?P<floor>\w+)(?: -->)?\s*$")
 END: Final = re.compile(r"^\s*(?:#|<!--) end floor(?: -->)?\s*$")
 
 
-def ask_git(folder: Path, *words: str) -> bytes:
-    """Run git in a folder, and return what it printed.
-
-    Raises
-    ------
-    Refused
-        It is absent or failed; the message is its reason.
-    """
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=False)  # noqa: S603, S607 - fixed words, git from PATH
-    except OSError as error:
-        msg = f"git cannot be run ({error.strerror})"
-        raise Refused(msg) from error
-    if done.returncode:
-        said = os.fsdecode(done.stderr).strip().partition("\n")[0]
-        msg = f"git does not answer ({said or done.returncode})"
-        raise Refused(msg)
-    return done.stdout
-
-
 def list_files(folder: Path) -> Iterator[Path]:
     """Yield what a clone of a folder has or will have, as paths below it.
 
@@ -156,9 +136,9 @@ def list_files(folder: Path) -> Iterator[Path]:
     except Refused:
         if (folder / ".git").exists():
             raise
-        known = b""
+        known = ""
     if known:
-        yield from (Path(os.fsdecode(name)) for name in sorted(set(known.split(b"\0")) - {b""}))
+        yield from (Path(name) for name in sorted(set(known.split("\0")) - {""}))
     else:
         paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
         yield from (path for path in paths if not MADE.intersection(path.parts))
@@ -207,26 +187,30 @@ def is_of(name: Path, floors: AbstractSet[str]) -> bool:
     return any(fnmatch(path, pattern) for floor in floors for pattern in FILES[floor] for path in above)
 
 
-class Refused(Exception):  # noqa: N818 - it reads as what happened
-    """It cannot be done so, or not now; nothing was changed."""
-
-
-def check_committed(folder: Path) -> None:
+def check_committed(folder: Path, names: Iterable[str]) -> None:
     """Ask for a way back.
+
+    Parameters
+    ----------
+    folder
+        The project.
+    names
+        Files below it that will be changed.
 
     Raises
     ------
     Refused
-        Not everything is committed, or git does not tell.
+        Not everything is committed, git does not have all of the files, or does not tell.
     """
     to_do = "commit first, so that git can take you back; or say --uncommitted (FORCE=1 behind make)"
     try:
-        changes = ask_git(folder, "status", "--porcelain", "--untracked-files=all")
+        changed = uncommitted(folder, names)
     except Refused as why:
         msg = f"{to_do}; {why}"
         raise Refused(msg) from why
-    if changes:
-        raise Refused(to_do)
+    if changed:
+        msg = f"{to_do}; no commit holds {shown(changed[0])} as it is"
+        raise Refused(msg)
 
 
 def plan(floor: str, folder: Path) -> Iterator[tuple[Path, bytes, bytes | None]]:
@@ -268,9 +252,10 @@ if __name__ == "__main__":
     parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
     said = parser.parse_args()
     try:
+        folder = said.folder.resolve()
         if not said.dry_run and not said.uncommitted:
-            check_committed(said.folder)
-        told = main(said.floor, said.folder.resolve(), dry_run=said.dry_run)
+            check_committed(folder, (str(path.relative_to(folder)) for path, *_ in plan(said.floor, folder)))
+        told = main(said.floor, folder, dry_run=said.dry_run)
     except Refused as why:
         sys.exit(f"refused: {why}")
     print(*told, f"{len(told)} files lose so many lines, or marks behind some, or all", sep="\n")

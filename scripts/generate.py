@@ -17,6 +17,7 @@ from typing import Final
 import floors
 import rename
 import unmarked
+from git_status import Refused
 
 UNCOMMITTED: Final = "--uncommitted"  # even if git could not take you back
 
@@ -57,8 +58,8 @@ if __name__ == "__main__":
     project = Path(said[0]).resolve()
     try:
         if project == floors.ROOT and UNCOMMITTED not in sys.argv:
-            floors.check_committed(project)
+            floors.check_committed(project, map(str, floors.list_files(project)))
         main(project, *said[1:3])
-    except floors.Refused as why:
+    except Refused as why:
         sys.exit(f"refused: {why}")
     introduce(project, *said[3:5])

@@ -20,7 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from engines import ROOT, Engine, Refused, Run, pick_engine, sh
+from engines import ROOT, Engine, Run, pick_engine, sh
+from git_status import Refused, ask_git, uncommitted
 
 IMAGES: Final = {"serve": "churn-service", "jobs": "churn-service-jobs"}
 LIMITS: Final = {"above the base": 150e6, "compressed": 200e6}
@@ -63,8 +64,8 @@ def build(engine: Engine, target: str, image: str) -> None:
 def revision() -> str:
     """Name the commit, with -changed behind it if a file differs from it; unknown if git cannot tell."""
     try:
-        commit = _git("rev-parse", "--verify", "HEAD")
-        changes = _git("status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none")
+        commit = ask_git(ROOT, "rev-parse", "--verify", "HEAD").strip()
+        changes = uncommitted(ROOT)
     except Refused as why:
         print(f"the image's revision is unknown, as git does not tell it ({why})", file=sys.stderr)
         return "unknown"
@@ -74,13 +75,9 @@ def revision() -> str:
 def commit_time() -> str:
     """Tell when the commit was made, in seconds since 1970; 0, the same each time, if git cannot tell."""
     try:
-        return _git("log", "-1", "--format=%ct")
+        return ask_git(ROOT, "log", "-1", "--format=%ct").strip()
     except Refused:
         return "0"
-
-
-def _git(*words: str) -> str:
-    return sh("git", "--no-optional-locks", "-c", "core.fsmonitor=false", *words, cwd=ROOT).strip()
 
 
 def pip_secrets(folder: Path) -> dict[str, Path]:

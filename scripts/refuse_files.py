@@ -4,13 +4,13 @@ Usage: python scripts/refuse_files.py FILE...
        python scripts/refuse_files.py --tracked    (every file that git has)
 """
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from git_status import Refused, shown, tracked
 
 LARGEST: Final = 1_000_000  # bytes
 PRIVATE_KEY: Final = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
@@ -22,6 +22,11 @@ def reasons(path: Path) -> Iterator[str]:
     """Say why a file must not be committed; nothing if it may."""
     if SECRETS.fullmatch(path.name) and path.name != EXAMPLE:
         yield f"it is a file of secrets; commit {EXAMPLE} with made-up values"
+    if path.is_symlink():
+        return  # a commit holds where it points to, and not what is there
+    if not path.is_file():
+        yield "it was not looked at, as no file is there; restore it, or git rm it"
+        return
     size = path.stat().st_size
     if size > LARGEST:
         yield f"it has {size:,} bytes; at most {LARGEST:,} are allowed"
@@ -29,46 +34,18 @@ def reasons(path: Path) -> Iterator[str]:
         yield "it holds a private key; remove it, and replace the key if it was ever pushed"
 
 
-class NotListedError(Exception):
-    """It is not known which files are to be looked at."""
-
-
-def tracked() -> list[str]:
-    """List the files of the folder and below that git has.
-
-    Raises
-    ------
-    NotListedError
-        Git cannot tell, or has none.
-    """
-    try:
-        done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False)  # noqa: S607 - git from PATH, as a person calls it
-    except OSError as error:
-        msg = f"git cannot be run ({error.strerror})"
-        raise NotListedError(msg) from error
-    if done.returncode:
-        said = os.fsdecode(done.stderr).strip().partition("\n")[0]
-        msg = f"git does not tell ({said or done.returncode})"
-        raise NotListedError(msg)
-    names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
-    if not names:
-        msg = "git has no file here yet"
-        raise NotListedError(msg)
-    return names
-
-
 def main(words: list[str]) -> int:
     """Print every refusal; return 1 if there is one or it is not known what to look at, else 0."""
     try:
-        names = tracked() if words == ["--tracked"] else words
-    except NotListedError as why:
+        names = tracked(Path.cwd()) if words == ["--tracked"] else words
+    except Refused as why:
         print(
             "NOT CHECKED: whether the repository holds a private key, a file of secrets or a file over 1 MB, "
             f"because {why}. Install git, and run this in a clone; or git init, git add --all, git commit",
             file=sys.stderr,
         )
         return 1
-    refusals = [f"{name}: {reason}" for name in names for reason in reasons(Path(name))]
+    refusals = [f"{shown(name)}: {reason}" for name in names for reason in reasons(Path(name))]
     print("\n".join(refusals), end="\n" if refusals else "", file=sys.stderr)
     return int(bool(refusals))
 

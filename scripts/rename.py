@@ -20,7 +20,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from floors import Refused, check_committed, list_files, tidy
+from floors import check_committed, list_files, tidy
+from git_status import Refused
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)+")  # PEP 508, and a module's name with _ for -
@@ -236,7 +237,7 @@ def main(words: list[str] | None = None) -> None:
     try:
         changes = rename(folder, said.name, list(list_files(folder)), variables=settings(folder))
         if changes and not said.dry_run and not said.uncommitted:
-            check_committed(folder)
+            check_committed(folder, (str(change.path.relative_to(folder)) for change in changes))
     except Refused as why:
         sys.exit(f"refused: {why}")
     for change in changes:

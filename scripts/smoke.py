@@ -22,7 +22,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from engines import ROOT, Engine, Refused, Run, pick_engine
+from engines import ROOT, Engine, Run, pick_engine
+from git_status import Refused
 from image import HERE, tag
 
 PATIENCE: Final = 60  # seconds to become ready

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from churn_service.atomic import replace_file
-from churn_service.checkout import GitError, ask_git
 from churn_service.errors import ChurnError, TableError
+from git_status import Refused, tracked, uncommitted
 
 PACKAGE: Final = "src/churn_service"
 REFUSED: Final = 3
@@ -28,14 +28,13 @@ def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
         Names the files with changes, or why git cannot tell whether there are any.
     """
     try:
-        said = ask_git(root, "status", "--porcelain", "--untracked-files=all", "--", *names)
-    except GitError as why:
+        changed = [name for name in uncommitted(root, names) if name in names]
+    except Refused as why:
         msg = (
             f"nobody can tell whether changes would be lost in {', '.join(names)} ({why}); commit first, so "
             "that git can take you back, or say --uncommitted (FORCE=1 behind make)"
         )
         raise ChurnError(msg) from why
-    changed = [line[3:] for line in said.splitlines()]
     if changed:
         msg = (
             f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first, "
@@ -47,10 +46,9 @@ def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
 def in_git(root: Path, names: Mapping[str, object]) -> bool:
     """Tell whether git has the files, so that it can bring them back; not if it does not answer."""
     try:
-        ask_git(root, "ls-files", "--error-unmatch", "--", *names)
-    except GitError:
+        return set(tracked(root)).issuperset(names)
+    except Refused:
         return False
-    return True
 
 
 def formatted(source: str, name: str, root: Path) -> str:

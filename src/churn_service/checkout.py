@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
+from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,7 +15,10 @@ from churn_service.printable import printable
 
 SOURCES: Final = "src"
 CODE: Final = (SOURCES, "requirements-dev.lock")  # config.yaml is recorded by its content
-IGNORED_CODE: Final = f"{SOURCES}/*.py"  # git's * also stands for folders
+IGNORED_CODE: Final = (
+    *(f"{SOURCES}/*{suffix}" for suffix in all_suffixes()),  # git's * also stands for folders
+    f":(exclude){SOURCES}/*__pycache__/*",  # what Python made of the sources itself
+)
 SEALED: Final = "image-revision"  # the Dockerfile writes it, as an image holds no git
 SEALED_REVISION: Final = re.compile(r"(?P<commit>[0-9a-f]{40}|[0-9a-f]{64})(?P<changed>-changed)?")
 PATIENCE_SECONDS: Final = 60
@@ -61,20 +65,20 @@ def read_checkout(root: Path) -> Checkout:
     -------
     Checkout
         Dirty also for files that nobody added to git, whatever git is configured to show, and for ignored
-        Python files: all of them run. Unknown if git cannot answer, does not have the code, or was told not
-        to look at a part of it.
+        files that Python imports, compiled ones included: all of them run. Unknown if git cannot answer, does
+        not have the code, or was told not to look at a part of it.
     """
     try:
         status = _status(root)
-        marked = _listed(ask_git(root, "ls-files", "-v", "-z", "--", SOURCES))
-        ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", IGNORED_CODE]
+        marked = _listed(ask_git(root, "ls-files", "-v", "-z", "--", *CODE))
+        ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *IGNORED_CODE]
         hidden = _listed(ask_git(root, *ignored))
     except GitError as error:
         return _read_sealed(root / SEALED) or Checkout("unknown", reason=str(error))
     commit = _commit(status)
     if hidden or any(not line.startswith("# ") for line in status):
         return Checkout("dirty", commit)
-    if not marked:
+    if not any(line[2:].startswith(f"{SOURCES}/") for line in marked):
         return Checkout("unknown", commit, f"git has no file of {SOURCES}/ here")
     unseen = [line[2:] for line in marked if NOT_LOOKED_AT.match(line)]
     if unseen:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,23 @@ def add_what_git_ignores(folder: Path) -> None:
     add(folder)
 
 
+def add_a_compiled_module_that_git_ignores(folder: Path) -> None:
+    (folder / ".gitignore").write_text("*.so\n*.pyd\n")
+    (folder / f"src/code{EXTENSION_SUFFIXES[0]}").touch()
+
+
 @pytest.mark.parametrize(
     "change",
-    [edit, stage, remove, edit_the_lock, add, add_where_git_shows_no_new_files, add_what_git_ignores],
+    [
+        edit,
+        stage,
+        remove,
+        edit_the_lock,
+        add,
+        add_where_git_shows_no_new_files,
+        add_what_git_ignores,
+        add_a_compiled_module_that_git_ignores,
+    ],
     ids=lambda change: change.__name__,
 )
 def test_code_that_the_commit_does_not_hold_is_dirty_however_git_is_configured(
@@ -166,11 +181,16 @@ def test_a_repository_that_has_none_of_the_code_is_unknown(tmp_path: Path):
 
 
 @pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
-def test_what_git_was_told_not_to_look_at_is_unknown(checkout: Path, told: str):
-    git(checkout, "update-index", told, "src/code.py")
-    edit(checkout)
+@pytest.mark.parametrize(
+    ("name", "change"), [("src/code.py", edit), ("requirements-dev.lock", edit_the_lock)]
+)
+def test_what_git_was_told_not_to_look_at_is_unknown(
+    checkout: Path, told: str, name: str, change: Callable[[Path], None]
+):
+    git(checkout, "update-index", told, name)
+    change(checkout)
 
-    assert unknown(checkout).startswith("git was told not to look at src/code.py")
+    assert unknown(checkout).startswith(f"git was told not to look at {name}")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "clone"
     (folder / "scripts").mkdir(parents=True)
-    for name in ("Makefile", "scripts/refuse_files.py"):
+    for name in ("Makefile", "scripts/git_status.py", "scripts/refuse_files.py"):
         shutil.copy(ROOT / name, folder / name)
     for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "Begin"]):
         subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
@@ -28,7 +28,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["make", "--no-print-directory", *words]
+    command = ["make", "--no-print-directory", f"PYTHON={sys.executable}", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -43,7 +43,7 @@ def fail(clone: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> str:
         for name in ("make", "sh"):
             (programs / name).symlink_to(shutil.which(name))
         monkeypatch.setenv("PATH", str(programs))
-        return "not found"
+        return "git cannot be run"
     shutil.rmtree(clone / ".git")  # as in a ZIP, or where copier has just been
     return "not a git repository"
 
@@ -64,6 +64,27 @@ def test_what_is_not_as_it_was_committed_is_shown_staged_or_not(clone: Path, *, 
     done = make(clone, "unchanged")
 
     assert (done.returncode != 0, "+# another" in done.stdout) == (True, True)
+
+
+@pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
+def test_what_git_was_told_not_to_look_at_does_not_pass_for_unchanged(clone: Path, told: str):
+    subprocess.run(["git", "update-index", told, "scripts/refuse_files.py"], cwd=clone, check=True)
+    (clone / "scripts/refuse_files.py").write_text("# another\n")
+
+    done = make(clone, "unchanged")
+
+    assert done.returncode != 0
+    assert "git was told not to look at scripts/refuse_files.py" in done.stderr
+
+
+def test_what_the_repository_around_it_does_not_have_does_not_pass_for_unchanged(clone: Path):
+    inside = clone / "copy"
+    shutil.copytree(clone, inside, ignore=shutil.ignore_patterns(".git"))
+
+    done = make(inside, "unchanged")
+
+    assert done.returncode != 0
+    assert "because git has no file of this folder" in done.stderr
 
 
 @HOW

@@ -117,6 +117,25 @@ def test_every_file_that_git_has_is_looked_at(tmp_path: Path) -> None:
     assert done.stderr.startswith("deep/a key.txt: it holds a private key")
 
 
+@pytest.mark.posix
+def test_what_cannot_be_looked_at_is_named_and_the_others_are_looked_at(tmp_path: Path) -> None:
+    written(tmp_path / "gone", b"fine")
+    written(tmp_path / "key\x1b[2K", header("PRIVATE KEY"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link to a folder").symlink_to("folder")
+    (tmp_path / "link to nothing").symlink_to("nothing")
+    add_to_git(tmp_path)
+    (tmp_path / "gone").unlink()
+
+    done = tracked(tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "gone: it was not looked at, as no file is there; restore it, or git rm it",
+        "key\\x1b[2K: it holds a private key; remove it, and replace the key if it was ever pushed",
+    ]
+
+
 def test_a_repository_that_holds_nothing_secret_passes(tmp_path: Path) -> None:
     written(tmp_path / "fine", b"fine")
     add_to_git(tmp_path)
@@ -130,7 +149,7 @@ def test_a_repository_that_holds_nothing_secret_passes(tmp_path: Path) -> None:
     [
         ("absent", "git cannot be run (No such file or directory)"),
         ("no repository", "not a git repository"),
-        ("empty", "git has no file here yet"),
+        ("empty", "git has no file of this folder"),
         ("not trusted", "detected dubious ownership in repository at '/srv/churn'"),
     ],
 )

@@ -35,7 +35,7 @@ from adoption.staging import formatted, in_git
 from adoption.table_settings import path_from
 from adoption.telling import next_steps, summary
 from adoption.worth import own_auc, scorecard
-from conftest import ROOT
+from conftest import NOBODY, ROOT
 from git_that_fails import DUBIOUS, say
 
 ROWS = 300
@@ -702,6 +702,16 @@ def messy(tmp_path: Path) -> Path:
 def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, capsys):
     with (clone / adopt.SCHEMA).open("a") as file:
         file.write("# mine\n")
+
+    assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == ChurnError.exit_code
+
+    assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
+
+
+def test_a_file_that_git_ignores_is_not_written_over(clone: Path, messy: Path, capsys):
+    for words in (["rm", "-q", "--cached", adopt.SCHEMA], ["commit", "-q", "-m", "Forget it"]):
+        subprocess.run(["git", *NOBODY, *words], cwd=clone, check=True)
+    (clone / ".git/info/exclude").write_text(f"{adopt.SCHEMA}\n")
 
     assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == ChurnError.exit_code
 

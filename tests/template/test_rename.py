@@ -14,7 +14,7 @@ import pytest
 
 import floors
 import rename
-from conftest import ROOT, Done
+from conftest import NOBODY, ROOT, Done
 from git_that_fails import DUBIOUS, say
 from made import commit, contents, copy_project
 
@@ -172,6 +172,20 @@ def test_uncommitted_changes_are_refused_unless_told(small: Path):
     assert "commit first" in renamed(small, "lapse-model").stderr
     assert renamed(small, "lapse-model", "--uncommitted").returncode == 0
     assert (small / "README.md").read_text() == "lapse-model\n"
+
+
+def test_a_project_that_the_repository_around_it_ignores_is_not_renamed_unless_told(small: Path):
+    inside = small / "inside"
+    shutil.copytree(small, inside, ignore=shutil.ignore_patterns(".git"))
+    (small / ".gitignore").write_text("inside/\n")
+    for words in (["add", "--all"], ["commit", "-q", "-m", "Ignore it"]):
+        subprocess.run(["git", *NOBODY, *words], cwd=small, check=True)
+    before = contents(inside)
+
+    done = renamed(inside, "lapse-model")
+
+    assert "git has no file of this folder" in done.stderr
+    assert contents(inside) == before
 
 
 @pytest.mark.posix
