@@ -12,8 +12,14 @@ help: ## list the targets
 .PHONY: install
 install: $(INSTALLED) ## make .venv with everything in it (PYTHON=python3.11 picks the interpreter)
 
+# An environment whose interpreter is gone, or was replaced by another Python, is made anew whatever the files say.
+ifneq ($(shell $(BIN)/python -c 'import uv' >/dev/null 2>&1 && echo works),works)
+.PHONY: .venv/.locked
+endif
+
 # A new lock makes the environment anew, so that nothing is left in it that the lock does not name.
 .venv/.locked: requirements-dev.lock requirements-uv.lock
+	@rm -f $@ $(INSTALLED)
 	@$(PYTHON) scripts/install.py
 	@touch $@
 

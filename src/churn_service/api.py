@@ -59,7 +59,7 @@ async def limit_body(request: Request) -> None:
 
 
 async def limit_rows(request: Request, name: str, known: frozenset[str]) -> None:
-    """Refuse a body that is no JSON, or whose rows are too many or hold too many fields.
+    """Refuse a body that is no JSON, has too many fields or rows, or rows of too many fields.
 
     Parameters
     ----------
@@ -73,22 +73,23 @@ async def limit_rows(request: Request, name: str, known: frozenset[str]) -> None
     HTTPException
         415: it is no JSON.
     BatchTooLargeError
-        There are more rows than `serving.max_batch_rows`, or a row has more than `MOST_FIELDS` fields.
+        There are more rows than `serving.max_batch_rows`, or the body or a row has more than `MOST_FIELDS`
+        fields.
     RequestValidationError
-        More fields are unknown than an answer lists. Nothing else is looked for: each fault costs as much as
-        a good field.
+        More fields of listed rows are unknown than an answer names. Nothing else is looked for: each fault
+        costs as much as a good field.
     """
     await require_json(request)
     body = await request.json() if await request.body() else None
-    rows = body.get(name, [body]) if isinstance(body, dict) else None
-    if not isinstance(rows, list):
+    if not isinstance(body, dict):
         return
+    rows = body[name] if isinstance(body.get(name), list) else []
     limit = request.app.state.serving.max_batch_rows
     if len(rows) > limit:
         msg = f"a batch holds at most {limit} customers; send several"
         raise BatchTooLargeError(msg)
-    if any(isinstance(row, dict) and len(row) > MOST_FIELDS for row in rows):
-        msg = f"a customer has at most {MOST_FIELDS} fields, unknown ones included"
+    if any(isinstance(each, dict) and len(each) > MOST_FIELDS for each in (body, *rows)):
+        msg = f"the body and each customer in it have at most {MOST_FIELDS} fields, unknown ones included"
         raise BatchTooLargeError(msg)
     unknown = list(islice(_unknown_fields(rows, known), MOST_FAULTS + 1))
     if len(unknown) > MOST_FAULTS:

@@ -6,6 +6,7 @@ Run ``python -m churn_service.config`` to print the JSON schema that config.yaml
 import difflib  # floor: service
 import json
 import os  # floor: service
+import sys
 from pathlib import Path
 from typing import (
     Annotated,
@@ -18,8 +19,9 @@ from typing import (
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from churn_service.errors import ConfigError
+from churn_service.errors import ConfigError, OutputError
 from churn_service.sections import Config
+from churn_service.standard_output import standard_output
 from churn_service.url import Url
 from churn_service.yaml_document import check_value, read_document
 
@@ -186,4 +188,7 @@ def config_schema() -> str:
 
 
 if __name__ == "__main__":
-    print(config_schema(), end="")  # noqa: T201 - this is what the module does when it is run
+    try:
+        print(config_schema(), end="", file=standard_output(), flush=True)
+    except OutputError as error:
+        sys.exit(f"error: {error}")

@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
 
 from churn_service.checkout import Checkout
 from churn_service.errors import ConfigError, ConflictError, DamagedLogError
+from churn_service.metadata import VERSION
 
 Alias = Literal["staging", "production"]
 ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
 LARGEST_EVENT: Final = 2**20
 """Bytes. A promotion with all its evidence takes some 3,000; what is larger than this is no event."""
-LONGEST_SHOWN: Final = 40  # characters of what should be a time
+LONGEST_SHOWN: Final = 40  # characters of what should be a time or a version
 CLOCKS_APART: Final = timedelta(minutes=15)
 """How far another machine's clock may be ahead; Amazon S3 refuses a request whose clock is further off."""
 
@@ -36,6 +37,18 @@ Moment = Annotated[str, AfterValidator(_with_offset)]
 """A time as ISO 8601 writes it, with its offset from UTC: ``2026-01-31T09:30:00.000+00:00``."""
 
 
+def _complete(name: str) -> str:
+    """Accept the whole name of a version, which is also the name of a folder."""
+    if not VERSION.fullmatch(name):
+        msg = f"must be a version like 0.1.0-1a2b3c4d, and is {name[:LONGEST_SHOWN]!r}"
+        raise ValueError(msg)
+    return name
+
+
+VersionName = Annotated[str, AfterValidator(_complete)]
+"""The whole name of a version: ``0.1.0-1a2b3c4d``."""
+
+
 class Check(BaseModel, frozen=True):
     """One piece of evidence; `passed` is None if it is missing."""
 
@@ -55,11 +68,12 @@ class Decided(BaseModel, frozen=True, extra="ignore"):
     """What somebody did with a version, and why."""
 
     kind: Literal["register", "promote", "rollback", "reject"]
-    version: str
+    version: VersionName
     alias: Alias | None = None
+    """What was decided about; a registration is about none."""
     who: str
     reason: str | None = None
-    before: str | None = None
+    before: VersionName | None = None
     """What held the alias until then."""
     evidence: tuple[Check, ...] = ()
     forced: bool = False
@@ -67,6 +81,17 @@ class Decided(BaseModel, frozen=True, extra="ignore"):
     checkout: Checkout | None = None
     """Of the code that did it; None if nobody asked."""
     image_tag: str | None = None
+
+    @model_validator(mode="after")
+    def _names_an_alias(self) -> Self:
+        """Refuse a decision about no alias, and the registration of a version for one."""
+        if self.kind != "register" and self.alias is None:
+            msg = f"{self.kind} must name an alias ({', '.join(ALIASES)})"
+            raise ValueError(msg)
+        if self.kind == "register" and self.alias is not None:
+            msg = f"register must name no alias, and names {self.alias}"
+            raise ValueError(msg)
+        return self
 
 
 class Event(Decided, frozen=True):
@@ -98,7 +123,13 @@ class State(NamedTuple):
 
 
 def fold(events: Sequence[Event]) -> State:
-    """Add events up, in their order."""
+    """Add events up, from the first of the log on.
+
+    Raises
+    ------
+    DamagedLogError
+        A rollback goes to a version that was not below another in its alias.
+    """
     newest, held = None, dict[Alias, tuple[str, ...]](dict.fromkeys(ALIASES, ()))
     for event in events:
         if event.kind == "register":
@@ -106,14 +137,21 @@ def fold(events: Sequence[Event]) -> State:
         elif event.kind == "promote" and event.alias:
             held[event.alias] += (event.version,)
         elif event.kind == "rollback" and event.alias:
-            held[event.alias] = _down_to(held[event.alias], event.version)
+            held[event.alias] = _roll_back(held[event.alias], event)
     return State(newest, held)
 
 
-def _down_to(held: tuple[str, ...], version: str) -> tuple[str, ...]:
+def _roll_back(held: tuple[str, ...], event: Event) -> tuple[str, ...]:
     """Take away what lies above the last place of a version below the top."""
-    places = [place for place, name in enumerate(held[:-1]) if name == version]
-    return held[: places[-1] + 1] if places else held
+    places = [place for place, name in enumerate(held[:-1]) if name == event.version]
+    if not places:
+        why = f"which did not hold it before {held[-1]}" if held else "but no version held it"
+        msg = (
+            f"events/{event.number:08}.json: takes {event.alias} back to {event.version}, {why}. "
+            "This event or an earlier one is not what was written. Restore them from a backup"
+        )
+        raise DamagedLogError(msg)
+    return held[: places[-1] + 1]
 
 
 def refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:

@@ -101,7 +101,9 @@ class JsonRequest(Request):
             detail = "send the body as it is, without Content-Encoding: this service unpacks nothing"
             raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
         content_type = _read_content_type(self.headers.get("content-type", ""))
-        if content_type.get_content_charset("utf-8") not in UTF_8:
+        # get_content_charset says of a charset that it cannot read that there is none.
+        is_named = content_type.get_param("charset") is not None
+        if is_named and content_type.get_content_charset() not in UTF_8:
             raise HTTPException(415, "send JSON as UTF-8, and no other charset in Content-Type")
 
 

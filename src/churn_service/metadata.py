@@ -2,14 +2,18 @@
 
 import hashlib
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from churn_service.checkout import Checkout
 from churn_service.contract import Column
 from churn_service.reference import Reference
-from churn_service.sections import DecisionConfig
+from churn_service.sections import VERSION_NUMBER, DecisionConfig
+
+VERSION: Final = re.compile(VERSION_NUMBER.strip("^$") + "-[0-9a-f]{8}")
+"""The whole name of a version: its number, then the first 8 hex digits of its identity's SHA-256."""
 
 
 class Identity(BaseModel, frozen=True, extra="ignore"):

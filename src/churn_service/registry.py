@@ -4,7 +4,6 @@ Events are numbered files, each created once and never changed. Of many writers 
 what is true now is what the events add up to, and there is no state that could be torn or forgotten.
 """
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,13 +20,12 @@ from churn_service.errors import (
 )
 from churn_service.event_log import EventLog
 from churn_service.events import ALIASES, Decided, Event, State, fold, refuse_rival, write_event
-from churn_service.metadata import Metadata
+from churn_service.metadata import VERSION, Metadata
 from churn_service.packaging import sign_artifact, write_artifact
 from churn_service.signing import PublicKey, SigningKey
 
 NEWEST: Final = "newest"
 EVENTS: Final = "events"
-VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+-[0-9a-f]{8}")
 
 
 class Registry:
@@ -54,7 +52,7 @@ class Registry:
         Raises
         ------
         DamagedLogError
-            An event is missing or not what was written.
+            An event is missing, not what was written, or does not fit those before it.
         """
         events, faults = self.readable_events()
         if faults:
@@ -62,9 +60,15 @@ class Registry:
         return events
 
     def readable_events(self) -> tuple[list[Event], list[str]]:
-        """Read the events that can be read, and say what is wrong with the others."""
+        """Read the events that can be read, and say what is wrong with the log."""
         self._refresh()
-        return self._log.read()
+        events, faults = self._log.read()
+        if not faults:  # else an event may only seem not to fit, because one before it cannot be read
+            try:
+                fold(events)
+            except DamagedLogError as error:
+                faults = [str(error)]
+        return events, faults
 
     def state(self) -> State:
         """Tell what is true now."""

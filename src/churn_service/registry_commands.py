@@ -144,8 +144,9 @@ def verify(*, config: ConfigOption = None) -> None:
 
     registry = open_registry(*open_config(config))
     events, faults = registry.readable_events()
+    needed = frozenset[str]() if faults else fold(events).needed  # nobody knows what a damaged log adds up to
     faults += [registry.stale] if registry.stale else []
-    names = sorted({*registry.versions(), *fold(events).needed})
+    names = sorted({*registry.versions(), *needed})
     if not names and not faults:
         msg = (
             f"{registry.folder}: no version and no event is here, so nothing was checked. Is it the registry?"

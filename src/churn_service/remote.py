@@ -30,9 +30,9 @@ from churn_service.errors import (
 )
 from churn_service.event_log import NUMBERED
 from churn_service.events import LARGEST_EVENT, parse_event
-from churn_service.metadata import Metadata
+from churn_service.metadata import VERSION, Metadata
 from churn_service.packaging import UNFINISHED, pack, place, sign_artifact, unpack, write_artifact
-from churn_service.registry import EVENTS, VERSION, Registry
+from churn_service.registry import EVENTS, Registry
 from churn_service.sections import RegistryConfig
 from churn_service.signing import SIGNATURE, PublicKey, SigningKey
 from churn_service.store import IS_URL, Found, Store

@@ -105,6 +105,19 @@ def test_outcomes_are_on_disk_before_they_are_accepted(connect: Connect, tmp_pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("listed", [b"[]", b"1", b'[{"prediction_id": "%b", "outcome": 1}]' % A.encode()])
+def test_fields_around_the_outcomes_are_counted_before_anything_is_validated(
+    connect: Connect, tmp_path: Path, listed: bytes
+):
+    body = b'{"outcomes":%b,%b}' % (listed, b",".join(b'"%d":1' % number for number in range(50_000)))
+
+    with connect() as client:
+        answer = client.post("/outcomes", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, answer.json()["errors"]) == (413, [])
+    assert not (tmp_path / "predictions" / OUTCOMES).exists()
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [

@@ -48,6 +48,9 @@ def collect(tmp_path: Path):
         command.parent.mkdir(parents=True)
         command.write_text(DRIFT % drift)
         command.chmod(0o755)
+        python = command.with_name("python")  # make asks it whether it works
+        python.write_text("#!/bin/sh\n")
+        python.chmod(0o755)
         shutil.copy(ROOT / "Makefile", tmp_path)
         wanted = ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml")
         for name in (*wanted, ".venv/.locked", ".venv/.installed"):

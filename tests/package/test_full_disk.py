@@ -96,6 +96,16 @@ def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own:
     assert not (own / "models").exists()
 
 
+@pytest.mark.parametrize(("to", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")])
+def test_the_schema_that_cannot_be_printed_is_an_error_of_one_line(to: str, said: str):
+    words = ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-m", "churn_service.config"]
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: standard output {said}")
+    assert done.stderr.count("\n") == 1
+
+
 def test_who_has_read_enough_of_the_output_is_no_error(own: Path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*COMMAND, "--help"], cwd=own, **pipes) as shown:

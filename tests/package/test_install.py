@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -190,6 +191,81 @@ def test_certificates_and_mirrors_are_read_from_what_pip_says_of_its_configurati
     assert install.PIP_MIRROR.search(":env:.no-index='1'")
     assert not install.PIP_MIRROR.search("global.extra-index-url='https://more.test'\nglobal.find-links='x'")
     assert install.PIP_CERTIFICATES.search("global.cert='/etc/ca.pem'")[1] == "/etc/ca.pem"
+
+
+INSTALL = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+import install
+install._make_environment(install.Wanted(Path(".venv"), Path("requirements-dev.lock"), bare=True))
+(packages,) = Path(".venv/lib").glob("python*/site-packages")
+(packages / "uv.py").touch()
+"""  # what installs no package, so that only the environment itself is made
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Return a project whose environment `make install` has made."""
+    for name in ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/install.py").write_text(INSTALL)
+    assert works_after_make(tmp_path)
+    return tmp_path
+
+
+def make_install(folder: Path) -> str:
+    words = ["make", "--no-print-directory", f"PYTHON={sys.executable}", "install"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def works_after_make(folder: Path) -> bool:
+    make_install(folder)
+    return subprocess.run([folder / ".venv/bin/python", "-c", "import uv"], check=False).returncode == 0
+
+
+def leave_only_the_marks(environment: Path) -> None:
+    shutil.rmtree(environment)
+    environment.mkdir()
+    for name in (".locked", ".installed"):
+        (environment / name).touch()
+
+
+def remove_what_python_leads_to(environment: Path) -> None:
+    for path in environment.glob("bin/python*"):
+        path.unlink()
+        path.symlink_to("/nowhere/python3")
+
+
+BROKEN = {
+    "no interpreter": lambda environment: (environment / "bin/python").unlink(),
+    "an interpreter that was removed": remove_what_python_leads_to,
+    "another Python": lambda environment: next(environment.glob("lib/python3.*")).rename(
+        environment / "lib/python3.0"
+    ),
+    "nothing but the marks": leave_only_the_marks,
+}
+
+
+@pytest.mark.posix
+@pytest.mark.needs("make")
+@pytest.mark.parametrize("break_it", BROKEN.values(), ids=BROKEN)
+def test_make_makes_an_environment_that_does_not_work_anew(made: Path, break_it: Callable[[Path], None]):
+    break_it(made / ".venv")
+
+    assert works_after_make(made)
+
+
+@pytest.mark.posix
+@pytest.mark.needs("make")
+def test_make_leaves_an_environment_that_works_as_it_is(made: Path):
+    kept = made / ".venv/kept"
+    kept.touch()
+
+    assert "Nothing to be done" in make_install(made)
+    assert kept.exists()
 
 
 @pytest.mark.slow

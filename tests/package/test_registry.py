@@ -238,6 +238,78 @@ def test_an_event_of_no_known_moment_is_refused_and_named_until_it_is_restored(
     assert registry.events() == [event]
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"version": ""}, "version: must be a version like 0.1.0-1a2b3c4d, and is ''"),
+        ({"version": "."}, "version: must be a version"),
+        ({"version": "../../etc"}, "version: must be a version"),
+        ({"version": VERSIONS[0] + "\0x"}, "version: must be a version"),
+        ({"version": VERSIONS[0] + "\n"}, "version: must be a version"),
+        ({"version": "0.1.0-0000000g"}, "version: must be a version"),
+        ({"version": "1" * 300 + ".1.0-00000000"}, "version: must be a version"),
+        ({"before": ""}, "before: must be a version"),
+        ({"before": "../../etc"}, "before: must be a version"),
+        ({"alias": None}, "promote must name an alias (staging, production)"),
+        ({"kind": "rollback", "alias": None}, "rollback must name an alias"),
+        ({"kind": "reject", "alias": None}, "reject must name an alias"),
+        ({"kind": "register"}, "register must name no alias, and names production"),
+        ({"alias": "prod"}, "alias: Input should be 'staging' or 'production'"),
+    ],
+    ids=repr,
+)
+def test_a_decision_about_no_version_or_no_alias_is_no_event(
+    registry: Registry, fields: dict[str, object], said: str
+):
+    event = registry.record(decided("promote", VERSIONS[0]), [])
+    (registry.folder / "events" / "00000001.json").write_bytes(as_json(event, **fields))
+
+    with pytest.raises(DamagedLogError) as refused:
+        registry.state()
+    with pytest.raises(ValueError, match="validation error"):
+        Decided(**{**event.model_dump(), **fields})
+
+    assert f"events/00000001.json: is no event ({said}" in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("before", "rollback", "said"),
+    [
+        ([], VERSIONS[0], "but no version held it"),
+        ([VERSIONS[0]], VERSIONS[0], f"which did not hold it before {VERSIONS[0]}"),
+        ([VERSIONS[0], VERSIONS[1]], VERSIONS[2], f"which did not hold it before {VERSIONS[1]}"),
+    ],
+    ids=["of an alias nobody held", "to what holds it", "to what never held it"],
+)
+def test_a_rollback_that_does_not_fit_what_was_before_makes_the_log_a_damaged_one(
+    registry: Registry, before: list[str], rollback: str, said: str
+):
+    registry.record(decided("promote", VERSIONS[2], "staging"), [])
+    for version in before:
+        registry.record(decided("promote", version), registry.events())
+    registry.record(decided("rollback", rollback), registry.events())
+
+    for ask in (registry.events, registry.state, registry.resolve):
+        with pytest.raises(DamagedLogError) as refused:
+            ask()
+        place = f"events/{len(before) + 2:08}.json"
+        assert f"{place}: takes production back to {rollback}, {said}. " in str(refused.value)
+    assert registry.readable_events()[1] == [str(refused.value)]
+
+
+def test_a_rollback_seems_not_to_fit_only_where_every_event_before_it_can_be_read(registry: Registry):
+    for kind, version in (("promote", VERSIONS[0]), ("promote", VERSIONS[1]), ("rollback", VERSIONS[0])):
+        registry.record(decided(kind, version), registry.events())
+    (registry.folder / "events" / "00000001.json").unlink()
+
+    events, faults = registry.readable_events()
+
+    assert [event.number for event in events] == [2, 3]
+    assert len(faults) == 1
+    assert "event 1 is missing" in faults[0]
+
+
 def test_an_event_of_a_machine_whose_clock_is_a_little_ahead_is_read(registry: Registry):
     event = registry.record(decided("promote", VERSIONS[0]), [])
     path = registry.folder / "events" / "00000001.json"
@@ -419,6 +491,22 @@ def test_verify_reads_the_events_and_the_versions_that_are_there_all_the_same(ow
 
     assert (done.returncode, version.name in done.stdout) == (3, True)
     assert "event 2 is missing. Restore it from a backup" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"version": ""}, {"alias": None}, {"kind": "rollback"}, {"kind": "rollback", "alias": "staging"}],
+)
+def test_a_damaged_decision_is_never_passed_over_for_an_older_one(own: Path, version: Path, run, fields):
+    path = own / "models/events/00000003.json"
+    assert Registry(own / "models").resolve() == version.name
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    for words in (["registry", "verify"], ["registry", "list"], ["score", "data/table.csv", "out.csv"]):
+        done = run(own, *words)
+        assert (done.returncode, "events/00000003.json: " in done.stderr) == (3, True), words
+
+    assert not (own / "out.csv").exists()
 
 
 def test_verify_does_not_miss_a_version_that_was_taken_back(own: Path, version: Path, run):

@@ -249,6 +249,19 @@ def test_another_charset_than_utf_8_is_a_415_that_says_so(client: TestClient, ch
     assert "UTF-8" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("parameter", [b"charset=\xff", b"charset*=utf-8''%ff", b"charset*=foo", b"charset="])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_charset_that_nobody_can_read_is_not_taken_for_utf_8(
+    client: TestClient, path: str, parameter: bytes
+):
+    headers = {b"content-type": b"application/json; " + parameter}
+    document = example() if path == "/predict" else {"customers": [example()]}
+
+    answer = client.post(path, content=json.dumps(document), headers=headers)
+
+    assert (answer.status_code, "send JSON as UTF-8" in answer.json()["detail"]) == (415, True)
+
+
 @pytest.mark.parametrize("charset", ["UTF-8", '"utf-8"', "utf8"])
 def test_utf_8_may_be_said_in_every_way_there_is(client: TestClient, charset: str):
     headers = {"content-type": f"application/json; version=1; charset={charset}"}

@@ -818,10 +818,43 @@ def test_no_body_makes_the_service_list_very_many_faults(build, connect, body: b
     assert most < 60 * 1024 * 1024
 
 
-def measured(client: TestClient, path: str, body: bytes) -> tuple[Any, int]:
+FIFTY_THOUSAND = b",".join(b'"%d":1' % number for number in range(50_000))
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/models/newest/predict"])
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
+@pytest.mark.parametrize("listed", [b"[]", b"1", json.dumps([example()]).encode()])
+def test_fields_around_the_customers_count_as_theirs_do(
+    client: TestClient, path: str, content_type: str, listed: bytes
+):
+    body = b'{"customers":%b,%b}' % (listed, FIFTY_THOUSAND)
+
+    answer, most = measured(client, path, body, content_type)
+
+    assert (answer.status_code, answer.json()["errors"]) == (413, [])
+    assert f"at most {api.MOST_FIELDS} fields" in answer.json()["detail"]
+    assert most < 60 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "value", [b"{%b}" % FIFTY_THOUSAND, b"[%b1]" % (b"1," * 300_000)], ids=["object", "list"]
+)
+@pytest.mark.parametrize("name", [*(column.name for column in fields()), ID, "unknown"])
+def test_whatever_a_field_holds_is_one_fault(client: TestClient, name: str, value: bytes):
+    body = json.dumps({**example(), name: "@"}).encode().replace(b'"@"', value)
+
+    answer, most = measured(client, "/predict", body)
+
+    assert (answer.status_code, [fault["field"] for fault in answer.json()["errors"]]) == (422, [name])
+    assert most < 60 * 1024 * 1024
+
+
+def measured(
+    client: TestClient, path: str, body: bytes, content_type: str = "application/json"
+) -> tuple[Any, int]:
     """Ask, and return the answer and the most memory that was needed, in bytes."""
     tracemalloc.start()
-    answer = client.post(path, content=body, headers=JSON)
+    answer = client.post(path, content=body, headers={"content-type": content_type})
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return answer, most

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,8 @@ def gather_report(
     ArtifactError
         There was no such version yet, or this code cannot serve it.
     """
-    events = [event for event in registry.events() if datetime.fromisoformat(event.time) < span.until]
+    # The log's order decides, not its clocks: only its beginning adds up.
+    events = list(takewhile(lambda event: datetime.fromisoformat(event.time) < span.until, registry.events()))
     found = check_drift(config, root, registry, span=span, version=_standing(events, version))
     return Report(
         found=found,

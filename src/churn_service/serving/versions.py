@@ -18,15 +18,15 @@ from churn_service.errors import (
 )
 from churn_service.events import ALIASES
 from churn_service.messages import Prediction
+from churn_service.metadata import VERSION
 from churn_service.predict import Predictor
 from churn_service.problems import RETRY, UNAVAILABLE
 from churn_service.registry import NEWEST
 from churn_service.schema import Customer
-from churn_service.sections import VERSION_NUMBER
 from churn_service.serving.follow import CONFLICT, Models
 
 NAMED: Final = (NEWEST, *ALIASES)
-NAME: Final = rf"^({'|'.join(NAMED)})$|{VERSION_NUMBER.removesuffix('$')}-[0-9a-f]{{8}}$"
+NAME: Final = rf"^({'|'.join(NAMED)}|{VERSION.pattern})$"
 NOT_FOUND: Final = 404
 UNKNOWN: Final = (
     f"no version of that name, or nothing holds the alias; send {', '.join(NAMED)} or a version "
