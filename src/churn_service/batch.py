@@ -84,7 +84,7 @@ def plan_parts(source: Url, sources: Sequence[Source], out: Url, *, key: str, ov
     """
     # A worker may work in another folder.
     home = out.get_secret_value()
-    home = home.rstrip("/") if "://" in home else Path(home).expanduser().absolute().as_posix()
+    home = home.rstrip("/") if out.is_url else Path(home).expanduser().absolute().as_posix()
     parts = [Part(each.url, Url(f"{home}/{_name(each)}"), key_of(each, key)) for each in sources]
     _refuse_confusion(source, out, parts)
     there = names_below(out)

@@ -16,7 +16,7 @@ from typing import (
     get_args,
 )
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from churn_service.errors import ConfigError, OutputError
@@ -69,8 +69,11 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        return check_value(value) if isinstance(value, str) else value
+    def _is_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        is_unset = not value.strip() and Url in _types(str(info.field_name))  # usual in files of variables
+        return None if is_unset else check_value(value)
 
 
 def load_settings() -> Settings:
@@ -96,10 +99,16 @@ def load_settings() -> Settings:
 
 
 def _shown(name: str, value: Any) -> str:
-    types = get_args(Settings.model_fields[name].annotation) or (Settings.model_fields[name].annotation,)
+    types = _types(name)
     if SecretStr in types:
         return ""
     return f"found {str(Url(value))!r}; " if Url in types else f"found {value!r}; "
+
+
+def _types(name: str) -> tuple[Any, ...]:
+    """Return the types of a setting."""
+    annotation = Settings.model_fields[name].annotation
+    return get_args(annotation) or (annotation,)
 
 
 def load_config(path: Path) -> Config:
@@ -137,6 +146,8 @@ def _faults(error: ValidationError) -> list[str]:
                 lines.append(
                     f"{key}: unknown key, found {_cut(fault['input'])}; allowed are {_siblings(fault['loc'])}"
                 )
+            case "url":
+                lines.append(f"{key}: found {str(Url(fault['input']))!r}; {fault['msg']}")
             case _:
                 lines.append(f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}")
     return lines

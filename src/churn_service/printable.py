@@ -8,39 +8,79 @@ import re
 from typing import Final
 
 MASK: Final = "***"
-USER_INFO: Final = re.compile(r"(:/{2,}[^/?#\s:@]*:)[^/?#\s]*@")
-PARAMETER: Final = re.compile(r"([?&][^=?&#\s]+=)([^&#\s]+)")
-SECRET_NAMES: Final = re.compile("sig|token|secret|pass|pwd|key|credential|auth", re.IGNORECASE)
-"""Parts of names of parameters that grant access: ``sig``, ``X-Amz-Signature``, ``AWSAccessKeyId``, …"""
+SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+BOUNDARY: Final = re.compile(rf"::(?={SCHEME.pattern})", re.IGNORECASE)  # between URLs that fsspec chains
+NETWORK_PLACE: Final = re.compile(r"[^/?#;\\]*")  # user, password, host and port
+NUMBERED: Final = re.compile(r"\[[^]]*\](?::\d*)?|[^:]*(?::\d*)?")  # a host with its port, if it has one
+PARAMETERS: Final = re.compile("[?#;]")  # where they begin
+NAMES_OBJECTS: Final = frozenset({"file", "gcs", "gs", "memory", "s3"})  # an object's name may hold an @
+PASSWORD: Final = re.compile(r"((?<!\b[A-Za-z]):/+|//+)[^\s/?#:@]*:(?![:\s]|\d+\b)[^@]{0,200}@(?:\S*@)?")
+"""After a user's name; in a text, where it may hold a blank and slashes may be missing before it."""
+WORD: Final = re.compile(r"\S+")
+PUNCTUATION: Final = re.compile(r"[]\"'),.:;>}]*\Z")  # of the sentence that a URL ends
 
 
 def printable(text: object) -> str:
-    r"""Write a text on one line that shows all there is of it, with passwords in URLs masked.
+    r"""Write a text on one line that shows all there is of it, with what URLs must not show masked.
 
     What Python calls unprintable is written by its code: control characters, line breaks, bidi and other
     invisible marks, blanks other than a space, halves of surrogate pairs. A backslash stays as it is, so what
     was written so may be written so again without a change.
 
     >>> print(printable("ü\x1b[1A\r\n\u202e"), printable("s3://me:secret@host/x?token=1"))
-    ü\x1b[1A\r\n\u202e s3://me:***@host/x?token=***
+    ü\x1b[1A\r\n\u202e s3://***@host/x?***
     """
     return masked("".join(map(_visible, str(text))))
 
 
 def masked(text: str) -> str:
-    """Mask passwords in the URLs of a text, and parameters that grant access.
+    """Mask in the URLs of a text what `masked_url` masks. A URL ends at a blank.
 
-    >>> masked("redis://:secret@host:6379/0 and https://host/x?a=1&sig=abc")
-    'redis://:***@host:6379/0 and https://host/x?a=1&sig=***'
+    >>> masked("redis://:secret@host:6379/0 and (https://host/x?a=1&sig=abc).")
+    'redis://***@host:6379/0 and (https://host/x?***).'
     """
-    if "://" not in text:
+    if "//" not in text and ":/" not in text:
         return text
-    return PARAMETER.sub(_masked_parameter, USER_INFO.sub(rf"\g<1>{MASK}@", text))
+    return WORD.sub(_masked_word, PASSWORD.sub(rf"\g<1>{MASK}@", text))
+
+
+def masked_url(url: str) -> str:
+    """Mask in a URL its user with the password, and all parameters; if in doubt all after the scheme.
+
+    Where a password ends is in doubt if an @ follows the host, or a port is no number. But an object's name
+    may hold an @, as in ``s3://bucket/a@b``, if no colon is before it.
+
+    >>> [masked_url(each) for each in ("https://token@host/x?code=1", "s3://me:pass/word@bucket/x")]
+    ['https://***@host/x?***', 's3://***']
+    """
+    return "::".join(map(_masked_link, BOUNDARY.split(url)))
+
+
+def _masked_link(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    names_objects = scheme.lower() in NAMES_OBJECTS and "://" not in rest
+    if not separator or (scheme.lower() == "file" and rest.startswith("/") and names_objects):
+        return url  # a file of this machine has no user
+    place = NETWORK_PLACE.match(rest)
+    end = place.end() if place else 0
+    _, sign, hosts = rest[:end].rpartition("@")
+    path, *parameters = PARAMETERS.split(rest[end:], maxsplit=1)
+    is_name = names_objects and ":" not in rest.rpartition("@")[0]
+    if not all(map(NUMBERED.fullmatch, hosts.split(","))) or ("@" in rest[end:] and not is_name):
+        return f"{scheme}://{MASK}"
+    user = f"{MASK}@" if sign else ""
+    begin = rest[end + len(path) :][:1]
+    return f"{scheme}://{user}{hosts}{path}{begin}" + (MASK if any(parameters) else "")
 
 
 def _visible(sign: str) -> str:
     return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
 
 
-def _masked_parameter(found: re.Match[str]) -> str:
-    return found[1] + (MASK if SECRET_NAMES.search(found[1]) else found[2])
+def _masked_word(found: re.Match[str]) -> str:
+    word = found[0]
+    start = SCHEME.search(word)
+    end = PUNCTUATION.search(word)
+    if start is None or end is None:
+        return word
+    return word[: start.start()] + masked_url(word[start.start() : end.start()]) + word[end.start() :]

@@ -35,7 +35,7 @@ from churn_service.packaging import UNFINISHED, pack, place, sign_artifact, unpa
 from churn_service.registry import EVENTS, Registry
 from churn_service.sections import RegistryConfig
 from churn_service.signing import SIGNATURE, PublicKey, SigningKey
-from churn_service.store import IS_URL, Found, Store
+from churn_service.store import Found, Store
 from churn_service.url import Url
 
 LOG: Final = logging.getLogger(__name__)
@@ -65,14 +65,21 @@ def open_registry(
     Raises
     ------
     ConfigError
-        The URL names a store that nobody here knows.
+        The URL is malformed, or names a store that nobody here knows; or nobody has the path's home folder.
     """
-    path = config.path.get_secret_value()
-    if not IS_URL.match(path):
-        return Registry(root / path, public_key)
+    if not config.path.is_url:
+        return Registry(root / _at_home(config.path), public_key)
     # One for each URL, whatever the password.
-    mirror = root / config.cache / sha256(str(config.path).rstrip("/").encode())[:8]
+    mirror = root / config.cache / sha256(config.path.without_user().rstrip("/").encode())[:8]
     return RemoteRegistry(config.path, mirror, public_key=public_key, show=show)
+
+
+def _at_home(path: Url) -> Path:
+    try:
+        return Path(path.get_secret_value()).expanduser()
+    except RuntimeError as error:
+        msg = f"registry.path: {path}: no home folder of that user is known. Write the path without ~"
+        raise ConfigError(msg) from error
 
 
 class RemoteRegistry(Registry):

@@ -1,6 +1,5 @@
 """URL → an object store: objects that are created once, listed and read in parts."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -8,7 +7,6 @@ from typing import Any, Final, NamedTuple
 from churn_service.errors import ConfigError, StoreError
 from churn_service.url import Url
 
-IS_URL: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://")  # fsspec chains them by ::
 CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
 S3_OPTIONS: Final = {  # seconds; a store that hangs must not hold up a service's end for long
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
@@ -31,7 +29,7 @@ def open_files(url: Url) -> tuple[Any, str]:
     Raises
     ------
     ConfigError
-        Nobody here knows such a store.
+        Nobody here knows such a store, or the URL is malformed.
     """
     import fsspec  # noqa: PLC0415 - slow to import, and most registries are folders
 
@@ -39,7 +37,8 @@ def open_files(url: Url) -> tuple[Any, str]:
         text = url.get_secret_value()
         files, root = fsspec.core.url_to_fs(text, **(S3_OPTIONS if text.startswith("s3://") else {}))
     except (ValueError, ImportError) as error:
-        msg = f"{url} names a store that cannot be used ({error})"
+        why = type(error).__name__ if url.shows_secret(str(error)) else error
+        msg = f"{url} names a store that cannot be used ({why})"
         raise ConfigError(msg) from error
     return files, str(root)
 

@@ -380,8 +380,19 @@ def test_a_user_without_a_right_is_told_which(written, server, database: str, tm
         ask(dry_run=False)
 
 
+def test_a_reader_repeats_no_text_of_the_driver_that_holds_a_secret(tmp_path: Path):
+    with pytest.raises(LogStoreError, match=r"does not answer \(OperationalError\)"):
+        remembered(tmp_path, f"postgresql://churn:port@127.0.0.1:{free_port()}/churn")
+
+
 @pytest.mark.parametrize(
-    "url", ["host:5432", "mysql://churn:secret@host/churn", "postgresql+psycopg://h:secret/"]
+    "url",
+    [
+        "host:5432",
+        "mysql://churn:secret@host/churn",
+        "postgresql+psycopg://h:secret/",
+        "postgresql://churn:a@secret@host/churn",
+    ],
 )
 def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(url: str):
     with pytest.raises(ConfigError, match="CHURN_LOG_URL") as refused:

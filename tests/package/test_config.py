@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_service.config import config_schema, load_config, load_settings
+from churn_service.config import Settings, config_schema, load_config, load_settings
 from churn_service.errors import ConfigError
 from churn_service.yaml_document import Loader
 
@@ -311,3 +311,25 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch: pytest.Monk
     monkeypatch.setenv("CHURN_CONFIG", "from-environment.yaml")
 
     assert (str(from_file), str(load_settings().config)) == ("from-file.yaml", "from-environment.yaml")
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_url_of_the_environment_is_not_set(monkeypatch: pytest.MonkeyPatch, empty: str):
+    names = [name for name in Settings.model_fields if name.endswith("_url")]
+    for name in names:
+        monkeypatch.setenv(f"CHURN_{name.upper()}", empty)
+
+    assert {getattr(load_settings(), name) for name in names} == {None}
+    assert names
+
+
+def test_a_malformed_url_of_the_environment_is_one_fault_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("CHURN_REGISTRY_URL", "postgresql://u:SE@CRET@127.0.0.1:1/db")
+
+    with pytest.raises(ConfigError, match=r"^CHURN_REGISTRY_URL: found .*percent-encode") as refused:
+        load_settings()
+
+    assert len(str(refused.value).splitlines()) == 1
+    assert "CRET" not in str(refused.value)

@@ -28,7 +28,9 @@ from churn_service.markup import code, in_html, in_markdown
 from churn_service.metadata import Metadata
 from churn_service.plots import draw_distribution
 from churn_service.printable import masked, printable
+from churn_service.remote import open_registry
 from churn_service.schema import ID, TARGET
+from churn_service.sections import RegistryConfig
 from churn_service.simulate import simulate
 from churn_service.spreadsheet import shown_only
 from churn_service.table import write_table
@@ -51,6 +53,28 @@ URLS = [
     f"http://127.0.0.1:9/x.csv?AWSAccessKeyId={SECRET}#part",
     f"simplecache::http://user:{SECRET}@127.0.0.1:9/x.csv",
     f"unheard-of://user:{SECRET}@host/x.csv",
+    f"https://me@corp:{SECRET}@127.0.0.1:9/x",
+    f"https://{SECRET}@127.0.0.1:9/x",
+    f"http://user:a@{SECRET}@127.0.0.1:9/x.csv",
+    f"http://user:a?{SECRET}@127.0.0.1:9/x.csv",
+    f"http://user:a#{SECRET}@127.0.0.1:9/x.csv",
+    f"http://user:a {SECRET}@127.0.0.1:9/x.csv",
+    f"http://user:{SECRET}/b@127.0.0.1:9/x.csv",
+    f"HTTP://user:{SECRET}@127.0.0.1:9/x.csv",
+    f"  http://user:{SECRET}@127.0.0.1:9/x.csv ",
+    f"http://127.0.0.1:9/x.csv?code={SECRET}",
+    f"http://127.0.0.1:9/x.csv?{SECRET}=",
+    f"http://127.0.0.1:9/x.csv#access_token={SECRET}",
+    f"http://127.0.0.1:9/x.csv;token={SECRET}",
+    f"http://127.0.0.1:9/x.csv?u=https%3A%2F%2Fu%3A{SECRET}%40h",
+    f"zip://in.csv::http://user:{SECRET}@127.0.0.1:9/x.zip",
+]
+MISTYPED = [
+    f"s3:/key:{SECRET}@bucket/x",
+    f"//u:{SECRET}@h/x",
+    f"key:{SECRET}@bucket/x",
+    f"https:\\\\u:{SECRET}@h/x",
+    f"https:/h/x?sig={SECRET}",
 ]
 PROGRAM = [sys.executable, "-m", "churn_service"]
 posix = pytest.mark.posix
@@ -277,7 +301,7 @@ def test_an_error_from_a_worker_says_the_same_here():
     assert (str(came), came.faults["row"].tolist()) == (str(error), [1])
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", [*URLS, *MISTYPED])
 @pytest.mark.parametrize("place", ["source", "out", "registry", "settings"])
 def test_no_command_shows_a_password_of_a_url(
     own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, url: str, place: str
@@ -308,7 +332,7 @@ def test_a_program_is_told_of_a_place_without_its_password(own: Path, run: Run):
     done = run(own, "score", TABLE, out, "--json")
 
     assert not done.stderr
-    assert (done.returncode, json.loads(done.stdout)["output"]) == (0, "memory://user:***@host/out.csv")
+    assert (done.returncode, json.loads(done.stdout)["output"]) == (0, "memory://***@host/out.csv")
     assert_plain(done)
 
 
@@ -325,22 +349,94 @@ def test_what_an_output_keeps_of_its_source_holds_no_password(own: Path, run: Ru
     assert SECRET.encode() not in b"".join(path.read_bytes() for path in (own / "out").iterdir())
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", [*URLS, *MISTYPED])
 def test_a_url_shows_itself_without_what_grants_access(url: str):
     held = Url(url)
 
-    assert held.get_secret_value() == url
     assert held == Url(url)
     assert SECRET not in f"{held} {held!r} {[held]}"
-    assert "127.0.0.1:9" in str(held) or "host" in str(held)
+    assert printable(held) == str(held)
+    assert held.shows_secret(f"no host {SECRET}") or url in MISTYPED
+
+
+@pytest.mark.parametrize("url", [url for url in URLS if Url(url).is_url])
+@pytest.mark.parametrize(
+    "sentence", ["{}", "cannot reach '{}'.", "({}), and mail me", "http://h, a@b and {}"]
+)
+def test_a_text_shows_no_password_of_a_url_in_it(url: str, sentence: str):
+    assert SECRET not in printable(sentence.format(url))
 
 
 @pytest.mark.parametrize(
     "url",
-    ["models", "s3://bucket/a", "s3://bucket/a@b", "http://user@host/?versionId=1", "C:\\a:b@c", "tcp://h:1"],
+    [
+        "models",
+        "~/models",
+        "./a:b@c",
+        "C:\\a:b@c",
+        "C:/a:b@c",
+        "s3://bucket/a",
+        "s3://bucket/a@b",
+        "file:///in/part#1@b.csv",
+        "tcp://h:1",
+        "http://[::1]:80/x",
+        "postgresql://a:1,b:2/name",
+    ],
 )
 def test_a_url_without_a_password_shows_all_of_itself(url: str):
-    assert str(Url(url)) == masked(url) == url
+    assert str(Url(url)) == masked(url) == Url(url).get_secret_value() == url
+
+
+@pytest.mark.parametrize("sign", "@/?# ")
+def test_a_password_that_is_not_percent_encoded_is_refused(sign: str):
+    with pytest.raises(ConfigError, match="percent-encode") as refused:
+        Url(f"https://me:SE{sign}CRET@127.0.0.1/x").get_secret_value()
+
+    assert "SE" not in str(refused.value)
+    assert "CRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", MISTYPED)
+@pytest.mark.parametrize("words", [["registry", "list"], ["train"]])
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_a_mistyped_url_is_not_taken_for_a_folder(
+    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, url: str, words: list[str], *, by_variable: bool
+):
+    if by_variable:
+        monkeypatch.setenv("CHURN_REGISTRY_URL", url)
+    else:
+        configure(own, "registry", path=url)
+
+    done = run(own, *words)
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert ("CHURN_REGISTRY_URL" if by_variable else "registry.path") in done.stderr
+    assert "looks like a mistyped URL" in done.stderr
+    assert_plain(done)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_scheme_is_one_in_any_letters_and_after_blanks(blank: str):
+    assert Url(f"{blank}SimpleCache::S3://Bucket/X{blank}") == Url("simplecache::s3://Bucket/X")
+    assert Url(" in.csv").get_secret_value() == " in.csv"
+
+
+def test_urls_that_show_themselves_alike_have_mirrors_of_their_own(tmp_path: Path):
+    def folder(url: str) -> Path:
+        return open_registry(RegistryConfig(path=url, cache="cache"), tmp_path).folder
+
+    assert folder("memory://a/x@b") != folder("memory://c/x@b")
+    assert folder("memory://h/x?a=1") != folder("memory://h/x?a=2")
+    assert folder("memory://me:old@h/x") == folder("memory://me:new@h/x") == folder("memory://h/x/")
+
+
+def test_a_registry_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "me"))
+
+    assert open_registry(RegistryConfig(path="~/x", cache="c"), tmp_path).folder == tmp_path / "me/x"
+    with pytest.raises(ConfigError, match=r"registry\.path: ~nobody-of-that-name/x"):
+        open_registry(RegistryConfig(path="~nobody-of-that-name/x", cache="c"), tmp_path)
 
 
 class Seen(HTMLParser):

@@ -35,14 +35,20 @@ def engine(url: Url) -> Engine:
     Raises
     ------
     ConfigError
-        The URL is malformed. The message does not repeat it: it may hold a password.
+        The URL is malformed. The message does not repeat its password.
     """
     try:
         parsed = make_url(url.get_secret_value())
         if parsed.get_backend_name() != "postgresql":
             raise ValueError  # noqa: TRY301 - one message for whatever is wrong with it
+    except ConfigError as error:
+        msg = f"CHURN_LOG_URL: {error}"
+        raise ConfigError(msg) from None
     except (ArgumentError, ValueError):
-        msg = "CHURN_LOG_URL: malformed; it must be such as postgresql+psycopg://user:password@host:5432/name"
+        msg = (
+            "CHURN_LOG_URL: malformed; write it like postgresql+psycopg://***@host:5432/name, "
+            "with user:password for ***"
+        )
         raise ConfigError(msg) from None
     patience = {"connect_timeout": PATIENCE_SECONDS, "application_name": "churn-service"}
     driven = parsed.set(drivername="postgresql+psycopg")

@@ -167,6 +167,7 @@ def _asking(url: Url, isolation: str) -> Iterator[Connection]:
     except DBAPIError as error:
         did = "does not answer" if isinstance(error, OperationalError) else "refuses"
         why = " ".join(str(error.orig).split())
+        why = type(error.orig).__name__ if url.shows_secret(why) else why
         msg = f"CHURN_LOG_URL: the database {did} ({why}); its user needs SELECT, to prune DELETE"
         raise LogStoreError(msg) from None
     finally:
