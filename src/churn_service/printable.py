@@ -8,16 +8,18 @@ import re
 from typing import Final
 
 MASK: Final = "***"
-SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,40}://", re.IGNORECASE)  # bounded, for texts of a megabyte
 BOUNDARY: Final = re.compile(rf"::(?={SCHEME.pattern})", re.IGNORECASE)  # between URLs that fsspec chains
 NETWORK_PLACE: Final = re.compile(r"[^/?#;\\]*")  # user, password, host and port
 NUMBERED: Final = re.compile(r"\[[^]]*\](?::\d*)?|[^:]*(?::\d*)?")  # a host with its port, if it has one
 PARAMETERS: Final = re.compile("[?#;]")  # where they begin
 NAMES_OBJECTS: Final = frozenset({"file", "gcs", "gs", "memory", "s3"})  # an object's name may hold an @
-PASSWORD: Final = re.compile(r"((?<!\b[A-Za-z]):/+|//+)[^\s/?#:@]*:(?![:\s]|\d+\b)[^@]{0,200}@(?:\S*@)?")
+PASSWORD: Final = re.compile(
+    r"((?<!\b[A-Za-z]):/+|(?<![:/])//+)[^\s/?#:@]*:(?![:\s]|\d+\b)[^@]{0,200}@(?:\S*@)?"
+)
 """After a user's name; in a text, where it may hold a blank and slashes may be missing before it."""
 WORD: Final = re.compile(r"\S+")
-PUNCTUATION: Final = re.compile(r"[]\"'),.:;>}]*\Z")  # of the sentence that a URL ends
+PUNCTUATION: Final = """])}>"',.:;"""  # of the sentence that a URL ends
 
 
 def printable(text: object) -> str:
@@ -80,7 +82,8 @@ def _visible(sign: str) -> str:
 def _masked_word(found: re.Match[str]) -> str:
     word = found[0]
     start = SCHEME.search(word)
-    end = PUNCTUATION.search(word)
-    if start is None or end is None:
+    if start is None:
         return word
-    return word[: start.start()] + masked_url(word[start.start() : end.start()]) + word[end.start() :]
+    before, url = word[: start.start()], word[start.start() :]
+    bare = url.rstrip(PUNCTUATION)
+    return before + masked_url(bare) + url[len(bare) :]

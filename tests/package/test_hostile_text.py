@@ -291,6 +291,13 @@ def test_what_is_printable_is_one_line_and_stays_as_it_is_when_it_is_made_so_aga
     assert str(ConfigError(text, "second")).split("\n") == [shown, "second"]
 
 
+@given(st.text("ab1:/@?#;.*[] '"))
+def test_what_is_masked_stays_as_it_is_when_it_is_masked_again(text: str):
+    shown = printable(text)
+
+    assert printable(shown) == shown
+
+
 def test_an_error_from_a_worker_says_the_same_here():
     import pickle  # noqa: TID251 - as a cluster does
 
