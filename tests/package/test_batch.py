@@ -1,7 +1,9 @@
 """Folder → folder: the same answers by any number of hands, whatever is killed or broken meanwhile."""
 
+import csv
 import errno
 import gzip
+import io
 import json
 import os
 import shutil
@@ -205,7 +207,8 @@ def mixed(tmp_path: Path) -> Path:
     text = (folder / "b.csv").read_text()
     for name in ("d.CSV", "e.txt"):
         (folder / name).write_text(text)
-    (folder / "f.tsv").write_text(text.replace(",", "\t"))
+    with (folder / "f.tsv").open("w", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows(csv.reader(io.StringIO(text)))
     for name in ("b.csv", "e.txt", "f.tsv"):
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
     return folder

@@ -9,6 +9,7 @@ import pytest
 
 from churn_service.config import load_config
 from churn_service.contract import columns, example
+from churn_service.markup import code, in_markdown
 from churn_service.schema import ID, TARGET, Customer
 from churn_service.table import read_table, write_table
 from conftest import TABLE
@@ -166,7 +167,9 @@ def test_the_card_documents_every_field_metric_and_source(trained: Path, version
 
     assert card.startswith((version / "card.md").read_text().strip())
     assert f"register {version.name} by " in card
-    assert all(f"| `{column.name}` | {column.rule} | {column.description} |" in card for column in columns())
+    for column in columns():
+        cells = (code(column.name, cell=True), in_markdown(column.rule), in_markdown(column.description))
+        assert f"| {' | '.join(cells)} |" in card
     for part in ("Intended use", "Limits", "baseline", "roc.svg", "calibration.svg", "SHA-256", "git commit"):
         assert part in card
     assert "Undefined" not in card
