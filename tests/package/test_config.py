@@ -109,7 +109,7 @@ def test_a_few_lines_of_aliases_that_mean_millions_of_values_are_refused_at_once
 
 
 def test_an_alias_that_stands_for_little_is_taken(project: Path):
-    path = edited(project, "baseline.cuts", [1.0, 2.0, 3.0])
+    path = project / "config.yaml"
     text = path.read_text()
     path.write_text(
         text.replace("random_state: 42", "random_state: &seed 42", 1).replace(
