@@ -18,7 +18,7 @@ ROWS = 20_000
 BODY = json.dumps(example()).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
-ENDLESS = 4 * 1024 * 1024  # bytes that are far more than the head of a request may hold
+ENDLESS = 64 * 1024 * 1024  # bytes; far more than a head may hold, or a system keeps for a reader
 
 
 class Server(NamedTuple):

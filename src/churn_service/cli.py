@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
@@ -45,7 +44,7 @@ for _name in filter(_present, COMMANDS):
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit; an error of the project ends it with its message and code, never a trace."""
     try:
-        with redirect_stdout(standard_output()):
+        with standard_output():
             app(words)
     except ChurnError as error:
         say(*f"error: {error}".split("\n"), err=True)

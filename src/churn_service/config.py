@@ -200,6 +200,7 @@ def config_schema() -> str:
 
 if __name__ == "__main__":
     try:
-        print(config_schema(), end="", file=standard_output(), flush=True)
+        with standard_output() as output:
+            print(config_schema(), end="", file=output)
     except OutputError as error:
         sys.exit(f"error: {error}")

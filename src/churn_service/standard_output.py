@@ -1,20 +1,23 @@
 """Standard output, whose failure is an error of the project's and cannot be taken for that of a file."""
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO, cast
 
 from churn_service.errors import OutputError
 
 
-def standard_output() -> TextIO:
-    """Return what to print to.
+@contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Let everything print to what is returned, and see to it that all of it is written.
 
     Raises
     ------
     OutputError
-        It is closed. Whatever file is opened next would be standard output to every process that is started.
+        It cannot be written. Or it is closed: whatever file is opened next would be standard output to every
+        process that is started.
     """
     if sys.stdout is None:
         msg = (
@@ -22,7 +25,17 @@ def standard_output() -> TextIO:
             "To discard what it says: >/dev/null"
         )
         raise OutputError(msg)
-    return cast("TextIO", _Output(sys.stdout))
+    stream = sys.stdout
+    output = cast("TextIO", _Output(stream))
+    try:
+        with redirect_stdout(output):
+            try:
+                yield output
+            finally:
+                output.flush()  # else Python does when it ends, where nobody tells of a failure
+    except OutputError:
+        _discard(stream)
+        raise
 
 
 class _Output:
@@ -41,6 +54,13 @@ class _Output:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let nothing more be written: Python writes what is left when it ends, and would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 @contextmanager

@@ -72,7 +72,12 @@ def test_a_command_names_what_it_could_not_write_and_leaves_nothing_of_it(
 
 
 @pytest.mark.parametrize("words", [["example"], ["registry", "list"], ["--help"]], ids=" ".join)
-def test_where_standard_output_takes_nothing_a_command_says_so_and_fails(own: Path, words: list[str]):
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_where_standard_output_takes_nothing_a_command_says_so_and_fails(
+    own: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], unbuffered: str
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*COMMAND, *words], cwd=own, stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -97,7 +102,11 @@ def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own:
 
 
 @pytest.mark.parametrize(("to", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")])
-def test_the_schema_that_cannot_be_printed_is_an_error_of_one_line(to: str, said: str):
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_the_schema_that_cannot_be_printed_is_an_error_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, to: str, said: str, unbuffered: str
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     words = ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-m", "churn_service.config"]
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
 

@@ -120,7 +120,7 @@ def test_a_bad_cell_is_printed_as_text(own: Path, run: Run, suffix: str):
 def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, run: Run):
     table = customers()
     table.loc[2, required()] = HOSTILE
-    table.to_csv(own / "in.csv", index=False)
+    write_table(table, own / "in.csv")
 
     done = run(own, "score", "in.csv", "out.csv")
 
@@ -135,7 +135,7 @@ def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, r
 def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, name: str):
     folder = own / f"{name}.d"
     folder.mkdir()
-    customers().to_csv(folder / f"{name}.csv", index=False)
+    write_table(customers(), folder / f"{name}.csv")
     write_table(customers(), folder / "good.csv")
     (folder / f"_{name}").touch()
 
@@ -555,7 +555,7 @@ def test_only_for_a_spreadsheet_is_a_cell_written_so_that_it_is_not_run(own: Pat
     table = customers(len(CELLS) + 1)
     table[ID] = [*CELLS, "c-1"]
     table.loc[len(CELLS), required()] = "=1+1"
-    table.to_csv(own / "in.csv", index=False)
+    write_table(table, own / "in.csv")
 
     exact = run(own, "score", "in.csv", "exact.csv")
     shown = run(own, "score", "in.csv", "shown.csv", "--spreadsheet")
@@ -585,7 +585,7 @@ def test_a_number_stays_a_number_for_a_spreadsheet(number: str):
 
 @pytest.mark.parametrize(("source", "out"), [("in.csv", "out.parquet"), ("data", "out")])
 def test_parquet_is_no_spreadsheet(own: Path, run: Run, source: str, out: str):
-    customers().to_csv(own / "in.csv", index=False)
+    write_table(customers(), own / "in.csv")
 
     done = run(own, "score", source, out, "--spreadsheet")
 

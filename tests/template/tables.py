@@ -7,6 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+WITHOUT_A_TABLE = [
+    f"--ignore=tests/package/test_{name}.py"
+    for name in ("checkout", "git_status", "install", "make_and_git", "refuse_files", "workflows")
+]
+"""What pytest is told to leave out where another table is tried: these tests read none."""
+
 
 @dataclass(frozen=True)
 class Other:

@@ -20,6 +20,7 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from tables import WITHOUT_A_TABLE
 
 from churn_service.errors import ChurnError, TableError
 import adopt
@@ -857,7 +858,7 @@ def test_an_adopted_project_passes_its_checks_and_answers(clone: Path, messy: Pa
         ["-m", "ruff", "format", "--check"],
         ["-m", "mypy"],
         ["-c", f"import os; os.execv({str(TYPOS)!r}, [{str(TYPOS)!r}])"],
-        ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/package"],
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/package", *WITHOUT_A_TABLE],
         ["-m", "churn_service", "train"],
         ["-m", "churn_service", "train", "--reproduce", "newest"],
         ["-m", "churn_service", "score", str(messy), "scored.csv"],

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from tables import OTHERS, Other
+from tables import OTHERS, WITHOUT_A_TABLE, Other
 
 from conftest import ROOT
 from fields import KNOW_THE_TABLE
@@ -210,6 +210,6 @@ def test_the_projects_own_tests_pass_with_another_table(project: Copy, words: li
     add = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-qam", "Adopt"]
     subprocess.run(add, cwd=project.folder, check=True)
 
-    said = project.run("-m", "pytest", "-q", "-n", "2", "-m", "not slow", *words)
+    said = project.run("-m", "pytest", "-q", "-n", "2", "-m", "not slow", *words, *WITHOUT_A_TABLE)
 
     print(f"\n| {project.other.name} | {' '.join(words)} | {said.splitlines()[-1]} |")  # noqa: T201 - see above
