@@ -48,7 +48,7 @@ adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=]
 
 .PHONY: settle
 settle: ## take out what only served to begin, adopt and this target too [DRY_RUN=1] [FORCE=1, without a commit before]
-	@$(PYTHON) scripts/floors.py settled . $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted)
+	@$(PYTHON) -B scripts/floors.py settled . $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted)
 
 # end floor
 # floor: service

@@ -36,7 +36,7 @@ class RedisWindow:
             pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS)
             pool.make_connection()  # type: ignore[no-untyped-call] # connects to nothing, but says whether it could
         except (ValueError, TypeError):
-            msg = "CHURN_REDIS_URL: malformed; write it like redis://***@host:6379/0, with :password for ***"
+            msg = "CHURN_REDIS_URL: malformed; write redis://***@host:6379/0, with :password for ***"
             raise ConfigError(msg) from None
         self._redis = Redis.from_pool(pool)
         self._failed = failed
