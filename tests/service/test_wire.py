@@ -195,8 +195,9 @@ async def receive(parts: Sequence[bytes]) -> tuple[Asked, bool]:
     if wire.ended:  # so a request that waits for the rest of its body waits no longer
         connection.connection_lost(None)
     async with asyncio.timeout(20):
-        while state.tasks:
-            await asyncio.sleep(0)  # waiting for tasks that are done would not let the loop forget them
+        while tasks := set(state.tasks):
+            await asyncio.wait(tasks)
+            await asyncio.sleep(0)  # so that the loop forgets those that are done
     return app.asked, wire.ended
 
 
