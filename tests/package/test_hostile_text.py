@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from churn_service.artifact import read_artifact
 from churn_service.card import render_card
+from churn_service.cells import written
 from churn_service.checkout import Checkout
 from churn_service.contract import columns
 from churn_service.errors import ConfigError, TableError
@@ -101,7 +102,9 @@ def configure(folder: Path, section: str, **keys: object) -> None:
 
 
 def customers(rows: int = 20) -> pd.DataFrame:
-    return pd.DataFrame(simulate(rows, 3)).astype({required(): object})
+    table = pd.DataFrame(simulate(rows, 3))
+    dates = {name: cells for name, cells in written(table).items() if name != TARGET}
+    return table.assign(**dates).astype({required(): "str"}).astype({required(): object})
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
