@@ -53,18 +53,23 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
 
 
-async def limit_body(request: Request) -> None:
+async def limit_record(request: Request) -> None:
+    """Refuse what is no JSON, and what would cost too much to validate: a record of many fields."""
+    await limit_rows(request, None, frozenset())
+
+
+async def limit_batch(request: Request) -> None:
     """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of them."""
     await limit_rows(request, "customers", frozenset(Customer.model_fields))
 
 
-async def limit_rows(request: Request, name: str, known: frozenset[str]) -> None:
+async def limit_rows(request: Request, name: str | None, known: frozenset[str]) -> None:
     """Refuse a body that is no JSON, has too many fields or rows, or rows of too many fields.
 
     Parameters
     ----------
     name
-        The field of the body that lists the rows; without it the body is a row itself.
+        The field of the body that lists the rows; None if the body is a record itself.
     known
         The fields of a row.
 
@@ -83,7 +88,8 @@ async def limit_rows(request: Request, name: str, known: frozenset[str]) -> None
     body = await request.json() if await request.body() else None
     if not isinstance(body, dict):
         return
-    rows = body[name] if isinstance(body.get(name), list) else []
+    listed = body.get(name) if name else None
+    rows = listed if isinstance(listed, list) else []
     limit = request.app.state.serving.max_batch_rows
     if len(rows) > limit:
         msg = f"a batch holds at most {limit} customers; send several"
@@ -159,14 +165,14 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "endpoint": predict,
         "methods": ["POST"],
         "responses": REFUSED,
-        "dependencies": [KEY, Depends(limit_body)],
+        "dependencies": [KEY, Depends(limit_record)],
     },
     {
         "path": "/predict/batch",
         "endpoint": predict_batch,
         "methods": ["POST"],
         "responses": REFUSED,
-        "dependencies": [KEY, Depends(limit_body)],
+        "dependencies": [KEY, Depends(limit_batch)],
     },
     {"path": "/model", "endpoint": describe_model, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/health", "endpoint": health},

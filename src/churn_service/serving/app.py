@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_body, require_json
+from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_record, require_json
 from churn_service.config import Settings
 from churn_service.errors import (
     ConfigError,  # floor: monitored
@@ -48,7 +48,7 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "endpoint": predict_by_version,
         "methods": ["POST"],
         "responses": {**REFUSED, 404: {"model": Problem}, 409: {"model": Problem}},
-        "dependencies": [KEY, Depends(limit_body)],
+        "dependencies": [KEY, Depends(limit_record)],
     },
     {"path": "/metrics", "endpoint": metrics, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/stats", "endpoint": stats, "responses": PROBLEMS, "dependencies": [KEY]},
