@@ -839,7 +839,11 @@ def test_fields_around_the_customers_count_as_theirs_do(
 @pytest.mark.parametrize(
     "value", [b"{%b}" % FIFTY_THOUSAND, b"[%b1]" % (b"1," * 300_000)], ids=["object", "list"]
 )
-@pytest.mark.parametrize("name", [*(column.name for column in fields()), ID, "unknown", "customers"])
+@pytest.mark.parametrize(
+    "name",
+    # A table may have a column of its own called "customers" or "unknown".
+    dict.fromkeys([*(column.name for column in fields()), ID, "unknown", "customers"]),
+)
 def test_whatever_a_field_holds_is_one_fault(client: TestClient, name: str, value: bytes):
     body = json.dumps({**example(), name: "@"}).encode().replace(b'"@"', value)
 
