@@ -86,8 +86,8 @@ class Load:
                 self.sent += 1
             try:
                 connection.request("POST", *self._request, JSON)
-                answer = connection.getresponse()
-                body = self._keep(json.load(answer))
+                with connection.getresponse() as answer:
+                    body = self._keep(json.load(answer))
             except (OSError, http.client.HTTPException) as error:
                 self.reset.append(type(error).__name__)
                 return
