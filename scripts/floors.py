@@ -102,6 +102,7 @@ FILES: Final = {
         ".ci",
         "copier.yml",
         ".copier-answers.yml.copier",
+        "docs/promises.md",
         "docs/template.md",
         "docs/decisions/0007-copier-and-three-floors.md",
         "scripts/generate.py",

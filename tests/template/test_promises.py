@@ -1,0 +1,22 @@
+"""Every test file's promises are written down, once, so that none is lost when files move."""
+
+import re
+
+import pytest
+
+from conftest import ROOT
+
+SECTIONS = re.split(r"(?m)^### ", (ROOT / "docs/promises.md").read_text())[1:]
+TESTS = {name: text for name, _, text in (each.partition("\n") for each in SECTIONS) if "/test_" in name}
+
+
+def test_each_test_file_is_listed_and_each_that_is_listed_is_there():
+    assert sorted(TESTS) == [
+        path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").rglob("test_*.py"))
+    ]
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_each_file_has_a_destination_and_a_promise(name: str):
+    assert re.search(r"(?m)^goes to: \S", TESTS[name])
+    assert re.search(r"(?m)^- \S", TESTS[name])
