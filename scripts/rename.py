@@ -32,6 +32,7 @@ KEPT: Final = {
     for name in (
         "LICENSE",
         "copier.yml",
+        "docs/promises.md",
         "docs/template.md",
         "scripts/rename.py",
         "tests/template/test_copier.py",
