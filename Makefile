@@ -141,7 +141,7 @@ format: $(INSTALLED) ## rewrite what check would complain about, where a tool ca
 
 .PHONY: schema
 schema: $(INSTALLED) ## write config.schema.json from the section models
-	$(BIN)/python -m churn_service.config > config.schema.json
+	$(BIN)/python -m churn_service.config_file churn_service.project:project > config.schema.json
 
 .PHONY: bench
 bench: train ## measure, as ratios against named references in the same run

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from churn_service.contract import columns
 from churn_service.predict import load_predictor
+from churn_service.project import project
 from churn_service.registry import Registry
-from churn_service.schema import ID
 from churn_service.simulate import simulate
 
+CONTRACT = project.contract
 ROOT = Path(__file__).parents[1]
 SIZES = (30, 50, 100, 200, 500, 1_000)
 WINDOWS = 1_000
@@ -32,12 +32,12 @@ DAYS = 7
 RECORDS = 20_000  # that differ; the log repeats them under other ids
 LINE = (
     '{"time":"%s","request_id":"r","source":"/predict","threshold":0.5,"latency_ms":0.1,'
-    f'"customer":{{"{ID}":"c%d",%s,"answer":{{"churn_probability":%r,"churn_prediction":false,'
+    f'"customer":{{"{CONTRACT.id}":"c%d",%s,"answer":{{"churn_probability":%r,"churn_prediction":false,'
     '"risk_tier":"LOW","model_version":"%s","trained_at":"","prediction_id":"p%d"}}\n'
 )
 DRIFT = """
 import resource, sys
-from churn_service.cli import main
+from churn_service.__main__ import main
 try:
     main(["drift", "--since", "8d"])
 finally:
@@ -53,14 +53,15 @@ def calibration() -> None:
     from windows import POOL, customers, freeze_all, population
 
     pool = customers(POOL, seed=2)
-    number = columns()[0].name  # whatever it is: here it holds numbers
+    number = CONTRACT.columns[0].name  # whatever it is: here it holds numbers
     random = np.random.default_rng(1)
     reference = customers(TRAINED, seed=1) | {number: random.normal(0, 1, TRAINED)}
     healthy = pool | {number: random.normal(0, 1, POOL)}
     frozen = freeze_all(reference)
     moved = population(frozen, healthy | {number: healthy[number] + 0.5})
     healthy = population(frozen, healthy)
-    print(f"{WINDOWS:,} windows, reference of {TRAINED:,} rows, {2 * len(columns()) + 1} things looked at")
+    looked_at = 2 * len(CONTRACT.columns) + 1
+    print(f"{WINDOWS:,} windows, reference of {TRAINED:,} rows, {looked_at} things looked at")
     print("| customers | false: PSI > 0.2 | false: this rule | half a sigma: this rule |")
     print("|---:|---:|---:|---:|")
     for rows in SIZES:
@@ -75,9 +76,9 @@ def calibration() -> None:
 
 def write_log(folder: Path, version: Path, rows: int) -> None:
     """Write a week of answers, a file per day."""
-    predictor = load_predictor(version)
-    made = simulate(RECORDS, seed=3)
-    customers = {column.name: made[column.name] for column in columns()}
+    predictor = load_predictor(version, project)
+    made = simulate(RECORDS, 3, CONTRACT)
+    customers = {column.name: made[column.name] for column in CONTRACT.columns}
     scores = predictor.probabilities(customers).tolist()
     records = [
         json.dumps({name: None if cell != cell else cell for name, cell in zip(customers, row, strict=True)})  # noqa: PLR0124 - NaN

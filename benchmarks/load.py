@@ -27,7 +27,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from churn_service.contract import example
+from churn_service.project import project
 from churn_service.serving.access import new_key
 
 PORT = 9_102
@@ -91,7 +91,7 @@ class Load:
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder
-        (folder / "body").write_text(json.dumps(example()))
+        (folder / "body").write_text(json.dumps(project.contract.example()))
         headers = ["-H", "content-type: application/json", "-H", f"x-api-key: {key}"]
         self._command = ["taskset", "-c", "1", "h2load", "--h1", *headers, "-d", folder / "body"]
 

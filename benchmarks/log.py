@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from churn_service.monitoring.compact import compact
 from churn_service.monitoring.postgres import engine
 from churn_service.monitoring.postgres_log import INSERT, METADATA
-from churn_service.schema import ID
+from churn_service.project import project
 from churn_service.serving.access import new_key
 from churn_service.simulate import simulate
 
@@ -107,7 +107,7 @@ class postgres:  # noqa: N801 - reads as what it gives
 
 def lines(rows: int) -> Iterator[tuple[str, list[bytes]]]:
     """Make up lines, so many at a time, with the name of the file that holds them."""
-    made = simulate(CUSTOMERS, 1)
+    made = simulate(CUSTOMERS, 1, project.contract)
     columns = [made[name].tolist() for name in made]
     customers = [
         {name: None if value != value else value for name, value in zip(made, row, strict=True)}  # noqa: PLR0124 - NaN
@@ -170,7 +170,7 @@ def read(rows: int, postgres_rows: int) -> None:
         for _, made in lines(postgres_rows):
             with known.begin() as connection:
                 array = b"[" + b",".join(each[:-1] for each in made) + b"]"
-                connection.execute(INSERT, {"lines": array.decode(), "id": ID})
+                connection.execute(INSERT, {"lines": array.decode(), "id": project.contract.id})
         print(f"PostgreSQL takes {postgres_rows / (time.perf_counter() - started):,.0f} rows/s")
         known.dispose()
         report("PostgreSQL", Path(tempfile.gettempdir()) / "no-such-log", url.get_secret_value())

@@ -22,7 +22,7 @@ import pandas as pd
 import psutil
 from joblib import cpu_count
 
-from churn_service.schema import TARGET
+from churn_service.project import project
 from churn_service.simulate import simulate
 from churn_service.table import write_table
 
@@ -39,15 +39,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_service.artifact import ONNX, read_artifact
-from churn_service.contract import columns
-from churn_service.features import FeaturesConfig, feature_matrix
+from churn_service.feature_matrix import feature_matrix
 from churn_service.predict import INPUT, OUTPUT
-from churn_service.schema import ID
+from churn_service.project import project
 
 version, source, out, cores = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 artifact = read_artifact(version)
 identity = artifact.metadata.identity
-config = FeaturesConfig.model_validate(identity.features)
+contract = project.contract
+config = project.features_config.model_validate(identity.features)
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1  # a file per core: no core waits for another
 session = onnxruntime.InferenceSession(artifact.files[ONNX], options)
@@ -55,11 +55,11 @@ out.mkdir()
 
 
 def score(path):
-    table = pq.read_table(path, columns=[ID, *(column.name for column in columns())])
-    customers = {column.name: table[column.name].to_numpy() for column in columns()}
-    matrix = feature_matrix(customers, config, identity.feature_names)
+    table = pq.read_table(path, columns=[contract.id, *(column.name for column in contract.columns)])
+    customers = {column.name: table[column.name].to_numpy() for column in contract.columns}
+    matrix = feature_matrix(project, customers, config, names=identity.feature_names)
     (probabilities,) = session.run([OUTPUT], {INPUT: matrix})
-    answers = pa.table({ID: table[ID], "churn_probability": probabilities.ravel()})
+    answers = pa.table({contract.id: table[contract.id], "churn_probability": probabilities.ravel()})
     pq.write_table(answers, out / path.name)
 
 
@@ -109,9 +109,10 @@ def prepare(folder: Path, rows: int) -> Path:
         words = [sys.executable, "-m", "churn_service", word]
         subprocess.run(words, cwd=folder, check=True, capture_output=True)
     (folder / "in").mkdir()
+    contract = project.contract
     for number in range(FILES):
-        made = pd.DataFrame(simulate(rows // FILES, number)).drop(columns=TARGET)
-        write_table(made, folder / f"in/{number:02}.parquet")
+        made = pd.DataFrame(simulate(rows // FILES, number, contract)).drop(columns=contract.target)
+        write_table(made, folder / f"in/{number:02}.parquet", contract)
     (version,) = (folder / "models").glob("*-*")
     return version
 

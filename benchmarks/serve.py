@@ -29,13 +29,14 @@ from urllib.request import urlopen
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
-from churn_service.api import create_app
+from churn_service.api import EXAMPLE, BatchRequest
+from churn_service.application import create_app
 from churn_service.arrays import as_columns
-from churn_service.config import load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.json_route import parse
-from churn_service.messages import BatchRequest, Prediction
+from churn_service.messages import Prediction
 from churn_service.predict import load_predictor
+from churn_service.project import project
 from churn_service.registry import Registry
 from churn_service.schema import Customer
 from churn_service.serving.access import new_key
@@ -51,21 +52,26 @@ os.sched_setaffinity(0, {0})  # before a thread is started, which would keep bot
 from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
-from churn_service.api import create_app
-from churn_service.config import load_config, load_settings
-from churn_service.messages import BatchPrediction, BatchRequest, Prediction
+from churn_service.api import BatchRequest
+from churn_service.application import create_app
+from churn_service.config_file import load_config
+from churn_service.messages import BatchPrediction, Prediction
+from churn_service.project import project
 from churn_service.schema import Customer
 from churn_service.serving.app import Service
 from churn_service.serving.server import server_options
 from churn_service.serving.worker import models, spare_the_collector
+from churn_service.settings import load_settings
+from churn_service.workspace import Workspace
 
 kind, port, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 root = Path.cwd()
-config = load_config(root / "config.yaml")
+config = load_config(root / "config.yaml", project)
 monitoring = config.monitoring.model_copy(update={"prediction_log": log})
 serving = config.serving.model_copy(update={"rate_limit_per_minute": 10**9})
 config = config.model_copy(update={"monitoring": monitoring, "serving": serving})
-source = models(config, root, load_settings())
+work = Workspace(project, config, root, load_settings(project.prefix))
+source = models(work)
 answer = Prediction(churn_probability=0.5, churn_prediction=True, risk_tier="MEDIUM", model_version="0",
                     trained_at="0", prediction_id="0")
 options = {"port": port, "log_level": "warning", "access_log": False}
@@ -84,13 +90,13 @@ elif kind == "empty":
 elif kind == "plain":
     import joblib
     import pandas as pd
-    from churn_service.features import feature_matrix
+    from churn_service.feature_matrix import feature_matrix
     from churn_service.remote import open_registry
     from churn_service.table import typed
     model = joblib.load(open_registry(config.registry, root).find() / "model.joblib")
     def probabilities(customers):
-        table = typed(pd.DataFrame([customer.model_dump() for customer in customers]))
-        return model.predict_proba(feature_matrix(table, config.features))[:, 1]
+        table = typed(pd.DataFrame([customer.model_dump() for customer in customers]), project.contract)
+        return model.predict_proba(feature_matrix(project, table, config.features))[:, 1]
     def predictions(customers):
         return [Prediction(p, p >= 0.5, "LOW", "0", "0", "0") for p in probabilities(customers).tolist()]
     @app.post("/predict")
@@ -100,9 +106,9 @@ elif kind == "plain":
     def plain_batch(batch: BatchRequest) -> BatchPrediction:
         return BatchPrediction(predictions=predictions(batch.customers), batch_size=1, latency_ms=0)
 elif kind == "bare":
-    app = create_app(source.load, config.serving)
+    app = create_app(project, source.load, config.serving)
 else:
-    app = Service(source, config, root=root, settings=load_settings()).app
+    app = Service(source, work).app
     spare_the_collector()
     options = server_options("127.0.0.1", port, config.serving)
 uvicorn.run(app, **options)
@@ -174,22 +180,23 @@ def wait_until_it_answers() -> None:
 
 def in_process(seconds: int) -> float:
     """Rows per second of bytes → parsed → validated → features → ONNX, without a server."""
-    predictor = load_predictor(Registry(ROOT / "models").find())
-    body = json.dumps({"customers": [example()] * ROWS}).encode()
+    predictor = load_predictor(Registry(ROOT / "models").find(), project)
+    body = json.dumps({"customers": [EXAMPLE] * ROWS}).encode()
     rows, started = 0, time.perf_counter()
     while time.perf_counter() < started + seconds:
         batch = BatchRequest.model_validate(parse(body))
-        predictor.probabilities(as_columns(batch.customers))
+        predictor.probabilities(as_columns(batch.customers, project.contract))
         rows += ROWS
     return rows / (time.perf_counter() - started)
 
 
 def single_in_process(seconds: int) -> dict[str, float]:
     """Microseconds of one prediction and of an empty FastAPI endpoint, without a server; the best of each."""
-    config = load_config(ROOT / "config.yaml")
-    bare = create_app(lambda: load_predictor(Registry(ROOT / "models").find()), config.serving)
+    config = load_config(ROOT / "config.yaml", project)
+    folder = Registry(ROOT / "models").find()
+    bare = create_app(project, lambda: load_predictor(folder, project), config.serving)
     empty = FastAPI()
-    body = json.dumps(example()).encode()
+    body = json.dumps(EXAMPLE).encode()
     answer = Prediction(0.5, True, "MEDIUM", "0", "0", "0")  # noqa: FBT003 - the fields of an answer, in order
 
     @empty.post("/predict")
@@ -237,7 +244,7 @@ def main(seconds: int) -> None:
         folder = Path(name)
         key, line = new_key("bench", "predict")
         (folder / "line").write_text(line)
-        for script, body in {"one": example(), "many": {"customers": [example()] * ROWS}}.items():
+        for script, body in {"one": EXAMPLE, "many": {"customers": [EXAMPLE] * ROWS}}.items():
             (folder / f"{script}.lua").write_text(POST.format(key=key, body=json.dumps(body)))
         for _ in range(ROUNDS):
             for kind, results in rounds.items():

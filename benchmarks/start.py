@@ -12,7 +12,7 @@ import sys
 import time
 from http.client import HTTPConnection, HTTPException
 
-from churn_service.contract import example
+from churn_service.project import project
 
 REFERENCE = "import fastapi, uvicorn, numpy, onnxruntime"
 
@@ -30,7 +30,7 @@ def first_answer() -> tuple[float, int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "churn_service", "serve", "--port", str(port)]
-    body = json.dumps(example())
+    body = json.dumps(project.contract.example())
     started = time.perf_counter()
     service = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

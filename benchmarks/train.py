@@ -10,8 +10,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from churn_service.commands import sample
-
 ROOT = Path(__file__).parents[1]
 REFERENCE = """
 import time
@@ -22,16 +20,17 @@ table = pd.read_csv("data/customers.csv")
 read = time.perf_counter() - started
 
 from pathlib import Path
-from churn_service.config import load_config
-from churn_service.features import feature_matrix
-from churn_service.schema import ID, TARGET
+from churn_service.config_file import load_config
+from churn_service.feature_matrix import feature_matrix
+from churn_service.project import project
 from churn_service.split import is_holdout
 from churn_service.train import build_model
-config = load_config(Path("config.yaml"))
+contract = project.contract
+config = load_config(Path("config.yaml"), project)
 data = config.data
-training = ~is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
-matrix = feature_matrix(table, config.features)[training]
-target = table[TARGET].to_numpy()[training]
+training = ~is_holdout(table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt)
+matrix = feature_matrix(project, table, config.features)[training]
+target = table[contract.target].to_numpy()[training]
 started = time.perf_counter()
 build_model(config.model).fit(matrix, target)
 print(read, time.perf_counter() - started)
@@ -39,7 +38,7 @@ print(read, time.perf_counter() - started)
 # The largest resident size of the child, by the child itself, works on Linux and macOS alike.
 TRAIN = """
 import resource, sys
-from churn_service.cli import main
+from churn_service.__main__ import main
 try:
     main(["train"])
 finally:
@@ -59,9 +58,14 @@ def run(code: str, folder: str) -> str:
 def main(rows: int) -> None:
     """Measure both in the same run and print the ratio first."""
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "config.yaml"
-        shutil.copy(ROOT / "config.yaml", config)
-        sample(Path(folder) / "data/customers.csv", rows=rows, config=config)
+        shutil.copy(ROOT / "config.yaml", folder)
+        command = [sys.executable, "-m", "churn_service", "sample"]
+        subprocess.run(
+            [*command, "data/customers.csv", "--rows", str(rows)],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         read, fit = map(float, run(REFERENCE, folder).split())
         started = time.perf_counter()
         peak = int(run(TRAIN, folder))

@@ -9,17 +9,19 @@ from typing import Any
 from flask import Flask, request
 from pydantic import ValidationError
 
-from churn_service.config import load_config, load_settings
 from churn_service.predict import load_predictor
+from churn_service.project import project
 from churn_service.remote import open_registry
 from churn_service.schema import Customer
 from churn_service.signing import read_public_key
+from churn_service.workspace import open_workspace
 
 ROOT = Path(__file__).parents[1]
 app = Flask(__name__)
-public_key = read_public_key(load_settings().public_key)
-registry = open_registry(load_config(ROOT / "config.yaml").registry, ROOT, public_key=public_key)
-predictor = load_predictor(registry.find(), public_key=public_key)
+work = open_workspace(project, ROOT / "config.yaml")
+public_key = read_public_key(work.settings.public_key)
+registry = open_registry(work.config.registry, work.root, public_key=public_key)
+predictor = load_predictor(registry.find(), project, public_key=public_key)
 
 
 @app.post("/churn")

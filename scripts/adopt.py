@@ -5,9 +5,9 @@ Example: make adopt TABLE=data/telco.csv TARGET=Churn ID=customerID POSITIVE=Yes
 Without make: python scripts/adopt.py data/telco.csv --target Churn --id customerID --positive Yes
 
 Reads the whole table, decides what its columns are, and writes the files that know the table: schema.py,
-features.py, their known-value test, config.yaml and its schema. It says what it decided, what it left out and
-what to look at. Nothing is written unless the changed project reads every row of the table. A file with
-changes that are not committed is not written over, nor is any file where git cannot tell, unless
+features.py, config.py, their known-value test, config.yaml and its schema. It says what it decided, what it
+left out and what to look at. Nothing is written unless the changed project reads every row of the table. A
+file with changes that are not committed is not written over, nor is any file where git cannot tell, unless
 --uncommitted allows it.
 Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
 """
@@ -26,7 +26,7 @@ from churn_service.terminal import say
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
-from adoption.rendering import render_features, render_known_values, render_schema
+from adoption.rendering import render_config, render_features, render_known_values, render_schema
 from adoption.settings import with_settings
 from adoption.staging import changes, formatted, in_git, refuse_uncommitted, stage, try_out, write_all
 from adoption.table_settings import path_from, table_settings
@@ -35,10 +35,11 @@ from adoption.telling import next_steps, summary
 ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = "src/churn_service/schema.py"
 FEATURES: Final = "src/churn_service/features.py"
+KNOBS: Final = "src/churn_service/config.py"
 KNOWN_VALUES: Final = "tests/package/test_features_known_values.py"
 CONFIG: Final = "config.yaml"
 CONFIG_SCHEMA: Final = "config.schema.json"
-FILES: Final = (SCHEMA, FEATURES, KNOWN_VALUES, CONFIG, CONFIG_SCHEMA)
+FILES: Final = (SCHEMA, FEATURES, KNOBS, KNOWN_VALUES, CONFIG, CONFIG_SCHEMA)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -97,6 +98,7 @@ def _rendered(decided: Decisions) -> dict[str, str]:
     rendered = {
         SCHEMA: render_schema(decided, old[SCHEMA]),
         FEATURES: render_features(decided, old[FEATURES]),
+        KNOBS: render_config(old[KNOBS]),
         KNOWN_VALUES: render_known_values(decided, old[KNOWN_VALUES]),
     }
     files = {name: formatted(source, name, ROOT) for name, source in rendered.items()}

@@ -27,8 +27,8 @@ import numpy as np
 import yaml
 
 from churn_service.arrays import to_json
-from churn_service.contract import Column, columns
-from churn_service.schema import ID
+from churn_service.contract import Column
+from churn_service.project import project
 from churn_service.sections import PLAIN
 from churn_service.simulate import simulate, true_probability
 from committed import commit_code
@@ -177,14 +177,16 @@ def run(folder: Path, *words: object, code: int = 0, shows: str = "") -> str:
 
 def wave(seed: int, *, shifts: bool = False) -> Wave:
     """Draw customers; if they shift, values lie otherwise, and who stayed would leave."""
-    made = simulate(CUSTOMERS, seed)
-    for column in columns():
+    made = simulate(CUSTOMERS, seed, project.contract)
+    for column in project.contract.columns:
         if shifts:
             made[column.name] = move(made[column.name], column)
-    chances = true_probability(made)
+    chances = true_probability(made, project.contract)
     chances = 1 - chances if shifts else chances
     ids = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
-    cells = {ID: ids} | {column.name: to_json(made[column.name], column) for column in columns()}
+    cells = {project.contract.id: ids} | {
+        column.name: to_json(made[column.name], column) for column in project.contract.columns
+    }
     requests = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     return Wave(requests, np.random.default_rng(seed).random(CUSTOMERS) < chances)
 

@@ -26,6 +26,7 @@ FILES: Final = {
     "service": (
         "src/churn_service/answer.py",
         "src/churn_service/api.py",
+        "src/churn_service/application.py",
         "src/churn_service/background.py",
         "src/churn_service/evidence.py",
         "src/churn_service/gate.py",

@@ -33,8 +33,7 @@ from typing import Any, Final, Self
 import yaml
 
 from churn_service.arrays import to_json
-from churn_service.contract import columns
-from churn_service.schema import ID
+from churn_service.project import project
 from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
 from committed import commit_code
@@ -239,9 +238,9 @@ class Load:
 
 def requests() -> list[tuple[str, str]]:
     """Return what is asked: many customers one by one, and now and then all of them at once."""
-    made = simulate(CUSTOMERS, 7)
-    cells = {ID: [f"rehearsal-{row}" for row in range(CUSTOMERS)]}
-    cells |= {column.name: to_json(made[column.name], column) for column in columns()}
+    made = simulate(CUSTOMERS, 7, project.contract)
+    cells = {project.contract.id: [f"rehearsal-{row}" for row in range(CUSTOMERS)]}
+    cells |= {column.name: to_json(made[column.name], column) for column in project.contract.columns}
     customers = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     single = [("/predict", json.dumps(customer)) for customer in customers]
     return [*single, ("/predict/batch", json.dumps({"customers": customers}))]

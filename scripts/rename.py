@@ -4,8 +4,8 @@ Usage: python scripts/rename.py NAME [--dry-run] [--uncommitted] [--folder FOLDE
 
 ``my-service`` is the name and the command; the package becomes ``my_service``, and the variables ``MY_…``
 after the first word, in front of the names of settings. The present name is read from pyproject.toml. What is
-about the event and not about the project stays: the word churn, ``TARGET``, the fields of an answer, what the
-table calls its columns and values; and so does LICENSE.
+about the event and not about the project stays: the word churn, the fields of an answer, what the table calls
+its columns and values; and so does LICENSE.
 """
 
 import argparse
@@ -82,7 +82,7 @@ class Change(NamedTuple):
 
 def settings(folder: Path) -> set[str]:
     """Name the variables of a project, and of this one, without their prefix."""
-    paths = (path for top in {folder, ROOT} for path in sorted(top.glob("src/*/config.py")))
+    paths = (path for top in {folder, ROOT} for path in sorted(top.glob("src/*/settings.py")))
     return {
         field.target.id.upper()
         for path in paths

@@ -81,12 +81,16 @@ def cut_schema(folder: Path) -> str:
     """Render config.schema.json with the sections and keys that the code still has."""
     package = folder / "src" / _pyproject(folder)["project"]["name"].replace("-", "_")
     sources = [path.read_text(encoding="utf-8") for path in package.glob("*.py")]
+    classes = [
+        node for source in sources for node in ast.parse(source).body if isinstance(node, ast.ClassDef)
+    ]
     fields = {
         node.name: {ast.unparse(line.target) for line in node.body if isinstance(line, ast.AnnAssign)}
-        for source in sources
-        for node in ast.parse(source).body
-        if isinstance(node, ast.ClassDef)
+        for node in classes
     }
+    for node in classes:
+        for base in node.bases:
+            fields[node.name] |= fields.get(ast.unparse(base).partition("[")[0], set())
     schema = json.loads((folder / "config.schema.json").read_text(encoding="utf-8"))
     schema["$defs"] = {name: found for name, found in schema["$defs"].items() if name in fields}
     for name, found in [("Config", schema), *schema["$defs"].items()]:

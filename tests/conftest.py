@@ -15,9 +15,9 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from churn_service.__main__ import main
 from churn_service.artifact import FILES, MANIFEST, sha256
 from churn_service.checkout import Checkout
-from churn_service.cli import main
 from churn_service.sections import PLAIN
 
 ROOT = Path(__file__).parents[1]

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from churn_service.contract import example
+from own import CONTRACT
 from running import serving
 from steady import JSON, configure, until
 
 PATIENCE = 0.5  # seconds that these servers give a caller
 ROWS = 20_000
-BODY = json.dumps(example()).encode()
+BODY = json.dumps(CONTRACT.example()).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 ENDLESS = 64 * 1024 * 1024  # bytes; far more than a head may hold, or a system keeps for a reader

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from churn_service.schema import ID, NO_CONTROLS
+from churn_service.record import NO_CONTROLS
+from own import ID
 
 
 class Nameless(BaseModel):

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import yaml
 
 from conftest import ROOT
+from own import ID, TARGET
 
 BLOCK = re.compile(r"(?ms)^```(\w+)(?: (\S+))?\n(.*?)^```$")
 COPIED = (
@@ -28,6 +29,7 @@ COPIED = (
     "requirements-dev.lock",
     "Makefile",
     "tests/conftest.py",
+    "tests/own.py",
 )
 KNOWN_VALUES = "tests/package/test_features_known_values.py"
 STAYS = "the rest of this section stays"
@@ -60,7 +62,7 @@ PLAIN = (
     Block(
         "python",
         "src/churn_service/schema.py",
-        "HEADERS = {}\nTARGET_VALUES = {'0': 0, '1': 1}\nDATES = {}\n",
+        f"TABLE = TableFormat(id={ID!r}, target={TARGET!r}, outcomes={{'0': 0, '1': 1}})\n",
     ),
     Block(
         "yaml",

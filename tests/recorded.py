@@ -10,7 +10,7 @@ import numpy as np
 
 from churn_service.monitoring.drift_figures import Figures, Finding, State
 from churn_service.monitoring.outcomes import OUTCOMES
-from churn_service.schema import ID
+from own import ID
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 VERSION = "0.1.0-0123abcd"

@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from churn_service.contract import example
 from churn_service.monitoring.history import History, read_predictions
 from churn_service.monitoring.place import Log
-from churn_service.schema import ID
 from churn_service.url import Url
+from own import CONTRACT, ID
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSION = "0.1.0-00000000"
@@ -35,7 +34,7 @@ def line(
         "source": "/predict",
         "threshold": 0.5,
         "latency_ms": 1.5,
-        "customer": example() | {ID: f"c-{number}"} if customer is None else customer,
+        "customer": CONTRACT.example() | {ID: f"c-{number}"} if customer is None else customer,
         "answer": answer,
     }
     return json.dumps(entry).encode() + b"\n"

@@ -9,8 +9,9 @@ from typing import Any, Final
 import kubernetes_validate
 import yaml
 
-from churn_service.config import load_config
+from churn_service.config_file import load_config
 from conftest import ROOT, find_program
+from own import PROJECT
 
 KUBERNETES: Final = ROOT / "deploy/kubernetes"
 OVERLAYS: Final = ("staging", "production")
@@ -23,7 +24,7 @@ COMPOSE: Final = ROOT / "deploy/compose/compose.yaml"
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 PORT: Final = int(re.search(r"CHURN_PORT=(\d+)", DOCKERFILE)[1])
 USER, GROUP = map(int, re.search(r"(?m)^USER (\d+):(\d+)", DOCKERFILE).groups())
-CONFIG: Final = load_config(ROOT / "config.yaml")
+CONFIG: Final = load_config(ROOT / "config.yaml", PROJECT)
 # What a process may need from SIGTERM on: it answers for drain_seconds, then ends what is in flight.
 END_SECONDS: Final = CONFIG.serving.drain_seconds + (
     2 * CONFIG.serving.slow_client_seconds + CONFIG.serving.deadline_seconds

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from churn_service.contract import example
+from own import CONTRACT
 
 JSON = {"Content-Type": "application/json"}
 
@@ -43,7 +43,7 @@ class Load:
         keep: Callable[[Any], Any] = lambda body: body,
     ) -> None:
         self.address = urlsplit(url).netloc
-        self._request, self._keep = (path, json.dumps(body or example())), keep
+        self._request, self._keep = (path, json.dumps(body or CONTRACT.example())), keep
         self.answers: list[Answer] = []
         self.reset: list[str] = []
         self.sent = 0

@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from churn_service.contract import Column, columns, id_length
-from churn_service.schema import ID, Customer
+from churn_service.contract import Column
+from churn_service.schema import Customer
+from own import CONTRACT, ID
 
 
 def values(column: Column) -> st.SearchStrategy[Any]:
@@ -28,14 +29,14 @@ def values(column: Column) -> st.SearchStrategy[Any]:
 
 def ids() -> st.SearchStrategy[str]:
     """Every id that the contract allows: no control character, and no half of a surrogate pair."""
-    shortest, longest = id_length()
+    shortest, longest = CONTRACT.id_length
     return st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=shortest, max_size=longest)
 
 
 def payloads() -> st.SearchStrategy[dict[str, Any]]:
     """Valid JSON records; a field that may be missing is null or left out."""
-    required = {column.name: values(column) for column in columns() if not column.nullable}
-    optional = {column.name: values(column) for column in columns() if column.nullable}
+    required = {column.name: values(column) for column in CONTRACT.columns if not column.nullable}
+    optional = {column.name: values(column) for column in CONTRACT.columns if column.nullable}
     return st.fixed_dictionaries(required, optional={**optional, ID: ids()})
 
 

@@ -7,20 +7,26 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from churn_service.schema import DAY, ID, NO_CONTROLS, TARGET, WHOLE
+from churn_service.contract import Contract, TableFormat
+from churn_service.record import DAY, NO_CONTROLS, WHOLE
 from churn_service.sections import FormatConfig
+from own import ID, TARGET
 
-HEADERS = {
-    TARGET: "Gekündigt?",
-    "signed_up": "Kunde seit",
-    "last_call": "Letzter Anruf",
-    "revenue": "Umsatz (EUR)",
-    "visits": "Besuche",
-    "newsletter": "Newsletter",
-    "city": "Ort",
-}
-TARGET_VALUES = {"Nein": 0, "Ja": 1}
-DATES = {"signed_up": "%d.%m.%Y", "last_call": "%d.%m.%y"}
+TABLE = TableFormat(
+    id=ID,
+    target=TARGET,
+    outcomes={"Nein": 0, "Ja": 1},
+    headers={
+        TARGET: "Gekündigt?",
+        "signed_up": "Kunde seit",
+        "last_call": "Letzter Anruf",
+        "revenue": "Umsatz (EUR)",
+        "visits": "Besuche",
+        "newsletter": "Newsletter",
+        "city": "Ort",
+    },
+    dates={"signed_up": "%d.%m.%Y", "last_call": "%d.%m.%y"},
+)
 FORM = FormatConfig(
     delimiter=";", encoding="latin-1", decimal=",", thousands=".", missing=("", "k. A."), row_ids=True
 )
@@ -49,6 +55,7 @@ Subscriber = create_model(
     __base__=Nameless,
     **{ID: (Annotated[str | None, Field(min_length=1, max_length=64), NO_CONTROLS], None)},
 )
+GERMAN = Contract(Subscriber, TABLE)
 
 
 CLEAN = pd.DataFrame(

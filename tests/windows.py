@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from churn_service.contract import columns
 from churn_service.monitoring.drift import SCORE
 from churn_service.reference import Reference, freeze
-from churn_service.schema import ID
 from churn_service.simulate import simulate, true_probability
 from fields import as_records
+from own import CONTRACT, ID
 
 POOL = 100_000
 Values = dict[str, np.ndarray]
@@ -37,9 +36,9 @@ class Population(NamedTuple):
 
 def customers(rows: int, seed: int) -> Values:
     """Make up rows of this contract, with a score; bounds of the fields apply."""
-    made = simulate(rows, seed)
-    values = {column.name: made[column.name] for column in columns()}
-    return values | {SCORE: true_probability(made)}
+    made = simulate(rows, seed, CONTRACT)
+    values = {column.name: made[column.name] for column in CONTRACT.columns}
+    return values | {SCORE: true_probability(made, CONTRACT)}
 
 
 def freeze_all(values: Values) -> Reference:

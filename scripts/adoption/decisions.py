@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from churn_service.errors import TableError
-from churn_service.schema import ID
+from churn_service.schema import TABLE
 from adoption.asked import NO_ID, Asked, position_of
 from adoption.cells import PLAIN, Distinct, rows_without
 from adoption.fields import AdoptedField, adopted, why_left_out
@@ -84,21 +84,23 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
 
 def _named_id(asked: Asked, headers: Sequence[str]) -> int | None:
     """Find the column that was named as the id; one called as the project's own is it without saying."""
-    if asked.id is None or asked.id == ID:
+    if asked.id is None or asked.id == TABLE.id:
         return (
-            headers.index(ID)
-            if ID in headers
+            headers.index(TABLE.id)
+            if TABLE.id in headers
             else None
             if asked.id is None
-            else position_of(ID, list(headers), role="ID")
+            else position_of(TABLE.id, list(headers), role="ID")
         )
     named = (
         None
         if asked.id == NO_ID and NO_ID not in headers
         else position_of(asked.id, list(headers), role="ID")
     )
-    if ID in headers and (named is None or headers[named] != ID):
-        msg = f"the project calls a row's id {ID}, and another column is called so: rename that upstream"
+    if TABLE.id in headers and (named is None or headers[named] != TABLE.id):
+        msg = (
+            f"the project calls a row's id {TABLE.id}, and another column is called so: rename that upstream"
+        )
         raise TableError(msg)
     return named
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_service.contract import id_length
 from churn_service.errors import TableError
-from churn_service.schema import ID
+from churn_service.project import project
+from churn_service.schema import TABLE
 from adoption.naming import identifier
 from adoption.profile import Profile
 
@@ -44,7 +44,7 @@ def check_id(header: str, column: pa.ChunkedArray, *, was_asked: bool) -> Identi
     TableError
         Says how many rows have none, or one that others have too.
     """
-    other = f"rename {ID}" if header == ID else "say ID=none"
+    other = f"rename {TABLE.id}" if header == TABLE.id else "say ID=none"
     without = f"Let each row be one customer upstream, or {other}: then each row gets an id made of its cells"
     blank = pc.fill_null(pc.equal(column, ""), fill_value=True)
     if empty := int(pc.sum(blank).as_py() or 0):
@@ -59,10 +59,8 @@ def check_id(header: str, column: pa.ChunkedArray, *, was_asked: bool) -> Identi
             f"{', '.join(map(str, again.tolist()))}). {without}"
         )
         raise TableError(msg)
-    longest = int(pc.max(pc.utf8_length(column)).as_py())
-    return Identity(
-        header, max(longest, id_length()[1]) if longest <= id_length()[1] else 2 * longest, was_asked
-    )
+    longest, (_, allowed) = int(pc.max(pc.utf8_length(column)).as_py()), project.contract.id_length
+    return Identity(header, max(longest, allowed) if longest <= allowed else 2 * longest, was_asked)
 
 
 def is_named_id(header: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from churn_service.schema import ID
+from churn_service.schema import TABLE
 
 LONGEST: Final = 48  # characters
 SPELLED: Final = str.maketrans(
@@ -73,7 +73,7 @@ def is_taken(name: str) -> bool:
         keyword.iskeyword(name)
         or name in SPOKEN
         or name in ANSWERED
-        or name == ID
+        or name == TABLE.id
         or name.startswith(PROTECTED)
         or hasattr(BaseModel, name)
     )

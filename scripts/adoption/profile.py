@@ -17,9 +17,7 @@ NUMBER: Final = r"[+-]?\s*\d[\d.,' ]*"
 SIGNED: Final = (
     rf"^(\p{{Sc}}\s*{NUMBER}|{NUMBER}(%|\p{{Sc}}| [A-Z]{{3}})|\(\p{{Sc}}?{NUMBER}\)|-\p{{Sc}}{NUMBER})$"
 )
-AMBIGUOUS: Final = (
-    "its dates can be read as {first} and as {rival}: the first was taken, see DATES in schema.py"
-)
+AMBIGUOUS: Final = "its dates can be read as {first} or {rival}: the first was taken, see TABLE in schema.py"
 
 Kind = Literal["empty", "integer", "number", "boolean", "date", "category", "text"]
 

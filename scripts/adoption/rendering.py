@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from churn_service.contract import id_length
 from churn_service.errors import ChurnError
-from churn_service.schema import ID
+from churn_service.project import project
+from churn_service.schema import TABLE
 from adoption.decisions import Decisions
 from adoption.fields import EPOCH, AdoptedField
 from adoption.source import require, with_body, with_cases, with_docstring_of, with_fields, with_value
@@ -21,31 +21,40 @@ def render_schema(decided: Decisions, old: str) -> str:
     """Write schema.py anew: names of the table, words of the target, fields."""
     target, fields = decided.target, [each.field for each in decided.judged]
     source = _with_imports(
-        old, "import datetime as dt\n", "from typing import Annotated, Any, Final, Literal\n"
+        old,
+        "import datetime as dt\n",
+        "from typing import Annotated, Final, Literal\n",
+        "from churn_service.record import DAY, NO_CONTROLS, WHOLE, Record\n",
     )
-    source = with_value(source, "TARGET", repr(decided.target_name))
+    source = with_value(source, "TABLE", _table_format(decided))
     source = with_docstring_of(
         source,
-        "TARGET",
-        f"Column of the training table to predict: 1 where {' '.join(target.header.split())} is "
-        f"{target.words(1)}, 0 where it is {target.words(0)}.",
+        "TABLE",
+        f"How the training table spells it: 1 where {' '.join(target.header.split())} is {target.words(1)}, "
+        f"0 where it is {target.words(0)}.",
     )
-    source = with_value(source, "HEADERS", repr(_headers(decided)))
-    source = with_value(source, "TARGET_VALUES", repr(target.meanings))
-    source = with_value(
-        source,
-        "DATES",
-        repr({field.name: form for field in fields if (form := field.profile.date_format) is not None}),
-    )
-    source = with_fields(source, "Customer", [render_field(field) for field in fields], keep=[ID])
-    if decided.id is not None and decided.id.longest != id_length()[1]:
+    source = with_fields(source, "Customer", [render_field(field) for field in fields], keep=[TABLE.id])
+    if decided.id is not None and decided.id.longest != project.contract.id_length[1]:
         source = re.sub(r"max_length=\d+", f"max_length={decided.id.longest}", source, count=1)
     return source
 
 
+def _table_format(decided: Decisions) -> str:
+    fields = [each.field for each in decided.judged]
+    dates = {field.name: form for field in fields if (form := field.profile.date_format) is not None}
+    parts = {
+        "id": TABLE.id,
+        "target": decided.target_name,
+        "outcomes": decided.target.meanings,
+        "headers": _headers(decided),
+        "dates": dates,
+    }
+    return f"TableFormat({', '.join(f'{name}={value!r}' for name, value in parts.items() if value)})"
+
+
 def _headers(decided: Decisions) -> dict[str, str]:
     names = {decided.target_name: decided.target.header} | (
-        {} if decided.id is None else {ID: decided.id.header}
+        {} if decided.id is None else {TABLE.id: decided.id.header}
     )
     names |= {each.field.name: each.field.profile.header for each in decided.judged}
     return {name: header for name, header in names.items() if name != header}
@@ -88,16 +97,35 @@ def render_features(decided: Decisions, old: str) -> str:
     """
     fields = [each.field for each in decided.judged]
     plain = [f'"{field.name}": customers["{field.name}"],' for field in fields if field.kind != "category"]
-    encoded = [f'**one_hot(customers, "{field.name}"),' for field in fields if field.kind == "category"]
+    encoded = [
+        f'**one_hot(customers, "{field.name}", Customer),' for field in fields if field.kind == "category"
+    ]
     returned = "return {\n" + "\n".join(plain + encoded) + "\n}"
     try:
         require(old, "add_features", ["customers", "features"])
-        if encoded:
-            require(old, "one_hot", ["customers", "name"])
-        source = with_body(old, "add_features", f"{UNUSED}\n    {returned}")
-        return with_fields(source, "FeaturesConfig", [])
+        source = _with_imports(
+            old,
+            "from churn_service.feature_matrix import one_hot\n",
+            "from churn_service.schema import Customer\n",
+        )
+        return with_body(source, "add_features", f"{UNUSED}\n    {returned}")
     except (LookupError, SyntaxError) as error:
         msg = f"features.py cannot be written anew ({error}): put that back and adopt again"
+        raise ChurnError(msg) from error
+
+
+def render_config(old: str) -> str:
+    """Write config.py anew: the features of another table have no knob yet.
+
+    Raises
+    ------
+    ChurnError
+        The owner has changed what the new lines stand on.
+    """
+    try:
+        return with_fields(old, "FeaturesConfig", [])
+    except (LookupError, SyntaxError) as error:
+        msg = f"config.py cannot be written anew ({error}): put that back and adopt again"
         raise ChurnError(msg) from error
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from churn_service.schema import ID
+from churn_service.schema import TABLE
 from adoption.decisions import Decisions
 from adoption.fields import AdoptedField
 
@@ -52,7 +52,7 @@ def _told_of_table(decided: Decisions) -> Iterator[str]:
         yield "id: no column; each row gets one made of its cells"
     else:
         how = "as you said" if decided.id.was_asked else "by its name and because no value comes twice"
-        yield f"id: {decided.id.header!r} ({ID}), {how}"
+        yield f"id: {decided.id.header!r} ({TABLE.id}), {how}"
     card = decided.baseline
     yield f"baseline: {card.column} in {len(card.cuts) + 1} intervals, AUC {card.auc:.3f}"
 

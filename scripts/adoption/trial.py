@@ -10,37 +10,37 @@ from pathlib import Path
 import numpy as np
 
 from churn_service.baseline import baseline_probability
-from churn_service.config import config_schema, load_config
-from churn_service.contract import columns, example
+from churn_service.config_file import config_schema
 from churn_service.errors import TableError
+from churn_service.exportable import check_training
 from churn_service.faults import check_table
-from churn_service.features import add_features, feature_matrix
-from churn_service.schema import ID, TARGET, Customer
+from churn_service.feature_matrix import feature_matrix
+from churn_service.project import project
 from churn_service.split import is_holdout
 from churn_service.table import read_table
-from churn_service.train import check_training
+from churn_service.workspace import open_workspace
 
 
 def main(path: Path) -> None:
     """Try the road of training up to the fit."""
-    config = load_config(Path("config.yaml"))
-    Customer(**example())
-    columns()
-    table = check_table(read_table(path, config.data.format))
-    matrix, target = feature_matrix(table, config.features), table[TARGET].to_numpy()
+    config, contract = open_workspace(project, Path("config.yaml")).config, project.contract
+    project.record(**contract.example())
+    table = check_table(read_table(path, contract, config.data.format), contract)
+    matrix, target = feature_matrix(project, table, config.features), table[contract.target].to_numpy()
     if not np.isfinite(matrix[~np.isnan(matrix)]).all():
         msg = "a number is too large for the model's float32"
         raise TableError(msg)
-    held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
-    check_training(matrix[~held_out], target[~held_out], list(add_features(table, config.features)))
+    data = config.data
+    held_out = is_holdout(table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt)
+    check_training(matrix[~held_out], target[~held_out], list(project.features(table, config.features)))
     if len(np.unique(target[held_out])) < 2:  # noqa: PLR2004 - both outcomes
         msg = (
             f"{np.sum(held_out):,} of {len(table):,} rows are held out; both outcomes must be among them: "
             "give a larger table, or raise data.holdout_fraction in config.yaml"
         )
         raise TableError(msg)
-    baseline_probability(table, config.features, config.baseline)
-    print(config_schema(), end="")
+    baseline_probability(project, table, config)
+    print(config_schema(project), end="")
 
 
 if __name__ == "__main__":

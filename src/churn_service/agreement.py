@@ -13,14 +13,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from churn_service.artifact import sha256
-from churn_service.config import config_schema
-from churn_service.contract import columns
+from churn_service.config_file import config_schema
 from churn_service.errors import ChurnError, ConfigError, StoreError
 from churn_service.metadata import Metadata
 from churn_service.pipeline import LOCK, NO_LOCK
 from churn_service.predict import load_predictor
 from churn_service.registry import NEWEST, Registry
-from churn_service.sections import Config
+from churn_service.workspace import Workspace
 
 SCHEMA: Final = "config.schema.json"
 # A package's name and version; the third group is there if only some Pythons or systems get it.
@@ -71,11 +70,14 @@ def read_project(root: Path) -> dict[str, Any]:
         raise ConfigError(msg) from error
 
 
-def check_agreement(
-    root: Path, config: Config, *, registry: Registry, commands: Collection[str]
-) -> Iterator[Finding]:
+def check_agreement(work: Workspace, *, registry: Registry, commands: Collection[str]) -> Iterator[Finding]:
     """Compare what is written down with what it is about; see `churn_service.doctor.examine`."""
-    stale = None if read_text(root / SCHEMA) == config_schema() else f"{SCHEMA} is not what the code says"
+    root = work.root
+    stale = (
+        None
+        if read_text(root / SCHEMA) == config_schema(work.project)
+        else f"{SCHEMA} is not what the code says"
+    )
     yield judge("config schema", stale, "make schema", fine=f"{SCHEMA} is what the code says")
     project = read_project(root)
     if project:
@@ -84,7 +86,7 @@ def check_agreement(
     else:
         for name in ("lock", "installed", "docs"):
             yield cannot_tell(name, "there is no pyproject.toml here", "ask in a clone of the repository")
-    yield from _newest(root, config, registry)
+    yield from _newest(work, registry)
 
 
 def _locks(project: dict[str, Any], lock: str) -> Iterator[Finding]:
@@ -147,11 +149,11 @@ def _docs(root: Path, programs: Collection[str], commands: Collection[str]) -> F
     return judge("docs", fault, "correct the pages", fine="what it links to and every command is there")
 
 
-def _newest(root: Path, config: Config, registry: Registry) -> Iterator[Finding]:
+def _newest(work: Workspace, registry: Registry) -> Iterator[Finding]:
     """Tell whether the newest version is what this configuration and lock would make, and of which commit."""
     try:
         folder = registry.find(NEWEST)
-        load_predictor(folder, public_key=registry.public_key)
+        load_predictor(folder, work.project, public_key=registry.public_key)
         metadata = registry.metadata(folder.name)
     except StoreError as error:
         yield cannot_tell("version", str(error), "ask again when the registry answers")
@@ -159,18 +161,18 @@ def _newest(root: Path, config: Config, registry: Registry) -> Iterator[Finding]
     except ChurnError as error:
         yield judge("version", "; ".join(error.args), "make train", fine="")
         return
-    yield _version(metadata, root, config, stale=registry.stale)
+    yield _version(metadata, work, stale=registry.stale)
     yield _commit(metadata)
 
 
-def _version(metadata: Metadata, root: Path, config: Config, *, stale: str | None) -> Finding:
+def _version(metadata: Metadata, work: Workspace, *, stale: str | None) -> Finding:
     if stale is not None:
         return cannot_tell("version", stale, "ask again when the registry answers")
-    others = ", ".join(_others(metadata, config, root))
+    others = ", ".join(_others(metadata, work))
     if others:
         fault = f"{metadata.version} was trained by another {others}"
         return judge("version", fault, "make train", fine="")
-    if not read_text(root / LOCK) and metadata.identity.lock_sha256 != NO_LOCK:
+    if not read_text(work.root / LOCK) and metadata.identity.lock_sha256 != NO_LOCK:
         why = f"{LOCK}, which {metadata.version} was trained by, is not here or empty"
         return cannot_tell("version", why, "ask in a clone of the repository")
     fine = f"{metadata.version} is of this schema, configuration and lock, and answers as when it was trained"
@@ -188,12 +190,12 @@ def _commit(metadata: Metadata) -> Finding:
     return judge("commit", fault, to_do, fine=said, note=True)
 
 
-def _others(metadata: Metadata, config: Config, root: Path) -> Iterator[str]:
-    made, ours = metadata.identity, config.model_dump(mode="json")
-    lock = read_text(root / LOCK)
+def _others(metadata: Metadata, work: Workspace) -> Iterator[str]:
+    made, ours = metadata.identity, work.config.model_dump(mode="json")
+    lock = read_text(work.root / LOCK)
     if lock and made.lock_sha256 != sha256(lock.encode()):
         yield "lock"
-    if made.columns != columns():
+    if made.columns != work.contract.columns:
         yield "schema.py"
     sections = {
         "features": made.features,

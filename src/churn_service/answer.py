@@ -8,21 +8,22 @@ So those that arrived together are one run of the model. Nobody waits for anybod
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 from fastapi import Request
+from pydantic import BaseModel
 
 from churn_service.decision import Decision
 from churn_service.errors import NotReadyError
 from churn_service.messages import Answered, Prediction
 from churn_service.predict import Predictor
-from churn_service.schema import Customer
 
 ID_DIGITS = 32  # hexadecimal, of a prediction's random id
 INLINE_ROWS = 64  # a larger batch is answered by a thread, so that probes never wait
 
 
 async def answer(
-    request: Request, customers: list[Customer], predictor: Predictor | None = None
+    request: Request, customers: Sequence[BaseModel], predictor: Predictor | None = None
 ) -> list[Prediction]:
     """Predict, by default with the model that serves; leave the answer where the layers around can see it."""
     started = time.perf_counter()
@@ -58,9 +59,9 @@ class Together:
     """The single requests of one turn of the event loop."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Predictor, list[tuple[Customer, asyncio.Future[Decision]]]] = {}
+        self._waiting: dict[Predictor, list[tuple[BaseModel, asyncio.Future[Decision]]]] = {}
 
-    async def predict(self, predictor: Predictor, customer: Customer) -> Decision:
+    async def predict(self, predictor: Predictor, customer: BaseModel) -> Decision:
         """Predict with whatever else was asked in this turn of the event loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Decision] = loop.create_future()
@@ -84,7 +85,7 @@ class Together:
                 future.set_result(decision)
 
 
-def _alone(predictor: Predictor, customer: Customer, future: asyncio.Future[Decision]) -> None:
+def _alone(predictor: Predictor, customer: BaseModel, future: asyncio.Future[Decision]) -> None:
     try:
         (decision,) = predictor.predict([customer])
     except Exception as error:  # noqa: BLE001 - raised again where it is awaited

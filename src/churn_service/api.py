@@ -1,44 +1,24 @@
-"""The HTTP contract and nothing else: requests → the predictor → answers that name their model version."""
+"""The HTTP contract: what callers send, and what they get back."""
 
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
-from itertools import islice
 from typing import Annotated, Any, Final
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Request, Security
-from fastapi.exceptions import RequestValidationError
-from fastapi.security import APIKeyHeader
-from fastapi_offline import FastAPIOffline
+from fastapi import Body, Depends, Request
+from pydantic import BaseModel, Field
 
-from churn_service import contract
-from churn_service.answer import Together, answer, loaded
-from churn_service.contract import columns
-from churn_service.errors import BatchTooLargeError, NotReadyError
-from churn_service.json_route import JsonRoute, is_json
-from churn_service.messages import (
-    BatchPrediction,
-    BatchRequest,
-    Health,
-    ModelDescription,
-    Prediction,
-    Problem,
-    Readiness,
-)
-from churn_service.pool import Pool
-from churn_service.predict import Predictor
-from churn_service.problems import MOST_FAULTS, UNKNOWN, answer_with_problems
+from churn_service.answer import answer
+from churn_service.application import KEY, REFUSED, limit_record, limit_rows
+from churn_service.messages import BatchPrediction, Prediction
+from churn_service.project import project
 from churn_service.schema import Customer
-from churn_service.service_sections import ServingConfig
 
-EXAMPLE: Final = contract.example()
-BAD, LIMITS = (400, 413, 415, 422), (401, 403, 429, 503)
-PROBLEMS: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in LIMITS}
-REFUSED: Final[dict[int | str, Any]] = {status: {"model": Problem} for status in (*BAD, *LIMITS)}
-MOST_FIELDS: Final = 2 * len(Customer.model_fields) + 100
-EXTRA: Final = {"type": UNKNOWN, "msg": "Extra inputs are not permitted", "input": None}  # as pydantic has it
-KEY: Final = Security(APIKeyHeader(name="X-API-Key", auto_error=False))  # documents what the guard asks for
+EXAMPLE: Final = project.contract.example()
+
+
+class BatchRequest(BaseModel, extra="forbid", strict=True):
+    """Several customers in one request; order does not matter to the answers."""
+
+    customers: Annotated[list[Customer], Field(min_length=1)]
 
 
 async def predict(request: Request, customer: Annotated[Customer, Body(examples=[EXAMPLE])]) -> Prediction:
@@ -47,67 +27,9 @@ async def predict(request: Request, customer: Annotated[Customer, Body(examples=
     return prediction
 
 
-async def require_json(request: Request) -> None:
-    """Refuse what does not say that it is JSON: no form of another site can say that."""
-    if not is_json(request.headers.get("content-type", "")):
-        raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
-
-
-async def limit_record(request: Request) -> None:
-    """Refuse what is no JSON, and what would cost too much to validate: a record of many fields."""
-    await limit_rows(request, None, frozenset())
-
-
 async def limit_batch(request: Request) -> None:
     """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of them."""
     await limit_rows(request, "customers", frozenset(Customer.model_fields))
-
-
-async def limit_rows(request: Request, name: str | None, known: frozenset[str]) -> None:
-    """Refuse a body that is no JSON, has too many fields or rows, or rows of too many fields.
-
-    Parameters
-    ----------
-    name
-        The field of the body that lists the rows; None if the body is a record itself.
-    known
-        The fields of a row.
-
-    Raises
-    ------
-    HTTPException
-        415: it is no JSON.
-    BatchTooLargeError
-        There are more rows than `serving.max_batch_rows`, or the body or a row has more than `MOST_FIELDS`
-        fields.
-    RequestValidationError
-        More fields of listed rows are unknown than an answer names. Nothing else is looked for: each fault
-        costs as much as a good field.
-    """
-    await require_json(request)
-    body = await request.json() if await request.body() else None
-    if not isinstance(body, dict):
-        return
-    listed = body.get(name) if name else None
-    rows = listed if isinstance(listed, list) else []
-    limit = request.app.state.serving.max_batch_rows
-    if len(rows) > limit:
-        msg = f"a batch holds at most {limit} customers; send several"
-        raise BatchTooLargeError(msg)
-    if any(isinstance(each, dict) and len(each) > MOST_FIELDS for each in (body, *rows)):
-        msg = f"the body and each customer in it have at most {MOST_FIELDS} fields, unknown ones included"
-        raise BatchTooLargeError(msg)
-    unknown = list(islice(_unknown_fields(rows, known), MOST_FAULTS + 1))
-    if len(unknown) > MOST_FAULTS:
-        raise RequestValidationError(
-            [{**EXTRA, "loc": ("body", name, number, field)} for number, field in unknown]
-        )
-
-
-def _unknown_fields(rows: Sequence[Any], known: frozenset[str]) -> Iterator[tuple[int, str]]:
-    for number, row in enumerate(rows):
-        if isinstance(row, dict) and not known.issuperset(row):
-            yield from ((number, field) for field in row if field not in known)
 
 
 async def predict_batch(
@@ -119,43 +41,6 @@ async def predict_batch(
     latency_ms = round((time.perf_counter() - started) * 1000, 3)
     return BatchPrediction.model_construct(
         predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms
-    )
-
-
-async def describe_model(request: Request) -> ModelDescription:
-    """Describe the model that answers."""
-    source = loaded(request).source
-    decision = source.decision
-    return ModelDescription(
-        version=source.version,
-        trained_at=source.trained_at,
-        fields=columns(),
-        threshold=decision.threshold,
-        tiers={"LOW": 0.0, "MEDIUM": decision.medium_risk, "HIGH": decision.high_risk},
-    )
-
-
-async def health(request: Request) -> Health:
-    """Tell that the process lives; restart it if this does not answer."""
-    state = request.app.state
-    predictor: Predictor | None = state.predictor
-    return Health(
-        model_loaded=predictor is not None,
-        model_version=predictor and predictor.version,
-        uptime_seconds=round(time.monotonic() - state.started, 3),
-    )
-
-
-async def ready(request: Request) -> Readiness:
-    """Tell that predictions are answered; send traffic only then."""
-    source = loaded(request).source
-    if request.app.state.draining:
-        msg = "this process is stopping"
-        raise NotReadyError(msg)
-    return Readiness(
-        status="ready" if source.trained_at else "degraded",
-        model_version=source.version,
-        refused_version=request.app.state.refused,
     )
 
 
@@ -174,63 +59,4 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "responses": REFUSED,
         "dependencies": [KEY, Depends(limit_batch)],
     },
-    {"path": "/model", "endpoint": describe_model, "responses": PROBLEMS, "dependencies": [KEY]},
-    {"path": "/health", "endpoint": health},
-    {"path": "/ready", "endpoint": ready, "responses": {503: {"model": Problem}}},
-    {"path": "/health", "endpoint": health, "methods": ["HEAD"], "include_in_schema": False},
-    {"path": "/ready", "endpoint": ready, "methods": ["HEAD"], "include_in_schema": False},
 )
-
-Resources = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-
-@contextlib.asynccontextmanager
-async def _nothing(_app: FastAPI) -> AsyncIterator[None]:
-    yield
-
-
-def create_app(
-    load: Callable[[], Predictor],
-    serving: ServingConfig,
-    *,
-    routes: Sequence[dict[str, Any]] = (),
-    resources: Resources = _nothing,
-) -> FastAPI:
-    """Build the application.
-
-    Parameters
-    ----------
-    load
-        Called once, when the application starts; before and after, `/ready` is 503.
-    serving
-        The `serving` section of config.yaml.
-    routes
-        More routes, each as the arguments of `FastAPI.add_api_route`.
-    resources
-        Entered after the model is loaded, left when the application ends.
-    """
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        app.state.predictor = load()
-        app.state.together = Together()
-        app.state.pool = Pool(serving.pool_threads, serving.deadline_seconds)
-        async with resources(app):
-            yield {"serving": serving}
-        app.state.predictor = None
-
-    app: FastAPI = FastAPIOffline(
-        title="churn-service",
-        version="1",
-        description="Churn probability of a customer, by a versioned model.",
-        lifespan=lifespan,
-        redirect_slashes=False,  # a redirect would repeat the Host header that was sent
-    )
-    app.router.route_class = JsonRoute
-    app.state.predictor, app.state.refused, app.state.draining = None, None, False
-    app.state.serving, app.state.started = serving, time.monotonic()
-    for prefix in ("", "/v1"):
-        for route in (*ROUTES, *routes):
-            app.add_api_route(**{"include_in_schema": not prefix} | route | {"path": prefix + route["path"]})
-    answer_with_problems(app)
-    return app

@@ -11,25 +11,26 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel
 
-from churn_service.contract import Column, Kind, columns
+from churn_service.contract import Column, Contract, Kind
 
 EPOCH: Final = 719_163  # 1970-01-01 as days since the year 1, which is what a date counts in
 
 
-def as_columns(records: Sequence[BaseModel]) -> dict[str, np.ndarray]:
+def as_columns(records: Sequence[BaseModel], contract: Contract) -> dict[str, np.ndarray]:
     """Turn n validated records into arrays of shape (n,)."""
     rows = [record.__dict__ for record in records]
-    return to_arrays({column.name: [row[column.name] for row in rows] for column in columns()})
+    values = {column.name: [row[column.name] for row in rows] for column in contract.columns}
+    return to_arrays(values, contract)
 
 
-def to_arrays(values: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
+def to_arrays(values: Mapping[str, Sequence[Any]], contract: Contract) -> dict[str, np.ndarray]:
     """Turn lists of JSON values (None is missing) into the contract's arrays; an absent column is missing."""
     rows = len(next(iter(values.values())))
     return {
         column.name: _array(values[column.name], column)
         if column.name in values
         else np.full(rows, None if column.kind == "category" else np.nan)
-        for column in columns()
+        for column in contract.columns
     }
 
 
@@ -53,7 +54,7 @@ def as_dates(days: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(days), np.datetime64("NaT", "D"), dates)
 
 
-def as_scalars(record: BaseModel) -> dict[str, Any]:
+def as_scalars(record: BaseModel, contract: Contract) -> dict[str, Any]:
     """Turn one validated record into NumPy scalars: the same values as `as_columns`, without arrays.
 
     A missing category is the empty string: like None it equals no category, and like an array's cell its
@@ -61,14 +62,14 @@ def as_scalars(record: BaseModel) -> dict[str, Any]:
     """
     return {
         name: kind(missing if (value := getattr(record, name)) is None else value)
-        for name, kind, missing in _scalar_kinds(type(record))
+        for name, kind, missing in _scalar_kinds(contract)
     }
 
 
 @cache
-def _scalar_kinds(record: type[BaseModel]) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
+def _scalar_kinds(contract: Contract) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
     others: dict[Kind, Any] = {"category": (np.str_, ""), "date": (_day, None)}
-    return tuple((each.name, *others.get(each.kind, (each.dtype.type, np.nan))) for each in columns(record))
+    return tuple((each.name, *others.get(each.kind, (each.dtype.type, np.nan))) for each in contract.columns)
 
 
 def _day(date: Any) -> np.float64:

@@ -1,15 +1,16 @@
 """The transparent rule from config: what a model must beat."""
 
+from typing import Any
+
 import numpy as np
 
 from churn_service.contract import Columns
-from churn_service.features import FeaturesConfig, feature_matrix
-from churn_service.sections import BaselineConfig
+from churn_service.feature_matrix import feature_matrix
+from churn_service.seam import Project
+from churn_service.sections import AnyConfig
 
 
-def baseline_probability(
-    customers: Columns, features: FeaturesConfig, baseline: BaselineConfig
-) -> np.ndarray:
+def baseline_probability(project: Project[Any, Any], customers: Columns, config: AnyConfig) -> np.ndarray:
     """Read the churn probability off a scorecard: one model column, a few cuts.
 
     A value equal to a cut belongs to the interval that the cut begins; a missing value has its own entry.
@@ -24,7 +25,8 @@ def baseline_probability(
     KeyError
         `baseline.column` is not a feature.
     """
-    values = feature_matrix(customers, features, [baseline.column])[:, 0]
+    baseline = config.baseline
+    values = feature_matrix(project, customers, config.features, names=[baseline.column])[:, 0]
     interval = np.searchsorted(np.asarray(baseline.cuts), values, side="right")
     interval[np.isnan(values)] = len(baseline.cuts) + 1
     return np.asarray(baseline.probabilities, dtype=np.float64)[interval]

@@ -10,15 +10,16 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_complete
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from churn_service.config import load_settings
 from churn_service.errors import ConfigError
 from churn_service.places import Source, brought, delivered, is_below, names_below, opened
 from churn_service.predict import Predictor, load_predictor
 from churn_service.remote import open_registry
 from churn_service.score import How, Scored, rejects_of, score_file, scored_before
+from churn_service.seam import Project
 from churn_service.sections import RegistryConfig
+from churn_service.settings import load_settings
 from churn_service.signing import read_public_key
 from churn_service.url import Url
 
@@ -29,6 +30,7 @@ LOOKS = 16  # at outputs, at a time
 class Model:
     """A version by reference: whoever scores finds, verifies and loads it."""
 
+    project: Project[Any, Any]
     registry: RegistryConfig
     root: Path
     """What the registry's relative paths start from."""
@@ -154,12 +156,12 @@ def load_model(model: Model) -> Predictor:
     ConfigError
         It must be signed, and this process was not told by whom.
     """
-    key = read_public_key(load_settings().public_key)
+    key = read_public_key(load_settings(model.project.prefix).public_key)
     if model.signed and key is None:
         msg = "CHURN_PUBLIC_KEY is not set where a worker runs, so nothing is verified. Set it there"
         raise ConfigError(msg)
     registry = open_registry(model.registry, model.root, public_key=key)
-    return load_predictor(registry.find(model.version), public_key=key)
+    return load_predictor(registry.find(model.version), model.project, public_key=key)
 
 
 def _name(source: Source) -> str:

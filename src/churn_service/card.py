@@ -5,14 +5,13 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from churn_service.contract import id_length
-from churn_service.evaluate import SCORES
+from churn_service.contract import Contract
 from churn_service.markup import code, in_markdown
 from churn_service.metadata import Metadata
-from churn_service.schema import ID, TARGET, Customer
+from churn_service.metrics import SCORES
 
 
-def render_card(metadata: Metadata) -> str:
+def render_card(metadata: Metadata, contract: Contract) -> str:
     """Render the card as Markdown beside its two pictures; it holds no customer's record."""
     template = files("churn_service").joinpath("card.md.jinja").read_text(encoding="utf-8")
     environment = Environment(undefined=StrictUndefined, finalize=in_markdown, autoescape=False)  # noqa: S701 - Markdown
@@ -21,8 +20,8 @@ def render_card(metadata: Metadata) -> str:
         m=metadata,
         metrics=SCORES,
         confusion=metadata.metrics["model"]["confusion"],
-        target=TARGET,
-        id=ID,
-        id_length=id_length(),
-        record=inspect.getdoc(Customer),
+        target=contract.target,
+        id=contract.id,
+        id_length=contract.id_length,
+        record=inspect.getdoc(contract.record),
     )

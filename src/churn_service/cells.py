@@ -7,11 +7,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
 from churn_service.arrays import as_dates, as_days
-from churn_service.contract import Column, columns
-from churn_service.schema import DATES, TARGET, TARGET_VALUES, Customer
+from churn_service.contract import Column, Contract, TableFormat
 
 WORDS: Final = {1.0: "true yes y t 1 1.0", 0.0: "false no n f 0 0.0"}
 TRUTHS: Final = {word: truth for truth, words in WORDS.items() for word in words.split()}
@@ -19,7 +17,7 @@ ISO_DAY: Final = r"\d{4}-\d\d-\d\d(?:[T ].*)?"
 DIGEST_BYTES: Final = 16
 
 
-def read_cells(values: pd.Series, column: Column) -> pd.Series:
+def read_cells(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
     """Read cells as numbers; NaN where a cell is none. A CSV column with one bad cell arrives as text."""
     match column.kind:
         case "category":
@@ -27,17 +25,17 @@ def read_cells(values: pd.Series, column: Column) -> pd.Series:
         case "boolean":
             return _truths(values)
         case "date":
-            return pd.Series(_days(values, DATES.get(column.name)), index=values.index)
+            return pd.Series(_days(values, table.dates.get(column.name)), index=values.index)
         case "integer" | "number":
             return _numbers(values)
 
 
-def read_outcomes(values: pd.Series) -> pd.Series:
-    """Read cells of the target as 1 and 0 by `TARGET_VALUES`; anything else is put in quotes.
+def read_outcomes(values: pd.Series, table: TableFormat) -> pd.Series:
+    """Read cells of the target as 1 and 0 by `table.outcomes`; anything else is put in quotes.
 
     Numbers count by their value, so that 1, "1.0" and "01" are the same; true is 1 and false is 0.
     """
-    known = {_meaning(word): float(outcome) for word, outcome in TARGET_VALUES.items()}
+    known = {_meaning(word): float(outcome) for word, outcome in table.outcomes.items()}
     if values.dtype.kind in "biuf":
         found = pd.Series(np.nan, index=values.index)
         for word, outcome in known.items():
@@ -54,29 +52,34 @@ def texts_of(values: pd.Series) -> pd.Series:
     return values.astype("str").str.strip()
 
 
-def written(table: pd.DataFrame, record: type[BaseModel] = Customer) -> dict[str, pd.Series | np.ndarray]:
+def written(table: pd.DataFrame, contract: Contract) -> dict[str, pd.Series | np.ndarray]:
     """Write what a table holds as days or outcomes as `read_cells` and `read_outcomes` understand it."""
     made: dict[str, pd.Series | np.ndarray] = {
         column.name: as_dates(table[column.name].to_numpy()).astype("datetime64[s]")
-        for column in columns(record)
+        for column in contract.columns
         if column.kind == "date" and column.name in table and table[column.name].dtype.kind == "f"
     }
     words = {
-        outcome: int(word) if word.isdecimal() else word for word, outcome in reversed(TARGET_VALUES.items())
+        outcome: int(word) if word.isdecimal() else word
+        for word, outcome in reversed(contract.table.outcomes.items())
     }
-    if TARGET in table and words != {0: 0, 1: 1}:
-        made[TARGET] = table[TARGET].astype(object).replace(words)
+    target = contract.target
+    if target in table and words != {0: 0, 1: 1}:
+        made[target] = table[target].astype(object).replace(words)
     return made
 
 
-def row_ids(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.Series:
+def row_ids(table: pd.DataFrame, contract: Contract) -> pd.Series:
     """Make ids of what rows hold: unique, and the same wherever a row stands and whatever else is there.
 
     Equal rows are counted, so it does not matter which of them is which.
     """
     absent = pd.Series(np.nan, index=table.index)
-    cells = {column.name: read_cells(table.get(column.name, absent), column) for column in columns(record)}
-    cells[TARGET] = table.get(TARGET, absent)
+    cells = {
+        column.name: read_cells(table.get(column.name, absent), column, contract.table)
+        for column in contract.columns
+    }
+    cells[contract.target] = table.get(contract.target, absent)
     rows = pd.DataFrame(cells)[sorted(cells)].astype("str").itertuples(index=False, name=None)
     made = [hashlib.blake2b(json.dumps(row).encode(), digest_size=DIGEST_BYTES).hexdigest() for row in rows]
     digests = pd.Series(made, index=table.index, dtype="str")

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from churn_service.atomic import NO_ROOM
 from churn_service.errors import ChurnError
+from churn_service.seam import Project
 from churn_service.standard_output import standard_output
 from churn_service.terminal import say
 
@@ -41,11 +42,11 @@ for _name in filter(_present, COMMANDS):
     import_module(_name).add_commands(app)
 
 
-def main(words: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit; an error of the project ends it with its message and code, never a trace."""
+def run(project: Project[Any, Any], words: Sequence[str] | None = None) -> NoReturn:
+    """Run a command of a project and exit; an error ends it with its message and code, never a trace."""
     try:
         with standard_output():
-            app(words)
+            app(words, obj=project)
     except ChurnError as error:
         say(*f"error: {error}".split("\n"), err=True)
         sys.exit(error.exit_code)

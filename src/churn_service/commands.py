@@ -11,8 +11,9 @@ from churn_service.registry_commands import registry_commands
 from churn_service.terminal import (
     ConfigOption,
     OverwriteOption,
-    open_config,
+    open_workspace,
     print_json,
+    project_of,
     refuse_existing,
     say,
 )
@@ -30,6 +31,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def sample(
+    context: typer.Context,
     out: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
     *,
     rows: Annotated[int | None, typer.Option(min=1, help="Default: data.sample.rows")] = None,
@@ -49,25 +51,24 @@ def sample(
     from churn_service.simulate import simulate
     from churn_service.table import write_table
 
-    settings, root = open_config(config)
-    path = out or root / settings.data.path
+    work = open_workspace(context, config)
+    data = work.config.data
+    path = out or work.root / data.path
     if if_absent and path.exists():
         return
-    if if_absent and out is None and settings.data.path != SAMPLED:
+    if if_absent and out is None and data.path != SAMPLED:
         msg = f"{path} is not there, and it is no table of the simulator's. Bring it, or set data.path"
         raise TableError(msg)
     refuse_existing([path], overwrite=overwrite)
-    rows = rows or settings.data.sample.rows
-    made = pd.DataFrame(simulate(rows, settings.data.sample.random_state))
-    write_table(made, path, settings.data.format)
+    rows = rows or data.sample.rows
+    made = pd.DataFrame(simulate(rows, data.sample.random_state, work.contract))
+    write_table(made, path, work.contract, form=data.format)
     say(f"{path}: {rows:,} simulated customers")
 
 
-def example() -> None:
+def example(context: typer.Context) -> None:
     """Print one valid customer as JSON, ready to post.
 
     Example: curl localhost:8000/predict --json "$(churn-service example)"
     """
-    from churn_service import contract
-
-    print_json(contract.example())
+    print_json(project_of(context).contract.example())

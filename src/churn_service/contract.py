@@ -5,14 +5,15 @@ Nothing here knows a column's name.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 from pydantic import BaseModel
 
 from churn_service.errors import ConfigError
-from churn_service.schema import DAY, ID, NO_CONTROLS, Customer
+from churn_service.record import DAY, NO_CONTROLS
 
 Kind = Literal["integer", "number", "boolean", "category", "date"]
 CONTROL: Final = re.compile(r"[\x00-\x1F\x7F-\x9F]")  # what the pattern of `NO_CONTROLS` leaves out
@@ -67,31 +68,107 @@ class Column(BaseModel, frozen=True, extra="ignore"):
         return f"{allowed}, or missing" if self.nullable else allowed
 
 
-@cache
-def columns(record: type[BaseModel] = Customer) -> tuple[Column, ...]:
-    """List the record's columns in their declared order, the id left out.
+class TableFormat(BaseModel, frozen=True, extra="forbid"):
+    """How the training table spells what the record class declares."""
 
-    Raises
-    ------
-    ConfigError
-        A field is neither integer, number, boolean, date nor a choice of strings, or a number or date lacks
-        a bound, or the id or a category may hold control characters.
-    """
-    properties = record.model_json_schema()["properties"]
-    if ID in properties:
-        id_length(record)  # raises if the id's rules are not complete
-    fields = record.model_fields
-    return tuple(
-        _column(name, spec, fields[name].metadata) for name, spec in properties.items() if name != ID
-    )
+    id: str
+    """Field that identifies a record: required and unique in a table, optional in a request."""
+    target: str
+    """Column to predict."""
+    outcomes: dict[str, int]
+    """How the table writes the target → 0 or 1; a number or truth value by its value, see `cells`."""
+    headers: dict[str, str] = {}
+    """Field, `id` or `target` → its header in the table, where that is another."""
+    dates: dict[str, str] = {}
+    """Field that is a date → how the table writes it, such as ``%d.%m.%Y``; 2026-01-31 is always read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """A record class and its table, and all that follows from the two."""
+
+    record: type[BaseModel]
+    table: TableFormat
+
+    @property
+    def id(self) -> str:
+        """Name of the field that identifies a record."""
+        return self.table.id
+
+    @property
+    def target(self) -> str:
+        """Name of the column to predict."""
+        return self.table.target
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The record's columns in their declared order, the id left out.
+
+        Raises
+        ------
+        ConfigError
+            A field is neither integer, number, boolean, date nor a choice of strings, or a number or date
+            lacks a bound, or the id or a category may hold control characters.
+        """
+        properties = self.record.model_json_schema()["properties"]
+        if self.id in properties:
+            _check_id(self.id, properties[self.id])
+        fields = self.record.model_fields
+        return tuple(
+            _column(name, spec, fields[name].metadata) for name, spec in properties.items() if name != self.id
+        )
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """What the cells of a table are, by field: the id is read as a category, the target as a boolean."""
+        return {
+            self.id: "category",
+            self.target: "boolean",
+            **{column.name: column.kind for column in self.columns},
+        }
+
+    @cached_property
+    def id_length(self) -> tuple[int, int]:
+        """The shortest and longest id that the record allows, in characters.
+
+        Raises
+        ------
+        ConfigError
+            The id's declaration lacks a length, or `NO_CONTROLS`.
+        """
+        spec = self.record.model_json_schema()["properties"][self.id]
+        _check_id(self.id, spec)
+        text = _text_of(spec)
+        return text["minLength"], text["maxLength"]
+
+    def example(self) -> dict[str, Any]:
+        """Build a valid JSON record from the fields' own examples."""
+        properties = self.record.model_json_schema()["properties"]
+        return {name: spec["examples"][0] for name, spec in properties.items() if spec.get("examples")}
+
+
+def _check_id(name: str, spec: Mapping[str, Any]) -> None:
+    """Refuse an id without its lengths, or one that may hold control characters."""
+    text = _text_of(spec)
+    if not {"minLength", "maxLength"} <= text.keys() or text.get("pattern") != NO_CONTROLS.pattern:
+        msg = (
+            f"schema.py: {name} must be declared as `Annotated[str | None, Field(min_length=1, "
+            f"max_length=64), NO_CONTROLS]`, with lengths of your own; found {spec.get('anyOf', [])}"
+        )
+        raise ConfigError(msg)
+
+
+def _text_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a field may be that is text or missing; nothing for any other field."""
+    return next((option for option in spec.get("anyOf", []) if option.get("type") == "string"), {})
 
 
 def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
     options = spec.get("anyOf", [spec])
-    (kept, *others) = [option for option in options if option.get("type") != "null"]
-    categories = tuple(kept.get("enum", [kept["const"]] if "const" in kept else []))
-    _refuse_controls(name, categories)
-    kind = "category" if categories and kept.get("type") == "string" else kept.get("type")
+    (kept, *others) = _options(spec)
+    allowed = _categories(spec)
+    _refuse_controls(name, allowed)
+    kind = "category" if allowed and kept.get("type") == "string" else kept.get("type")
     if kept.get("format") == "date":
         kind, kept = "date", _bounds_of_date(rules)
     bounded = kind in {"category", "boolean"} or {"minimum", "maximum"} <= kept.keys()
@@ -107,9 +184,20 @@ def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
         nullable=len(options) > 1,
         minimum=kept.get("minimum"),
         maximum=kept.get("maximum"),
-        categories=categories,
+        categories=allowed,
         description=spec.get("description", ""),
     )
+
+
+def _options(spec: Mapping[str, Any]) -> list[Any]:
+    """List what a field may be besides missing, as JSON Schema has it."""
+    return [option for option in spec.get("anyOf", [spec]) if option.get("type") != "null"]
+
+
+def _categories(spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values that a field lists, in their declared order; none if it lists none."""
+    kept = _options(spec)[0]
+    return tuple(kept.get("enum", [kept["const"]] if "const" in kept else []))
 
 
 def _refuse_controls(name: str, categories: Sequence[Any]) -> None:
@@ -131,33 +219,20 @@ def _bounds_of_date(rules: Sequence[Any]) -> dict[str, str]:
 
 
 @cache
-def categories(name: str) -> tuple[str, ...]:
-    """Return the values that the contract declares for a category column, in their declared order."""
-    declared = {column.name: column.categories for column in columns() if column.kind == "category"}
-    if name not in declared:
-        msg = f"schema.py: {name} is not a category; {', '.join(declared) or 'none'} is"
-        raise ConfigError(msg)
-    return declared[name]
-
-
-@cache
-def id_length(record: type[BaseModel] = Customer) -> tuple[int, int]:
-    """Return the shortest and longest id that the record allows, in characters.
+def categories(record: type[BaseModel], name: str) -> tuple[str, ...]:
+    """Return the values that a record class declares for a category, in their declared order.
 
     Raises
     ------
     ConfigError
-        The id's declaration lacks a length, or `NO_CONTROLS`.
+        The field is no category.
     """
-    options = record.model_json_schema()["properties"][ID].get("anyOf", [])
-    text: dict[str, Any] = next((option for option in options if option.get("type") == "string"), {})
-    if not {"minLength", "maxLength"} <= text.keys() or text.get("pattern") != NO_CONTROLS.pattern:
-        msg = (
-            f"schema.py: {ID} must be declared as `Annotated[str | None, Field(min_length=1, max_length=64), "
-            f"NO_CONTROLS]`, with lengths of your own; found {options}"
-        )
+    found = {field: _categories(spec) for field, spec in record.model_json_schema()["properties"].items()}
+    if not found.get(name):
+        known = ", ".join(field for field, values in found.items() if values)
+        msg = f"schema.py: {name} is not a category; {known or 'none'} is"
         raise ConfigError(msg)
-    return text["minLength"], text["maxLength"]
+    return found[name]
 
 
 def is_plain_text(text: str) -> bool:
@@ -167,16 +242,6 @@ def is_plain_text(text: str) -> bool:
     (True, False, False)
     """
     return NOT_TEXT.search(text) is None
-
-
-def example(record: type[BaseModel] = Customer) -> dict[str, Any]:
-    """Build a valid JSON record from the fields' own examples.
-
-    >>> Customer(**example()).model_dump(mode="json") == example()
-    True
-    """
-    properties = record.model_json_schema()["properties"]
-    return {name: spec["examples"][0] for name, spec in properties.items() if spec.get("examples")}
 
 
 def as_number(value: float | str | None) -> float:

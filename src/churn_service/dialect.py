@@ -3,7 +3,7 @@
 import codecs
 import gzip
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,6 @@ import pandas as pd
 
 from churn_service.cells import texts_of
 from churn_service.contract import Kind
-from churn_service.schema import HEADERS
 from churn_service.sections import FormatConfig
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -20,8 +19,15 @@ UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LOOKED_AT: Final = 16 * 1024 * 1024  # bytes, to guess an encoding
 
 
-def fields_of(headers: Sequence[str], fields: Collection[str]) -> dict[str, str]:
-    """Map headers to the contract's fields: by `HEADERS`, or because they are the field's name already.
+def fields_of(headers: Sequence[str], fields: Collection[str], spelt: Mapping[str, str]) -> dict[str, str]:
+    """Map headers to the contract's fields: as the table spells them, or by the field's name itself.
+
+    Parameters
+    ----------
+    headers, fields
+        Of the table, and of the contract.
+    spelt
+        `TableFormat.headers`.
 
     Raises
     ------
@@ -30,24 +36,25 @@ def fields_of(headers: Sequence[str], fields: Collection[str]) -> dict[str, str]
     """
     found: dict[str, str] = {}
     for field in fields:
-        meant = {HEADERS.get(field, field)} | ({field} - set(HEADERS.values()))
+        meant = {spelt.get(field, field)} | ({field} - set(spelt.values()))
         present = [header for header in headers if header in meant]
         if len(present) > 1:
-            msg = f"the column {field} stands twice, as {' and '.join(present)}; see HEADERS in schema.py"
+            twice = " and ".join(present)
+            msg = f"the column {field} stands twice, as {twice}; see the headers of TABLE in schema.py"
             raise ValueError(msg)
         found |= dict.fromkeys(present, field)
     return found
 
 
-def check_delimiter(headers: Sequence[str], delimiter: str, fields: Collection[str]) -> None:
-    """Refuse a header that means something only if it is cut otherwise.
+def check_delimiter(headers: Sequence[str], delimiter: str, known: Collection[str]) -> None:
+    """Refuse a header that means something only if it is cut otherwise; `known` are the headers to expect.
 
     Raises
     ------
     ValueError
         Says what the delimiter seems to be, and the key to set.
     """
-    line, known = delimiter.join(headers), {*fields, *HEADERS.values()}
+    line, known = delimiter.join(headers), set(known)
     hits = {sign: len(known & {cell.strip(' "') for cell in line.split(sign)}) for sign in DELIMITERS}
     best = max(DELIMITERS, key=hits.__getitem__)
     if hits[best] and known.isdisjoint(headers):

@@ -16,13 +16,13 @@ from churn_service.agreement import (
     read_project,
     read_text,
 )
-from churn_service.config import Settings, load_settings  # floor: service
 from churn_service.errors import ChurnError, StoreError
 from churn_service.registry import Registry
-from churn_service.schema import ID
-from churn_service.sections import Config, DecisionConfig
+from churn_service.sections import AnyConfig, DecisionConfig
+from churn_service.settings import Settings  # floor: service
 from churn_service.simulate import is_simulated
 from churn_service.table import read_parts
+from churn_service.workspace import Workspace
 
 TEMPLATE: Final = "-".join(("churn", "service"))  # noqa: FLY002 - in one piece, renaming would change it
 INTENDED_USE: Final = "Rank customers for a retention offer"
@@ -37,28 +37,26 @@ FLOORS: Final = {
 }
 
 
-def examine(root: Path, config: Config, *, registry: Registry, commands: Collection[str]) -> list[Finding]:
+def examine(work: Workspace, *, registry: Registry, commands: Collection[str]) -> list[Finding]:
     """Look at everything; nothing is raised for what is wrong.
 
     Parameters
     ----------
-    root
-        The folder of config.yaml.
-    config
-        What it holds.
+    work
+        The project, its configuration, folder and environment.
     registry
         Where the versions are.
     commands
         Names of the command line's commands, which the documentation may speak of.
     """
-    found = [*_owner(root), _table(root, config), _card(), _decision(config)]
-    found += check_agreement(root, config, registry=registry, commands=commands)
+    config = work.config
+    found = [*_owner(work.root), _table(work), _card(), _decision(config)]
+    found += check_agreement(work, registry=registry, commands=commands)
     # floor: service
-    settings = load_settings()
-    found += _service(settings, registry)
+    found += _service(work.settings, registry)
     # end floor
     # floor: monitored
-    found += _monitoring(config, settings)
+    found += _monitoring(config, work.settings)
     # end floor
     return [*found, *_next_floor()]
 
@@ -76,11 +74,16 @@ def _owner(root: Path) -> Iterator[Finding]:
     yield judge("licence", fault, "write into LICENSE who holds the rights", fine="LICENSE names you")
 
 
-def _table(root: Path, config: Config) -> Finding:
+def _table(work: Workspace) -> Finding:
+    root, config, contract = work.root, work.config, work.contract
     path = config.data.path
     try:
-        table = next(read_parts(root / path, ROWS, config.data.format))
-        fault = f"{path} is the simulator's" if ID in table and is_simulated(table[ID]) else None
+        table = next(read_parts(root / path, ROWS, contract, form=config.data.format))
+        fault = (
+            f"{path} is the simulator's"
+            if contract.id in table and is_simulated(table[contract.id])
+            else None
+        )
     except StopIteration:
         fault = f"{path} is empty"
     except StoreError as error:
@@ -109,7 +112,7 @@ def _card() -> Finding:
     return judge("intended use", fault, to_do, fine="the model card states your own")
 
 
-def _decision(config: Config) -> Finding:
+def _decision(config: AnyConfig) -> Finding:
     fault = "threshold and tiers are the template's" if config.decision == THRESHOLDS else None
     to_do = "choose them by what a wrong decision costs (notebooks/02_train.ipynb), or leave them"
     return judge("decision", fault, to_do, fine="threshold and tiers are your own", note=True)
@@ -144,7 +147,7 @@ def _production(registry: Registry) -> Finding:
 
 # end floor
 # floor: monitored
-def _monitoring(config: Config, settings: Settings) -> Iterator[Finding]:
+def _monitoring(config: AnyConfig, settings: Settings) -> Iterator[Finding]:
     monitoring = config.monitoring
     fault = None if monitoring.prediction_log or settings.log_url else "no answer is logged"
     yield judge("log", fault, "set monitoring.prediction_log", fine="answers are logged", note=True)

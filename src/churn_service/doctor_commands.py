@@ -6,8 +6,8 @@ from churn_service.errors import RefusedError
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
-    open_config,
     open_registry,
+    open_workspace,
     print_json,
     say,
 )
@@ -22,11 +22,10 @@ def doctor(context: typer.Context, *, as_json: JsonOption = False, config: Confi
     """
     from churn_service.doctor import examine
 
-    settings, root = open_config(config)
+    work = open_workspace(context, config)
     found = examine(
-        root,
-        settings,
-        registry=open_registry(settings, root),
+        work,
+        registry=open_registry(work),
         commands=getattr(context.find_root().command, "commands", ()),
     )
     for each in found:

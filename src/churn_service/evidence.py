@@ -1,6 +1,5 @@
 """Two versions and one table → the evidence for putting the one in the other's place."""
 
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -14,10 +13,9 @@ from churn_service.metadata import Metadata
 from churn_service.monitoring.place import find_log  # floor: monitored
 from churn_service.monitoring.replay import replay  # floor: monitored
 from churn_service.predict import Predictor
-from churn_service.schema import ID, TARGET
-from churn_service.sections import Config
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_table
+from churn_service.workspace import Workspace
 
 OTHER_SPLIT: Final = (
     "the two were split by another holdout_fraction or holdout_salt, so each saw customers that the other "
@@ -36,41 +34,42 @@ class Version(NamedTuple):
     predictor: Predictor
 
 
-def gather(candidate: Version, production: Version | None, *, config: Config, root: Path) -> list[Check]:
+def gather(candidate: Version, production: Version | None, work: Workspace) -> list[Check]:
     """Check a candidate, alone or beside production.
 
     Parameters
     ----------
     candidate, production
         Two versions; None if nothing is in production, or it cannot be loaded.
-    config, root
-        The configuration, and the folder that its relative paths start from.
+    work
+        The project, its configuration and where both are.
     """
-    checks = [check_origin(candidate.metadata), *_on_holdout(candidate, production, config=config, root=root)]
+    checks = [check_origin(candidate.metadata), *_on_holdout(candidate, production, work)]
     if production is not None:
         new, old = (each.metadata.identity.columns for each in (candidate, production))
         checks.insert(1, check_contract(new, old))
         # floor: monitored
-        log, privacy = find_log(config, root), config.monitoring.privacy
+        log, config = find_log(work), work.config
         predictors = candidate.predictor, production.predictor
-        checks.append(replay(log, *predictors, privacy=privacy, gate=config.gate))
+        checks.append(replay(log, *predictors, privacy=config.monitoring.privacy, gate=config.gate))
         # end floor
     return checks
 
 
-def _on_holdout(candidate: Version, production: Version | None, *, config: Config, root: Path) -> list[Check]:
+def _on_holdout(candidate: Version, production: Version | None, work: Workspace) -> list[Check]:
     if production is not None and _split(candidate.metadata) != _split(production.metadata):
         return [Check(name="holdout", passed=False, said=OTHER_SPLIT)]
-    holdout = _holdout(candidate.metadata, config, root)
+    holdout = _holdout(candidate.metadata, work)
     if isinstance(holdout, str):
         return [Check(name="holdout", passed=None, said=holdout)]
-    outcomes = holdout[TARGET].to_numpy()
+    outcomes = holdout[work.contract.target].to_numpy()
     rarer = int(min(outcomes.sum(), len(outcomes) - outcomes.sum()))
     if rarer < LEAST_OUTCOMES:
         said = f"{rarer} customers held out with the rarer outcome; {LEAST_OUTCOMES} are needed"
         return [Check(name="holdout", passed=None, said=said)]
     losses = log_losses(candidate.predictor.probabilities(holdout), outcomes)
-    rule = baseline_probability(holdout, config.features, config.baseline)
+    config = work.config
+    rule = baseline_probability(work.project, holdout, config)
     beats = check_beats("baseline", losses, log_losses(rule, outcomes), margin=0.0)
     checks = [beats.model_copy(update={"facts": beats.facts | {"baseline": config.baseline.model_dump()}})]
     if production is not None:
@@ -79,20 +78,21 @@ def _on_holdout(candidate: Version, production: Version | None, *, config: Confi
     return checks
 
 
-def _holdout(candidate: Metadata, config: Config, root: Path) -> pd.DataFrame | str:
+def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
     """Return the customers that were held out, or why there are none."""
-    path = root / config.data.path
+    config, contract = work.config, work.contract
+    path = work.root / config.data.path
     if not path.exists():
         return f"{config.data.path} is not here, so nothing can be compared"
     try:
-        table = check_table(read_table(path, config.data.format))
+        table = check_table(read_table(path, contract, config.data.format), contract)
     except TableError as error:
         fault = str(error).partition("\n")[0]  # the rest names customers, and events are for ever
         return f"nothing can be compared with {config.data.path}: {fault}"
     if data_hash(table) != candidate.identity.data_sha256:
         return f"{config.data.path} is not the table that {candidate.version} was trained on; {OTHER_TABLE}"
     split = candidate.holdout
-    holdout = table[is_holdout(table[ID], fraction=split.fraction, salt=split.salt)]
+    holdout = table[is_holdout(table[contract.id], fraction=split.fraction, salt=split.salt)]
     return "the table holds no customer that was held out" if holdout.empty else holdout
 
 

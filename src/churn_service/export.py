@@ -11,8 +11,8 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.calibration import CalibratedClassifierCV
 
 from churn_service.errors import ParityError
+from churn_service.exportable import split_points
 from churn_service.predict import INPUT, OUTPUT, onnx_scorer
-from churn_service.train import split_points
 
 PARITY = 1e-5
 """Largest allowed difference of a probability; measured: 3e-7."""

@@ -6,18 +6,16 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
-from pydantic import BaseModel
 
 from churn_service.cells import read_cells
-from churn_service.contract import CONTROL, HALF, Column, columns, id_length
+from churn_service.contract import CONTROL, HALF, Column, Contract, TableFormat
 from churn_service.errors import TableError
 from churn_service.printable import printable
-from churn_service.schema import ID, TARGET, TARGET_VALUES, Customer
 from churn_service.table import typed
 
 ROWS_SHOWN = 5
 PLAIN_TEXT: Final = "text without control characters"
-OUTCOME = Column(name=TARGET, kind="boolean")
+OUTCOME = Column(name="outcome", kind="boolean")
 
 
 class _HalfCharacter(str):
@@ -26,7 +24,7 @@ class _HalfCharacter(str):
     __slots__ = ()
 
 
-def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
+def check_table(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the training table with the contract's columns and types: id, columns in order, target.
 
     Columns that the contract does not name are left out.
@@ -36,23 +34,22 @@ def check_table(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.D
     TableError
         Names every broken rule with its count and first rows; its `faults` lists every cell.
     """
-    faults = find_faults(table, record, training=True)
+    faults = find_faults(table, contract, training=True)
     if len(faults):
         raise TableError(*describe(faults), faults=faults)
-    return typed(table, record).assign(**{TARGET: read_cells(table[TARGET], OUTCOME).astype(np.int64)})
+    outcomes = read_cells(table[contract.target], OUTCOME, contract.table).astype(np.int64)
+    return typed(table, contract).assign(**{contract.target: outcomes})
 
 
-def find_faults(
-    table: pd.DataFrame, record: type[BaseModel] = Customer, *, training: bool = False
-) -> pd.DataFrame:
+def find_faults(table: pd.DataFrame, contract: Contract, *, training: bool = False) -> pd.DataFrame:
     """List every cell that breaks the contract.
 
     Parameters
     ----------
     table
         As read; the index is the row number to report.
-    record
-        The contract.
+    contract
+        What is allowed.
     training
         Whether the table must also have rows, a unique id on each, every column, and both outcomes.
 
@@ -64,7 +61,7 @@ def find_faults(
     if training and not len(table):
         return pd.DataFrame([{"row": None, "column": "table", "rule": "at least one row", "found": "none"}])
     try:
-        pa.DataFrameSchema(_rules(record, training=training)).validate(_checkable(table), lazy=True)
+        pa.DataFrameSchema(_rules(contract, training=training)).validate(_checkable(table), lazy=True)
     except SchemaErrors as error:
         return _as_faults(error.failure_cases)
     return pd.DataFrame({"row": [], "column": [], "rule": [], "found": []})
@@ -85,15 +82,18 @@ def _as_text(cell: object) -> object:
     return cell
 
 
-def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
-    shortest, longest = id_length(record)
+def _rules(contract: Contract, *, training: bool) -> dict[str, pa.Column]:
+    shortest, longest = contract.id_length
     rules = {
         column.name: pa.Column(
-            None, _checks(column), nullable=column.nullable, required=training or not column.nullable
+            None,
+            _checks(column, contract.table),
+            nullable=column.nullable,
+            required=training or not column.nullable,
         )
-        for column in columns(record)
+        for column in contract.columns
     }
-    rules[ID] = pa.Column(
+    rules[contract.id] = pa.Column(
         None,
         [
             pa.Check(
@@ -109,20 +109,21 @@ def _rules(record: type[BaseModel], *, training: bool) -> dict[str, pa.Column]:
     )
     if training:
         known = pa.Check(
-            lambda values: _has_kind(values, OUTCOME), error=f"one of {', '.join(TARGET_VALUES)}"
+            lambda values: _has_kind(values, OUTCOME, contract.table),
+            error=f"one of {', '.join(contract.table.outcomes)}",
         )
         both = pa.Check(lambda cells: len(cells.unique()) > 1, error="0 for some rows and 1 for others")
-        rules[TARGET] = pa.Column(None, [known, both])
+        rules[contract.target] = pa.Column(None, [known, both])
     return rules
 
 
-def _checks(column: Column) -> list[pa.Check]:
+def _checks(column: Column, table: TableFormat) -> list[pa.Check]:
     """Rules as vectorised checks on the non-missing cells, as they were read."""
     if column.kind == "category":
         return [pa.Check(lambda values: _in_categories(values, column), error=column.rule)]
-    checks = [pa.Check(lambda values: _has_kind(values, column), error=_article(column.kind))]
+    checks = [pa.Check(lambda values: _has_kind(values, column, table), error=_article(column.kind))]
     if column.kind != "boolean":
-        checks.append(pa.Check(lambda values: _in_range(values, column), error=column.rule))
+        checks.append(pa.Check(lambda values: _in_range(values, column, table), error=column.rule))
     return checks
 
 
@@ -157,13 +158,13 @@ def _is_text(values: pd.Series) -> pd.Series:
     return values.map(lambda cell: isinstance(cell, str)).astype(bool)
 
 
-def _has_kind(values: pd.Series, column: Column) -> pd.Series:
-    cells = read_cells(values, column)
+def _has_kind(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
+    cells = read_cells(values, column, table)
     return cells.notna() & (cells % 1 == 0) if column.kind == "integer" else cells.notna()
 
 
-def _in_range(values: pd.Series, column: Column) -> pd.Series:
-    cells = read_cells(values, column)
+def _in_range(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
+    cells = read_cells(values, column, table)
     return cells.isna() | cells.between(*column.bounds)
 
 

@@ -3,9 +3,10 @@
 Nothing here runs while features.py is right.
 """
 
+import inspect
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,8 +17,9 @@ FIELDS: Final = ". A column must be a field of Customer in schema.py"
 OPERATIONS: Final = ". Only arithmetic, comparisons and NumPy functions do on arrays and on single numbers"
 
 
-def fault_in_code(error: Exception, file: str) -> ConfigError:
-    """Name the lines of features.py, which is `file`, that raised an exception in a function of it."""
+def fault_in_code(error: Exception, features: Callable[..., Any]) -> ConfigError:
+    """Name the lines of the file of `features` that raised an exception in a function of it."""
+    file = inspect.getfile(inspect.unwrap(features))
     (_, *steps) = traceback.extract_tb(error.__traceback__)  # the first is in `feature_matrix`
     lines = dict.fromkeys(f"; line {step.lineno}: {step.line}" for step in steps if step.filename == file)
     said, advice = f"{type(error).__name__}: {error}", FIELDS if isinstance(error, KeyError) else OPERATIONS

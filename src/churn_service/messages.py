@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field
 
 from churn_service.contract import Column
 from churn_service.decision import RiskTier, Source
-from churn_service.schema import Customer
 
 
 @dataclass(slots=True)
@@ -21,12 +20,6 @@ class Prediction:
     model_version: str
     trained_at: str | None
     prediction_id: Annotated[str, Field(description="Unique to this answer; quote it to trace the answer")]
-
-
-class BatchRequest(BaseModel, extra="forbid", strict=True):
-    """Several customers in one request; order does not matter to the answers."""
-
-    customers: Annotated[list[Customer], Field(min_length=1)]
 
 
 class BatchPrediction(BaseModel):
@@ -88,7 +81,7 @@ class Problem(BaseModel):
 class Answered(NamedTuple):
     """What was asked and answered, as the contract leaves it in `scope["state"]["answered"]`."""
 
-    customers: Sequence[Customer]
+    customers: Sequence[BaseModel]
     predictions: Sequence[Prediction]
     source: Source
     latency_ms: float | None

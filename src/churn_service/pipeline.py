@@ -17,10 +17,10 @@ from churn_service.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha25
 from churn_service.card import render_card
 from churn_service.checkout import read_checkout
 from churn_service.compare import beside_references, measure
-from churn_service.contract import columns
 from churn_service.export import check_parity, export_model
+from churn_service.exportable import check_training, made_exportable
 from churn_service.faults import check_table
-from churn_service.features import add_features, feature_matrix
+from churn_service.feature_matrix import feature_matrix
 from churn_service.metadata import Golden, Holdout, Identity, Metadata
 from churn_service.plots import as_svg, draw_calibration, draw_roc
 from churn_service.predict import onnx_scorer
@@ -28,13 +28,11 @@ from churn_service.provenance import provenance, who
 from churn_service.reference import Reference, freeze, importances
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
-from churn_service.schema import ID, TARGET
-from churn_service.sections import Config
 from churn_service.signing import SigningKey
 from churn_service.simulate import simulate
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_table
-from churn_service.train import check_training, train
+from churn_service.workspace import Workspace
 
 LOCK: Final = "requirements-dev.lock"
 NO_LOCK: Final = "no lock"  # in place of its hash
@@ -53,9 +51,7 @@ class Trained:
     already_there: bool
 
 
-def train_version(
-    config: Config, root: Path, *, say: Callable[[str], None], key: SigningKey | None = None
-) -> Trained:
+def train_version(work: Workspace, *, say: Callable[[str], None], key: SigningKey | None = None) -> Trained:
     """Make a version, and write it under `registry.path`, signed if there is a key.
 
     See `make_version` for the other parameters.
@@ -69,22 +65,18 @@ def train_version(
     SignatureError
         The version exists already, signed by another key.
     """
-    metadata, files = make_version(config, root, say=say)
+    metadata, files = make_version(work, say=say)
     say("writing the version" if key is None else "writing and signing the version")
-    return _register(open_registry(config.registry, root), metadata, files, key=key)
+    return _register(open_registry(work.config.registry, work.root), work, metadata, files=files, key=key)
 
 
-def make_version(
-    config: Config, root: Path, *, say: Callable[[str], None]
-) -> tuple[Metadata, dict[str, bytes]]:
+def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metadata, dict[str, bytes]]:
     """Read, check, split, fit, export and evaluate, in memory.
 
     Parameters
     ----------
-    config
-        All of config.yaml.
-    root
-        The folder that its relative paths start from.
+    work
+        The project, its configuration and where both are.
     say
         Called with a line before each step that takes time.
 
@@ -102,16 +94,21 @@ def make_version(
     ParityError
         The model cannot be exported faithfully.
     """
-    checkout = read_checkout(root)  # before the work, as the code is loaded by now
+    project, contract, config = work.project, work.contract, work.config
+    checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
+    training = project.load_training()
     say(f"reading and checking {config.data.path}")
-    table = check_table(read_table(root / config.data.path, config.data.format))
-    held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
-    beside_references(table[:1], np.zeros(1), config)  # refuses a wrong baseline before the work, not after
-    matrix, target = feature_matrix(table, config.features), table[TARGET].to_numpy()
+    table = check_table(read_table(work.root / config.data.path, contract, config.data.format), contract)
+    held_out = is_holdout(
+        table[contract.id], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
+    )
+    beside_references(table[:1], np.zeros(1), work)  # refuses a wrong baseline before the work, not after
+    matrix, target = feature_matrix(project, table, config.features), table[contract.target].to_numpy()
+    names = tuple(project.features(table, config.features))
 
-    check_training(matrix[~held_out], target[~held_out], list(add_features(table, config.features)))
+    check_training(matrix[~held_out], target[~held_out], names)
     say(f"training on {np.sum(~held_out):,} customers, {np.sum(held_out):,} held out")
-    fitted = train(matrix[~held_out], target[~held_out], config.model)
+    fitted = made_exportable(training.train(matrix[~held_out], target[~held_out], config.model))
 
     say("exporting to ONNX and comparing with scikit-learn")
     exported = export_model(fitted, matrix.shape[1])
@@ -119,16 +116,16 @@ def make_version(
 
     say("evaluating on the holdout")
     holdout = table[held_out]
-    probabilities = beside_references(holdout, onnx_scorer(exported)(matrix[held_out]), config)
-    metrics = measure(holdout, probabilities, config.decision.threshold)
-    reference = _reference(table, held_out, scores=probabilities["model"], config=config, exported=exported)
-    identity = _identity(config, lock=root / LOCK, exported=exported, table=table)
+    probabilities = beside_references(holdout, onnx_scorer(exported)(matrix[held_out]), work)
+    metrics = measure(holdout, probabilities, project, threshold=config.decision.threshold)
+    reference = _reference(table, held_out, scores=probabilities["model"], work=work, exported=exported)
+    identity = _identity(work, names=names, exported=exported, table=table)
     metadata = Metadata(
         version=identity.version(config.model.version),
         trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         identity=identity,
         training=config.model_dump(mode="json", include={"model", "baseline"}),
-        golden=_golden(config, exported),
+        golden=_golden(work, exported),
         holdout=Holdout(
             rows=len(holdout), fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
         ),
@@ -137,7 +134,7 @@ def make_version(
         provenance=provenance() | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
         reference=reference,
     )
-    outcomes = holdout[TARGET].to_numpy()
+    outcomes = holdout[contract.target].to_numpy()
     pictures = {
         PICTURES[0]: as_svg(lambda axes: draw_roc(axes, outcomes, probabilities)),
         PICTURES[1]: as_svg(
@@ -148,24 +145,27 @@ def make_version(
 
 
 def _reference(
-    table: pd.DataFrame, held_out: np.ndarray, *, scores: np.ndarray, config: Config, exported: bytes
+    table: pd.DataFrame, held_out: np.ndarray, *, scores: np.ndarray, work: Workspace, exported: bytes
 ) -> Reference:
-    known = {column.name: table[column.name].to_numpy() for column in columns()}
+    known = {column.name: table[column.name].to_numpy() for column in work.contract.columns}
     score, some = onnx_scorer(exported), np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
-    outcomes, features = table[TARGET].to_numpy()[some], config.features
+    outcomes, features = table[work.contract.target].to_numpy()[some], work.config.features
     worth = importances(
         {name: values[some] for name, values in known.items()},
-        lambda customers: log_loss(outcomes, score(feature_matrix(customers, features)), labels=[0, 1]),
+        lambda customers: log_loss(
+            outcomes, score(feature_matrix(work.project, customers, features)), labels=[0, 1]
+        ),
     )
     frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
     return Reference(columns=frozen, score=freeze(scores))
 
 
-def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFrame) -> Identity:
+def _identity(work: Workspace, *, names: tuple[str, ...], exported: bytes, table: pd.DataFrame) -> Identity:
+    config, lock = work.config, work.root / LOCK
     return Identity(
         onnx_sha256=sha256(exported),
-        columns=columns(),
-        feature_names=tuple(add_features(table, config.features)),
+        columns=work.contract.columns,
+        feature_names=names,
         features=config.features.model_dump(mode="json"),
         decision=config.decision,
         data_sha256=data_hash(table),
@@ -173,18 +173,24 @@ def _identity(config: Config, *, lock: Path, exported: bytes, table: pd.DataFram
     )
 
 
-def _golden(config: Config, exported: bytes) -> Golden:
-    made_up = simulate(GOLDEN_ROWS, GOLDEN_SEED)
-    customers = {column.name: to_json(made_up[column.name], column) for column in columns()}
-    matrix = feature_matrix(to_arrays(customers), config.features)
+def _golden(work: Workspace, exported: bytes) -> Golden:
+    contract = work.contract
+    made_up = simulate(GOLDEN_ROWS, GOLDEN_SEED, contract)
+    customers = {column.name: to_json(made_up[column.name], column) for column in contract.columns}
+    matrix = feature_matrix(work.project, to_arrays(customers, contract), work.config.features)
     return Golden(customers=customers, probabilities=onnx_scorer(exported)(matrix).tolist())
 
 
 def _register(
-    registry: Registry, metadata: Metadata, files: dict[str, bytes], *, key: SigningKey | None
+    registry: Registry,
+    work: Workspace,
+    metadata: Metadata,
+    *,
+    files: dict[str, bytes],
+    key: SigningKey | None,
 ) -> Trained:
     """Write the version; if it exists, verify it and keep it. Either way it is the newest now."""
-    text = {CARD: render_card(metadata), METADATA: metadata.model_dump_json(indent=2) + "\n"}
+    text = {CARD: render_card(metadata, work.contract), METADATA: metadata.model_dump_json(indent=2) + "\n"}
     contents = files | {name: value.encode() for name, value in text.items()}
     already_there = registry.write(metadata.version, contents, who=who(), checkout=metadata.checkout, key=key)
     kept = registry.metadata(metadata.version) if already_there else metadata

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from churn_service.contract import Column
-from churn_service.evaluate import CalibrationBin
+from churn_service.metrics import CalibrationBin
 from churn_service.printable import printable
-from churn_service.schema import TARGET
 
 BINS = 30
 LABELS_FIT = 30  # characters under a small picture, before they run into each other
@@ -33,21 +32,21 @@ def draw_distribution(axes: Axes, values: pd.Series, column: Column) -> None:
     axes.set(title=f"{name}, {missing:.0%} missing" if missing else name, ylabel="customers")
 
 
-def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column) -> None:
+def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column, *, target: str) -> None:
     """Show the share with target 1 by value, or by tenth of a number, each with two standard errors.
 
     The dotted line is the share among all customers; missing values are left out.
     """
-    values, target = table[column.name], table[TARGET]
+    values, outcomes = table[column.name], table[target]
     groups = _groups(values, column)
-    share = target.groupby(groups, observed=True).agg(["mean", "sem"])
+    share = outcomes.groupby(groups, observed=True).agg(["mean", "sem"])
     many = _has_many_values(values, column)
     places = values.groupby(groups, observed=True).mean() if many else _labels(share.index)
     axes.errorbar(places, share["mean"], yerr=2 * share["sem"], fmt="o-" if many else "o", capsize=3)
-    axes.axhline(target.mean(), color="grey", linestyle=":")
+    axes.axhline(outcomes.mean(), color="grey", linestyle=":")
     axes.margins(x=0.05 if many else 0.2)
     _tilt_long_labels(axes, column)
-    axes.set(title=_literal(column.name), ylabel=f"share with {_literal(TARGET)} = 1")
+    axes.set(title=_literal(column.name), ylabel=f"share with {_literal(target)} = 1")
 
 
 def _has_many_values(values: pd.Series, column: Column) -> bool:

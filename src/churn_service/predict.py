@@ -11,17 +11,17 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import onnxruntime
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from churn_service.arrays import as_columns, as_scalars, to_arrays
 from churn_service.artifact import JOBLIB, ONNX, Artifact, read_artifact
-from churn_service.contract import Columns
+from churn_service.contract import Columns, Contract
 from churn_service.decision import TIERS, Decision, Source
 from churn_service.errors import IncompatibleArtifactError, PredictionError, UnsafeModelError
-from churn_service.features import FeaturesConfig, feature_matrix
+from churn_service.feature_matrix import feature_matrix
 from churn_service.metadata import Golden, Metadata
 from churn_service.onnx_guard import check_onnx
-from churn_service.schema import Customer
+from churn_service.seam import Project
 from churn_service.signing import PublicKey
 
 INPUT: Final = "features"
@@ -40,14 +40,19 @@ class Predictor:
     ----------
     source
         Who answers.
+    contract
+        What a record is.
     probabilities
         Scores a DataFrame or mapping of arrays that keeps the contract, n customers; float64 (n,) in [0, 1].
     model_bytes
         Size of the model.onnx it was loaded with; 0 if there is none.
     """
 
-    def __init__(self, source: Source, probabilities: Callable[[Columns], np.ndarray]) -> None:
+    def __init__(
+        self, source: Source, contract: Contract, probabilities: Callable[[Columns], np.ndarray]
+    ) -> None:
         self.source = source
+        self.contract = contract
         self.version = source.version
         self.model_bytes = 0
         self.probabilities = probabilities
@@ -55,7 +60,7 @@ class Predictor:
         self.threshold = decision.threshold
         self._bounds = (decision.medium_risk, decision.high_risk)
 
-    def predict(self, customers: Sequence[Customer]) -> list[Decision]:
+    def predict(self, customers: Sequence[BaseModel]) -> list[Decision]:
         """Score validated records; bit for bit the same one by one or together, in any order.
 
         Raises
@@ -65,7 +70,10 @@ class Predictor:
         """
         if not customers:
             return []
-        columns = as_scalars(customers[0]) if len(customers) == 1 else as_columns(customers)
+        if len(customers) == 1:
+            columns: Columns = as_scalars(customers[0], self.contract)
+        else:
+            columns = as_columns(customers, self.contract)
         return self.decide(self.probabilities(columns).tolist())
 
     def decide(self, probabilities: Sequence[float]) -> list[Decision]:
@@ -85,7 +93,7 @@ class Predictor:
         return list(map(Decision, probabilities, churns, tiers))
 
 
-def predictor_of(metadata: Metadata, scorer: Scorer) -> Predictor:
+def predictor_of(metadata: Metadata, project: Project[Any, Any], scorer: Scorer) -> Predictor:
     """Put features and a loaded model together, and try them out on the golden rows.
 
     Raises
@@ -95,26 +103,28 @@ def predictor_of(metadata: Metadata, scorer: Scorer) -> Predictor:
     """
     identity = metadata.identity
     try:
-        features = FeaturesConfig.model_validate(identity.features)
+        features = project.features_config.model_validate(identity.features)
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         reason = f"features.py does not take its features section ({wrong})"
         raise _incompatible(metadata, reason) from error
 
     def probabilities(customers: Columns) -> np.ndarray:
-        return scorer(feature_matrix(customers, features, identity.feature_names))
+        return scorer(feature_matrix(project, customers, features, names=identity.feature_names))
 
-    fault = _golden_fault(metadata.golden, probabilities)
+    fault = _golden_fault(metadata.golden, project.contract, probabilities)
     if fault is not None:
         raise _incompatible(metadata, fault)
     source = Source(metadata.version, metadata.trained_at, identity.columns, identity.decision)
-    return Predictor(source, probabilities)
+    return Predictor(source, project.contract, probabilities)
 
 
-def _golden_fault(golden: Golden, probabilities: Callable[[Columns], np.ndarray]) -> str | None:
+def _golden_fault(
+    golden: Golden, contract: Contract, probabilities: Callable[[Columns], np.ndarray]
+) -> str | None:
     """Answer the golden rows, which also warms the model up; say what is wrong, if anything."""
     try:
-        answers = probabilities(to_arrays(golden.customers))
+        answers = probabilities(to_arrays(golden.customers, contract))
         difference = np.abs(answers - np.array(golden.probabilities)).max()
     except KeyError as error:
         return f"schema.py or features.py no longer has {error}"
@@ -137,6 +147,7 @@ def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
 
 def load_predictor(
     folder: Path,
+    project: Project[Any, Any],
     *,
     runtime: Runtime = "onnx",
     allow_pickle: bool = False,
@@ -148,6 +159,8 @@ def load_predictor(
     ----------
     folder
         The version.
+    project
+        Whose it is: its features are computed by this code.
     runtime
         ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code of whoever wrote it.
     allow_pickle
@@ -161,7 +174,9 @@ def load_predictor(
         One of its subclasses, for each reason to refuse.
     """
     artifact = read_artifact(folder, public_key)
-    predictor = predictor_of(artifact.metadata, _scorer(artifact, runtime, allow_pickle=allow_pickle))
+    predictor = predictor_of(
+        artifact.metadata, project, _scorer(artifact, runtime, allow_pickle=allow_pickle)
+    )
     predictor.model_bytes = len(artifact.files[ONNX])
     return predictor
 

@@ -1,7 +1,6 @@
 """A version → staging or production, on evidence; and back."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from churn_service.checkout import read_checkout
@@ -11,8 +10,8 @@ from churn_service.evidence import Version, gather
 from churn_service.predict import load_predictor
 from churn_service.provenance import who
 from churn_service.remote import open_registry
-from churn_service.sections import Config
-from churn_service.signing import PublicKey
+from churn_service.signing import read_public_key
+from churn_service.workspace import Workspace
 
 
 class Promotion:
@@ -20,19 +19,15 @@ class Promotion:
 
     Parameters
     ----------
-    config, root
-        The configuration, and the folder that its relative paths start from.
-    image_tag
-        Of the image that this runs in, for the record.
-    public_key
-        Whose signature a version must have, if any.
+    work
+        The project, its configuration and environment: whose signature a version must have, if any, and for
+        the record the image that this runs in.
     """
 
-    def __init__(
-        self, config: Config, root: Path, image_tag: str | None = None, *, public_key: PublicKey | None = None
-    ) -> None:
-        self._config, self._root, self._image_tag = config, root, image_tag
-        self._registry = open_registry(config.registry, root, public_key=public_key)
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+        key = read_public_key(work.settings.public_key)
+        self._registry = open_registry(work.config.registry, work.root, public_key=key)
 
     def promote(self, name: str, alias: Alias, *, reason: str | None, force: bool) -> Event | None:
         """Put a version on top of those that held an alias, if the evidence allows or `force` overrules it.
@@ -133,12 +128,17 @@ class Promotion:
     def _load(self, version: str) -> Version:
         metadata = self._registry.metadata(version)
         folder, key = self._registry.folder / version, self._registry.public_key
-        return Version(metadata, load_predictor(folder, public_key=key))
+        return Version(metadata, load_predictor(folder, self._work.project, public_key=key))
 
     def _by(self, alias: Alias) -> dict[str, Any]:
         """Say what is decided about, by whom and where."""
-        checkout = read_checkout(self._root)
-        return {"alias": alias, "who": who(), "checkout": checkout, "image_tag": self._image_tag}
+        checkout = read_checkout(self._work.root)
+        return {
+            "alias": alias,
+            "who": who(),
+            "checkout": checkout,
+            "image_tag": self._work.settings.image_tag,
+        }
 
     def _evidence(self, candidate: Version, present: str | None) -> list[Check]:
         try:
@@ -147,5 +147,5 @@ class Promotion:
             raise
         except ArtifactError as error:  # else nobody could overrule it, with production damaged
             lost = Check(name="production", passed=None, said=f"cannot be compared with: {error}")
-            return [lost, *gather(candidate, None, config=self._config, root=self._root)]
-        return gather(candidate, production, config=self._config, root=self._root)
+            return [lost, *gather(candidate, None, self._work)]
+        return gather(candidate, production, self._work)

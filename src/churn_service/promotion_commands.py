@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from churn_service.errors import ConfigError, GateError
 from churn_service.events import Alias, Event
 from churn_service.registry_commands import registry_commands
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, say
+from churn_service.terminal import ConfigOption, JsonOption, open_workspace, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.promotion import Promotion
@@ -35,6 +36,7 @@ def add_commands(_app: typer.Typer) -> None:
 
 
 def promote(
+    context: typer.Context,
     version: Annotated[str, typer.Argument(help="A version, or newest, or staging")],
     *,
     to: AliasOption,
@@ -53,7 +55,7 @@ def promote(
         msg = "--force overrules evidence, so it needs a --reason, which the history keeps"
         raise ConfigError(msg)
     try:
-        event = _promotion(config).promote(version, to, reason=reason, force=force)
+        event = _promotion(context, config).promote(version, to, reason=reason, force=force)
     except GateError as refusal:
         if as_json:
             print_json({"recorded": True, **refusal.event.model_dump(mode="json")})
@@ -68,6 +70,7 @@ def promote(
 
 
 def rollback(
+    context: typer.Context,
     alias: Annotated[Alias, typer.Argument(help="What is taken back")] = "production",
     *,
     reason: ReasonOption = None,
@@ -80,7 +83,7 @@ def rollback(
 
     Example: churn-service registry rollback --reason 'complaints since noon'
     """
-    event = _promotion(config).rollback(alias, reason=reason)
+    event = _promotion(context, config).rollback(alias, reason=reason)
     if as_json:
         print_json(event.model_dump(mode="json"))
     else:
@@ -93,12 +96,7 @@ def _tell(event: Event) -> None:
         say(check.line)
 
 
-def _promotion(config: Any) -> Promotion:
-    from churn_service.config import load_settings
+def _promotion(context: typer.Context, config: Path | None) -> Promotion:
     from churn_service.promotion import Promotion
-    from churn_service.signing import read_public_key
 
-    loaded, root = open_config(config)
-    settings = load_settings()
-    public_key = read_public_key(settings.public_key)
-    return Promotion(loaded, root, settings.image_tag, public_key=public_key)
+    return Promotion(open_workspace(context, config))

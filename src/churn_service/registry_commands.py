@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churn_service.config import load_settings
 from churn_service.errors import ConfigError
-from churn_service.sections import Config
 from churn_service.signing import read_signing_key
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
-    open_config,
     open_registry,
+    open_workspace,
     print_json,
     say,
 )
@@ -25,21 +22,22 @@ if TYPE_CHECKING:
     from churn_service.events import Event, State
     from churn_service.metadata import Metadata
     from churn_service.registry import Registry
+    from churn_service.workspace import Workspace
 
-SHOWN: list[Callable[[Config, Path, str], Iterable[str]]] = []  # lines of higher floors for `show`
+SHOWN: list[Callable[[Workspace, str], Iterable[str]]] = []  # lines of higher floors for `show`
 registry_commands = typer.Typer(help="List, verify, sign and decide about versions.", no_args_is_help=True)
 
 
 @registry_commands.command("list")
-def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def list_all(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """List the versions, oldest first, with what each stands for; damaged ones last.
 
     While the store of a remote registry cannot be reached, the local copy is shown, and that is said.
 
     Example: churn-service registry list
     """
-    settings, root = open_config(config)
-    registry = open_registry(settings, root)
+    work = open_workspace(context, config)
+    registry = open_registry(work)
     state = registry.state()
     found = [_described(registry, version, state) for version in {*registry.versions(), *state.needed}]
     for each in sorted(found, key=lambda each: (each["trained_at"] or "9999", each["version"])):
@@ -56,11 +54,12 @@ def list_all(*, as_json: JsonOption = False, config: ConfigOption = None) -> Non
         shown = f"What is shown is the local copy in {registry.folder}, which may be behind"
         say(f"{registry.stale} {shown}", err=True)
     elif not found:
-        say(f"{settings.registry.path} is empty; `churn-service train` fills it", err=True)
+        say(f"{work.config.registry.path} is empty; `churn-service train` fills it", err=True)
 
 
 @registry_commands.command()
 def history(
+    context: typer.Context,
     version: Annotated[
         str | None, typer.Argument(help="Only of this version or alias", show_default=False)
     ] = None,
@@ -72,7 +71,7 @@ def history(
 
     Example: churn-service registry history production
     """
-    registry = open_registry(*open_config(config))
+    registry = open_registry(open_workspace(context, config))
     only = registry.resolve(version) if version else None
     for event in registry.events():
         if only not in {None, event.version, event.before}:
@@ -97,6 +96,7 @@ def _tell(event: Event) -> None:
 
 @registry_commands.command()
 def show(
+    context: typer.Context,
     version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
     *,
     as_json: JsonOption = False,
@@ -109,8 +109,8 @@ def show(
     from churn_service.artifact import CARD, read_artifact
     from churn_service.registry import NEWEST
 
-    settings, root = open_config(config)
-    registry = open_registry(settings, root)
+    work = open_workspace(context, config)
+    registry = open_registry(work)
     artifact = read_artifact(registry.find(version or NEWEST), registry.public_key)
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
@@ -120,12 +120,12 @@ def show(
             if event.version == artifact.metadata.version:
                 _tell(event)
         for lines in SHOWN:
-            for line in lines(settings, root, artifact.metadata.version):
+            for line in lines(work, artifact.metadata.version):
                 say(line)
 
 
 @registry_commands.command()
-def verify(*, config: ConfigOption = None) -> None:
+def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
     """Check every event, every file of every version, and signatures where CHURN_PUBLIC_KEY is set.
 
     Exit 3: there is a fault, and each is named; or there is nothing to check. A version that is whole, but
@@ -142,7 +142,8 @@ def verify(*, config: ConfigOption = None) -> None:
     from churn_service.events import fold
     from churn_service.predict import load_predictor
 
-    registry = open_registry(*open_config(config))
+    work = open_workspace(context, config)
+    registry = open_registry(work)
     events, faults = registry.readable_events()
     needed = frozenset[str]() if faults else fold(events).needed  # nobody knows what a damaged log adds up to
     faults += [registry.stale] if registry.stale else []
@@ -155,7 +156,7 @@ def verify(*, config: ConfigOption = None) -> None:
     for name in names:
         try:
             _metadata(registry, name)
-            load_predictor(registry.folder / name, public_key=registry.public_key)
+            load_predictor(registry.folder / name, work.project, public_key=registry.public_key)
             say(f"{name}  whole, and answers as it did when it was trained")
         except IncompatibleArtifactError as error:
             say(f"{name}  whole, but no longer served: {error}")
@@ -167,6 +168,7 @@ def verify(*, config: ConfigOption = None) -> None:
 
 @registry_commands.command()
 def sign(
+    context: typer.Context,
     version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
     *,
     config: ConfigOption = None,
@@ -177,12 +179,12 @@ def sign(
     """
     from churn_service.registry import NEWEST
 
-    settings, root = open_config(config)
-    key = read_signing_key(load_settings().signing_key)
+    work = open_workspace(context, config)
+    key = read_signing_key(work.settings.signing_key)
     if key is None:
         msg = "CHURN_SIGNING_KEY: not set. Give the key as PEM text, or the path of a file with it"
         raise ConfigError(msg)
-    registry = open_registry(settings, root, checked=False)
+    registry = open_registry(work, checked=False)
     found = registry.find(version or NEWEST).name
     registry.sign(found, key)
     say(f"{found}  verified and signed")

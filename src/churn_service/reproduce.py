@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -12,7 +11,8 @@ from churn_service.errors import ConfigError, ReproductionError, TableError
 from churn_service.metadata import Metadata
 from churn_service.pipeline import make_version
 from churn_service.remote import open_registry
-from churn_service.sections import Config
+from churn_service.sections import AnyConfig
+from churn_service.workspace import Workspace
 
 Differences = dict[str, dict[str, dict[str, Any]]]
 
@@ -64,18 +64,16 @@ class Reproduction:
             raise ReproductionError(msg)
 
 
-def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], None]) -> Reproduction:
+def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Reproduction:
     """Train a version again by the configuration that it records; nothing is written.
 
     Parameters
     ----------
     name
         A version or an alias.
-    config
+    work
         The present config.yaml: where the table and the registry are. What the version records replaces the
         rest of what training reads.
-    root
-        The folder that its relative paths start from.
     say
         Called with a line before each step that takes time.
 
@@ -88,11 +86,12 @@ def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], Non
     TableError
         The table is absent or breaks the contract; the message names the data that is needed.
     """
-    registry = open_registry(config.registry, root)
+    config = work.config
+    registry = open_registry(config.registry, work.root)
     recorded = registry.metadata(registry.resolve(name))
-    rebuilt_by = _recorded_config(recorded, config)
+    rebuilt_by = _recorded_config(recorded, work)
     try:
-        found, _ = make_version(rebuilt_by, root, say=say)
+        found, _ = make_version(replace(work, config=rebuilt_by), say=say)
     except TableError as error:
         needed = f"{recorded.version} was trained on {_rows(recorded):,} rows with the data hash"
         msg = f"{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
@@ -103,7 +102,7 @@ def reproduce(name: str, config: Config, root: Path, *, say: Callable[[str], Non
     return Reproduction(recorded.version, found.version, differences)
 
 
-def _recorded_config(recorded: Metadata, present: Config) -> Config:
+def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
     """Replace what training reads, except the path of the table, by what the version records."""
     if not recorded.training:
         msg = (
@@ -111,12 +110,13 @@ def _recorded_config(recorded: Metadata, present: Config) -> Config:
             "it cannot be rebuilt. Raise model.version and train: the new version can"
         )
         raise ReproductionError(msg)
+    present = work.config
     document = present.model_dump(mode="json")
     split, identity = recorded.holdout, recorded.identity
     document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
     document |= {"features": identity.features, "decision": identity.decision.model_dump(mode="json")}
     try:
-        rebuilt = Config.model_validate_json(json.dumps(document | recorded.training))
+        rebuilt = present.model_validate_json(json.dumps(document | recorded.training), context=work.contract)
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         raise _unfit(recorded, wrong) from error
@@ -134,7 +134,7 @@ def _rows(metadata: Metadata) -> int:
     return int(metadata.provenance["training_rows"]) + metadata.holdout.rows
 
 
-def _facts(metadata: Metadata, config: Config) -> dict[str, dict[str, Any]]:
+def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
     """Lay out what is compared, by group: the whole identity, the configuration, where it was trained."""
     identity, origin = metadata.identity, metadata.provenance
     columns = {column.name: column.model_dump(mode="json") for column in identity.columns}

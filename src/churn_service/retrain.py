@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,6 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from churn_service.atomic import replace_file
-from churn_service.config import Settings
 from churn_service.errors import ChurnError, GateError, RefusedError, TableError
 from churn_service.events import Check
 from churn_service.faults import check_table
@@ -21,9 +21,9 @@ from churn_service.pipeline import train_version
 from churn_service.promotion import Promotion
 from churn_service.provenance import who
 from churn_service.remote import open_registry
-from churn_service.sections import Config
 from churn_service.signing import read_public_key, read_signing_key
 from churn_service.table import read_table, write_table
+from churn_service.workspace import Workspace
 
 Result = Literal[
     "nothing to do", "held back", "busy", "would train", "staging", "production", "refused", "failed"
@@ -54,19 +54,17 @@ class Retraining:
 
     Parameters
     ----------
-    config, root
-        The configuration, and the folder that its relative paths start from.
-    settings
-        What differs by host: keys, the image's tag.
+    work
+        The project, its configuration, folder and environment: keys, the image's tag.
     say
         Called with a line before each step that takes time, and with the lines of an error.
     """
 
-    def __init__(self, config: Config, root: Path, settings: Settings, *, say: Callable[..., None]) -> None:
-        self._config, self._root, self._settings, self._say = config, root, settings, say
-        self._log = open_log(config, root)
+    def __init__(self, work: Workspace, *, say: Callable[..., None]) -> None:
+        self._work, self._config, self._say = work, work.config, say
+        self._log = open_log(work)
         self._folder = self._log.folder / FOLDER
-        self._public_key = read_public_key(settings.public_key)
+        self._public_key = read_public_key(work.settings.public_key)
 
     def plan(self, now: datetime) -> Record:
         """Say what would be done, and write nothing.
@@ -103,8 +101,8 @@ class Retraining:
 
     def _found(self, now: datetime) -> dict[str, Any]:
         self._say("looking for drift, outcomes and age")
-        registry = open_registry(self._config.registry, self._root, public_key=self._public_key)
-        verdict = judge(self._config, self._root, registry, now=now)
+        registry = open_registry(self._config.registry, self._work.root, public_key=self._public_key)
+        verdict = judge(self._work, registry, now=now)
         result: Result = "would train" if verdict.triggered else "nothing to do"
         result = "held back" if verdict.triggered and verdict.held_back else result
         return {"time": now, "who": who(), "result": result, "verdict": verdict}
@@ -142,7 +140,7 @@ class Retraining:
                 found["evidence"] = error.event.evidence
         finally:
             if found.get("trained") is None and found.get("table") not in {None, self._config.data.path}:
-                (self._root / found["table"]).unlink(missing_ok=True)  # nothing was made of it
+                (self._work.root / found["table"]).unlink(missing_ok=True)  # nothing was made of it
             replace_file(path, Record(**found).model_dump_json(indent=2).encode() + b"\n")
         return Record(**found)
 
@@ -151,14 +149,14 @@ class Retraining:
         verdict, target = found["verdict"], self._config.retrain.promote
         found["table"], found["growth"] = self._write_table(found["time"])
         data = self._config.data.model_copy(update={"path": found["table"]})
-        config = self._config.model_copy(update={"data": data})
-        key = read_signing_key(self._settings.signing_key)
-        version = train_version(config, self._root, say=self._say, key=key).metadata.version
+        work = replace(self._work, config=self._config.model_copy(update={"data": data}))
+        key = read_signing_key(work.settings.signing_key)
+        version = train_version(work, say=self._say, key=key).metadata.version
         if version == verdict.version:
             msg = f"training came out as {version} again: {found['table']} holds nothing that it did not know"
             raise RefusedError(msg)
         found["trained"] = version
-        promotion = Promotion(config, self._root, self._settings.image_tag, public_key=self._public_key)
+        promotion = Promotion(work)
         reason = REASON + "; ".join(f"{each.name}: {each.said}" for each in verdict.triggered)
         promotion.promote(version, "staging", reason=reason, force=False)
         self._say("comparing with production")
@@ -175,11 +173,11 @@ class Retraining:
         path = Path(self._config.data.path)
         if growth.added or growth.replaced:
             path = path.with_name(f"{path.stem}.{FOLDER}-{now:{STAMP}}.parquet")
-            write_table(table, self._root / path)
+            write_table(table, self._work.root / path, self._work.contract)
         return str(path), growth
 
     def _grown(self, now: datetime) -> tuple[Any, Growth]:
         self._say(f"reading {self._config.data.path} and the log")
-        data = self._config.data
-        table = check_table(read_table(self._root / data.path, data.format))
-        return grow(table, self._log, self._config.monitoring, now=now)
+        data, contract = self._config.data, self._work.contract
+        table = check_table(read_table(self._work.root / data.path, contract, data.format), contract)
+        return grow(table, self._log, self._work, now=now)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, say
+from churn_service.terminal import ConfigOption, JsonOption, open_workspace, print_json, say
 
 if TYPE_CHECKING:
     from churn_service.retrain import Record
@@ -20,6 +20,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def retrain(
+    context: typer.Context,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
     as_json: JsonOption = False,
@@ -33,11 +34,9 @@ def retrain(
     Example: churn-service retrain --dry-run
     """
     now = datetime.now(UTC)
-    from churn_service.config import load_settings
     from churn_service.retrain import Retraining
 
-    settings, root = open_config(config)
-    retraining = Retraining(settings, root, load_settings(), say=partial(say, err=True))
+    retraining = Retraining(open_workspace(context, config), say=partial(say, err=True))
     record = retraining.plan(now) if dry_run else retraining.run(now)
     print_json(record.model_dump(mode="json")) if as_json else _print(record)
     if record.exit_code:

@@ -4,56 +4,19 @@ Request body, OpenAPI example, table validation, simulator, test strategies and 
 dictionary are all read off `Customer`. Write a fact about a field here and nowhere else.
 """
 
-import datetime as dt
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
-ID: Final = "customer_id"
-"""Column that identifies a record: required and unique in a table, optional in a request."""
+from churn_service.contract import TableFormat
+from churn_service.record import NO_CONTROLS, WHOLE, Record
 
-TARGET: Final = "churned"
-"""Column of the training table to predict: 1 left within 90 days of the snapshot, 0 stayed."""
-
-HEADERS: Final[dict[str, str]] = {}
-"""Field, `ID` or `TARGET` → its header in the table, where that is another."""
-
-TARGET_VALUES: Final[dict[str, int]] = {"0": 0, "1": 1}
-"""How the table writes the target → what it means; a number or truth value by its value, see `cells.py`."""
-
-DATES: Final[dict[str, str]] = {}
-"""Field that is a date → how the table writes it, such as ``%d.%m.%Y``; 2026-01-31 is always understood."""
+TABLE: Final = TableFormat(id="customer_id", target="churned", outcomes={"0": 0, "1": 1})
+"""How the training table names the id and the target: 1 left within 90 days of the snapshot, 0 stayed."""
 
 
-def _as_whole(value: Any) -> Any:
-    """Take 4.0 for 4, as JSON Schema does; pandas writes it when other rows miss the value."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _as_day(value: Any) -> Any:
-    """Take "2026-01-31" for that day, in Python as in JSON, and no other way to write it."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return dt.date.fromisoformat(value if value[4:5] == value[7:8] == "-" else "")
-    except ValueError:
-        msg = "must be a date such as 2026-01-31"
-        raise ValueError(msg) from None
-
-
-WHOLE: Final = BeforeValidator(_as_whole)  # stands last in an integer's annotation
-DAY: Final = BeforeValidator(_as_day)  # stands last in a date's annotation
-
-# Control characters (C0, DEL, C1) make a terminal, a log or a database do something, or refuse the row.
-NO_CONTROLS: Final = StringConstraints(
-    pattern=r"^[^\x00-\x1F\x7F-\x9F]*$"
-)  # stands last in the id's annotation
-
-
-class Customer(BaseModel):
+class Customer(Record):
     """One customer as known on the day of the snapshot."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     customer_id: Annotated[
         str | None,

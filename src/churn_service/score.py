@@ -16,11 +16,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from churn_service.atomic import atomic_path, naming
+from churn_service.contract import Contract
 from churn_service.decision import decide
 from churn_service.errors import TableError
 from churn_service.faults import find_faults
 from churn_service.predict import Predictor
-from churn_service.schema import ID
 from churn_service.sections import PLAIN, FormatConfig
 from churn_service.spreadsheet import shown_only
 from churn_service.table import read_parts, typed
@@ -28,16 +28,12 @@ from churn_service.table import read_parts, typed
 PART_ROWS = 100_000
 REJECTS: Final = ".rejects.csv"
 SCORED: Final = "scored"  # of Parquet's own metadata: the key, and how many rows were refused
-ANSWERS: Final = pa.schema(
-    {
-        "row": pa.int64(),
-        ID: pa.string(),
-        "churn_probability": pa.float64(),
-        "churn_prediction": pa.bool_(),
-        "risk_tier": pa.string(),
-        "model_version": pa.string(),
-    }
-)
+ANSWER: Final = {
+    "churn_probability": pa.float64(),
+    "churn_prediction": pa.bool_(),
+    "risk_tier": pa.string(),
+    "model_version": pa.string(),
+}
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -108,11 +104,13 @@ def score_file(
     score = partial(_score, predictor=predictor, source=source)
     rejects = output.with_name(rejects_of(output, how))
     with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
-        with naming(output), _writer(new_output) as writer:
+        with naming(output), _writer(new_output, predictor.contract) as writer:
             for customers, answers, faults in _in_order(
-                score, read_parts(source, PART_ROWS, how.form), how.threads
+                score, read_parts(source, PART_ROWS, predictor.contract, form=how.form), how.threads
             ):
-                writer.write_table(_with_shown_ids(answers) if how.spreadsheet else answers)
+                writer.write_table(
+                    _with_shown_ids(answers, predictor.contract.id) if how.spreadsheet else answers
+                )
                 how.keep(key, predictor.source, customers=customers, answers=answers)
                 listed = faults.map(_shown_only) if how.spreadsheet else faults
                 with naming(rejects, new_rejects):
@@ -154,34 +152,41 @@ def _score(
     part: pd.DataFrame, predictor: Predictor, source: Path
 ) -> tuple[pd.DataFrame, pa.Table, pd.DataFrame]:
     """Return the good rows of a part, their answers, and the faults of the others."""
-    faults = find_faults(part)
+    faults = find_faults(part, predictor.contract)
     whole = faults[faults["row"].isna()]
     if len(whole):
         reasons = "; ".join(whole["column"] + " must be " + whole["rule"])
         msg = f"{source}: {reasons}. Nothing was scored"
         raise TableError(msg)
-    customers = typed(part[~part.index.isin(faults["row"])] if len(faults) else part)
+    good = part[~part.index.isin(faults["row"])] if len(faults) else part
+    customers = typed(good, predictor.contract)
     return customers, _answers(customers, predictor), faults
 
 
 def _answers(customers: pd.DataFrame, predictor: Predictor) -> pa.Table:
-    probabilities = predictor.probabilities(customers)
+    probabilities, name = predictor.probabilities(customers), predictor.contract.id
     churns, tiers = decide(probabilities, predictor.source)
     values = {
         "row": customers.index.to_numpy(),
-        ID: pa.array(customers[ID].astype("str"), from_pandas=True),
+        name: pa.array(customers[name].astype("str"), from_pandas=True),
         "churn_probability": probabilities,
         "churn_prediction": churns,
         "risk_tier": tiers,
         "model_version": np.full(len(customers), predictor.version, dtype=object),
     }
-    return pa.table(values, schema=ANSWERS)
+    return pa.table(values, schema=_schema(name))
 
 
-def _with_shown_ids(answers: pa.Table) -> pa.Table:
+def _schema(name: str) -> pa.Schema:
+    """Return the columns of an output; `name` is that of the id."""
+    return pa.schema({"row": pa.int64(), name: pa.string(), **ANSWER})
+
+
+def _with_shown_ids(answers: pa.Table, name: str) -> pa.Table:
     """Write ids, the one text from outside, so that no spreadsheet runs them."""
-    ids = answers[ID].to_pandas().map(shown_only, na_action="ignore")
-    return answers.set_column(ANSWERS.get_field_index(ID), ANSWERS.field(ID), pa.array(ids, pa.string()))
+    ids = answers[name].to_pandas().map(shown_only, na_action="ignore")
+    place = answers.schema.get_field_index(name)
+    return answers.set_column(place, answers.schema.field(name), pa.array(ids, pa.string()))
 
 
 def _shown_only(cell: Any) -> Any:
@@ -203,7 +208,8 @@ def _in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) 
             yield waiting.popleft().result()
 
 
-def _writer(path: Path) -> Any:
+def _writer(path: Path, contract: Contract) -> Any:
+    schema = _schema(contract.id)
     if path.suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, ANSWERS)
-    return pyarrow.parquet.ParquetWriter(path, ANSWERS)
+        return pyarrow.csv.CSVWriter(path, schema)
+    return pyarrow.parquet.ParquetWriter(path, schema)

@@ -20,8 +20,8 @@ from churn_service.terminal import (
     JsonOption,
     OverwriteOption,
     VersionOption,
-    open_config,
     open_registry,
+    open_workspace,
     print_json,
     progress,
     refuse_existing,
@@ -55,6 +55,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def score(
+    context: typer.Context,
     source: Annotated[
         Url,
         typer.Argument(
@@ -105,20 +106,21 @@ def score(
     from churn_service.batch import Model, Recipe, load_model
     from churn_service.score import How
 
-    settings, root = open_config(config)
+    work = open_workspace(context, config)
     listing = _list(source, only or ())
     if spreadsheet:
         _refuse_parquet(out, is_folder=listing is not None)
-    registry = open_registry(settings, root)
+    registry = open_registry(work)
     name = registry.metadata(registry.resolve(version)).version
-    model = Model(settings.registry, root, name, signed=registry.public_key is not None)
+    signed = registry.public_key is not None
+    model = Model(work.project, work.config.registry, work.root, name, signed=signed)
     load_model(model)  # what is refused here would be refused for each file
-    how = How(settings.data.format, spreadsheet=spreadsheet)
+    how = How(work.config.data.format, spreadsheet=spreadsheet)
     key = name if how.form == PLAIN else f"{name}, {how.form.model_dump_json()}"
     if log:  # floor: monitored
         from churn_service.monitoring.scored_log import keeper  # floor: monitored
 
-        how, key = replace(how, keep=keeper(settings, root)), f"{key}, logged"  # floor: monitored
+        how, key = replace(how, keep=keeper(work)), f"{key}, logged"  # floor: monitored
     job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
     recipe = Recipe(model, how)
     result = _score_file(job, recipe) if listing is None else _score_folder(job, recipe, listing)

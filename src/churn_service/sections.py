@@ -1,11 +1,10 @@
 """What config.yaml may hold: one model per section, with each key's type, range and meaning."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from churn_service import service_sections  # floor: service
-from churn_service.features import FeaturesConfig
 from churn_service.section import Probability, Section
 from churn_service.url import Url
 
@@ -51,21 +50,11 @@ class DataConfig(Section):
     sample: SampleConfig
 
 
-class ModelConfig(Section):
-    """The estimator and its version."""
+class ModelSection(Section):
+    """What the section of every estimator holds; the project adds its knobs."""
 
     version: Annotated[
         str, Field(pattern=VERSION_NUMBER, description="MAJOR.MINOR.PATCH; raise it when the model changes")
-    ]
-    random_state: Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of training")]
-    learning_rate: Annotated[float, Field(gt=0, le=1, description="Shrinkage of each tree")]
-    max_iter: Annotated[int, Field(ge=1, le=10_000, description="Trees")]
-    max_leaf_nodes: Annotated[int, Field(ge=2, le=1_024, description="Leaves of a tree")]
-    min_samples_leaf: Annotated[int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")]
-    l2_regularization: Annotated[float, Field(ge=0, description="Penalty on leaf values")]
-    calibration: Annotated[
-        Literal["none", "sigmoid", "isotonic"],
-        Field(description="Map scores to probabilities by 5-fold cross-validation"),
     ]
 
 
@@ -115,12 +104,16 @@ class RegistryConfig(Section):
     cache: Annotated[str, Field(min_length=1, description="Folder that mirrors a URL")]
 
 
-class Config(Section):
-    """The whole of config.yaml."""
+FeaturesT = TypeVar("FeaturesT", bound=Section)
+ModelT = TypeVar("ModelT", bound=ModelSection)
+
+
+class BaseConfig(Section, Generic[FeaturesT, ModelT]):
+    """The whole of config.yaml, whatever the project's own two sections hold."""
 
     data: DataConfig
-    features: FeaturesConfig
-    model: ModelConfig
+    features: FeaturesT
+    model: ModelT
     decision: DecisionConfig
     baseline: BaselineConfig
     registry: RegistryConfig
@@ -132,3 +125,7 @@ class Config(Section):
     monitoring: service_sections.MonitoringConfig
     retrain: service_sections.RetrainConfig
     # end floor
+
+
+AnyConfig = BaseConfig[Any, Any]
+"""The configuration of any project."""

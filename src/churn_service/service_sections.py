@@ -8,11 +8,11 @@ from typing import (
 
 from pydantic import (
     Field,
+    ValidationInfo,  # floor: monitored
     model_validator,  # floor: monitored
 )
 
-from churn_service.contract import columns  # floor: monitored
-from churn_service.schema import ID  # floor: monitored
+from churn_service.contract import Contract  # floor: monitored
 from churn_service.section import (
     Probability,  # floor: monitored
     Section,
@@ -134,8 +134,11 @@ class MonitoringConfig(Section):
         return tuple(sorted(name for name, way in self.privacy.items() if way != "keep"))
 
     @model_validator(mode="after")
-    def _fits_the_record(self) -> Self:
-        kinds = {ID: "id", **{column.name: column.kind for column in columns()}}
+    def _fits_the_record(self, info: ValidationInfo) -> Self:
+        contract: Contract | None = info.context
+        if contract is None:  # the section alone, of no project
+            return self
+        kinds = {contract.id: "id", **{column.name: column.kind for column in contract.columns}}
         for name, privacy in self.privacy.items():
             if name not in kinds:
                 msg = f"privacy names {name}, which is no column; there are {', '.join(kinds)}"

@@ -13,27 +13,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel
 
 from churn_service.atomic import atomic_path
 from churn_service.cells import read_cells, read_outcomes, row_ids, written
-from churn_service.contract import Kind, columns
+from churn_service.contract import Contract, Kind
 from churn_service.dialect import check_delimiter, fields_of, guess_encoding, has_signs, plain
 from churn_service.errors import TableError
 from churn_service.formats import READABLE, FileFormat, format_of
-from churn_service.schema import ID, TARGET, Customer
 from churn_service.sections import PLAIN, FormatConfig
 
 TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
 PLAIN_TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
 DATE_TYPES = (pa.types.is_date, pa.types.is_timestamp)
 
-Kinds = Mapping[str, Kind]
-"""Field → what its cells are; the id is read as a category, the target as whatever it is."""
-
 
 def read_parts(
-    path: Path, rows: int, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer
+    path: Path, rows: int, contract: Contract, *, form: FormatConfig = PLAIN
 ) -> Iterator[pd.DataFrame]:
     """Read a text or Parquet file in parts of at most `rows` rows; the index counts rows from 1.
 
@@ -45,7 +40,6 @@ def read_parts(
     TableError
         The file is absent, of another kind, written otherwise than `form` says, or not a table.
     """
-    kinds: Kinds = {ID: "category", TARGET: "boolean", **{each.name: each.kind for each in columns(record)}}
     file_format = format_of(path.name)
     if file_format is None:
         msg = f"{path}: its name ends in {path.suffix!r}; allowed are {READABLE}"
@@ -54,11 +48,11 @@ def read_parts(
     left = ("category",) if file_format.kind == "text" else ()
     start = 1
     with _as_table_errors(path, file_format, form):
-        for read in _open(path, rows, file_format=file_format, form=form, kinds=kinds):
-            known = [name for name in kinds if name in read and kinds[name] not in left]
-            part = read.assign(**{name: plain(read[name], kinds[name], form) for name in known})
-            if TARGET in part:
-                part[TARGET] = read_outcomes(part[TARGET])
+        for read in _open(path, rows, contract, file_format=file_format, form=form):
+            known = [name for name, kind in contract.kinds.items() if name in read and kind not in left]
+            part = read.assign(**{name: plain(read[name], contract.kinds[name], form) for name in known})
+            if contract.target in part:
+                part[contract.target] = read_outcomes(part[contract.target], contract.table)
             part.index = pd.RangeIndex(start, start + len(part))
             start += len(part)
             yield part
@@ -85,25 +79,26 @@ def _as_table_errors(path: Path, file_format: FileFormat, form: FormatConfig) ->
 
 
 def _open(
-    path: Path, rows: int, *, file_format: FileFormat, form: FormatConfig, kinds: Kinds
+    path: Path, rows: int, contract: Contract, *, file_format: FileFormat, form: FormatConfig
 ) -> Iterator[pd.DataFrame]:
     if file_format.kind == "parquet":
-        return _open_parquet(path, rows, kinds)
-    return _open_text(path, rows, file_format=file_format, form=form, kinds=kinds)
+        return _open_parquet(path, rows, contract)
+    return _open_text(path, rows, contract, file_format=file_format, form=form)
 
 
 def _open_text(
-    path: Path, rows: int, *, file_format: FileFormat, form: FormatConfig, kinds: Kinds
+    path: Path, rows: int, contract: Contract, *, file_format: FileFormat, form: FormatConfig
 ) -> Iterator[pd.DataFrame]:
     compression = "gzip" if file_format.is_gzipped else None
     look: Any = {"encoding": form.encoding, "keep_default_na": False, "compression": compression}
+    kinds, spelt = contract.kinds, contract.table.headers
     delimiter = form.delimiter
-    if file_format.has_tabs and not fields_of(_headers(path, look, delimiter), kinds):
+    if file_format.has_tabs and not fields_of(_headers(path, look, delimiter), kinds, spelt):
         delimiter = "\t"
     look["sep"] = delimiter
     headers = _headers(path, look, delimiter)
-    check_delimiter(headers, delimiter, kinds)
-    names = fields_of(headers, kinds)
+    check_delimiter(headers, delimiter, {*kinds, *spelt.values()})
+    names = fields_of(headers, kinds, spelt)
     texts = {"category", "date"} | ({"integer", "number"} if has_signs(form) else set())
     as_text = {"prediction_id", *(header for header, name in names.items() if kinds[name] in texts)}
     with pd.read_csv(
@@ -126,11 +121,11 @@ def _headers(path: Path, look: Mapping[str, Any], delimiter: str) -> list[str]:
     return list(first.iloc[0])
 
 
-def _open_parquet(path: Path, rows: int, kinds: Kinds) -> Iterator[pd.DataFrame]:
+def _open_parquet(path: Path, rows: int, contract: Contract) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path) as file:
-        names = fields_of(file.schema_arrow.names, kinds)
+        names = fields_of(file.schema_arrow.names, contract.kinds, contract.table.headers)
         for header, name in names.items():
-            _check_type(file.schema_arrow.field(header), kinds[name])
+            _check_type(file.schema_arrow.field(header), contract.kinds[name])
         # A table may be wide. The three are not of the contract: they tell what became of customers.
         wanted = sorted({*names, "prediction_id", "outcome", "observed_at"} & {*file.schema_arrow.names})
         schema = pa.schema([file.schema_arrow.field(header) for header in wanted])
@@ -138,14 +133,14 @@ def _open_parquet(path: Path, rows: int, kinds: Kinds) -> Iterator[pd.DataFrame]
         for batch in chain(none, file.iter_batches(batch_size=rows, columns=wanted)):
             named = batch.rename_columns([names.get(name, name) for name in batch.column_names])
             # An index of pandas is a column here.
-            yield _with_text_ids(named).to_pandas(ignore_metadata=True, date_as_object=False)
+            yield _with_text_ids(named, contract.id).to_pandas(ignore_metadata=True, date_as_object=False)
 
 
-def _with_text_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _with_text_ids(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     """Write ids that are whole numbers as text, as in CSV, where digits may be an id too."""
-    if ID not in batch.column_names or not pa.types.is_integer(batch.schema.field(ID).type):
+    if name not in batch.column_names or not pa.types.is_integer(batch.schema.field(name).type):
         return batch
-    return batch.set_column(batch.column_names.index(ID), ID, batch[ID].cast(pa.string()))
+    return batch.set_column(batch.column_names.index(name), name, batch[name].cast(pa.string()))
 
 
 def _check_type(field: pa.Field, kind: Kind) -> None:
@@ -158,18 +153,18 @@ def _check_type(field: pa.Field, kind: Kind) -> None:
         raise ValueError(msg)
 
 
-def read_table(path: Path, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer) -> pd.DataFrame:
+def read_table(path: Path, contract: Contract, form: FormatConfig = PLAIN) -> pd.DataFrame:
     """Read a whole file, see `read_parts`; with `form.row_ids`, ids are made where no column holds them."""
-    parts = list(read_parts(path, 1_000_000, form, record=record))
+    parts = list(read_parts(path, 1_000_000, contract, form=form))
     table = pd.concat(parts) if parts else pd.DataFrame()
-    return table.assign(**{ID: row_ids(table, record)}) if form.row_ids and ID not in table else table
+    if form.row_ids and contract.id not in table:
+        return table.assign(**{contract.id: row_ids(table, contract)})
+    return table
 
 
-def write_table(
-    table: pd.DataFrame, path: Path, form: FormatConfig = PLAIN, *, record: type[BaseModel] = Customer
-) -> None:
+def write_table(table: pd.DataFrame, path: Path, contract: Contract, *, form: FormatConfig = PLAIN) -> None:
     """Write CSV or Parquet by suffix, so that it can be read again; it appears whole or not at all."""
-    table = table.assign(**written(table, record))
+    table = table.assign(**written(table, contract))
     with atomic_path(path) as unfinished:
         if path.suffix == ".csv":
             look: Any = {"sep": form.delimiter, "decimal": form.decimal, "encoding": form.encoding}
@@ -179,19 +174,14 @@ def write_table(
             table.to_parquet(unfinished, index=False)
 
 
-def typed(table: pd.DataFrame, record: type[BaseModel] = Customer) -> pd.DataFrame:
+def typed(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Give checked rows the contract's types; a column that may be missing and is absent becomes missing."""
-    return pd.DataFrame(
-        {ID: table.get(ID)}
-        | {
-            column.name: read_cells(table.get(column.name, missing), column).astype(
-                "str" if column.kind == "category" else column.dtype
-            )
-            for missing in [pd.Series(np.nan, index=table.index)]
-            for column in columns(record)
-        },
-        index=table.index,
-    )
+    missing = pd.Series(np.nan, index=table.index)
+    cells = {contract.id: table.get(contract.id)}
+    for column in contract.columns:
+        values = read_cells(table.get(column.name, missing), column, contract.table)
+        cells[column.name] = values.astype("str" if column.kind == "category" else column.dtype)
+    return pd.DataFrame(cells, index=table.index)
 
 
 def data_hash(table: pd.DataFrame) -> str:

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from churn_service import remote
-from churn_service.config import at_host, load_config, load_settings
+from churn_service import remote, workspace
 from churn_service.errors import ConfigError
 from churn_service.printable import printable
 from churn_service.registry import Registry
-from churn_service.sections import Config
+from churn_service.seam import Project
 from churn_service.signing import read_public_key
+from churn_service.workspace import Workspace
 
 ConfigOption = Annotated[
     Path | None,
@@ -31,17 +31,25 @@ VersionOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")]
 
 
-def open_config(path: Path | None) -> tuple[Config, Path]:
-    """Load the configuration; return it and the folder that its relative paths start from."""
-    settings = load_settings()
-    path = path or settings.config
-    return at_host(load_config(path), settings), path.resolve().parent
+def project_of(context: typer.Context) -> Project[Any, Any]:
+    """Return the project whose command line this is; see `cli.run`."""
+    found = context.find_object(Project)
+    if found is None:
+        msg = "the command line was started without a project"
+        raise LookupError(msg)
+    return found
 
 
-def open_registry(config: Config, root: Path, *, checked: bool = True) -> Registry:
+def open_workspace(context: typer.Context, path: Path | None) -> Workspace:
+    """Load the environment and the configuration of the project whose command line this is."""
+    return workspace.open_workspace(project_of(context), path)
+
+
+def open_registry(work: Workspace, *, checked: bool = True) -> Registry:
     """Open the registry; where a public key is set, only what its owner signed is found, unless unchecked."""
-    key = read_public_key(load_settings().public_key) if checked else None
-    return remote.open_registry(config.registry, root, public_key=key, show=partial(progress, unit="bytes"))
+    key = read_public_key(work.settings.public_key) if checked else None
+    show = partial(progress, unit="bytes")
+    return remote.open_registry(work.config.registry, work.root, public_key=key, show=show)
 
 
 def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn_service.config import load_settings
 from churn_service.signing import read_signing_key
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
     VersionOption,
-    open_config,
     open_registry,
+    open_workspace,
     print_json,
     print_metrics,
     refuse_existing,
@@ -23,11 +22,13 @@ from churn_service.terminal import (
 )
 
 if TYPE_CHECKING:
+    from churn_service.contract import Contract
     from churn_service.metadata import Metadata
-    from churn_service.sections import Config
+    from churn_service.workspace import Workspace
 
 
 def train(
+    context: typer.Context,
     *,
     reproduce: Annotated[
         str | None,
@@ -49,16 +50,16 @@ def train(
     from churn_service.atomic import check_suffix
     from churn_service.pipeline import train_version
 
-    settings, root = open_config(config)
+    work = open_workspace(context, config)
     if faults is not None:
         check_suffix(faults)
         refuse_existing([faults], overwrite=False)
-    key = read_signing_key(load_settings().signing_key)
-    with _listing(faults):
+    key = read_signing_key(work.settings.signing_key)
+    with _listing(faults, work.contract):
         if reproduce is not None:
-            _reproduce(reproduce, settings, root, as_json=as_json)
+            _reproduce(reproduce, work, as_json=as_json)
             return
-        trained = train_version(settings, root, say=partial(say, err=True), key=key)
+        trained = train_version(work, say=partial(say, err=True), key=key)
     if as_json:
         print_json(
             trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
@@ -72,6 +73,7 @@ def train(
 
 
 def evaluate(
+    context: typer.Context,
     table: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
     *,
     version: VersionOption = None,
@@ -84,9 +86,9 @@ def evaluate(
     """
     from churn_service.compare import evaluate_version
 
-    settings, root = open_config(config)
-    registry = open_registry(settings, root)
-    evaluated, metrics = evaluate_version(settings, root, registry, version=version, table=table)
+    work = open_workspace(context, config)
+    registry = open_registry(work)
+    evaluated, metrics = evaluate_version(work, registry, version=version, table=table)
     if as_json:
         print_json({"version": evaluated, "metrics": metrics})
     else:
@@ -95,7 +97,7 @@ def evaluate(
 
 
 @contextmanager
-def _listing(faults: Path | None) -> Iterator[None]:
+def _listing(faults: Path | None, contract: "Contract") -> Iterator[None]:
     """Write the cells that a table is refused for where they are asked for."""
     from churn_service.errors import TableError
     from churn_service.table import write_table
@@ -104,15 +106,15 @@ def _listing(faults: Path | None) -> Iterator[None]:
         yield
     except TableError as error:
         if faults is not None and error.faults is not None:
-            write_table(error.faults, faults)
+            write_table(error.faults, faults, contract)
             say(f"{faults}: {len(error.faults):,} broken cells", err=True)
         raise
 
 
-def _reproduce(name: str, settings: "Config", root: Path, *, as_json: bool) -> None:
+def _reproduce(name: str, work: "Workspace", *, as_json: bool) -> None:
     from churn_service.reproduce import reproduce
 
-    done = reproduce(name, settings, root, say=partial(say, err=True))
+    done = reproduce(name, work, say=partial(say, err=True))
     if as_json:
         differences = {group: facts for group, facts in done.differences.items() if facts}
         print_json({"version": done.version, "identical": done.identical, "differences": differences})

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from churn_service.contract import columns, example
 from churn_service.monitoring import compact as compacting
 from churn_service.monitoring.compact import compact, prune
 from churn_service.monitoring.line_log import LineLog
@@ -19,6 +18,7 @@ from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_log import PostgresLog
 from churn_service.url import Url
 from conftest import Run, make_project
+from own import CONTRACT, ID
 from remembered import NOON, ids, line, log_file, remembered
 
 TODAY = date(2026, 3, 3)
@@ -152,9 +152,11 @@ def test_kinds_that_differ_between_the_blocks_of_a_file_come_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("churn_service.monitoring.blocks.BYTES", 600)
-    name = columns()[0].name
+    name = CONTRACT.columns[0].name
     values = [None, None, None, 3, 4, None, 1]
-    log_file(tmp_path, *(line(n, customer=example() | {name: value}) for n, value in enumerate(values)))
+    log_file(
+        tmp_path, *(line(n, customer=CONTRACT.example() | {name: value}) for n, value in enumerate(values))
+    )
 
     (found,) = done(tmp_path)
 
@@ -163,8 +165,11 @@ def test_kinds_that_differ_between_the_blocks_of_a_file_come_together(
 
 
 def test_a_file_that_no_table_can_hold_stays_and_is_read_still(tmp_path: Path):
-    name = columns()[0].name
-    log_file(tmp_path, *(line(n, customer=example() | {name: value}) for n, value in enumerate((7, "0a1b"))))
+    name = CONTRACT.columns[0].name
+    log_file(
+        tmp_path,
+        *(line(n, customer=CONTRACT.example() | {name: value}) for n, value in enumerate((7, "0a1b"))),
+    )
 
     (found,) = done(tmp_path)
 
@@ -227,7 +232,8 @@ def test_outcomes_go_when_that_is_asked_for(log: Path):
 def test_pruning_reaches_the_database(database: str, tmp_path: Path):
     lines = [line(30 * day + n, NOON + day * DAY) for day in range(3) for n in range(10)]
     report = (lambda _: None, lambda *_, **__: None)
-    written = PostgresLog(Url(database), LineLog(tmp_path, 1, report), seconds=1, report=report)
+    files = LineLog(tmp_path, 1, report)
+    written = PostgresLog(Url(database), files, id_name=ID, seconds=1, report=report)
     written.put(NOON, b"".join(lines), len(lines))
     written.close()
     log = Log(tmp_path, Url(database))

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 
-from churn_service.contract import columns
 from churn_service.monitoring.drift import (
     LARGE,
     LEVEL,
@@ -23,11 +22,12 @@ from churn_service.monitoring.drift import (
 )
 from churn_service.monitoring.drift_figures import STATES, Finding
 from churn_service.reference import Distribution, Reference, freeze
+from own import CONTRACT
 from windows import POOL, Population, customers, freeze_all, population
 
 WINDOWS = 1_000
 SIZES = (30, 50, 100, 200, 500, 1_000)
-FAMILY = 2 * len(columns()) + 1
+FAMILY = 2 * len(CONTRACT.columns) + 1
 NUMBER = freeze(np.random.default_rng(7).normal(0, 1, 10_000), importance=0.1)
 FEW = freeze(np.random.default_rng(7).integers(0, 3, 10_000), importance=0.1)
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_service.artifact import read_artifact
-from churn_service.config import Settings, load_config
+from churn_service.config_file import load_config
 from churn_service.errors import ConfigError
 from churn_service.monitoring import window
 from churn_service.monitoring.drift import SCORE
@@ -30,11 +30,13 @@ from churn_service.monitoring.impact import map_back, mean_changes
 from churn_service.monitoring.window import gather
 from churn_service.predict import Predictor, load_predictor
 from churn_service.reference import TENTHS, Reference, freeze, is_missing, psi
-from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 from conftest import Run
 from fields import is_default, movable, moved
+from own import CONTRACT, ID, PROJECT
 from scraped import read
 from steady import configure
 from versions import put
@@ -47,7 +49,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(scope="module")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +227,7 @@ def test_who_is_asked_about_again_and_again_counts_once_with_the_latest_row(refe
         part(["a", "b", None], [5, 2, 2], {MOVED: [low, high, low]}, [0.1, 0.9, 0.1]),
     ]
 
-    found = [gather(order, reference, [movable()]) for order in (parts, parts[::-1])]
+    found = [gather(order, reference, [movable()], contract=CONTRACT) for order in (parts, parts[::-1])]
 
     for each in found:
         counts = each.counts[MOVED]
@@ -254,7 +256,7 @@ def test_the_latest_row_counts_whatever_the_order_and_size_of_the_parts(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window, "MERGE_ROWS", merge)
         patch.setattr(window, "SAMPLE", 3)
-        found = gather(parts, reference, [])
+        found = gather(parts, reference, [], contract=CONTRACT)
 
     latest = {who: value for who, _, value in rows}
     assert found.counts[SCORE].tolist() == score.count(np.array(list(latest.values()))).tolist()
@@ -387,8 +389,9 @@ def test_a_version_that_nobody_asks_yet_does_not_take_the_place_of_the_figures(
 def test_the_service_shows_what_the_job_found(own: Path, ask: Callable[..., Values], run: Run):
     ask()
     run(own, "drift")
-    config, settings = load_config(own / "config.yaml"), Settings(_env_file=None, log_level="warning")
-    service = Service(models(config, own, settings), config, root=own, settings=settings)
+    settings = Settings(_env_file=None, log_level="warning")
+    work = Workspace(PROJECT, load_config(own / "config.yaml", PROJECT), own, settings)
+    service = Service(models(work), work)
 
     with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         counted, stats = read(client.get("/metrics").text), client.get("/stats").json()

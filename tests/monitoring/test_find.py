@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.contract import example
 from churn_service.monitoring.postgres import engine
 from churn_service.monitoring.postgres_log import PREDICTIONS
-from churn_service.schema import ID
 from conftest import Run, make_project
+from own import CONTRACT, ID
 from recorded import write_outcomes
 from remembered import NOON, VERSION, line, log_file
 
@@ -48,20 +47,20 @@ def test_an_answer_is_found_with_its_record_its_version_and_its_outcomes(own: Pa
         done.stderr
     )
     assert (found["time"], found["source"]) == ((NOON + timedelta(seconds=13)).isoformat(), "/predict")
-    assert (found["churn_probability"], found["customer"]) == (0.013, example() | {ID: "c-13"})
+    assert (found["churn_probability"], found["customer"]) == (0.013, CONTRACT.example() | {ID: "c-13"})
     assert [each["outcome"] for each in found["outcomes"]] == [0, 1]
     assert found["outcomes"][1]["observed_at"] == (NOON + timedelta(days=2)).isoformat()
 
 
 def test_a_whole_number_is_one_although_others_miss_it(own: Path, run: Run):
-    lines = [line(3), line(4, customer=dict.fromkeys(example()) | {ID: None})]
+    lines = [line(3), line(4, customer=dict.fromkeys(CONTRACT.example()) | {ID: None})]
     log_file(own / "predictions", *lines, day="2026-03-01", name="host-2-b.000")
 
     found = json.loads(run(own, "log", "find", "p-3", "--json").stdout)
     nobody = json.loads(run(own, "log", "find", "p-4", "--json").stdout)
 
     assert json.dumps(found["customer"], sort_keys=True) == json.dumps(
-        example() | {ID: "c-3"}, sort_keys=True
+        CONTRACT.example() | {ID: "c-3"}, sort_keys=True
     )
     assert set(nobody["customer"].values()) == {None}
 

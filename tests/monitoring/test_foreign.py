@@ -11,15 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from churn_service.contract import example
 from churn_service.monitoring.compact import compact, prune
 from churn_service.monitoring.history import COMPACT
 from churn_service.monitoring.labels import join_outcomes
 from churn_service.monitoring.outcome_file import read_file
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.place import Log
-from churn_service.schema import ID
 from conftest import Run
+from own import CONTRACT, ID
 from recorded import outcome
 from remembered import NOON, ids, line, log_file, remembered
 
@@ -75,7 +74,7 @@ def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(tmp_p
     good = [line(number) for number in range(4)]
     log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
 
-    labelled = join_outcomes(Log(tmp_path), as_of=LATER, horizon=timedelta(days=90))
+    labelled = join_outcomes(Log(tmp_path), ID, as_of=LATER, horizon=timedelta(days=90))
     before = remembered(tmp_path)
     (done,) = compacted(tmp_path)
 
@@ -92,7 +91,7 @@ def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
     found = remembered(tmp_path)
 
     assert (ids(found), found.unreadable) == ([], 1)
-    assert len(join_outcomes(Log(tmp_path), as_of=LATER, horizon=timedelta(days=90))) == 0
+    assert len(join_outcomes(Log(tmp_path), ID, as_of=LATER, horizon=timedelta(days=90))) == 0
     assert [(done.rows, done.unreadable) for done in compacted(tmp_path)] == [(0, 1)]
 
 
@@ -114,7 +113,7 @@ def test_a_field_that_nobody_knows_is_left_out_of_tables_and_parquet(tmp_path: P
 
 
 def test_text_that_looks_like_json_is_kept_as_it_is(tmp_path: Path):
-    customers = [example() | {ID: text} for text in ("{{}{}}", "}", "[", "c")]
+    customers = [CONTRACT.example() | {ID: text} for text in ("{{}{}}", "}", "[", "c")]
     log_file(tmp_path, *(line(number, customer=customer) for number, customer in enumerate(customers)))
 
     compacted(tmp_path)
@@ -265,7 +264,7 @@ def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(project: 
 def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(tmp_path: Path):
     (tmp_path / "known.csv").write_text(f"prediction_id,outcome\n{'01' * 16},1\n")
 
-    assert [each.prediction_id for each in read_file(tmp_path / "known.csv")] == ["01" * 16]
+    assert [each.prediction_id for each in read_file(tmp_path / "known.csv", CONTRACT)] == ["01" * 16]
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])

@@ -9,17 +9,18 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn_service.config import Settings, load_config
-from churn_service.contract import columns, example
+from churn_service.config_file import load_config
 from churn_service.errors import LogStoreError
 from churn_service.monitoring import blocks
 from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.place import Log
 from churn_service.predict import load_predictor
-from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 from conftest import ROOT
+from own import CONTRACT, ID, PROJECT
 from remembered import NOON, VERSION, ids, line, log_file, remembered
 
 
@@ -27,11 +28,13 @@ from remembered import NOON, VERSION, ids, line, log_file, remembered
 def asked(version: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     """Return the folder of a log, and the answers that it should hold."""
     root = tmp_path_factory.mktemp("asked")
-    models = Models(lambda: load_predictor(version), lambda: None, load_predictor, str)
-    service = Service(models, load_config(ROOT / "config.yaml"), root=root, settings=Settings())
+    predictor = load_predictor(version, PROJECT)
+    models = Models(lambda: predictor, lambda: None, lambda _: predictor, str)
+    config = load_config(ROOT / "config.yaml", PROJECT)
+    service = Service(models, Workspace(PROJECT, config, root, Settings()))
     with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
-        answers = [client.post("/predict", json=example()).json() for _ in range(5)]
-        batch = {"customers": [example()] * 4}
+        answers = [client.post("/predict", json=CONTRACT.example()).json() for _ in range(5)]
+        batch = {"customers": [CONTRACT.example()] * 4}
         answers += client.post("/predict/batch", json=batch).json()["predictions"]
     return root / "predictions", answers
 
@@ -43,8 +46,8 @@ def test_every_answer_comes_back_beside_what_was_asked(asked: tuple[Path, list[d
 
     assert history.unreadable == 0
     assert history.answers[list(answers[0])].to_dict("records") == answers
-    assert history.customers[[column.name for column in columns()]].to_dict("records") == [
-        {column.name: example().get(column.name) for column in columns()}
+    assert history.customers[[column.name for column in CONTRACT.columns]].to_dict("records") == [
+        {column.name: CONTRACT.example().get(column.name) for column in CONTRACT.columns}
     ] * len(answers)
     assert history.answers["time"].is_monotonic_increasing
     assert str(history.answers["time"].dt.tz) == "UTC"
@@ -128,15 +131,15 @@ def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
 
 
 def test_an_id_that_looks_like_a_time_stays_as_it_was(tmp_path: Path):
-    known = [example() | {ID: value} for value in ("2026-01-01", "2026-01-01 10:00:00")]
+    known = [CONTRACT.example() | {ID: value} for value in ("2026-01-01", "2026-01-01 10:00:00")]
     log_file(tmp_path, *(line(number, customer=customer) for number, customer in enumerate(known)))
 
     assert remembered(tmp_path).customers[ID].tolist() == [customer[ID] for customer in known]
 
 
 def test_a_column_that_was_hashed_from_some_line_on_costs_no_line(tmp_path: Path):
-    name = columns()[0].name
-    known = [example() | {name: value} for value in (7, "0a1b")]
+    name = CONTRACT.columns[0].name
+    known = [CONTRACT.example() | {name: value} for value in (7, "0a1b")]
     log_file(tmp_path, *(line(number, customer=customer) for number, customer in enumerate(known)))
 
     found = remembered(tmp_path)

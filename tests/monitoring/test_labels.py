@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from churn_service.monitoring.labels import join_outcomes, review
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.place import Log
+from churn_service.monitoring.postgres_entries import Window
+from own import ID
 from recorded import at, outcome, prediction, prediction_id, write, write_outcomes
 
 HORIZON = timedelta(days=10)
@@ -32,7 +34,7 @@ quickly = settings(max_examples=30, deadline=None)
 
 def labels(folder: Path, as_of: datetime = LATE) -> list[int]:
     """Join, and list the outcomes in the order of the predictions' times."""
-    return join_outcomes(Log(folder), as_of=as_of, horizon=HORIZON)["outcome"].tolist()
+    return join_outcomes(Log(folder), ID, as_of=as_of, horizon=HORIZON)["outcome"].tolist()
 
 
 def lines(said: Sequence[tuple]) -> list[dict]:
@@ -93,10 +95,10 @@ def test_what_is_recorded_later_changes_nothing_that_is_dated_earlier(
     tmp_path_factory: pytest.TempPathFactory, predictions: list, said: list, later: list, as_of: int
 ):
     folder = written(tmp_path_factory.mktemp("log"), predictions, lines(said))
-    before = join_outcomes(Log(folder), as_of=at(as_of), horizon=HORIZON)
+    before = join_outcomes(Log(folder), ID, as_of=at(as_of), horizon=HORIZON)
     write_outcomes(folder, lines([((as_of + days, *rest), name) for (days, *rest), name in later]))
 
-    assert join_outcomes(Log(folder), as_of=at(as_of), horizon=HORIZON).equals(before)
+    assert join_outcomes(Log(folder), ID, as_of=at(as_of), horizon=HORIZON).equals(before)
 
 
 @quickly
@@ -110,7 +112,7 @@ def test_neither_the_order_of_arrival_nor_repetition_changes_a_label(
     second = written(tmp_path_factory.mktemp("twice"), predictions, shuffled[1:])
     write_outcomes(second, shuffled[:1], process="host-2")
 
-    one, other = (join_outcomes(Log(folder), as_of=LATE, horizon=HORIZON) for folder in (first, second))
+    one, other = (join_outcomes(Log(folder), ID, as_of=LATE, horizon=HORIZON) for folder in (first, second))
 
     assert one.equals(other)
 
@@ -123,7 +125,9 @@ def test_a_repetition_that_is_recorded_later_keeps_label_and_lag(tmp_path: Path)
         outcome(9, 0, observed=4, customer="b"),
     ]
 
-    joined = join_outcomes(Log(written(tmp_path, [(0, "a"), (1, "b")], said)), as_of=LATE, horizon=HORIZON)
+    folder = written(tmp_path, [(0, "a"), (1, "b")], said)
+
+    joined = join_outcomes(Log(folder), ID, as_of=LATE, horizon=HORIZON)
 
     assert joined["outcome"].tolist() == [1, 0]
     assert joined["lag_days"].tolist() == pytest.approx([5, 3], abs=0.01)
@@ -179,8 +183,8 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path):
 
 
 def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(tmp_path: Path):
-    empty = join_outcomes(Log(tmp_path), as_of=at(1), horizon=HORIZON)
-    full = join_outcomes(Log(written(tmp_path, [(0, "a")], [])), as_of=at(1), horizon=HORIZON)
+    empty = join_outcomes(Log(tmp_path), ID, as_of=at(1), horizon=HORIZON)
+    full = join_outcomes(Log(written(tmp_path, [(0, "a")], [])), ID, as_of=at(1), horizon=HORIZON)
 
     assert (len(empty), full["outcome"].tolist()) == (0, [-1])
     assert empty.dtypes.drop("version").equals(full.dtypes.drop("version"))
@@ -188,9 +192,9 @@ def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(tm
 
 
 def test_a_prediction_of_nobody_is_its_own_customer(tmp_path: Path):
-    joined = join_outcomes(
-        Log(written(tmp_path, [(0, None), (1, None), (2, "a"), (3, "a")], [])), as_of=at(9), horizon=HORIZON
-    )
+    folder = written(tmp_path, [(0, None), (1, None), (2, "a"), (3, "a")], [])
+
+    joined = join_outcomes(Log(folder), ID, as_of=at(9), horizon=HORIZON)
 
     assert joined["customer"].nunique() == 3
 
@@ -220,16 +224,16 @@ def test_a_batch_is_counted_by_what_it_says(tmp_path: Path):
         ],
     )
 
-    assert review(Log(folder), at(4)) == {"duplicates": 1, "corrections": 1, "unknown": 2}
-    assert review(Log(folder), at(3)) == {"duplicates": 0, "corrections": 0, "unknown": 0}
+    assert review(Log(folder), ID, at(4)) == {"duplicates": 1, "corrections": 1, "unknown": 2}
+    assert review(Log(folder), ID, at(3)) == {"duplicates": 0, "corrections": 0, "unknown": 0}
 
 
 def test_only_the_window_and_version_that_are_asked_for_are_joined(tmp_path: Path):
     folder = written(tmp_path, [(0, "a"), (5, "a")], [])
     asked = {"as_of": at(9), "horizon": HORIZON}
 
-    assert len(join_outcomes(Log(folder), since=at(3), **asked)) == 1
-    assert join_outcomes(Log(folder), version="0.2.0-00000000", **asked).empty
+    assert len(join_outcomes(Log(folder), ID, which=Window(since=at(3)), **asked)) == 1
+    assert join_outcomes(Log(folder), ID, which=Window(version="0.2.0-00000000"), **asked).empty
 
 
 def test_times_are_utc_whatever_offset_an_outcome_came_with(tmp_path: Path):

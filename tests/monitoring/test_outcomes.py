@@ -17,27 +17,28 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from churn_service.config import Settings, load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.errors import LogStoreError
 from churn_service.monitoring import labels
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.outcomes import (
     OUTCOMES,
-    OfCustomer,
     OfPrediction,
     OutcomeFiles,
     Outcomes,
+    outcome_models,
 )
 from churn_service.monitoring.place import Log
 from churn_service.predict import Predictor, load_predictor
-from churn_service.schema import ID, TARGET
 from churn_service.sections import PLAIN
 from churn_service.serving.access import new_key
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.settings import Settings
 from churn_service.table import write_table
+from churn_service.workspace import Workspace
 from conftest import ROOT, Run
+from own import CONTRACT, ID, PROJECT, TARGET
 from recorded import at, prediction, prediction_id, write
 from running import ask, serving
 from steady import Load, configure, until
@@ -53,7 +54,7 @@ def written(folder: Path) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 @pytest.fixture
@@ -64,14 +65,15 @@ def connect(predictor: Predictor, tmp_path: Path) -> Connect:
     def client(
         environment: dict[str, Any] | None = None, serving: dict[str, Any] | None = None, **values: Any
     ) -> Iterator[TestClient]:
-        config = load_config(ROOT / "config.yaml")
+        config = load_config(ROOT / "config.yaml", PROJECT)
         changed = {
             "monitoring": config.monitoring.model_copy(update=values),
             "serving": config.serving.model_copy(update={"drain_seconds": 0, **(serving or {})}),
         }
         models = Models(lambda: predictor, lambda: None, lambda _: predictor, str)
         settings = Settings(_env_file=None, **environment or {})
-        service = Service(models, config.model_copy(update=changed), root=tmp_path, settings=settings)
+        work = Workspace(PROJECT, config.model_copy(update=changed), tmp_path, settings)
+        service = Service(models, work)
         with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as started:
             yield started
 
@@ -190,7 +192,7 @@ def test_a_service_without_a_log_says_so(connect: Connect):
 def test_a_customers_id_is_kept_as_the_prediction_log_keeps_it(connect: Connect, tmp_path: Path):
     key = SecretStr("k" * 32)
     with connect({"hash_key": key}, privacy={ID: "hash"}) as client:
-        client.post("/predict", json=example() | {ID: "c-7"})
+        client.post("/predict", json=CONTRACT.example() | {ID: "c-7"})
         post(client, {ID: "c-7", "outcome": 1})
 
     (line,) = written(tmp_path / "predictions")
@@ -242,7 +244,7 @@ def test_a_folder_that_cannot_be_made_is_503_until_it_can(connect: Connect, tmp_
 @pytest.mark.fault
 def test_what_could_not_be_taken_back_is_ended_before_the_next(tmp_path: Path):
     files = OutcomeFiles(tmp_path / OUTCOMES)
-    sink = Outcomes(files.append, {}, hash_key=None, clock=lambda: at(0))
+    sink = Outcomes(files.append, ID, {}, hash_key=None, clock=lambda: at(0))
     sink.add([OfPrediction(prediction_id=A, outcome=1)])
     (path,) = (tmp_path / OUTCOMES).iterdir()
     with path.open("ab") as file:
@@ -287,12 +289,12 @@ def test_a_killed_server_keeps_every_outcome_that_it_accepted(trained: Path, tmp
 def test_a_real_server_takes_outcomes_of_what_it_answered(trained: Path, tmp_path: Path, run: Run):
     own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
     with serving(own) as (url, _):
-        answers = [ask(f"{url}/predict", example() | {ID: f"c-{number}"}) for number in range(3)]
+        answers = [ask(f"{url}/predict", CONTRACT.example() | {ID: f"c-{number}"}) for number in range(3)]
         said = [{"prediction_id": answers[0]["prediction_id"], "outcome": 1}, {ID: "c-1", "outcome": 0}]
         accepted = ask(f"{url}/v1/outcomes", {"outcomes": said})
         until(lambda: len(list((own / "predictions").glob("*.jsonl"))), "the predictions are logged")
     table = own / "more.csv"
-    write_table(pd.DataFrame({ID: ["c-1", "c-2", "c-99"], TARGET: [1, 0, 0]}), table)
+    write_table(pd.DataFrame({ID: ["c-1", "c-2", "c-99"], TARGET: [1, 0, 0]}), table, CONTRACT)
 
     done = run(own, "outcomes", table, "--json")
 
@@ -443,4 +445,4 @@ def test_the_example_on_the_page_is_accepted(connect: Connect):
 
 
 def test_a_customer_is_one_by_the_name_of_the_contract():
-    assert OfCustomer(**{ID: "c-1", "outcome": 1}).customer == "c-1"
+    assert outcome_models(CONTRACT).of_customer(**{ID: "c-1", "outcome": 1}).customer == "c-1"

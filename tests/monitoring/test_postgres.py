@@ -16,6 +16,7 @@ from churn_service.monitoring.outcomes import OutcomeFiles
 from churn_service.monitoring.postgres_log import PostgresLog
 from churn_service.monitoring.postgres_outcomes import PostgresOutcomes
 from churn_service.url import Url
+from own import ID
 from remembered import NOON, line, remembered
 from steady import until
 
@@ -84,7 +85,8 @@ def test_a_reader_says_that_it_does_not_answer(mute: Mute, tmp_path: Path):
 def test_predictions_go_to_files(mute: Mute, tmp_path: Path):
     aside: list[int] = []
     report = (aside.append, lambda *_, **__: None)
-    log = PostgresLog(Url(mute.url), LineLog(tmp_path, 0.01, report), seconds=0.01, report=report)
+    files = LineLog(tmp_path, 0.01, report)
+    log = PostgresLog(Url(mute.url), files, id_name=ID, seconds=0.01, report=report)
 
     log.put(NOON, line(1), 1)
     until(lambda: aside, "the line went aside", LONG_SECONDS)

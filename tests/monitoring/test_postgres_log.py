@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
-from churn_service.config import Settings, load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.errors import ConfigError, LogStoreError
 from churn_service.monitoring import postgres_entries, postgres_log
 from churn_service.monitoring.compact import prune
@@ -26,11 +25,13 @@ from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres import engine, refused_rows
 from churn_service.monitoring.postgres_entries import Window, open_entries
 from churn_service.monitoring.postgres_log import PostgresLog
-from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.settings import Settings
 from churn_service.url import Url
+from churn_service.workspace import Workspace
 from conftest import ROOT
+from own import CONTRACT, ID, PROJECT
 from remembered import NOON, VERSION, ids, line, log_file, remembered
 from running import free_port, serving
 from steady import Load, configure, until
@@ -53,7 +54,7 @@ class Written:
         files = LineLog(folder, 0.01, (self.lost.append, lambda event, **_: self.warnings.append(event)))
         self.facts: list[dict[str, Any]] = []
         report = (self.aside.append, self._warn)
-        self.log = PostgresLog(Url(url), files, seconds=seconds, report=report)
+        self.log = PostgresLog(Url(url), files, id_name=ID, seconds=seconds, report=report)
 
     def _warn(self, event: str, **facts: Any) -> None:
         self.warnings.append(event)
@@ -97,12 +98,12 @@ def test_the_table_is_made_on_first_use_and_gives_back_what_a_file_would(
 ):
     own = written()
     own.add(*range(150))
-    own.add(150, customer=example() | {ID: 'a "quoted" ü\n'})
+    own.add(150, customer=CONTRACT.example() | {ID: 'a "quoted" ü\n'})
     own.log.close()
     log_file(
         tmp_path / "files",
         *(line(n) for n in range(150)),
-        line(150, customer=example() | {ID: 'a "quoted" ü\n'}),
+        line(150, customer=CONTRACT.example() | {ID: 'a "quoted" ü\n'}),
     )
 
     found, known = remembered(tmp_path / "log", database), remembered(tmp_path / "files")
@@ -209,7 +210,7 @@ def test_a_database_that_was_never_written_to_reads_as_empty(database: str, tmp_
 
 def test_of_a_batch_only_the_lines_that_postgres_cannot_hold_go_to_a_file(written):
     own = written(seconds=60)
-    bad = {7: example() | {ID: "a\0b"}, 31: example() | {ID: "\0"}}
+    bad = {7: CONTRACT.example() | {ID: "a\0b"}, 31: CONTRACT.example() | {ID: "\0"}}
     for number in range(50):
         own.add(number, customer=bad.get(number))
     own.log.close()
@@ -222,7 +223,7 @@ def test_of_a_batch_only_the_lines_that_postgres_cannot_hold_go_to_a_file(writte
 
 def test_the_warning_says_what_is_wrong_with_a_refused_line_and_never_its_value(written):
     own = written(seconds=60)
-    own.add(1, 2, customer=example() | {ID: "secret\0"})
+    own.add(1, 2, customer=CONTRACT.example() | {ID: "secret\0"})
     own.log.close()
 
     assert own.warnings == [REFUSED_WARNING]
@@ -231,7 +232,7 @@ def test_the_warning_says_what_is_wrong_with_a_refused_line_and_never_its_value(
 
 def test_lines_of_one_request_are_told_apart_too(written):
     own = written(seconds=60)
-    lines = [line(1), line(2, customer=example() | {ID: "\0"}), line(3)]
+    lines = [line(1), line(2, customer=CONTRACT.example() | {ID: "\0"}), line(3)]
     own.log.put(NOON, b"".join(lines), len(lines))
     own.log.close()
 
@@ -403,13 +404,14 @@ def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(url: s
 
 
 def test_a_database_without_a_folder_for_bad_times_is_a_configuration_error(tmp_path: Path, database: str):
-    config = load_config(ROOT / "config.yaml")
+    config = load_config(ROOT / "config.yaml", PROJECT)
     monitoring = config.monitoring.model_copy(update={"prediction_log": None})
     config = config.model_copy(update={"monitoring": monitoring})
     models = Models(lambda: None, lambda: None, lambda _: None, str)
+    work = Workspace(PROJECT, config, tmp_path, Settings(_env_file=None, log_url=database))
 
     with pytest.raises(ConfigError, match=r"monitoring\.prediction_log is null"):
-        Service(models, config, root=tmp_path, settings=Settings(_env_file=None, log_url=database))
+        Service(models, work)
 
 
 @pytest.mark.fault

@@ -5,29 +5,29 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.config import load_config
+from churn_service.config_file import load_config
 from churn_service.monitoring import postgres_outcomes
 from churn_service.monitoring.compact import prune
 from churn_service.monitoring.outcome_history import read_outcomes
 from churn_service.monitoring.outcomes import (
     OUTCOMES,
-    OfCustomer,
     OfPrediction,
     OutcomeFiles,
     Outcomes,
+    outcome_models,
 )
 from churn_service.monitoring.place import Log
 from churn_service.monitoring.postgres_outcomes import PostgresOutcomes
 from churn_service.monitoring.sinks import open_outcomes
-from churn_service.schema import ID
 from churn_service.url import Url
 from conftest import ROOT
+from own import CONTRACT, ID, PROJECT
 from postgres import Postgres
 
 pytestmark = [pytest.mark.needs("postgres", "initdb"), pytest.mark.posix]
 
 FIRST = OfPrediction(prediction_id="f" * 32, outcome=1)
-SECOND = OfCustomer.model_validate({ID: "ada", "outcome": 0})
+SECOND = outcome_models(CONTRACT).of_customer.model_validate({ID: "ada", "outcome": 0})
 
 
 def later() -> datetime:
@@ -35,7 +35,8 @@ def later() -> datetime:
 
 
 def opened(log: Log) -> Outcomes:
-    return open_outcomes(log, load_config(ROOT / "config.yaml").monitoring, None)
+    monitoring = load_config(ROOT / "config.yaml", PROJECT).monitoring
+    return open_outcomes(log, monitoring, None, contract=CONTRACT)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_of_a_request_only_the_outcomes_that_the_table_refuses_go_to_a_file(
     opened(log).add([FIRST])
     with server.connect(database.rpartition("/")[2]) as connection:
         connection.execute("ALTER TABLE outcomes ADD CHECK (entry ->> 'customer' <> 'eve')")
-    eve = OfCustomer.model_validate({ID: "eve", "outcome": 1})
+    eve = outcome_models(CONTRACT).of_customer.model_validate({ID: "eve", "outcome": 1})
 
     opened(log).add([SECOND, eve, SECOND])
 
@@ -84,7 +85,7 @@ def test_where_no_file_can_be_written_for_the_refused_the_table_takes_none(
     with server.connect(database.rpartition("/")[2]) as connection:
         connection.execute("ALTER TABLE outcomes ADD CHECK (entry ->> 'customer' <> 'eve')")
     log.folder.write_text("in the way")
-    eve = OfCustomer.model_validate({ID: "eve", "outcome": 1})
+    eve = outcome_models(CONTRACT).of_customer.model_validate({ID: "eve", "outcome": 1})
 
     with pytest.raises(OSError, match=r"exists|directory"):
         opened(log).add([SECOND, eve])
@@ -122,7 +123,7 @@ def test_what_files_take_for_a_database_that_hangs_is_recorded_when_they_take_it
 ):
     times = [datetime.now(UTC)]
     table = PostgresOutcomes(Url(database), OutcomeFiles(log.folder / OUTCOMES))
-    sink = Outcomes(table.append, {}, hash_key=None, clock=lambda: times[-1])
+    sink = Outcomes(table.append, ID, {}, hash_key=None, clock=lambda: times[-1])
 
     def hang(_: object) -> None:
         times.append(later())

@@ -13,25 +13,28 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from churn_service import background
-from churn_service.config import Settings, load_config
-from churn_service.contract import Column, columns, example
+from churn_service.config_file import load_config
+from churn_service.contract import Column
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
 from churn_service.monitoring import line_log
 from churn_service.monitoring.line_log import LineLog
 from churn_service.monitoring.prediction_log import PredictionLog, bucket
 from churn_service.predict import Predictor, load_predictor
-from churn_service.schema import ID, Customer
+from churn_service.schema import Customer
 from churn_service.service_sections import MonitoringConfig
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
 from churn_service.serving.journal import Note
-from conftest import ROOT
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
+from conftest import ROOT, make_project
 from fields import NUMBERS, field, fields
-from steady import until
+from own import CONTRACT, ID, PROJECT
+from steady import configure, until
 
 FIELDS = ["time", "request_id", "source", "threshold", "latency_ms", "customer", "answer"]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
@@ -41,7 +44,7 @@ KEY = SecretStr("k" * 32)
 
 @pytest.fixture(scope="session")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 def monitoring(**values: Any) -> MonitoringConfig:
@@ -87,15 +90,15 @@ def log(tmp_path: Path, predictor: Predictor) -> Callable[..., Log]:
 
 @contextlib.contextmanager
 def serve(root: Path, predictor: Predictor) -> Iterator[TestClient]:
-    config, settings = load_config(ROOT / "config.yaml"), Settings(_env_file=None)
+    config, settings = load_config(ROOT / "config.yaml", PROJECT), Settings(_env_file=None)
     models = Models(lambda: predictor, lambda: None, lambda _: predictor, str)
-    service = Service(models, config, root=root, settings=settings)
+    service = Service(models, Workspace(PROJECT, config, root, settings))
     with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
         yield client
 
 
 def asked(**values: Any) -> Customer:
-    return Customer(**example() | values)
+    return Customer(**CONTRACT.example() | values)
 
 
 def recorded(payload: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def recorded(payload: dict[str, Any]) -> dict[str, Any]:
 def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
     tmp_path: Path, predictor: Predictor
 ):
-    asked = [example() | {ID: f"c-{number}"} for number in range(150)]
+    asked = [CONTRACT.example() | {ID: f"c-{number}"} for number in range(150)]
     with serve(tmp_path, predictor) as client:
         named = {"X-Request-ID": "alone"}
         alone = [client.post("/predict", json=each, headers=named).json() for each in asked[:20]]
@@ -131,7 +134,8 @@ def test_an_answer_by_a_named_version_is_a_line_whose_source_is_the_template(
 ):
     with serve(tmp_path, predictor) as client:
         answers = [
-            client.post(f"/models/{name}/predict", json=example()) for name in (predictor.version, "x")
+            client.post(f"/models/{name}/predict", json=CONTRACT.example())
+            for name in (predictor.version, "x")
         ]
 
     (line,) = lines(tmp_path)
@@ -207,7 +211,7 @@ def test_a_folder_that_cannot_be_made_loses_lines_that_are_counted_with_one_warn
     assert own.warnings[0]["reason"]
 
 
-@pytest.mark.parametrize("column", columns(), ids=lambda column: column.name)
+@pytest.mark.parametrize("column", CONTRACT.columns, ids=lambda column: column.name)
 def test_a_column_is_kept_dropped_or_hashed_as_configured(log, column: Column):
     plain = asked().model_dump(mode="json")
     rest = {name: value for name, value in plain.items() if name != column.name}
@@ -265,8 +269,10 @@ def test_a_bucket_keeps_one_digit_of_whatever_the_contract_allows(log, column: C
     assert all(small <= value for small, value in zip(found, values, strict=True))
 
 
-def test_a_bucket_of_a_category_is_a_configuration_error_that_names_it():
+def test_a_bucket_of_a_category_is_a_configuration_error_that_names_it(tmp_path: Path):
     column = field("category", "boolean")
 
-    with pytest.raises(ValidationError, match=f"{column.name} is no number"):
-        monitoring(privacy={column.name: "bucket"})
+    folder = configure(make_project(tmp_path), "monitoring", privacy={column.name: "bucket"})
+
+    with pytest.raises(ConfigError, match=f"{column.name} is no number"):
+        load_config(folder / "config.yaml", PROJECT)

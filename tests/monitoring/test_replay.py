@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from churn_service.config import Settings, load_config
-from churn_service.contract import columns
+from churn_service.config_file import load_config
 from churn_service.monitoring import replay
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
-from churn_service.schema import ID
 from churn_service.serving.app import Service
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
 from churn_service.simulate import simulate
+from churn_service.workspace import Workspace
 from conftest import Done, Run
 from fields import NUMBERS, as_records, fields
+from own import CONTRACT, ID, PROJECT
 from steady import configure
 from versions import holder, put, train
 
@@ -35,7 +36,7 @@ def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     configure(folder, "gate", replay_requests=ASKED, max_flip_share=0.05, max_psi=0.25)
     configure(folder, "gate", max_latency_ratio=1000, margin=0.05)  # beyond what chance can do here
-    config = load_config(folder / "config.yaml")
+    config = load_config(folder / "config.yaml", PROJECT)
     configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
     twin = train(folder, model={"max_iter": config.model.max_iter + 1})
     eager = train(folder, decision={"threshold": 0})
@@ -61,16 +62,17 @@ def promote(own: Path, run: Run) -> Callable[[str], Done]:
 
 def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
     """Make up customers as JSON."""
-    made = simulate(count, seed)
-    return as_records({column.name: made[column.name] for column in columns()})
+    made = simulate(count, seed, CONTRACT)
+    return as_records({column.name: made[column.name] for column in CONTRACT.columns})
 
 
 def ask(folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any) -> list[float]:
     """Let a version answer as a service with a prediction log; return its probabilities."""
-    config = load_config(folder / "config.yaml")
+    config = load_config(folder / "config.yaml", PROJECT)
     config = config.model_copy(update={"monitoring": config.monitoring.model_copy(update=monitoring)})
     settings = Settings(_env_file=None, version=version, log_level="warning", hash_key="k" * 32)
-    service = Service(models(config, folder, settings), config, root=folder, settings=settings)
+    work = Workspace(PROJECT, config, folder, settings)
+    service = Service(models(work), work)
     with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         answer = client.post("/predict/batch", json={"customers": customers})
     return [each["churn_probability"] for each in answer.json()["predictions"]]
@@ -118,7 +120,7 @@ def test_a_version_that_decides_otherwise_is_refused_with_the_largest_flips(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done]
 ):
     before = np.array(ask(own, versions["production"], records(ASKED)))
-    flips = np.sum(before < load_predictor(own / "models" / versions["production"]).threshold)
+    flips = np.sum(before < load_predictor(own / "models" / versions["production"], PROJECT).threshold)
 
     done = promote(versions["eager"])
 

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from churn_service.artifact import read_artifact
-from churn_service.contract import columns
 from churn_service.monitoring.drift_figures import Figures, Finding
 from churn_service.monitoring.drift_job import Found
 from churn_service.monitoring.performance import Band, Measures, Week
@@ -27,6 +26,7 @@ from churn_service.reference import Reference, freeze
 from browser import Scheme, measure, photograph
 from conftest import Run
 from fields import NUMBERS, movable, moved
+from own import CONTRACT, PROJECT
 from recorded import outcome, write_outcomes
 from steady import configure
 from versions import put
@@ -34,7 +34,7 @@ from windows import SCORE, customers, write_log
 
 WEEKS, ROWS = 4, 240
 MOVED = movable().name
-MEANINGS = {column.name: column.description for column in columns()}
+MEANINGS = {column.name: column.description for column in CONTRACT.columns}
 VARIABLE = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
 PAIRS = [(text, ground) for text in ("ink", "muted", "accent") for ground in ("page", "card")]
 PAIRS += [(tone, ground) for tone in ("good", "warn", "bad", "unsure") for ground in ("card", f"{tone}-tint")]
@@ -48,7 +48,12 @@ def told(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     configure(folder, "monitoring", outcome_days=10)
     (version,) = (folder / "models").glob("*-*")
     put(folder, version.name)
-    predictor, now, random, said = load_predictor(version), datetime.now(UTC), np.random.default_rng(1), []
+    predictor, now, random, said = (
+        load_predictor(version, PROJECT),
+        datetime.now(UTC),
+        np.random.default_rng(1),
+        [],
+    )
     for week in range(WEEKS):
         values, ids = customers(ROWS, 50 + week), [f"c-{week}-{row}" for row in range(ROWS)]
         if week == 0:
@@ -146,7 +151,7 @@ def test_a_reader_who_cannot_see_it_is_told_what_it_shows(page: Path):
     assert headings.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(headings))
     assert len(outline.all("svg")) == 4 + 1 + min(
-        5, len(columns())
+        5, len(CONTRACT.columns)
     )  # answers and weeks, the score, the worst columns
     assert all(each["role"] == "img" and len(each["aria-label"]) > 30 for each in outline.all("svg"))
     assert {each["scope"] for each in outline.all("th")} == {"col", "row"}

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,10 @@ from filelock import FileLock
 from churn_service import pipeline
 from churn_service import retrain as retraining
 from churn_service.artifact import read_artifact
-from churn_service.config import load_config
-from churn_service.contract import columns
+from churn_service.config_file import load_config
 from churn_service.errors import ConflictError, ParityError, SignatureError
 from churn_service.faults import check_table
-from churn_service.features import feature_matrix
+from churn_service.feature_matrix import feature_matrix
 from churn_service.metadata import Metadata
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.learned import Growth, grow
@@ -29,11 +29,13 @@ from churn_service.monitoring.triggers import STAMP, judge
 from churn_service.predict import Predictor, load_predictor
 from churn_service.promotion import Promotion
 from churn_service.registry import Registry
-from churn_service.schema import ID, TARGET
 from churn_service.split import is_holdout
 from churn_service.table import read_table
+from churn_service.train import training
+from churn_service.workspace import open_workspace
 from conftest import TABLE, Done, Run
 from fields import field, movable, moved, two_records, wrong
+from own import CONTRACT, ID, PROJECT, TARGET
 from recorded import write_outcomes
 from steady import configure
 from versions import holder, put
@@ -41,7 +43,7 @@ from windows import Values, customers, write_log
 
 ROWS = 300
 MOVED = movable().name
-OTHERS = [column.name for column in columns() if column.name != MOVED]
+OTHERS = [column.name for column in CONTRACT.columns if column.name != MOVED]
 NEVER = {
     "max_flip_share": 1.0,
     "max_psi": 10.0,
@@ -52,7 +54,7 @@ NEVER = {
 
 @pytest.fixture(scope="module")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
 def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_comes_the_cool_down(
     own: Path, version: Path, retrain: Callable[..., Any]
 ):
-    before = read_table(own / TABLE)
+    before = read_table(own / TABLE, CONTRACT)
     done, found = retrain()
     again, held = retrain()
 
@@ -166,7 +168,7 @@ def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_c
     assert events[-1].reason == f"retrain: drift: {found['verdict']['triggers'][0]['said']}"
     assert records(own) == [found]
     assert {check["name"] for check in found["evidence"]} >= {"artefact", "baseline", "production", "replay"}
-    table = check_table(read_table(own / found["table"]))
+    table = check_table(read_table(own / found["table"], CONTRACT), CONTRACT)
     assert (len(table), found["growth"]["added"]) == (len(before) + ROWS, ROWS)
     assert Registry(own / "models").metadata(new).identity.data_sha256 == pipeline.data_hash(table)
     assert (again.returncode, held["result"], applying(held, "brakes")) == (0, "held back", ["cool-down"])
@@ -378,9 +380,8 @@ def test_a_version_from_before_there_were_references_can_still_be_too_old(own: P
 
     configure(own, "retrain", max_age_days=1e-9)
 
-    verdict = judge(
-        load_config(own / "config.yaml"), own, Old(own / "models"), now=now + timedelta(seconds=1)
-    )
+    work = open_workspace(PROJECT, own / "config.yaml")
+    verdict = judge(work, Old(own / "models"), now=now + timedelta(seconds=1))
 
     assert [reason.name for reason in verdict.triggered] == ["age"]
     assert verdict.triggers[0].said == "the version holds no reference to compare with"
@@ -506,24 +507,23 @@ def test_who_was_held_out_stays_held_out(
     retrain: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    config = load_config(own / "config.yaml")
+    config = load_config(own / "config.yaml", PROJECT)
     split = {"fraction": config.data.holdout_fraction, "salt": config.data.holdout_salt}
-    before = check_table(read_table(own / TABLE))
+    before = check_table(read_table(own / TABLE, CONTRACT), CONTRACT)
     ids, values = ask(10, shifts=True, ids=before[ID].head(ROWS).tolist())
     ask(2, shifts=True)
     tell(ids, values[SCORE])
-    seen = []
-    monkeypatch.setattr(
-        pipeline, "train", lambda matrix, *rest, fit=pipeline.train: seen.append(matrix) or fit(matrix, *rest)
-    )
+    fit, seen = training.train, []
+    watched = replace(training, train=lambda matrix, *rest: seen.append(matrix) or fit(matrix, *rest))
+    monkeypatch.setattr("churn_service.train.training", watched)
 
     done, found = retrain()
 
-    table = check_table(read_table(own / found["table"]))
+    table = check_table(read_table(own / found["table"], CONTRACT), CONTRACT)
     held_out = is_holdout(table[ID], **split)
     assert (done.returncode, found["growth"]["replaced"], len(table)) == (0, ROWS, len(before)), done.stderr
     assert set(table[ID][held_out]) == set(before[ID][is_holdout(before[ID], **split)])
-    assert np.array_equal(seen[0], feature_matrix(table[~held_out], config.features), equal_nan=True)
+    assert np.array_equal(seen[0], feature_matrix(PROJECT, table[~held_out], config.features), equal_nan=True)
 
 
 @pytest.fixture
@@ -543,15 +543,15 @@ def known(own: Path, predictor: Predictor, now: datetime) -> Callable[..., None]
 
 
 def grown(folder: Path, now: datetime) -> tuple[pd.DataFrame, Growth]:
-    table = check_table(read_table(folder / TABLE)).head(3)
-    monitoring = load_config(folder / "config.yaml").monitoring
-    return grow(table, Log(folder / "predictions"), monitoring, now=now + timedelta(seconds=1))
+    table = check_table(read_table(folder / TABLE, CONTRACT), CONTRACT).head(3)
+    work = open_workspace(PROJECT, folder / "config.yaml")
+    return grow(table, Log(folder / "predictions"), work, now=now + timedelta(seconds=1))
 
 
 def test_of_each_customer_the_latest_record_counts_with_its_own_label(
     own: Path, known: Callable[..., None], now: datetime
 ):
-    first = check_table(read_table(own / TABLE))[ID].iloc[0]
+    first = check_table(read_table(own / TABLE, CONTRACT), CONTRACT)[ID].iloc[0]
     before, latest = (record[MOVED] for record in two_records())
     for days, outcome, value in ((3, 1, before), (1, 0, latest), (2, 1, before)):
         known("c-1", days, outcome, **{MOVED: value})
@@ -563,7 +563,7 @@ def test_of_each_customer_the_latest_record_counts_with_its_own_label(
     assert (len(table), growth.added, growth.replaced) == (4, 1, 1)
     assert rows.loc["c-1", [MOVED, TARGET]].tolist() == [latest, 0]
     assert rows.loc[first, [MOVED, TARGET]].tolist() == [before, 1]
-    assert check_table(table).equals(table)
+    assert check_table(table, CONTRACT).equals(table)
 
 
 def test_who_has_no_id_or_breaks_the_contract_is_left_out_and_counted(

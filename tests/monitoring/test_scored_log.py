@@ -14,15 +14,15 @@ import pytest
 
 from churn_service import score as score_module
 from churn_service.arrays import to_json
-from churn_service.contract import columns
 from churn_service.monitoring import scored_log
 from churn_service.monitoring.compact import compact
 from churn_service.monitoring.scored_log import Keeper
 from churn_service.predict import load_predictor
-from churn_service.schema import ID, TARGET, Customer
+from churn_service.schema import Customer
 from churn_service.simulate import simulate
 from churn_service.table import write_table
 from conftest import Done, Run
+from own import CONTRACT, ID, PROJECT, TARGET
 from remembered import ids, remembered
 from steady import configure
 
@@ -46,17 +46,17 @@ def source(tmp_path: Path) -> Path:
     for number in range(3):
         path = tmp_path / f"in/{number}.parquet"
         path.parent.mkdir(exist_ok=True)
-        write_table(pd.DataFrame(simulate(ROWS, number)).drop(columns=TARGET), path)
+        write_table(pd.DataFrame(simulate(ROWS, number, CONTRACT)).drop(columns=TARGET), path, CONTRACT)
     return tmp_path / "in"
 
 
 def posted(number: int) -> list[Customer]:
     """Return a table's customers as they would be posted, one by one."""
-    made = simulate(ROWS, number)
-    cells = {column.name: to_json(made[column.name], column) for column in columns()}
+    made = simulate(ROWS, number, CONTRACT)
+    cells = {column.name: to_json(made[column.name], column) for column in CONTRACT.columns}
     cells[ID] = list(made[ID])
     rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
-    whole = {column.name for column in columns() if column.kind == "integer"}
+    whole = {column.name for column in CONTRACT.columns if column.kind == "integer"}
     bodies = [
         {name: int(value) if name in whole and value is not None else value for name, value in row.items()}
         for row in rows
@@ -67,7 +67,7 @@ def posted(number: int) -> list[Customer]:
 def test_a_scored_customer_is_logged_as_one_that_was_asked_about(
     owned: Path, version: Path, source: Path, tmp_path: Path, score: Score
 ):
-    customers, predictor = posted(0), load_predictor(version)
+    customers, predictor = posted(0), load_predictor(version, PROJECT)
 
     assert score(source / "0.parquet", tmp_path / "out.csv").returncode == 0
 
@@ -151,7 +151,7 @@ def test_what_was_scored_without_the_log_is_not_taken_for_logged(
 
 
 def test_privacy_holds_for_scored_tables_too(owned: Path, source: Path, tmp_path: Path, score: Score):
-    (first, *_) = columns()
+    (first, *_) = CONTRACT.columns
     configure(owned, "monitoring", privacy={ID: "drop", first.name: "drop"})
 
     score(source / "0.parquet", tmp_path / "out.csv")
@@ -159,7 +159,7 @@ def test_privacy_holds_for_scored_tables_too(owned: Path, source: Path, tmp_path
     (path,) = (owned / "predictions").glob("*.jsonl")
     assert path.stat().st_mode & 0o077 == 0
     logged = json.loads(path.read_text().splitlines()[0])["customer"]
-    assert set(logged) == {each.name for each in columns()} - {first.name}
+    assert set(logged) == {each.name for each in CONTRACT.columns} - {first.name}
 
 
 def test_without_a_log_to_write_to_nothing_is_scored(owned: Path, source: Path, tmp_path: Path, score: Score):

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from churn_service.config import Settings, load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.decision import Source
 from churn_service.errors import ArtifactNotFoundError, TamperedArtifactError
 from churn_service.messages import Answered, Prediction
@@ -25,22 +24,25 @@ from churn_service.schema import Customer
 from churn_service.serving.app import Service
 from churn_service.serving.journal import Note
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
+from own import CONTRACT, PROJECT
 from steady import configure, until
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 NOTE = Note(NOON, "r", "POST", "/predict", 200, 0.1, None, {}, None)
-CUSTOMER = Customer(**example())
+CUSTOMER = Customer(**CONTRACT.example())
 
 
 @pytest.fixture(scope="module")
 def production(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 def named(predictor: Predictor, name: str, probabilities: Callable[[Any], Any] | None = None) -> Predictor:
     source = predictor.source
     renamed = Source(name, source.trained_at, source.columns, source.decision)
-    return Predictor(renamed, probabilities or predictor.probabilities)
+    return Predictor(renamed, CONTRACT, probabilities or predictor.probabilities)
 
 
 def answered(production: Predictor, count: int) -> Answered:
@@ -200,20 +202,21 @@ def test_a_service_with_a_shadow_answers_by_production_and_writes_down_both(
     configure(own, "model", max_iter=5)
     assert run(own, "train").returncode == 0
     assert run(own, "registry", "promote", "newest", "--to", "staging").returncode == 0
-    config = load_config(configure(own, "serving", shadow="staging") / "config.yaml")
+    config = load_config(configure(own, "serving", shadow="staging") / "config.yaml", PROJECT)
     settings = Settings(version=production.version)
-    source = models(config, own, settings)
-    service = Service(source, config, root=own, settings=settings)
+    work = Workspace(PROJECT, config, own, settings)
+    source = models(work)
+    service = Service(source, work)
 
     with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
         until(lambda: client.get("/ready").status_code == 200, "it is ready")
         until(lambda: asked_in_shadow(client, own), "the challenger answers")
-        answer = client.post("/predict", json=example()).json()
+        answer = client.post("/predict", json=CONTRACT.example()).json()
 
     texts = [path.read_text() for path in (own / "predictions/shadow").iterdir()]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     (line,) = [line for line in lines if line["prediction_id"] == answer["prediction_id"]]
-    challenger = load_predictor(own / "models" / source.resolve("staging"))
+    challenger = load_predictor(own / "models" / source.resolve("staging"), PROJECT)
     assert answer["model_version"] == line["model_version"] == production.version
     assert line["churn_probability"] == answer["churn_probability"]
     assert line["challenger"]["churn_probability"] == challenger.predict([CUSTOMER])[0].churn_probability
@@ -221,5 +224,5 @@ def test_a_service_with_a_shadow_answers_by_production_and_writes_down_both(
 
 def asked_in_shadow(client: TestClient, own: Path) -> bool:
     """Ask until the challenger is there: it is loaded beside the first requests."""
-    client.post("/predict", json=example())
+    client.post("/predict", json=CONTRACT.example())
     return (own / "predictions/shadow").exists()

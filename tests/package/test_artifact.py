@@ -21,6 +21,7 @@ from churn_service.errors import (
 from churn_service.packaging import write_artifact
 from churn_service.predict import load_predictor
 from conftest import make_project, write_manifest
+from own import PROJECT
 
 ALL_FILES = sorted(FILES | {MANIFEST})
 EMPTY = {name: name.encode() for name in FILES}
@@ -124,7 +125,7 @@ def test_a_version_that_is_not_there_is_not_found(tmp_path: Path):
 
 def test_a_pickle_is_not_loaded_unless_allowed(version: Path):
     with pytest.raises(UnsafeModelError, match="pickle"):
-        load_predictor(version, runtime="scikit-learn")
+        load_predictor(version, PROJECT, runtime="scikit-learn")
 
 
 @pytest.mark.posix

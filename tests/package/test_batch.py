@@ -22,15 +22,14 @@ import yaml
 
 from churn_service import batch
 from churn_service.batch import plan_parts
-from churn_service.contract import columns
 from churn_service.places import find_sources
-from churn_service.schema import TARGET
 from churn_service.score import scored_before
 from churn_service.simulate import simulate
 from churn_service.table import read_table, write_table
 from churn_service.url import Url
 from conftest import Done, Run
 from fields import wrong
+from own import CONTRACT, TARGET
 
 ROWS = 400
 Score = Callable[..., Done]
@@ -40,7 +39,7 @@ def make_parts(folder: Path, names: list[str], rows: int = ROWS) -> Path:
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(pd.DataFrame(simulate(rows, number)).drop(columns=TARGET), path)
+        write_table(pd.DataFrame(simulate(rows, number, CONTRACT)).drop(columns=TARGET), path, CONTRACT)
     return folder
 
 
@@ -203,7 +202,7 @@ def mixed(tmp_path: Path) -> Path:
     """Return a folder with the same rows in every format that is read."""
     folder = make_parts(tmp_path / "mixed", ["a.parquet", "b.csv"])
     shutil.move(folder / "a.parquet", folder / "a.PQ")
-    write_table(read_table(folder / "b.csv"), folder / "c.parquet")
+    write_table(read_table(folder / "b.csv", CONTRACT), folder / "c.parquet", CONTRACT)
     text = (folder / "b.csv").read_text()
     for name in ("d.CSV", "e.txt"):
         (folder / name).write_text(text)
@@ -306,7 +305,7 @@ def test_a_linked_folder_and_a_pipe_are_named_and_nobody_waits_for_them(
 def test_a_file_with_only_a_header_is_treated_alike_alone_and_in_a_folder(
     score: Score, parts: Path, tmp_path: Path, name: str
 ):
-    write_table(read_table(parts / name)[:0], parts / name)
+    write_table(read_table(parts / name, CONTRACT)[:0], parts / name, CONTRACT)
 
     together = score(parts, tmp_path / "out", "--json")
     alone = score(parts / name, tmp_path / "alone.parquet", "--json")
@@ -346,9 +345,9 @@ def test_a_broken_file_holds_up_no_other_and_is_named(score: Score, parts: Path,
 def test_a_folder_of_answers_is_read_as_one_table_though_rows_were_refused(
     score: Score, parts: Path, tmp_path: Path
 ):
-    table = read_table(parts / "b.csv").astype({columns()[0].name: object})
-    table.loc[table.index[:3], columns()[0].name] = wrong(columns()[0])
-    write_table(table, parts / "b.csv")
+    table = read_table(parts / "b.csv", CONTRACT).astype({CONTRACT.columns[0].name: object})
+    table.loc[table.index[:3], CONTRACT.columns[0].name] = wrong(CONTRACT.columns[0])
+    write_table(table, parts / "b.csv", CONTRACT)
 
     score(parts, tmp_path / "out")
 
@@ -373,7 +372,7 @@ def test_a_full_disk_ends_the_work_at_once(
 def test_a_table_without_rows_among_others_comes_out_without_answers(
     score: Score, parts: Path, tmp_path: Path
 ):
-    write_table(read_table(parts / "a.parquet")[:0], parts / "a.parquet")
+    write_table(read_table(parts / "a.parquet", CONTRACT)[:0], parts / "a.parquet", CONTRACT)
 
     assert score(parts, tmp_path / "out").returncode == 0
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from churn_service.config import load_config
-from churn_service.contract import columns, example
+from churn_service.config_file import load_config
 from churn_service.markup import code, in_markdown
-from churn_service.schema import ID, TARGET, Customer
+from churn_service.schema import Customer
 from churn_service.table import read_table, write_table
 from conftest import TABLE
 from fields import field
+from own import CONTRACT, ID, PROJECT, TARGET
 
 COMMANDS = [
     ["sample"],
@@ -41,7 +41,7 @@ def test_every_command_has_help_with_an_example(words: list[str], project: Path,
 def test_the_example_is_a_valid_record(project: Path, run):
     done = run(project, "example")
 
-    assert Customer.model_validate_json(done.stdout).model_dump(mode="json") == example()
+    assert Customer.model_validate_json(done.stdout).model_dump(mode="json") == CONTRACT.example()
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
@@ -50,7 +50,7 @@ def test_sample_writes_the_wanted_rows_by_suffix_and_replaces_nothing_unasked(pr
     again = run(project, "sample", name)
 
     assert first.returncode == 0, first.stderr
-    assert len(read_table(project / name)) == 123
+    assert len(read_table(project / name, CONTRACT)) == 123
     assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
 
 
@@ -72,10 +72,10 @@ def test_training_on_a_bad_table_names_every_fault_and_writes_them_where_asked(
     trained: Path, tmp_path: Path, run
 ):
     bad = Path(shutil.copytree(trained, tmp_path / "bad"))
-    table = read_table(bad / "data/table.csv").reset_index(drop=True)
+    table = read_table(bad / "data/table.csv", CONTRACT).reset_index(drop=True)
     table.loc[3, TARGET] = 2
     table.loc[4, ID] = table.loc[5, ID]
-    write_table(table, bad / "data/table.csv")
+    write_table(table, bad / "data/table.csv", CONTRACT)
 
     done = run(bad, "train", "--faults", "faults.csv")
 
@@ -103,8 +103,8 @@ def test_the_list_of_faults_replaces_no_file_and_its_name_is_checked_before_the_
 def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: Path, run):
     nullable = field("integer", "number", "boolean", nullable=True)
     own = Path(shutil.copytree(trained, tmp_path / "own"))
-    table = read_table(own / "data/table.csv")
-    write_table(table.assign(**{nullable.name: None}), own / "data/table.csv")
+    table = read_table(own / "data/table.csv", CONTRACT)
+    write_table(table.assign(**{nullable.name: None}), own / "data/table.csv", CONTRACT)
 
     done = run(own, "train")
 
@@ -114,8 +114,8 @@ def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: 
 
 def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path, run):
     run(project, "sample")
-    few = read_table(project / TABLE).groupby(TARGET).head(4)
-    write_table(few, project / TABLE)
+    few = read_table(project / TABLE, CONTRACT).groupby(TARGET).head(4)
+    write_table(few, project / TABLE, CONTRACT)
 
     done = run(project, "train")
 
@@ -167,7 +167,7 @@ def test_the_card_documents_every_field_metric_and_source(trained: Path, version
 
     assert card.startswith((version / "card.md").read_text().strip())
     assert f"register {version.name} by " in card
-    for column in columns():
+    for column in CONTRACT.columns:
         cells = (code(column.name, cell=True), in_markdown(column.rule), in_markdown(column.description))
         assert f"| {' | '.join(cells)} |" in card
     for part in ("Intended use", "Limits", "baseline", "roc.svg", "calibration.svg", "SHA-256", "git commit"):
@@ -230,7 +230,7 @@ def test_relative_paths_start_from_the_configurations_folder(trained: Path, tmp_
     done = run(tmp_path, "registry", "list", "--config", trained / "config.yaml")
 
     assert done.returncode == 0
-    assert load_config(trained / "config.yaml").model.version in done.stdout
+    assert load_config(trained / "config.yaml", PROJECT).model.version in done.stdout
 
 
 def test_no_made_up_table_takes_the_place_of_ones_own(project: Path, run):

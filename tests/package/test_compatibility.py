@@ -1,18 +1,23 @@
 """A version outlives added features and fields; else it is refused, with the way back."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from pydantic import Field, create_model
 
-from churn_service import contract, features, predict
+from churn_service import predict
 from churn_service.artifact import read_artifact
-from churn_service.contract import Column, columns
+from churn_service.config import FeaturesConfig, ModelConfig
 from churn_service.errors import IncompatibleArtifactError
-from churn_service.features import FeaturesConfig, add_features
+from churn_service.features import add_features
 from churn_service.predict import load_predictor
 from churn_service.schema import Customer
+from churn_service.seam import Project
+from churn_service.sections import BaseConfig
+from own import CONTRACT, PROJECT
 
 
 @pytest.fixture
@@ -20,74 +25,66 @@ def names(version: Path) -> tuple[str, ...]:
     return read_artifact(version).metadata.identity.feature_names
 
 
-def make_features_by(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+def with_features_by(change: Any) -> Project:
     """Let the code's features be what they are after a change of the made columns."""
-    monkeypatch.setattr(features, "add_features", lambda *args: change(add_features(*args)))
+    return replace(PROJECT, features=lambda *args: change(add_features(*args)))
 
 
-def test_a_version_outlives_added_and_reordered_features(
-    version: Path, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-):
-    before = load_predictor(version).predict([Customer(**contract.example())])
-    make_features_by(monkeypatch, lambda made: {"new": made[names[0]], **dict(reversed(made.items()))})
+def test_a_version_outlives_added_and_reordered_features(version: Path, names: tuple[str, ...]):
+    customers = [Customer(**CONTRACT.example())]
+    before = load_predictor(version, PROJECT).predict(customers)
+    changed = with_features_by(lambda made: {"new": made[names[0]], **dict(reversed(made.items()))})
 
-    after = load_predictor(version).predict([Customer(**contract.example())])
+    after = load_predictor(version, changed).predict(customers)
 
     assert after == before
 
 
-def test_a_version_outlives_an_added_field(version: Path, monkeypatch: pytest.MonkeyPatch):
-    added = Column(name="new", kind="number", minimum=0, maximum=1)
-    make_features_by(monkeypatch, lambda made: made)
-    wider = (*columns(), added)
-    monkeypatch.setattr(contract, "columns", lambda *_: wider)
+def test_a_version_outlives_an_added_field(version: Path):
+    added = (Annotated[float, Field(ge=0, le=1)], ...)
+    wider = replace(PROJECT, record=create_model("Wider", __base__=Customer, new=added))
 
-    assert load_predictor(version).version == version.name
+    assert [column.name for column in wider.contract.columns][-1] == "new"
+    assert load_predictor(version, wider).version == version.name
 
 
-def test_a_removed_feature_is_refused_by_name_with_the_commit_that_can(
-    version: Path, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-):
-    make_features_by(monkeypatch, lambda made: {name: made[name] for name in names[1:]})
+def test_a_removed_feature_is_refused_by_name_with_the_commit_that_can(version: Path, names: tuple[str, ...]):
+    without = with_features_by(lambda made: {name: made[name] for name in names[1:]})
 
     with pytest.raises(
         IncompatibleArtifactError, match=f"no longer has '{names[0]}'.*The commit that can serve"
     ):
-        load_predictor(version)
+        load_predictor(version, without)
 
 
-def test_a_changed_formula_is_refused_because_the_golden_rows_come_out_otherwise(
-    version: Path, monkeypatch: pytest.MonkeyPatch
-):
-    make_features_by(monkeypatch, lambda made: {name: values * 0 for name, values in made.items()})
+def test_a_changed_formula_is_refused_because_the_golden_rows_come_out_otherwise(version: Path):
+    changed = with_features_by(lambda made: {name: values * 0 for name, values in made.items()})
 
     with pytest.raises(
         IncompatibleArtifactError, match=r"its golden rows come out .* away from what they were"
     ):
-        load_predictor(version)
+        load_predictor(version, changed)
 
 
-def test_a_features_section_that_the_code_does_not_take_is_refused_by_its_key(
-    version: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_features_section_that_the_code_does_not_take_is_refused_by_its_key(version: Path):
     class WithAnotherKnob(FeaturesConfig):
         """A knob that the version knows nothing of."""
 
         another_knob: int
 
-    monkeypatch.setattr(predict, "FeaturesConfig", WithAnotherKnob)
+    changed = replace(PROJECT, config=BaseConfig[WithAnotherKnob, ModelConfig])
 
     with pytest.raises(
         IncompatibleArtifactError, match=r"does not take its features section \(another_knob\)"
     ):
-        load_predictor(version)
+        load_predictor(version, changed)
 
 
 def test_answers_that_are_no_probabilities_are_refused(version: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(predict, "onnx_scorer", lambda _: lambda matrix: np.full(len(matrix), 67.0))
 
     with pytest.raises(IncompatibleArtifactError, match="its answers are not probabilities"):
-        load_predictor(version)
+        load_predictor(version, PROJECT)
 
 
 @pytest.mark.parametrize("golden", [{}, {"a": []}, {"a": [1], "b": [1, 2]}])
@@ -96,15 +93,15 @@ def test_golden_rows_that_cannot_be_scored_are_refused(version: Path, golden: di
     broken = metadata.model_copy(update={"golden": metadata.golden.model_copy(update={"customers": golden})})
 
     with pytest.raises(IncompatibleArtifactError):
-        predict.predictor_of(broken, lambda matrix: np.zeros(len(matrix)))
+        predict.predictor_of(broken, PROJECT, lambda matrix: np.zeros(len(matrix)))
 
 
 def test_no_customers_give_no_predictions(version: Path):
-    assert load_predictor(version).predict([]) == []
+    assert load_predictor(version, PROJECT).predict([]) == []
 
 
 def test_a_bound_belongs_to_the_tier_that_it_begins(version: Path):
-    predictor = load_predictor(version)
+    predictor = load_predictor(version, PROJECT)
     decision = predictor.source.decision
 
     tiers = predictor.decide([0.0, decision.medium_risk, decision.high_risk, 1.0])

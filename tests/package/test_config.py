@@ -10,9 +10,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_service.config import Settings, config_schema, load_config, load_settings
+from churn_service.config_file import config_schema, load_config
 from churn_service.errors import ConfigError
+from churn_service.settings import Settings, load_settings
 from churn_service.yaml_document import Loader
+from own import PROJECT
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +59,7 @@ def test_a_wrong_value_is_refused_by_its_full_path(project: Path, key: str, valu
     path = edited(project, key, value)
 
     with pytest.raises(ConfigError, match=told):
-        load_config(path)
+        load_config(path, PROJECT)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, t
     path.write_text(text)
 
     with pytest.raises(ConfigError, match=told):
-        load_config(path)
+        load_config(path, PROJECT)
 
 
 def test_all_faults_are_told_at_once(project: Path):
@@ -93,7 +95,7 @@ def test_all_faults_are_told_at_once(project: Path):
     path = edited(project, "model.random_state", "x")
 
     with pytest.raises(ConfigError) as refused:
-        load_config(path)
+        load_config(path, PROJECT)
 
     assert len(str(refused.value).splitlines()) == 2
 
@@ -105,7 +107,7 @@ def test_a_few_lines_of_aliases_that_mean_millions_of_values_are_refused_at_once
     path.write_text("\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *aliases]))
 
     with pytest.raises(ConfigError, match="more than 10,000 keys and values, with each alias written out"):
-        load_config(path)
+        load_config(path, PROJECT)
 
 
 def test_an_alias_that_stands_for_little_is_taken(project: Path):
@@ -117,7 +119,11 @@ def test_an_alias_that_stands_for_little_is_taken(project: Path):
         )
     )
 
-    assert load_config(path).data.sample.random_state == load_config(path).model.random_state == 42
+    assert (
+        load_config(path, PROJECT).data.sample.random_state
+        == load_config(path, PROJECT).model.random_state
+        == 42
+    )
 
 
 def test_many_keys_are_refused_at_once(tmp_path: Path):
@@ -125,7 +131,7 @@ def test_many_keys_are_refused_at_once(tmp_path: Path):
     path.write_text("".join(f"k{number}: 1\n" for number in range(60_000)))
 
     with pytest.raises(ConfigError, match="more than 10,000 keys"):
-        load_config(path)
+        load_config(path, PROJECT)
 
 
 def test_a_file_that_is_too_large_for_a_configuration_is_not_read(tmp_path: Path):
@@ -134,7 +140,7 @@ def test_a_file_that_is_too_large_for_a_configuration_is_not_read(tmp_path: Path
         file.truncate(100 * 2**30)  # takes no room on the disk, and would take all memory
 
     with pytest.raises(ConfigError, match=r"larger than 1,048,576 bytes.*CHURN_CONFIG"):
-        load_config(path)
+        load_config(path, PROJECT)
 
 
 def with_plain(project: Path, key: str, written: str) -> Path:
@@ -150,7 +156,7 @@ def with_plain(project: Path, key: str, written: str) -> Path:
 )
 def test_only_a_decimal_number_is_a_number_of_rows(project: Path, written: str):
     with pytest.raises(ConfigError, match=r"data\.sample\.rows: found .*; Input should be a valid integer"):
-        load_config(with_plain(project, "data.sample.rows", written))
+        load_config(with_plain(project, "data.sample.rows", written), PROJECT)
 
 
 @pytest.mark.parametrize("written", ["on", "off", "yes", "No", "y", "N", "1", "'true'"])
@@ -158,31 +164,35 @@ def test_only_true_and_false_are_truth_values(project: Path, written: str):
     with pytest.raises(
         ConfigError, match=r"data\.format\.row_ids: found .*; Input should be a valid boolean"
     ):
-        load_config(with_plain(project, "data.format.row_ids", written))
+        load_config(with_plain(project, "data.format.row_ids", written), PROJECT)
 
 
 @pytest.mark.parametrize("written", ["on", "no", "1:30", "2026-01-01", "017", "0x1F", "1_000", "<<", "="])
 def test_what_a_person_typed_as_text_stays_as_it_was_typed(project: Path, written: str):
-    assert load_config(with_plain(project, "data.holdout_salt", written)).data.holdout_salt == written
+    assert (
+        load_config(with_plain(project, "data.holdout_salt", written), PROJECT).data.holdout_salt == written
+    )
 
 
 @pytest.mark.parametrize(
     ("written", "value"), [("1e-3", 0.001), ("1", 1.0), (".5", 0.5), ("5.0e-1", 0.5), ("+0.25", 0.25)]
 )
 def test_a_number_may_be_written_as_people_write_it(project: Path, written: str, value: float):
-    assert load_config(with_plain(project, "model.learning_rate", written)).model.learning_rate == value
+    assert (
+        load_config(with_plain(project, "model.learning_rate", written), PROJECT).model.learning_rate == value
+    )
 
 
 def test_an_error_says_how_to_write_what_stayed_text(project: Path):
     with pytest.raises(ConfigError, match=r"found '1:30'; .* valid integer; write a whole number like 1000"):
-        load_config(with_plain(project, "data.sample.rows", "1:30"))
+        load_config(with_plain(project, "data.sample.rows", "1:30"), PROJECT)
 
 
 @pytest.mark.parametrize("bad", [r"a\0b", r"\ud800"])
 @pytest.mark.parametrize("key", ["data.path", "registry.path", "data.holdout_salt", "baseline.column"])
 def test_a_text_that_no_path_can_hold_is_named_with_its_key(project: Path, key: str, bad: str):
     with pytest.raises(ConfigError, match=rf"{key}: found .*must not hold NUL") as refused:
-        load_config(with_plain(project, key, f'"{bad}"'))
+        load_config(with_plain(project, key, f'"{bad}"'), PROJECT)
 
     assert len(str(refused.value)) < 300
 
@@ -193,7 +203,7 @@ def test_a_key_that_is_no_text_is_named_by_its_code(project: Path, key: str):
     path.write_text(path.read_text() + f'\n"{key}": 1\n')
 
     with pytest.raises(ConfigError, match="the key holds a control character") as refused:
-        load_config(path)
+        load_config(path, PROJECT)
 
     assert str(refused.value).isprintable()
 
@@ -215,7 +225,7 @@ class Dumper(yaml.SafeDumper):
 def test_a_configuration_written_and_read_again_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, salt: str, rate: float, rows: int, missing: list[str]
 ):
-    document = load_config(ROOT / "config.yaml").model_dump(mode="json")
+    document = load_config(ROOT / "config.yaml", PROJECT).model_dump(mode="json")
     document["data"]["holdout_salt"] = salt
     document["data"]["sample"]["rows"] = rows
     document["data"]["format"]["missing"] = missing
@@ -223,7 +233,7 @@ def test_a_configuration_written_and_read_again_is_the_same(
     path = tmp_path_factory.mktemp("written") / "config.yaml"
     path.write_text(yaml.dump(document, Dumper=Dumper, allow_unicode=True), encoding="utf-8")
 
-    assert load_config(path).model_dump(mode="json") == document
+    assert load_config(path, PROJECT).model_dump(mode="json") == document
 
 
 @pytest.mark.posix
@@ -232,7 +242,7 @@ def test_a_variable_that_is_no_utf_8_is_named(monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setenv(f"CHURN_{name}", "hidden\udcff")
 
     with pytest.raises(ConfigError, match=f"CHURN_{name}: .*text in UTF-8") as refused:
-        load_settings()
+        load_settings(PROJECT.prefix)
 
     assert ("hidden" in str(refused.value)) == (not name.endswith("KEY"))
 
@@ -242,13 +252,13 @@ def test_a_nul_in_a_dotenv_file_is_named_with_its_variable(monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ConfigError, match=r"CHURN_REGISTRY_URL: .*without the character NUL"):
-        load_settings()
+        load_settings(PROJECT.prefix)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\udcffb"])
 def test_a_name_that_no_file_can_have_is_told_so_that_a_terminal_can_show_it(name: str):
     with pytest.raises(ConfigError, match="cannot be read") as refused:
-        load_config(Path(name))
+        load_config(Path(name), PROJECT)
 
     assert str(refused.value).isprintable()
 
@@ -260,18 +270,18 @@ def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path, content:
         path.write_bytes(content)
 
     with pytest.raises(ConfigError, match=r"cannot be read .*CHURN_CONFIG"):
-        load_config(path)
+        load_config(path, PROJECT)
 
 
 def test_a_configuration_cannot_be_changed_once_loaded(project: Path):
-    config = load_config(project / "config.yaml")
+    config = load_config(project / "config.yaml", PROJECT)
 
     with pytest.raises(ValueError, match="frozen"):
         config.model.random_state = 1
 
 
 def test_the_committed_schema_is_the_codes():
-    assert (ROOT / "config.schema.json").read_text() == config_schema(), "run `make schema`"
+    assert (ROOT / "config.schema.json").read_text() == config_schema(PROJECT), "run `make schema`"
 
 
 def test_every_number_in_the_configuration_says_its_unit_or_range():
@@ -286,7 +296,7 @@ def test_text_that_looks_like_a_date_stays_text(project: Path):
     path = edited(project, "data.holdout_salt", "S")
     path.write_text(path.read_text().replace("holdout_salt: S", "holdout_salt: 2026-1-1"))
 
-    assert load_config(path).data.holdout_salt == "2026-1-1"
+    assert load_config(path, PROJECT).data.holdout_salt == "2026-1-1"
 
 
 def test_a_dotenv_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -294,23 +304,26 @@ def test_a_dotenv_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ConfigError, match="must be UTF-8"):
-        load_settings()
+        load_settings(PROJECT.prefix)
 
 
 def test_the_environment_names_the_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "other.yaml"))
 
-    assert load_settings().config == tmp_path / "other.yaml"
+    assert load_settings(PROJECT.prefix).config == tmp_path / "other.yaml"
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / ".env").write_text("CHURN_CONFIG=from-file.yaml\n")
     monkeypatch.chdir(tmp_path)
 
-    from_file = load_settings().config
+    from_file = load_settings(PROJECT.prefix).config
     monkeypatch.setenv("CHURN_CONFIG", "from-environment.yaml")
 
-    assert (str(from_file), str(load_settings().config)) == ("from-file.yaml", "from-environment.yaml")
+    assert (str(from_file), str(load_settings(PROJECT.prefix).config)) == (
+        "from-file.yaml",
+        "from-environment.yaml",
+    )
 
 
 @pytest.mark.parametrize("empty", ["", " "])
@@ -319,7 +332,7 @@ def test_an_empty_url_of_the_environment_is_not_set(monkeypatch: pytest.MonkeyPa
     for name in names:
         monkeypatch.setenv(f"CHURN_{name.upper()}", empty)
 
-    assert {getattr(load_settings(), name) for name in names} == {None}
+    assert {getattr(load_settings(PROJECT.prefix), name) for name in names} == {None}
     assert names
 
 
@@ -329,7 +342,7 @@ def test_a_malformed_url_of_the_environment_is_one_fault_that_names_the_variable
     monkeypatch.setenv("CHURN_REGISTRY_URL", "postgresql://u:SE@CRET@127.0.0.1:1/db")
 
     with pytest.raises(ConfigError, match=r"^CHURN_REGISTRY_URL: found .*percent-encode") as refused:
-        load_settings()
+        load_settings(PROJECT.prefix)
 
     assert len(str(refused.value).splitlines()) == 1
     assert "CRET" not in str(refused.value)

@@ -13,34 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_service import schema
 from churn_service.arrays import EPOCH, as_dates
 from churn_service.cells import read_cells
-from churn_service.contract import columns
+from churn_service.contract import Contract
 from churn_service.errors import TableError
 from churn_service.faults import check_table, find_faults
-from churn_service.schema import ID, TARGET
 from churn_service.sections import PLAIN
 from churn_service.table import data_hash, read_parts, read_table, write_table
-from subscriber import CLEAN, DATES, FORM, HEADERS, MESSY, TARGET_VALUES, Subscriber, write_both
-
-
-@pytest.fixture(autouse=True, scope="module")
-def german():
-    """Let schema.py say what the table of `subscriber` looks like."""
-    with pytest.MonkeyPatch.context() as patch:
-        for word in list(schema.TARGET_VALUES):
-            patch.delitem(schema.TARGET_VALUES, word)
-        for name, facts in {"HEADERS": HEADERS, "TARGET_VALUES": TARGET_VALUES, "DATES": DATES}.items():
-            for key, fact in facts.items():
-                patch.setitem(getattr(schema, name), key, fact)
-        yield
+from own import ID, TARGET
+from subscriber import CLEAN, FORM, GERMAN, MESSY, TABLE, Subscriber, write_both
 
 
 def test_a_messy_table_is_the_same_typed_table_as_the_clean_one(tmp_path: Path):
-    clean, messy = (
-        check_table(read_table(path, FORM, record=Subscriber), Subscriber) for path in write_both(tmp_path)
-    )
+    clean, messy = (check_table(read_table(path, GERMAN, FORM), GERMAN) for path in write_both(tmp_path))
 
     pd.testing.assert_frame_equal(clean, messy)
     assert data_hash(clean) == data_hash(messy)
@@ -50,11 +35,11 @@ def test_a_messy_table_is_the_same_typed_table_as_the_clean_one(tmp_path: Path):
 
 def test_a_typed_table_written_and_read_again_is_the_same(tmp_path: Path):
     _, messy = write_both(tmp_path)
-    before = check_table(read_table(messy, FORM, record=Subscriber), Subscriber)
+    before = check_table(read_table(messy, GERMAN, FORM), GERMAN)
 
     for name in ("again.csv", "again.parquet"):
-        write_table(before, tmp_path / name, FORM, record=Subscriber)
-        again = check_table(read_table(tmp_path / name, FORM, record=Subscriber), Subscriber)
+        write_table(before, tmp_path / name, GERMAN, form=FORM)
+        again = check_table(read_table(tmp_path / name, GERMAN, FORM), GERMAN)
 
         pd.testing.assert_frame_equal(again, before)
 
@@ -62,7 +47,7 @@ def test_a_typed_table_written_and_read_again_is_the_same(tmp_path: Path):
 def test_a_category_may_be_called_na_and_only_what_is_listed_is_missing(tmp_path: Path):
     _, messy = write_both(tmp_path)
 
-    city = read_table(messy, FORM, record=Subscriber)["city"]
+    city = read_table(messy, GERMAN, FORM)["city"]
 
     assert city.isna().tolist() == [False, False, True, False, False]
     assert city[2] == "NA"
@@ -75,7 +60,7 @@ def test_a_number_that_means_missing_is_missing_by_its_value(suffix: str, tmp_pa
     path = tmp_path / f"t{suffix}"
     clean.to_csv(path, index=False) if suffix == ".csv" else clean.to_parquet(path, index=False)
 
-    visits = read_table(path, form, record=Subscriber)["visits"]
+    visits = read_table(path, GERMAN, form)["visits"]
 
     assert visits.isna().tolist() == [False, True, True, False, False]
 
@@ -86,7 +71,7 @@ def shuffled(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def named(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     table.to_parquet(path, index=False)
-    return check_table(read_table(path, FORM, record=Subscriber), Subscriber)
+    return check_table(read_table(path, GERMAN, FORM), GERMAN)
 
 
 def test_ids_of_rows_are_unique_and_stay_when_rows_move_or_come(tmp_path: Path):
@@ -107,10 +92,10 @@ def test_an_id_that_the_table_has_is_kept_and_scoring_needs_none(tmp_path: Path)
     CLEAN.assign(**{ID: list("abcde")}).to_parquet(tmp_path / "t.parquet", index=False)
     _, messy = write_both(tmp_path)
 
-    kept = read_table(tmp_path / "t.parquet", FORM, record=Subscriber)
+    kept = read_table(tmp_path / "t.parquet", GERMAN, FORM)
 
     assert kept[ID].tolist() == list("abcde")
-    assert all(ID not in part for part in read_parts(messy, 2, FORM, record=Subscriber))
+    assert all(ID not in part for part in read_parts(messy, 2, GERMAN, form=FORM))
 
 
 def messy_with(old: str, new: str, folder: Path, encoding: str = "latin-1") -> Path:
@@ -137,17 +122,17 @@ def messy_with(old: str, new: str, folder: Path, encoding: str = "latin-1") -> P
 def test_a_cell_that_is_written_otherwise_is_named(
     old: str, new: str, row: int, column: str, found: str, tmp_path: Path
 ):
-    table = read_table(messy_with(old, new, tmp_path), FORM, record=Subscriber)
+    table = read_table(messy_with(old, new, tmp_path), GERMAN, FORM)
 
-    faults = find_faults(table, Subscriber, training=True)
+    faults = find_faults(table, GERMAN, training=True)
 
     assert [tuple(fault) for fault in faults[["row", "column", "found"]].to_numpy()] == [(row, column, found)]
 
 
 def test_a_date_out_of_range_is_told_in_dates(tmp_path: Path):
-    table = read_table(messy_with("31.12.1969", "31.12.1949", tmp_path), FORM, record=Subscriber)
+    table = read_table(messy_with("31.12.1969", "31.12.1949", tmp_path), GERMAN, FORM)
 
-    (rule,) = find_faults(table, Subscriber, training=True)["rule"]
+    (rule,) = find_faults(table, GERMAN, training=True)["rule"]
 
     assert rule == "date, 1965-01-01 to 2030-12-31"
 
@@ -158,7 +143,7 @@ def test_a_wrong_delimiter_is_told_with_the_one_it_seems_to_be(delimiter: str, s
     form = FORM.model_copy(update={"delimiter": said})
 
     with pytest.raises(TableError, match=re.escape(f"set data.format.delimiter to {delimiter!r}")):
-        read_table(path, form, record=Subscriber)
+        read_table(path, GERMAN, form)
 
 
 @pytest.mark.parametrize(
@@ -176,38 +161,38 @@ def test_a_wrong_encoding_is_told_with_the_one_it_seems_to_be(
     path = messy_with(";", ";", tmp_path, written)
 
     with pytest.raises(TableError, match=f"seems to be {guess}: set data.format.encoding"):
-        read_table(path, FORM.model_copy(update={"encoding": said}), record=Subscriber)
+        read_table(path, GERMAN, FORM.model_copy(update={"encoding": said}))
 
 
 def test_an_unknown_encoding_is_named(tmp_path: Path):
     with pytest.raises(TableError, match="unknown encoding: klingon"):
-        read_table(write_both(tmp_path)[1], FORM.model_copy(update={"encoding": "klingon"}))
+        read_table(write_both(tmp_path)[1], GERMAN, FORM.model_copy(update={"encoding": "klingon"}))
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_a_byte_order_mark_belongs_to_no_header(quote: str, tmp_path: Path):
     path = messy_with("Ort;", f"{quote}Ort{quote};", tmp_path, "utf-8-sig")
 
-    table = read_table(path, FORM.model_copy(update={"encoding": "utf-8"}), record=Subscriber)
+    table = read_table(path, GERMAN, FORM.model_copy(update={"encoding": "utf-8"}))
 
-    assert check_table(table, Subscriber)["city"].tolist()[:2] == ["Köln", "NA"]
+    assert check_table(table, GERMAN)["city"].tolist()[:2] == ["Köln", "NA"]
 
 
 def test_a_column_under_both_its_names_is_refused(tmp_path: Path):
     path = messy_with(";Nr;", ";city;", tmp_path)
 
-    with pytest.raises(TableError, match="the column city stands twice, as Ort and city; see HEADERS"):
-        read_table(path, FORM, record=Subscriber)
+    with pytest.raises(
+        TableError, match="the column city stands twice, as Ort and city; see the headers of TABLE"
+    ):
+        read_table(path, GERMAN, FORM)
 
 
-def test_headers_that_are_another_fields_name_are_not_taken_for_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    for field, header in {"revenue": "visits", "visits": "revenue"}.items():
-        monkeypatch.setitem(schema.HEADERS, field, header)
+def test_headers_that_are_another_fields_name_are_not_taken_for_it(tmp_path: Path):
+    headers = TABLE.headers | {"revenue": "visits", "visits": "revenue"}
+    crossed = Contract(Subscriber, TABLE.model_copy(update={"headers": headers}))
     path = messy_with("Umsatz (EUR);Besuche", "visits;revenue", tmp_path)
 
-    table = check_table(read_table(path, FORM, record=Subscriber), Subscriber)
+    table = check_table(read_table(path, crossed, FORM), crossed)
 
     assert table["revenue"].tolist()[:2] == [1234.5, -0.25]
     assert table["visits"][1] == 12_000
@@ -218,7 +203,7 @@ def test_a_parquet_column_of_numbers_is_no_date(kind: pa.DataType, tmp_path: Pat
     pq.write_table(pa.table({"signed_up": pa.array([1], pa.int64()).cast(kind)}), tmp_path / "t.parquet")
 
     with pytest.raises(TableError, match=r"the column signed_up is of type .*; allowed are dates and text"):
-        read_table(tmp_path / "t.parquet", record=Subscriber)
+        read_table(tmp_path / "t.parquet", GERMAN)
 
 
 @pytest.mark.parametrize("kind", ["date32", "timestamp[s]", "timestamp[ns, tz=Europe/Berlin]", "string"])
@@ -235,9 +220,9 @@ def test_a_parquet_column_of_dates_or_text_is_a_date(kind: str, tmp_path: Path):
     }[kind]()
     pq.write_table(pa.table({"signed_up": made}), tmp_path / "t.parquet")
 
-    cells = read_table(tmp_path / "t.parquet", record=Subscriber)["signed_up"]
+    cells = read_table(tmp_path / "t.parquet", GERMAN)["signed_up"]
 
-    days = read_cells(cells, columns(Subscriber)[0])
+    days = read_cells(cells, GERMAN.columns[0], TABLE)
     assert days.tolist()[0] == (dt.date(2026, 1, 31) - dt.date(1970, 1, 1)).days
     assert np.isnan(days.tolist()[1])
 
@@ -249,7 +234,7 @@ def test_every_date_is_the_same_day_however_it_is_written(day: dt.date):
         [f"{day:%d.%m.}{day.year:04}", str(day), f"{day}T23:59:59", f" {day} 00:00"], dtype="str"
     )
 
-    days = read_cells(cells, columns(Subscriber)[0])
+    days = read_cells(cells, GERMAN.columns[0], TABLE)
 
     assert set(days) == {day.toordinal() - EPOCH}
     assert as_dates(days.to_numpy()).tolist() == [day] * 4

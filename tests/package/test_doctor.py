@@ -12,9 +12,10 @@ import yaml
 from churn_service import doctor
 from churn_service.agreement import cannot_tell
 from churn_service.artifact import METADATA
-from churn_service.config import load_config
 from churn_service.registry import Registry
+from churn_service.workspace import open_workspace
 from conftest import ROOT, TABLE, Run, write_manifest
+from own import PROJECT
 
 Doctor = Callable[[], dict[str, dict[str, str]]]
 
@@ -232,11 +233,8 @@ def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(
         def _refresh(self) -> None:
             self.stale = "s3://bucket does not answer."
 
-    config = load_config(clone / "config.yaml")
-    found = {
-        each.name: each
-        for each in doctor.examine(clone, config, registry=Away(clone / "models"), commands=())
-    }
+    work = open_workspace(PROJECT, clone / "config.yaml")
+    found = {each.name: each for each in doctor.examine(work, registry=Away(clone / "models"), commands=())}
 
     assert (found["version"].state, found["version"].said) == (
         "unknown",

@@ -1,5 +1,7 @@
 """Metrics, the baseline and the best possible."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,20 +10,26 @@ from hypothesis import strategies as st
 
 from churn_service.baseline import baseline_probability
 from churn_service.compare import beside_references
-from churn_service.config import load_config
-from churn_service.contract import columns
 from churn_service.errors import ConfigError, TableError
-from churn_service.evaluate import calibration, campaign_value, evaluate
+from churn_service.evaluate import campaign_value, evaluate
 from churn_service.faults import check_table, find_faults
-from churn_service.features import add_features, feature_matrix
-from churn_service.schema import ID, TARGET
-from churn_service.sections import BaselineConfig
+from churn_service.feature_matrix import feature_matrix
+from churn_service.features import add_features
+from churn_service.metrics import calibration
+from churn_service.sections import AnyConfig, BaselineConfig
 from churn_service.simulate import simulate, true_probability
+from churn_service.workspace import open_workspace
 from conftest import ROOT
 from machine import Machine
+from own import CONTRACT, ID, PROJECT, TARGET, contract_of
 
-CONFIG = load_config(ROOT / "config.yaml")
+WORK = open_workspace(PROJECT, ROOT / "config.yaml")
+CONFIG = WORK.config
 probability_lists = st.lists(st.floats(0, 1), min_size=2, max_size=60)
+
+
+def with_baseline(card: BaselineConfig) -> AnyConfig:
+    return CONFIG.model_copy(update={"baseline": card})
 
 
 def outcomes_for(count: int) -> np.ndarray:
@@ -79,12 +87,14 @@ def test_contacting_everybody_is_worth_the_saved_minus_the_cost(probabilities: l
 
 
 def test_the_best_possible_score_cannot_be_beaten_by_chance_or_the_baseline():
-    table = pd.DataFrame(simulate(20_000, 9))
+    table = pd.DataFrame(simulate(20_000, 9, CONTRACT))
     outcomes = table[TARGET].to_numpy()
 
-    best = evaluate(true_probability(table), outcomes, threshold=0.5)
+    best = evaluate(true_probability(table, CONTRACT), outcomes, threshold=0.5)
     noisy = evaluate(
-        np.clip(true_probability(table) + np.random.default_rng(0).normal(0, 0.1, len(table)), 0, 1),
+        np.clip(
+            true_probability(table, CONTRACT) + np.random.default_rng(0).normal(0, 0.1, len(table)), 0, 1
+        ),
         outcomes,
         threshold=0.5,
     )
@@ -94,8 +104,8 @@ def test_the_best_possible_score_cannot_be_beaten_by_chance_or_the_baseline():
 
 
 def test_true_probabilities_are_calibrated():
-    table = simulate(50_000, 4)
-    probabilities = true_probability(table)
+    table = simulate(50_000, 4, CONTRACT)
+    probabilities = true_probability(table, CONTRACT)
 
     bins = calibration(probabilities, table[TARGET])
 
@@ -105,65 +115,65 @@ def test_true_probabilities_are_calibrated():
 
 
 def test_the_simulator_is_deterministic_and_its_rows_do_not_share_a_seed():
-    one, again, other = simulate(100, 1), simulate(100, 1), simulate(100, 2)
+    one, again, other = simulate(100, 1, CONTRACT), simulate(100, 1, CONTRACT), simulate(100, 2, CONTRACT)
 
     assert all(np.array_equal(one[name], again[name], equal_nan=one[name].dtype == float) for name in one)
-    assert any(not np.array_equal(one[column.name], other[column.name]) for column in columns())
+    assert any(not np.array_equal(one[column.name], other[column.name]) for column in CONTRACT.columns)
 
 
 def test_every_simulated_table_keeps_the_contract():
     for seed in range(5):
-        checked = check_table(pd.DataFrame(simulate(2000, seed)))
+        checked = check_table(pd.DataFrame(simulate(2000, seed, CONTRACT)), CONTRACT)
         assert len(checked) == 2000
 
 
 def test_the_simulator_works_for_any_contract():
-    table = pd.DataFrame(simulate(3000, 1, Machine))
+    table = pd.DataFrame(simulate(3000, 1, contract_of(Machine)))
 
-    assert len(find_faults(table, Machine, training=True)) == 0
+    assert len(find_faults(table, contract_of(Machine), training=True)) == 0
     assert set(table["state"].dropna()) == {"on", "off"}
     assert table["running"].isna().any()
     assert 0.05 < table[TARGET].mean() < 0.95
-    best = evaluate(true_probability(table, Machine), table[TARGET].to_numpy(), threshold=0.5)
+    best = evaluate(true_probability(table, contract_of(Machine)), table[TARGET].to_numpy(), threshold=0.5)
     assert best.roc_auc > 0.6
 
 
 def test_references_name_the_best_possible_only_for_the_simulators_own_table():
-    table = check_table(pd.DataFrame(simulate(200, 1)))
+    table = check_table(pd.DataFrame(simulate(200, 1, CONTRACT)), CONTRACT)
     model = np.full(len(table), 0.5)
     foreign = table.assign(**{ID: "x-" + table[ID]})
 
-    assert set(beside_references(table, model, CONFIG)) == {"model", "baseline", "best possible"}
-    assert set(beside_references(foreign, model, CONFIG)) == {"model", "baseline"}
+    assert set(beside_references(table, model, WORK)) == {"model", "baseline", "best possible"}
+    assert set(beside_references(foreign, model, WORK)) == {"model", "baseline"}
 
 
 def test_a_baseline_on_an_unknown_column_is_refused_with_the_known_ones():
-    baseline = CONFIG.baseline.model_copy(update={"column": "nonsense"})
-    table = check_table(pd.DataFrame(simulate(20, 1)))
+    config = with_baseline(CONFIG.baseline.model_copy(update={"column": "nonsense"}))
+    table = check_table(pd.DataFrame(simulate(20, 1, CONTRACT)), CONTRACT)
 
     with pytest.raises(ConfigError, match=r"baseline\.column: found 'nonsense'; allowed are \w"):
-        beside_references(table, np.zeros(20), CONFIG.model_copy(update={"baseline": baseline}))
+        beside_references(table, np.zeros(20), replace(WORK, config=config))
 
 
 def test_the_baseline_reads_its_scorecard():
-    made = simulate(500, 2)
-    values = feature_matrix(made, CONFIG.features, [CONFIG.baseline.column])[:, 0]
+    made = simulate(500, 2, CONTRACT)
+    values = feature_matrix(PROJECT, made, CONFIG.features, names=[CONFIG.baseline.column])[:, 0]
     cut = float(np.nanmedian(values))
     card = BaselineConfig(column=CONFIG.baseline.column, cuts=(cut,), probabilities=(0.1, 0.9, 0.4))
 
-    probabilities = baseline_probability(made, CONFIG.features, card)
+    probabilities = baseline_probability(PROJECT, made, with_baseline(card))
 
     expected = np.where(np.isnan(values), 0.4, np.where(values < cut, 0.1, 0.9))
     assert np.array_equal(probabilities, expected)
 
 
 def test_a_missing_value_has_its_own_entry_in_the_scorecard():
-    made = {column.name: np.full(3, np.nan) for column in columns() if column.kind != "category"}
-    made |= {column.name: np.full(3, None) for column in columns() if column.kind == "category"}
+    made = {column.name: np.full(3, np.nan) for column in CONTRACT.columns if column.kind != "category"}
+    made |= {column.name: np.full(3, None) for column in CONTRACT.columns if column.kind == "category"}
     empty = [name for name, values in add_features(made, CONFIG.features).items() if np.isnan(values).all()]
     if not empty:
         pytest.skip("of this contract no feature can be missing")
     (name, *_) = empty
     card = BaselineConfig(column=name, cuts=(1.0,), probabilities=(0.1, 0.9, 0.4))
 
-    assert list(baseline_probability(made, CONFIG.features, card)) == [0.4] * 3
+    assert list(baseline_probability(PROJECT, made, with_baseline(card))) == [0.4] * 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import AdaBoostClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -18,35 +18,41 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from churn_service import predict
-from churn_service.config import load_config
+from churn_service.config import ModelConfig
+from churn_service.config_file import load_config
 from churn_service.errors import ParityError, UnsafeModelError
 from churn_service.export import PARITY, beside_splits, check_parity, export_model
-from churn_service.features import feature_matrix
+from churn_service.exportable import made_exportable, split_points
+from churn_service.feature_matrix import feature_matrix
 from churn_service.onnx_guard import check_onnx
 from churn_service.predict import onnx_scorer
-from churn_service.schema import TARGET
-from churn_service.sections import ModelConfig
 from churn_service.simulate import simulate
-from churn_service.train import split_points, train
+from churn_service.train import train
 from conftest import ROOT
+from own import CONTRACT, PROJECT, TARGET
 
-CONFIG = load_config(ROOT / "config.yaml")
+CONFIG = load_config(ROOT / "config.yaml", PROJECT)
 CALIBRATIONS = ["none", "sigmoid", "isotonic"]
 
 
 def training_data(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    made = simulate(rows, 5)
-    return feature_matrix(made, CONFIG.features), made[TARGET]
+    made = simulate(rows, 5, CONTRACT)
+    return feature_matrix(PROJECT, made, CONFIG.features), made[TARGET]
 
 
 def model_config(calibration: str) -> ModelConfig:
     return CONFIG.model.model_copy(update={"calibration": calibration, "max_iter": 40})
 
 
+def fit(matrix: np.ndarray, target: np.ndarray, calibration: str = "none") -> ClassifierMixin:
+    """Fit this project's estimator as a version is made of it."""
+    return made_exportable(train(matrix, target, model_config(calibration)))
+
+
 @cache
 def trained_and_exported(calibration: str):
     matrix, target = training_data()
-    fitted = train(matrix, target, model_config(calibration))
+    fitted = fit(matrix, target, calibration)
     return fitted, export_model(fitted, matrix.shape[1]), matrix
 
 
@@ -63,7 +69,7 @@ def test_onnx_equals_scikit_learn_on_data_and_beside_every_split(calibration: st
 def test_onnx_equals_scikit_learn_beside_hundreds_of_splits_whatever_the_contract():
     random = np.random.default_rng(5)
     matrix = random.normal(0, 1, (4000, 6)).astype(np.float32)
-    fitted = train(matrix, (random.normal(matrix.sum(axis=1)) > 0).astype(int), model_config("none"))
+    fitted = fit(matrix, (random.normal(matrix.sum(axis=1)) > 0).astype(int))
 
     difference = check_parity(fitted, export_model(fitted, matrix.shape[1]), matrix)
 
@@ -108,12 +114,11 @@ def test_calibration_is_monotone_and_stays_a_probability(calibration: str):
 
 def test_rounding_the_splits_changes_no_answer_of_scikit_learn():
     matrix, target = training_data()
-    config = model_config("none")
     plain = HistGradientBoostingClassifier(
-        **config.model_dump(exclude={"version", "calibration"}), early_stopping=False
+        **model_config("none").model_dump(exclude={"version", "calibration"}), early_stopping=False
     ).fit(matrix, target)
 
-    rounded = train(matrix, target, config)
+    rounded = fit(matrix, target)
 
     rows = np.concatenate([matrix, beside_splits(plain, matrix[0])])
     assert np.array_equal(plain.predict_proba(rows), rounded.predict_proba(rows))
@@ -121,7 +126,7 @@ def test_rounding_the_splits_changes_no_answer_of_scikit_learn():
 
 def test_a_model_that_answers_otherwise_is_refused():
     matrix, target = training_data(1000)
-    one, other = (train(matrix, part, model_config("none")) for part in (target, 1 - target))
+    one, other = (fit(matrix, part) for part in (target, 1 - target))
 
     with pytest.raises(ParityError, match="at most 1e-05 is allowed"):
         check_parity(one, export_model(other, matrix.shape[1]), matrix)

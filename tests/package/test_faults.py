@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from churn_service.cells import written
-from churn_service.contract import Column, columns
+from churn_service.contract import Column
 from churn_service.errors import TableError
 from churn_service.faults import check_table, find_faults
-from churn_service.schema import ID, TARGET
 from churn_service.simulate import simulate
 from churn_service.table import read_table, write_table
 from fields import field, fields, wrong
+from own import CONTRACT, ID, TARGET
 
 NUMBERS = fields("integer", "number", nullable=False)
 INTEGERS = fields("integer", nullable=False)
@@ -25,22 +25,24 @@ CATEGORIES = fields("category", nullable=False)
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    made = pd.DataFrame(simulate(50, 1))
+    made = pd.DataFrame(simulate(50, 1, CONTRACT))
     made.index = pd.RangeIndex(1, 51)
-    texts = {column.name: object for column in columns() if column.kind != "date"}  # those are days already
+    texts = {
+        column.name: object for column in CONTRACT.columns if column.kind != "date"
+    }  # those are days already
     return made.astype(texts | {ID: object, TARGET: object})
 
 
 def only_fault(table: pd.DataFrame) -> pd.Series:
-    faults = find_faults(table, training=True)
+    faults = find_faults(table, CONTRACT, training=True)
     assert len(faults) == 1, faults
     return faults.iloc[0]
 
 
 def test_a_good_table_has_no_fault_and_gets_the_contracts_types(table: pd.DataFrame):
-    checked = check_table(table)
+    checked = check_table(table, CONTRACT)
 
-    assert list(checked) == [ID, *(column.name for column in columns()), TARGET]
+    assert list(checked) == [ID, *(column.name for column in CONTRACT.columns), TARGET]
     assert all(checked[column.name].dtype == column.dtype for column in NUMBERS)
     assert checked[TARGET].dtype == np.int64
 
@@ -98,7 +100,7 @@ def test_a_missing_cell_where_none_may_be_is_named(table: pd.DataFrame, name: st
     assert (fault["row"], fault["column"], fault["rule"]) == (5, name, "not missing")
 
 
-@pytest.mark.parametrize("name", [ID, TARGET, *(column.name for column in columns())])
+@pytest.mark.parametrize("name", [ID, TARGET, *(column.name for column in CONTRACT.columns)])
 def test_a_missing_column_is_named(table: pd.DataFrame, name: str):
     fault = only_fault(table.drop(columns=name))
 
@@ -124,11 +126,13 @@ def test_a_target_with_one_outcome_is_refused(table: pd.DataFrame):
 
 def test_a_table_without_rows_is_refused(table: pd.DataFrame):
     with pytest.raises(TableError, match="at least one row"):
-        check_table(table.iloc[:0])
+        check_table(table.iloc[:0], CONTRACT)
 
 
 def test_faults_of_all_kinds_are_reported_together_with_their_counts(table: pd.DataFrame):
-    (first, *others) = [column for column in columns() if column.kind != "date"]  # those are days already
+    (first, *others) = [
+        column for column in CONTRACT.columns if column.kind != "date"
+    ]  # those are days already
     for row in (1, 2, 3):
         table.loc[row, first.name] = "abc"
     for place, column in enumerate(others):
@@ -137,7 +141,7 @@ def test_faults_of_all_kinds_are_reported_together_with_their_counts(table: pd.D
     table = table.drop(columns=TARGET)
 
     with pytest.raises(TableError) as refused:
-        check_table(table)
+        check_table(table, CONTRACT)
 
     message = str(refused.value)
     assert f"rules broken: {3 + len(others)}, cells: {5 + len(others)}" in message
@@ -151,9 +155,9 @@ def test_faults_of_all_kinds_are_reported_together_with_their_counts(table: pd.D
 def test_rows_are_counted_from_one_across_a_file(table: pd.DataFrame, suffix: str, tmp_path: Path):
     column = field("integer", "number", "category")
     table.loc[50, column.name] = wrong(column)
-    write_table(table.infer_objects(), tmp_path / f"t{suffix}")
+    write_table(table.infer_objects(), tmp_path / f"t{suffix}", CONTRACT)
 
-    faults = find_faults(read_table(tmp_path / f"t{suffix}"), training=True)
+    faults = find_faults(read_table(tmp_path / f"t{suffix}", CONTRACT), CONTRACT, training=True)
 
     assert list(faults["row"]) == [50]
 
@@ -163,23 +167,23 @@ def test_rows_are_counted_from_one_across_a_file(table: pd.DataFrame, suffix: st
 def test_a_cell_of_another_type_is_named(table: pd.DataFrame, column: Column, cell: object):
     table.at[2, column.name] = cell  # noqa: PD008 - the only way to place a list
 
-    faults = find_faults(table, training=True)
+    faults = find_faults(table, CONTRACT, training=True)
 
     assert set(faults["row"]) == {2}
     assert set(faults["column"]) == {column.name}
 
 
 def test_truth_values_are_a_target_too(table: pd.DataFrame):
-    expected = check_table(table)[TARGET]
+    expected = check_table(table, CONTRACT)[TARGET]
 
-    checked = check_table(table.assign(**{TARGET: table[TARGET].astype(bool)}))
+    checked = check_table(table.assign(**{TARGET: table[TARGET].astype(bool)}), CONTRACT)
 
     assert list(checked[TARGET]) == list(expected)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_column_that_stands_twice_is_refused_by_name(table: pd.DataFrame, suffix: str, tmp_path: Path):
-    name = columns()[0].name
+    name = CONTRACT.columns[0].name
     path = tmp_path / f"t{suffix}"
     if suffix == ".csv":
         pd.concat([table, table[name]], axis=1).to_csv(path, index=False)
@@ -188,7 +192,7 @@ def test_a_column_that_stands_twice_is_refused_by_name(table: pd.DataFrame, suff
         pq.write_table(arrow.append_column(name, arrow[name]), path)
 
     with pytest.raises(TableError, match=f"the column {name} stands twice"):
-        read_table(path)
+        read_table(path, CONTRACT)
 
 
 @pytest.mark.parametrize("value", [[["a"]], [pd.Timestamp("2026-01-01")], [{"a": 1}]], ids=repr)
@@ -197,25 +201,28 @@ def test_a_parquet_column_that_holds_no_plain_values_is_refused(value: list, tmp
     pq.write_table(pa.table({name: value}), tmp_path / "t.parquet")
 
     with pytest.raises(TableError, match=f"the column {name} is of type .*; allowed are numbers, text"):
-        read_table(tmp_path / "t.parquet")
+        read_table(tmp_path / "t.parquet", CONTRACT)
 
 
 def test_whole_numbers_are_ids_in_parquet_as_in_csv(table: pd.DataFrame, tmp_path: Path):
     numbered = table.infer_objects().assign(**{ID: range(len(table))})
     for name in ("t.csv", "t.parquet"):
-        write_table(numbered, tmp_path / name)
+        write_table(numbered, tmp_path / name, CONTRACT)
 
-    ids = [list(check_table(read_table(tmp_path / name))[ID]) for name in ("t.csv", "t.parquet")]
+    ids = [
+        list(check_table(read_table(tmp_path / name, CONTRACT), CONTRACT)[ID])
+        for name in ("t.csv", "t.parquet")
+    ]
 
     assert ids[0] == ids[1] == [str(number) for number in range(len(table))]
 
 
 def test_an_id_that_is_the_index_of_a_parquet_table_is_an_id(table: pd.DataFrame, tmp_path: Path):
-    table.assign(**written(table.infer_objects())).infer_objects().set_index(ID).to_parquet(
+    table.assign(**written(table.infer_objects(), CONTRACT)).infer_objects().set_index(ID).to_parquet(
         tmp_path / "t.parquet"
     )
 
-    assert list(check_table(read_table(tmp_path / "t.parquet"))[ID]) == list(table[ID])
+    assert list(check_table(read_table(tmp_path / "t.parquet", CONTRACT), CONTRACT)[ID]) == list(table[ID])
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
@@ -228,7 +235,7 @@ def test_infinity_is_out_of_range_in_every_type(table: pd.DataFrame, kind: type)
 
 
 def test_columns_that_the_contract_does_not_name_are_left_out(table: pd.DataFrame):
-    checked = check_table(table.assign(extra="x"))
+    checked = check_table(table.assign(extra="x"), CONTRACT)
 
     assert "extra" not in checked
 
@@ -252,4 +259,4 @@ def test_a_file_that_is_no_table_is_refused_with_what_to_do(
         path.write_bytes(content)
 
     with pytest.raises(TableError, match=told):
-        read_table(path)
+        read_table(path, CONTRACT)

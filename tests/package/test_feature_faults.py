@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn_service import features
+from churn_service import __main__ as command_line
 from churn_service.arrays import as_columns
 from churn_service.artifact import read_artifact
-from churn_service.contract import Columns, example
+from churn_service.config import FeaturesConfig
+from churn_service.contract import Columns
 from churn_service.errors import ConfigError
 from churn_service.feature_faults import FIELDS, OPERATIONS
-from churn_service.features import FeaturesConfig
+from churn_service.feature_matrix import feature_matrix
 from churn_service.schema import Customer
 from conftest import ROOT, TABLE, Run
 from fields import NUMBERS, field
+from own import CONTRACT, PROJECT
 
 SLIP = """
+
+import numpy as np
+from churn_service.feature_matrix import one_hot
+from churn_service.schema import Customer
 
 _before = add_features
 
@@ -56,7 +63,7 @@ def refusal(tmp_path: Path, version: Path) -> Refusal:
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
         with pytest.raises(ConfigError) as refused:
-            module.feature_matrix(customers, knobs)
+            feature_matrix(replace(PROJECT, features=module.add_features), customers, knobs)
         assert refused.value.__cause__ is not None
         return str(refused.value), line
 
@@ -66,7 +73,7 @@ def refusal(tmp_path: Path, version: Path) -> Refusal:
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
     """Return two customers as they are scored."""
-    return as_columns([Customer(**example())] * 2)
+    return as_columns([Customer(**CONTRACT.example())] * 2, CONTRACT)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +84,7 @@ def arrays() -> dict[str, np.ndarray]:
         ('"1" + 1', "TypeError: can only concatenate str", OPERATIONS),
         ('customers["NUMBER"] + np.ones(3)', "ValueError: operands could not be broadcast", OPERATIONS),
         ("1 / 0", "ZeroDivisionError: division by zero", OPERATIONS),
-        ('one_hot(customers, "no_such")', "schema.py: no_such is not a category", ""),
+        ('one_hot(customers, "no_such", Customer)', "schema.py: no_such is not a category", ""),
     ],
 )
 def test_a_line_that_fails_is_named_with_what_to_do(
@@ -130,8 +137,7 @@ def test_train_score_and_evaluate_end_with_the_line_and_no_trace(
     folder = Path(shutil.copytree(trained, tmp_path / "project"))
     said = 'KeyError: \'no_such\'; line {line}: return {{"slip": customers["no_such"]}}. A column must be'
     said = said.format(line=with_slip.__code__.co_firstlineno + 1)
-    monkeypatch.setattr(features, "add_features", with_slip)
-    monkeypatch.setattr(features, "__file__", __file__)
+    monkeypatch.setattr(command_line, "project", replace(PROJECT, features=with_slip))
 
     done = [run(folder, *words) for words in (["train"], ["score", TABLE, "out.csv"], ["evaluate"])]
 

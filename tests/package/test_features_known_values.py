@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from churn_service.arrays import as_scalars
-from churn_service.contract import example
-from churn_service.features import FeaturesConfig, add_features
+from churn_service.config import FeaturesConfig
+from churn_service.features import add_features
 from churn_service.schema import Customer
+from own import CONTRACT
 
 FEATURES = FeaturesConfig(recent_login_days=30)
 
@@ -30,7 +31,7 @@ FEATURES = FeaturesConfig(recent_login_days=30)
     ],
 )
 def test_a_feature_has_the_value_worked_out_by_hand(given: dict[str, Any], feature: str, expected: Any):
-    customer = as_scalars(Customer(**(example() | given)))
+    customer = as_scalars(Customer(**(CONTRACT.example() | given)), CONTRACT)
 
     made = add_features(customer, FEATURES)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from churn_service.atomic import create_file, replace_file
+from own import PROJECT
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
@@ -107,7 +108,8 @@ def test_the_schema_that_cannot_be_printed_is_an_error_of_one_line(
     monkeypatch: pytest.MonkeyPatch, to: str, said: str, unbuffered: str
 ):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    words = ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-m", "churn_service.config"]
+    command = [sys.executable, "-m", "churn_service.config_file", PROJECT.place]
+    words = ["sh", "-c", f'exec "$@" {to}', "sh", *command]
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
 
     assert done.returncode == 1

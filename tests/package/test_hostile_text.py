@@ -23,14 +23,12 @@ from churn_service.artifact import read_artifact
 from churn_service.card import render_card
 from churn_service.cells import written
 from churn_service.checkout import Checkout
-from churn_service.contract import columns
 from churn_service.errors import ConfigError, TableError
 from churn_service.markup import code, in_html, in_markdown
 from churn_service.metadata import Metadata
 from churn_service.plots import draw_distribution
 from churn_service.printable import masked, printable
 from churn_service.remote import open_registry
-from churn_service.schema import ID, TARGET
 from churn_service.sections import RegistryConfig
 from churn_service.simulate import simulate
 from churn_service.spreadsheet import shown_only
@@ -38,6 +36,7 @@ from churn_service.table import write_table
 from churn_service.url import Url
 from conftest import TABLE, Done, Run
 from fields import required
+from own import CONTRACT, ID, TARGET
 
 FORGED = "FORGED: all is well"
 HOSTILE = f"a\x1b[1A\x1b[2K\x1b]0;x\x07\r\x9b2J\u202e\u2066\u2028\u200b\n{FORGED}\nb"
@@ -102,8 +101,8 @@ def configure(folder: Path, section: str, **keys: object) -> None:
 
 
 def customers(rows: int = 20) -> pd.DataFrame:
-    table = pd.DataFrame(simulate(rows, 3))
-    dates = {name: cells for name, cells in written(table).items() if name != TARGET}
+    table = pd.DataFrame(simulate(rows, 3, CONTRACT))
+    dates = {name: cells for name, cells in written(table, CONTRACT).items() if name != TARGET}
     return table.assign(**dates).astype({required(): "str"}).astype({required(): object})
 
 
@@ -111,7 +110,7 @@ def customers(rows: int = 20) -> pd.DataFrame:
 def test_a_bad_cell_is_printed_as_text(own: Path, run: Run, suffix: str):
     table = customers().astype(object)
     table.loc[1, ID], table.loc[2, required()], table.loc[3, TARGET] = HOSTILE, HOSTILE, HOSTILE
-    write_table(table.astype("str"), own / f"bad{suffix}")
+    write_table(table.astype("str"), own / f"bad{suffix}", CONTRACT)
     configure(own, "data", path=f"bad{suffix}")
 
     done = run(own, "train")
@@ -123,7 +122,7 @@ def test_a_bad_cell_is_printed_as_text(own: Path, run: Run, suffix: str):
 def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, run: Run):
     table = customers()
     table.loc[2, required()] = HOSTILE
-    write_table(table, own / "in.csv")
+    write_table(table, own / "in.csv", CONTRACT)
 
     done = run(own, "score", "in.csv", "out.csv")
 
@@ -138,8 +137,8 @@ def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, r
 def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, name: str):
     folder = own / f"{name}.d"
     folder.mkdir()
-    write_table(customers(), folder / f"{name}.csv")
-    write_table(customers(), folder / "good.csv")
+    write_table(customers(), folder / f"{name}.csv", CONTRACT)
+    write_table(customers(), folder / "good.csv", CONTRACT)
     (folder / f"_{name}").touch()
 
     words = [
@@ -519,7 +518,7 @@ def with_words(metadata: Metadata, word: str) -> Metadata:
 
 @pytest.mark.parametrize("word", [HOSTILE, SCRIPT, f"{SCRIPT}\n\n# x\n\n|---|\n```\n<script>"])
 def test_a_card_shows_hostile_words_as_text(metadata: Metadata, word: str):
-    plain, hostile = (render_card(with_words(metadata, each)) for each in ("word", word))
+    plain, hostile = (render_card(with_words(metadata, each), CONTRACT) for each in ("word", word))
 
     assert all(each.isprintable() for each in hostile.split("\n"))
     assert rendered(hostile).tags == rendered(plain).tags
@@ -527,7 +526,7 @@ def test_a_card_shows_hostile_words_as_text(metadata: Metadata, word: str):
 
 
 def test_a_name_with_dollars_is_no_formula_in_a_picture():
-    column = columns()[0].model_copy(
+    column = CONTRACT.columns[0].model_copy(
         update={"name": "$\\frac$", "kind": "category", "categories": ("$a$", "b")}
     )
     figure = Figure()
@@ -558,7 +557,7 @@ def test_only_for_a_spreadsheet_is_a_cell_written_so_that_it_is_not_run(own: Pat
     table = customers(len(CELLS) + 1)
     table[ID] = [*CELLS, "c-1"]
     table.loc[len(CELLS), required()] = "=1+1"
-    write_table(table, own / "in.csv")
+    write_table(table, own / "in.csv", CONTRACT)
 
     exact = run(own, "score", "in.csv", "exact.csv")
     shown = run(own, "score", "in.csv", "shown.csv", "--spreadsheet")
@@ -588,7 +587,7 @@ def test_a_number_stays_a_number_for_a_spreadsheet(number: str):
 
 @pytest.mark.parametrize(("source", "out"), [("in.csv", "out.parquet"), ("data", "out")])
 def test_parquet_is_no_spreadsheet(own: Path, run: Run, source: str, out: str):
-    write_table(customers(), own / "in.csv")
+    write_table(customers(), own / "in.csv", CONTRACT)
 
     done = run(own, "score", source, out, "--spreadsheet")
 
@@ -602,7 +601,7 @@ def test_a_terminal_gets_no_control_character(own: Path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"who": HOSTILE, "reason": HOSTILE}))
     table = customers()
     table.loc[2, required()] = HOSTILE
-    write_table(table.astype("str"), own / "bad.csv")
+    write_table(table.astype("str"), own / "bad.csv", CONTRACT)
     configure(own, "data", path="bad.csv")
 
     for words in (["train"], ["registry", "history"], ["evaluate", f"{NAME}.csv"]):

@@ -92,13 +92,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from churn_service.config import load_config
+from churn_service.config_file import load_config
 from churn_service.predict import load_predictor
+from churn_service.project import project
 from churn_service.registry import Registry
 from churn_service.split import is_holdout
 
 df = pd.read_csv("subscribers.csv", keep_default_na=False, na_values=[""])
-data = load_config(Path("config.yaml")).data
+data = load_config(Path("config.yaml"), project).data
 held_out = is_holdout(df["subscriber"], fraction=data.holdout_fraction, salt=data.holdout_salt)
 df["calls_per_month"] = df["support_calls"] / df["months"]
 df["is_new"] = df["months"] <= 6
@@ -106,7 +107,7 @@ X = pd.get_dummies(df.drop(columns=["subscriber", "left"]))
 X_train, y_train = X[~held_out], df["left"][~held_out]
 """
 DIFFERENCE = """
-ours = load_predictor(Registry(Path("models")).find("newest")).probabilities(df)
+ours = load_predictor(Registry(Path("models")).find("newest"), project).probabilities(df)
 print(abs(model.predict_proba(X)[:, 1] - ours).max())
 """
 
@@ -165,12 +166,13 @@ from pathlib import Path
 
 from churn_service.errors import UnsafeModelError
 from churn_service.predict import load_predictor
+from churn_service.project import project
 from churn_service.registry import Registry
 
 folder = Registry(Path("models")).find("newest")
 print((folder / "model.onnx").read_text()[:2])
 try:
-    load_predictor(folder, runtime="onnx")
+    load_predictor(folder, project, runtime="onnx")
 except UnsafeModelError:
     print(True)
 """

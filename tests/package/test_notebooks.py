@@ -12,13 +12,12 @@ import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from churn_service.contract import columns
-from churn_service.schema import ID, TARGET
 from fields import is_default
+from own import CONTRACT, ID, TARGET
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TABLE_COLUMNS = {ID, TARGET, *(column.name for column in columns())}
+TABLE_COLUMNS = {ID, TARGET, *(column.name for column in CONTRACT.columns)}
 
 
 @pytest.fixture
@@ -62,8 +61,10 @@ def test_the_table_is_explored_without_a_table_to_read(clone: Path):
     assert "0 cells break a rule" in printed(outputs)
     assert images(outputs) >= 2
     (dictionary,) = [table for table in tables(outputs) if "meaning" in table]
-    assert all(column.rule.replace("\n", r"\n") in dictionary for column in columns())  # as pandas prints it
-    assert all(column.name in dictionary for column in columns())
+    assert all(
+        column.rule.replace("\n", r"\n") in dictionary for column in CONTRACT.columns
+    )  # as pandas prints it
+    assert all(column.name in dictionary for column in CONTRACT.columns)
 
 
 def test_training_in_the_notebook_is_compared_with_the_baseline_and_the_best_possible(clone: Path):
@@ -87,7 +88,7 @@ def test_a_notebook_reads_the_table_when_there_is_one(clone: Path):
     with pytest.raises(CellExecutionError, match="TableError") as refused:
         run_notebook(path)
 
-    assert all(f"{column.name}: must be present" in str(refused.value) for column in columns())
+    assert all(f"{column.name}: must be present" in str(refused.value) for column in CONTRACT.columns)
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)

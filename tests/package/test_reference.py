@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from churn_service.artifact import read_artifact
-from churn_service.contract import columns
 from churn_service.metadata import Metadata
 from churn_service.reference import LEVELS, Distribution, freeze, importances, psi, shift
 from fields import is_default
+from own import CONTRACT
 
 samples = arrays.arrays(np.float64, st.integers(1, 300), elements=st.floats(0, 1))
 cells = st.none() | st.sampled_from(["a", "b", "c"])
@@ -144,7 +144,7 @@ def test_a_column_is_worth_what_is_lost_without_it():
 def test_a_version_remembers_every_column_of_its_table_and_the_scores_of_its_holdout(version: Path):
     metadata = read_artifact(version).metadata
 
-    assert list(metadata.reference.columns) == [column.name for column in columns()]
+    assert list(metadata.reference.columns) == [column.name for column in CONTRACT.columns]
     assert {sum(each.counts) for each in metadata.reference.columns.values()} == {3000}
     assert sum(metadata.reference.score.counts) == metadata.holdout.rows
     least = 0.01 if is_default() else 0.001  # nats

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_service import features
+from churn_service import __main__ as command_line
 from churn_service.artifact import ONNX
 from churn_service.errors import ArtifactNotFoundError, ConfigError, ConflictError, DamagedLogError
 from churn_service.events import LARGEST_EVENT, Check, Decided, Event, fold
 from churn_service.registry import Registry
+from own import PROJECT
 
 ROUNDS, WRITERS = 20, 8
 TIME = "2026-01-01T00:00:00.000+00:00"
@@ -471,7 +473,7 @@ def test_verify_tells_a_version_that_this_code_no_longer_serves_from_a_damaged_o
     trained: Path, version: Path, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     own = Path(shutil.copytree(trained, tmp_path / "own"))
-    monkeypatch.setattr(features, "add_features", lambda *_: {})
+    monkeypatch.setattr(command_line, "project", replace(PROJECT, features=lambda *_: {}))
 
     changed = run(own, "registry", "verify")
     (own / "models" / version.name / ONNX).write_bytes(b"")

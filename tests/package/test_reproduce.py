@@ -13,13 +13,14 @@ import yaml
 from churn_service import pipeline, reproduce
 from churn_service.artifact import METADATA, read_artifact
 from churn_service.checkout import read_checkout
-from churn_service.config import load_config
 from churn_service.errors import ReproductionError
 from churn_service.faults import check_table
 from churn_service.metadata import Identity, Metadata
 from churn_service.registry import EVENTS
 from churn_service.table import data_hash, read_table, write_table
+from churn_service.workspace import open_workspace
 from conftest import NOBODY, TABLE, write_manifest
+from own import CONTRACT, PROJECT
 
 
 @pytest.fixture
@@ -71,9 +72,9 @@ def edit_record(project: Path, change: Callable[[dict[str, Any]], None]) -> None
 
 def drop_the_last_customer(project: Path) -> str:
     """Change the table; return its new hash."""
-    table = read_table(project / TABLE)[:-1]
-    write_table(table, project / TABLE)
-    return data_hash(check_table(table))
+    table = read_table(project / TABLE, CONTRACT)[:-1]
+    write_table(table, project / TABLE, CONTRACT)
+    return data_hash(check_table(table, CONTRACT))
 
 
 def all_files(project: Path) -> dict[Path, bytes]:
@@ -208,8 +209,8 @@ def test_nothing_that_makes_another_version_passes_unnamed(
     found = recorded.model_copy(update={"identity": identity, "version": identity.version(number)})
     monkeypatch.setattr(reproduce, "make_version", lambda *_, **__: (found, {}))
 
-    config = load_config(trained / "config.yaml")
-    done = reproduce.reproduce("newest", config, trained, say=lambda _: None)
+    work = open_workspace(PROJECT, trained / "config.yaml")
+    done = reproduce.reproduce("newest", work, say=lambda _: None)
 
     assert not done.identical
     with pytest.raises(ReproductionError, match=f"came out as {found.version}; what differs: {group}[.]"):
@@ -251,8 +252,8 @@ def test_without_a_good_table_the_data_that_are_needed_are_named(
     if fault == "absent":
         (own / TABLE).unlink()
     else:
-        table = read_table(own / TABLE)
-        write_table(table.assign(**{recorded.identity.columns[0].name: "?!"}), own / TABLE)
+        table = read_table(own / TABLE, CONTRACT)
+        write_table(table.assign(**{recorded.identity.columns[0].name: "?!"}), own / TABLE, CONTRACT)
 
     done = run(own, "train", "--reproduce", "newest", "--faults", "faults.csv")
 

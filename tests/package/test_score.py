@@ -11,26 +11,26 @@ import pytest
 
 from churn_service import score as score_module
 from churn_service.arrays import as_columns, to_json
-from churn_service.contract import columns
 from churn_service.errors import PredictionError, TableError
 from churn_service.predict import Predictor, load_predictor
-from churn_service.schema import ID, TARGET, Customer
-from churn_service.score import ANSWERS, How, score_file
+from churn_service.schema import Customer
+from churn_service.score import ANSWER, How, score_file
 from churn_service.simulate import simulate
 from churn_service.table import read_table, typed, write_table
 from fields import field, required, wrong
+from own import CONTRACT, ID, PROJECT, TARGET
 
 SUFFIXES = [".csv", ".parquet"]
 
 
 @pytest.fixture(scope="module")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return pd.DataFrame(simulate(1000, 8)).drop(columns=TARGET)
+    return pd.DataFrame(simulate(1000, 8, CONTRACT)).drop(columns=TARGET)
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,8 @@ def scored(source: Path, output: Path, predictor: Predictor):
 def test_a_file_scores_like_the_table_in_a_notebook(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str, write: str
 ):
-    write_table(table, tmp_path / f"in{read}")
-    expected = predictor.probabilities(typed(table))
+    write_table(table, tmp_path / f"in{read}", CONTRACT)
+    expected = predictor.probabilities(typed(table, CONTRACT))
 
     result = scored(tmp_path / f"in{read}", tmp_path / f"out{write}", predictor)
 
@@ -67,28 +67,28 @@ def test_a_file_scores_like_the_table_in_a_notebook(
 def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
-    (first, *others) = columns()
-    for column in columns():
+    (first, *others) = CONTRACT.columns
+    for column in CONTRACT.columns:
         table[column.name] = pd.Series(to_json(table[column.name].to_numpy(), column), dtype=object)
     table.loc[[9, 609], first.name] = wrong(first)
     for column in others:
         table.loc[609, column.name] = wrong(column)
-    write_table(table, tmp_path / "in.csv")
+    write_table(table, tmp_path / "in.csv", CONTRACT)
 
     result = scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
 
     rejects = pd.read_csv(tmp_path / "out.rejects.csv")
     good = pd.read_csv(tmp_path / "out.csv")
     assert (result.rows, result.rejected) == (1000, 2)
-    assert list(rejects["row"]) == [10, *[610] * len(columns())]
-    assert set(rejects["column"]) == {column.name for column in columns()}
+    assert list(rejects["row"]) == [10, *[610] * len(CONTRACT.columns)]
+    assert set(rejects["column"]) == {column.name for column in CONTRACT.columns}
     assert sorted({*good["row"], *rejects["row"]}) == list(range(1, 1001))
 
 
 def test_rejects_of_an_earlier_run_do_not_stay_beside_a_clean_one(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
-    write_table(table, tmp_path / "in.csv")
+    write_table(table, tmp_path / "in.csv", CONTRACT)
     (tmp_path / "out.rejects.csv").write_text("row\n1\n")
 
     scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
@@ -99,7 +99,7 @@ def test_rejects_of_an_earlier_run_do_not_stay_beside_a_clean_one(
 def test_many_threads_write_what_one_writes(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
     column = field("integer", "number", "category")
     table.loc[::7, column.name] = wrong(column)
-    write_table(table, tmp_path / "in.parquet")
+    write_table(table, tmp_path / "in.parquet", CONTRACT)
 
     for threads in (1, 5):
         (tmp_path / str(threads)).mkdir()
@@ -115,8 +115,8 @@ def test_many_threads_write_what_one_writes(table: pd.DataFrame, predictor: Pred
 def test_an_answer_that_is_no_probability_is_written_nowhere(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, answer: float
 ):
-    write_table(table, tmp_path / "in.csv")
-    broken = Predictor(predictor.source, lambda customers: np.full(len(customers), answer))
+    write_table(table, tmp_path / "in.csv", CONTRACT)
+    broken = Predictor(predictor.source, CONTRACT, lambda customers: np.full(len(customers), answer))
 
     with pytest.raises(PredictionError, match="no probability"):
         scored(tmp_path / "in.csv", tmp_path / "out.csv", broken)
@@ -128,7 +128,7 @@ def test_an_answer_that_is_no_probability_is_written_nowhere(
 def test_scored_customers_are_as_private_as_the_person_wants(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
-    write_table(table, tmp_path / "in.csv")
+    write_table(table, tmp_path / "in.csv", CONTRACT)
     usual = os.umask(0o077)
     try:
         scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
@@ -151,7 +151,7 @@ def test_no_file_is_scored_onto_itself_even_if_asked(trained: Path, tmp_path: Pa
 def test_a_part_with_only_bad_rows_is_no_obstacle(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
     column = field("integer", "number", "category")
     table.loc[:299, column.name] = wrong(column)
-    write_table(table, tmp_path / "in.parquet")
+    write_table(table, tmp_path / "in.parquet", CONTRACT)
 
     result = scored(tmp_path / "in.parquet", tmp_path / "out.parquet", predictor)
 
@@ -162,14 +162,14 @@ def test_a_part_with_only_bad_rows_is_no_obstacle(table: pd.DataFrame, predictor
 def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
-    optional = [column.name for column in columns() if column.nullable]
-    if len(optional) == len(columns()):
+    optional = [column.name for column in CONTRACT.columns if column.nullable]
+    if len(optional) == len(CONTRACT.columns):
         pytest.skip("a table of this contract would have no column left")
     table = table.drop(columns=[ID, *optional])
-    write_table(table, tmp_path / "in.csv")
+    write_table(table, tmp_path / "in.csv", CONTRACT)
     cells = {
         column.name: to_json(table[column.name].to_numpy()[:20], column)
-        for column in columns()
+        for column in CONTRACT.columns
         if not column.nullable
     }
     records = [Customer(**dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)]
@@ -177,7 +177,9 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
     scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
 
     answers = pd.read_csv(tmp_path / "out.csv")
-    assert np.array_equal(answers["churn_probability"][:20], predictor.probabilities(as_columns(records)))
+    assert np.array_equal(
+        answers["churn_probability"][:20], predictor.probabilities(as_columns(records, CONTRACT))
+    )
     assert answers[ID].isna().all()
 
 
@@ -188,10 +190,10 @@ def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
     source = tmp_path / "in.csv"
     if "no column" in damage:
         table = table.drop(columns=required())
-    write_table(table[:0] if "no rows" in damage else table, source)
+    write_table(table[:0] if "no rows" in damage else table, source, CONTRACT)
     if damage == "no table":
         text = source.read_bytes()
-        source.write_bytes(text[: len(text) // 2] + b"\n" + b"1," * (len(columns()) + 9) + b"1\n")
+        source.write_bytes(text[: len(text) // 2] + b"\n" + b"1," * (len(CONTRACT.columns) + 9) + b"1\n")
 
     with pytest.raises(TableError, match=r"in\.csv"):
         scored(source, tmp_path / "out.csv", predictor)
@@ -204,21 +206,21 @@ def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
 def test_a_file_with_only_a_header_is_scored_to_one_without_answers(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str, write: str
 ):
-    write_table(table[:0], tmp_path / f"in{read}")
+    write_table(table[:0], tmp_path / f"in{read}", CONTRACT)
 
     result = scored(tmp_path / f"in{read}", tmp_path / f"out{write}", predictor)
 
     reader = pd.read_csv if write == ".csv" else pd.read_parquet
     answers = reader(tmp_path / f"out{write}")
     assert result == (0, 0)
-    assert (len(answers), list(answers)) == (0, ANSWERS.names)
+    assert (len(answers), list(answers)) == (0, ["row", ID, *ANSWER])
 
 
 @pytest.mark.parametrize("read", SUFFIXES)
 def test_the_header_of_a_file_without_rows_is_checked_too(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str
 ):
-    write_table(table[:0].drop(columns=required()), tmp_path / f"in{read}")
+    write_table(table[:0].drop(columns=required()), tmp_path / f"in{read}", CONTRACT)
 
     with pytest.raises(TableError, match=f"{required()} must be present as a column"):
         scored(tmp_path / f"in{read}", tmp_path / "out.csv", predictor)
@@ -229,6 +231,6 @@ def test_the_command_says_what_it_did_and_replaces_nothing_unasked(trained: Path
     again = run(trained, "score", "data/table.csv", tmp_path / "out.parquet")
     asked = run(trained, "score", "data/table.csv", tmp_path / "out.parquet", "--overwrite")
 
-    assert json.loads(first.stdout)["rows"] == len(read_table(tmp_path / "out.parquet")) == 3000
+    assert json.loads(first.stdout)["rows"] == len(read_table(tmp_path / "out.parquet", CONTRACT)) == 3000
     assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
     assert (asked.returncode, "3,000 of 3,000 rows" in asked.stdout) == (0, True)

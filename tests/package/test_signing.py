@@ -22,13 +22,14 @@ from pydantic import SecretStr
 
 from churn_service import atomic
 from churn_service.artifact import CARD, MANIFEST, METADATA, read_artifact
-from churn_service.config import load_settings
 from churn_service.errors import ConfigError, SignatureError, TamperedArtifactError
 from churn_service.packaging import sign_artifact
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
+from churn_service.settings import load_settings
 from churn_service.signing import SIGNATURE, PublicKey, read_public_key, read_signing_key
 from conftest import ROOT, write_manifest
+from own import PROJECT
 
 
 def private_pem(key, encryption=None) -> str:
@@ -61,27 +62,27 @@ def own(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_a_signed_version_loads_with_the_key_that_belongs_to_it(signed: Path):
-    assert load_predictor(signed, public_key=PUBLIC).version == signed.name
+    assert load_predictor(signed, PROJECT, public_key=PUBLIC).version == signed.name
     assert re.fullmatch(r"[A-Za-z0-9+/]{86}==\n", (signed / SIGNATURE).read_text())
 
 
 def test_without_a_public_key_a_version_loads_signed_or_not_and_no_signature_is_looked_at(own_version: Path):
-    unsigned = load_predictor(own_version).version
+    unsigned = load_predictor(own_version, PROJECT).version
     (own_version / SIGNATURE).write_text("anything")
 
-    assert load_predictor(own_version).version == unsigned
+    assert load_predictor(own_version, PROJECT).version == unsigned
 
 
 def test_an_unsigned_version_is_refused_with_the_command_that_signs_it(own_version: Path):
     with pytest.raises(SignatureError, match=f"is not signed.*registry sign {own_version.name}"):
-        load_predictor(own_version, public_key=PUBLIC)
+        load_predictor(own_version, PROJECT, public_key=PUBLIC)
 
 
 def test_a_signature_by_another_key_is_refused(own_version: Path):
     sign_artifact(own_version, THEIRS)
 
     with pytest.raises(SignatureError, match="made by another key than CHURN_PUBLIC_KEY's"):
-        load_predictor(own_version, public_key=PUBLIC)
+        load_predictor(own_version, PROJECT, public_key=PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_settings_hide_both_keys(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHURN_SIGNING_KEY", MATERIAL)
     monkeypatch.setenv("CHURN_PUBLIC_KEY", MATERIAL)
 
-    assert MATERIAL not in repr(load_settings())
+    assert MATERIAL not in repr(load_settings(PROJECT.prefix))
 
 
 LOADING = [
@@ -331,10 +332,12 @@ def test_train_refuses_a_malformed_key_before_the_work(own: Path, run, monkeypat
 LOADS = """
 import sys
 from pathlib import Path
-from churn_service.config import load_settings
 from churn_service.predict import load_predictor
+from churn_service.project import project
+from churn_service.settings import load_settings
 from churn_service.signing import read_public_key
-load_predictor(Path(sys.argv[1]), public_key=read_public_key(load_settings().public_key))
+public_key = read_public_key(load_settings(project.prefix).public_key)
+load_predictor(Path(sys.argv[1]), project, public_key=public_key)
 print("cryptography" in sys.modules)
 """
 

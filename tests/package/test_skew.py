@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 
 from churn_service.arrays import as_columns, as_scalars
 from churn_service.artifact import read_artifact
-from churn_service.contract import example
-from churn_service.features import FeaturesConfig, add_features, feature_matrix
+from churn_service.config import FeaturesConfig
+from churn_service.feature_matrix import feature_matrix
+from churn_service.features import add_features
 from churn_service.predict import Predictor, load_predictor
-from churn_service.schema import ID, Customer
+from churn_service.schema import Customer
 from churn_service.table import read_table, typed, write_table
+from own import CONTRACT, ID, PROJECT
 from strategies import customers
 
 
 @pytest.fixture(scope="module")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,12 @@ def as_table(records: list[Customer]) -> pd.DataFrame:
 def test_features_of_a_table_of_arrays_and_of_scalars_are_equal_bit_for_bit(
     records: list[Customer], features: FeaturesConfig
 ):
-    from_table = feature_matrix(typed(as_table(records)), features)
+    from_table = feature_matrix(PROJECT, typed(as_table(records), CONTRACT), features)
 
-    from_arrays = feature_matrix(as_columns(records), features)
-    from_scalars = np.vstack([feature_matrix(as_scalars(record), features) for record in records])
+    from_arrays = feature_matrix(PROJECT, as_columns(records, CONTRACT), features)
+    from_scalars = np.vstack(
+        [feature_matrix(PROJECT, as_scalars(record, CONTRACT), features) for record in records]
+    )
 
     assert from_table.dtype == np.float32
     assert from_table.tobytes() == from_arrays.tobytes() == from_scalars.tobytes()
@@ -55,9 +59,11 @@ def test_a_customers_features_do_not_depend_on_who_else_is_in_the_table(
     records: list[Customer], data: st.DataObject, features: FeaturesConfig
 ):
     order = data.draw(st.permutations(range(len(records))))
-    alone = [feature_matrix(as_columns([record]), features) for record in records]
+    alone = [feature_matrix(PROJECT, as_columns([record], CONTRACT), features) for record in records]
 
-    together = feature_matrix(typed(as_table([records[position] for position in order])), features)
+    together = feature_matrix(
+        PROJECT, typed(as_table([records[position] for position in order]), CONTRACT), features
+    )
 
     assert together.tobytes() == np.vstack([alone[position] for position in order]).tobytes()
 
@@ -81,20 +87,20 @@ def test_a_table_written_and_read_again_has_the_same_features(
     records: list[Customer], suffix: str, tmp_path: Path, features: FeaturesConfig
 ):
     path = tmp_path / f"table{suffix}"
-    write_table(as_table(records), path)
+    write_table(as_table(records), path, CONTRACT)
 
-    read = feature_matrix(typed(read_table(path)), features)
+    read = feature_matrix(PROJECT, typed(read_table(path, CONTRACT), CONTRACT), features)
 
-    assert read.tobytes() == feature_matrix(as_columns(records), features).tobytes()
+    assert read.tobytes() == feature_matrix(PROJECT, as_columns(records, CONTRACT), features).tobytes()
 
 
 def test_the_matrix_has_the_wanted_features_in_the_wanted_order(features: FeaturesConfig):
-    customer = as_scalars(Customer(**example()))
+    customer = as_scalars(Customer(**CONTRACT.example()), CONTRACT)
     names = list(add_features(customer, features))
 
-    backwards = feature_matrix(customer, features, names[::-1])
+    backwards = feature_matrix(PROJECT, customer, features, names=names[::-1])
 
-    assert np.array_equal(backwards, feature_matrix(customer, features)[:, ::-1], equal_nan=True)
+    assert np.array_equal(backwards, feature_matrix(PROJECT, customer, features)[:, ::-1], equal_nan=True)
 
 
 def test_editing_the_configuration_after_training_changes_no_answer(trained: Path, tmp_path: Path, run):

@@ -11,32 +11,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_service.contract import columns
 from churn_service.errors import TableError
 from churn_service.faults import check_table
-from churn_service.schema import ID
 from churn_service.sections import PLAIN
 from churn_service.simulate import simulate
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_parts, read_table, write_table
+from own import CONTRACT, ID
 
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return pd.DataFrame(simulate(500, 3))
+    return pd.DataFrame(simulate(500, 3, CONTRACT))
 
 
 def test_the_fingerprint_is_the_same_for_csv_and_parquet(table: pd.DataFrame, tmp_path: Path):
     for name in ("t.csv", "t.parquet"):
-        write_table(table, tmp_path / name)
+        write_table(table, tmp_path / name, CONTRACT)
 
-    hashes = {data_hash(check_table(read_table(tmp_path / name))) for name in ("t.csv", "t.parquet")}
+    hashes = {
+        data_hash(check_table(read_table(tmp_path / name, CONTRACT), CONTRACT))
+        for name in ("t.csv", "t.parquet")
+    }
 
     assert len(hashes) == 1
 
 
 def test_any_changed_cell_changes_the_fingerprint(table: pd.DataFrame):
-    checked = check_table(table)
+    checked = check_table(table, CONTRACT)
     before = data_hash(checked)
 
     for name in checked:
@@ -49,18 +51,18 @@ def test_any_changed_cell_changes_the_fingerprint(table: pd.DataFrame):
 
 def test_parts_together_are_the_whole_table(table: pd.DataFrame, tmp_path: Path):
     for name in ("t.csv", "t.parquet"):
-        write_table(table, tmp_path / name)
+        write_table(table, tmp_path / name, CONTRACT)
 
-        parts = list(read_parts(tmp_path / name, 120))
+        parts = list(read_parts(tmp_path / name, 120, CONTRACT))
 
         assert [len(part) for part in parts] == [120, 120, 120, 120, 20]
-        pd.testing.assert_frame_equal(pd.concat(parts), read_table(tmp_path / name))
+        pd.testing.assert_frame_equal(pd.concat(parts), read_table(tmp_path / name, CONTRACT))
 
 
 def test_of_parquet_no_column_is_read_that_nobody_asks_for(table: pd.DataFrame, tmp_path: Path):
-    write_table(table.assign(other=1.0, observed_at="2026-01-01"), tmp_path / "wide.parquet")
+    write_table(table.assign(other=1.0, observed_at="2026-01-01"), tmp_path / "wide.parquet", CONTRACT)
 
-    read = read_table(tmp_path / "wide.parquet")
+    read = read_table(tmp_path / "wide.parquet", CONTRACT)
 
     assert {*read} == {*table, "observed_at"}
 
@@ -98,7 +100,7 @@ def test_tabs_separate_a_tsv_unless_its_header_says_otherwise(
     table: pd.DataFrame, tmp_path: Path, name: str, delimiter: str, written: str
 ):
     form = PLAIN.model_copy(update={"delimiter": delimiter})
-    write_table(table, tmp_path / "t.csv")
+    write_table(table, tmp_path / "t.csv", CONTRACT)
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     text = io.StringIO()
@@ -106,8 +108,8 @@ def test_tabs_separate_a_tsv_unless_its_header_says_otherwise(
     content = text.getvalue().encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
 
-    assert data_hash(check_table(read_table(tmp_path / name, form))) == data_hash(
-        check_table(read_table(tmp_path / "t.csv"))
+    assert data_hash(check_table(read_table(tmp_path / name, CONTRACT, form), CONTRACT)) == data_hash(
+        check_table(read_table(tmp_path / "t.csv", CONTRACT), CONTRACT)
     )
 
 
@@ -115,7 +117,7 @@ def test_a_tsv_with_another_separator_says_what_to_set(table: pd.DataFrame, tmp_
     (tmp_path / "t.tsv").write_text(table.to_csv(index=False, sep=";"))
 
     with pytest.raises(TableError, match=r"separated by ';': set data\.format\.delimiter"):
-        read_table(tmp_path / "t.tsv")
+        read_table(tmp_path / "t.tsv", CONTRACT)
 
 
 @pytest.mark.parametrize("name", ["t.orc", "t", "t.parquet.gz", "t.csv.bz2", "t.csv~"])
@@ -125,7 +127,7 @@ def test_a_file_of_no_known_format_is_refused_with_what_is_read(tmp_path: Path, 
     with pytest.raises(
         TableError, match=r"allowed are \.csv, \.tsv, \.txt .* \.parquet and \.pq, in any case"
     ):
-        read_table(tmp_path / name)
+        read_table(tmp_path / name, CONTRACT)
 
 
 TORN = gzip.compress(b"a,b\n" * 9999, mtime=0)[:40]
@@ -138,25 +140,25 @@ def test_a_damaged_gzip_file_is_named(tmp_path: Path, content: bytes):
     (tmp_path / "t.csv.gz").write_bytes(content)
 
     with pytest.raises(TableError, match=r"t\.csv\.gz: cannot be read as a table"):
-        read_table(tmp_path / "t.csv.gz")
+        read_table(tmp_path / "t.csv.gz", CONTRACT)
 
 
 def test_the_encoding_of_a_gzipped_file_is_guessed_too(tmp_path: Path):
-    names = ",".join(column.name for column in columns())
-    text = f"{ID},{names}\nM\u00fcller{',' * len(columns())}\n"
+    names = ",".join(column.name for column in CONTRACT.columns)
+    text = f"{ID},{names}\nM\u00fcller{',' * len(CONTRACT.columns)}\n"
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode("cp1252")))
 
     with pytest.raises(TableError, match="it seems to be cp1252"):
-        read_table(tmp_path / "t.csv.gz")
+        read_table(tmp_path / "t.csv.gz", CONTRACT)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(table: pd.DataFrame, tmp_path: Path):
     path = tmp_path / "t.parquet"
-    write_table(table, path)
+    write_table(table, path, CONTRACT)
     before = path.read_bytes()
 
     with pytest.raises(ValueError, match="uplicate"):
-        write_table(pd.concat([table, *[table[ID].rename("extra")] * 2], axis=1), path)
+        write_table(pd.concat([table, *[table[ID].rename("extra")] * 2], axis=1), path, CONTRACT)
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

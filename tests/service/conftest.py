@@ -12,12 +12,15 @@ import pytest
 import s3fs
 from fastapi.testclient import TestClient
 
-from churn_service.config import Settings, load_config
+from churn_service.config_file import load_config
 from churn_service.errors import ArtifactNotFoundError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 from conftest import ROOT
+from own import PROJECT
 from running import free_port
 from steady import until
 
@@ -32,7 +35,7 @@ def absent(version: str) -> Predictor:
 
 @pytest.fixture(scope="session")
 def predictor(version: Path) -> Predictor:
-    return load_predictor(version)
+    return load_predictor(version, PROJECT)
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +53,12 @@ def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Bui
         root: Path | None = None,
         **sections: Any,
     ) -> Service:
-        config = load_config(ROOT / "config.yaml")
+        config = load_config(ROOT / "config.yaml", PROJECT)
         changed = {"serving": config.serving.model_copy(update=serving or {}), **sections}
         folder = root or tmp_path_factory.mktemp("service")
         settings = Settings(_env_file=None, **environment or {})
         models = Models(load, wanted, open_version, resolve)
-        return Service(models, config.model_copy(update=changed), root=folder, settings=settings)
+        return Service(models, Workspace(PROJECT, config.model_copy(update=changed), folder, settings))
 
     return build_service
 

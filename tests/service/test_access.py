@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from fastapi.testclient import TestClient
 
-from churn_service.contract import example
 from logged import logged, requests
+from own import CONTRACT
 
 ELSEWHERE = ("192.0.2.7", 50_000)
 
@@ -19,7 +19,7 @@ PREDICT, ADMIN, NEW = "key-of-crm", "key-of-ops", "new-key-of-crm"
 KEYS = {"api_keys": ",".join([line("crm", PREDICT, "predict"), line("ops", ADMIN, "admin")])}
 ROTATED = {"api_keys": ",".join([line("crm", PREDICT, "predict"), line("crm", NEW, "predict")])}
 OPEN = ["/health", "/ready", "/docs", "/redoc", "/openapi.json", "/static-offline-docs/swagger-ui.css"]
-BODIES = {"/predict": example(), "/predict/batch": {"customers": [example()]}}
+BODIES = {"/predict": CONTRACT.example(), "/predict/batch": {"customers": [CONTRACT.example()]}}
 
 
 def status(client: TestClient, path: str, key: str | None = None, **headers: str) -> int:

@@ -9,10 +9,12 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_service.contract import Column, columns, example
+from churn_service.contract import Column
 from churn_service.predict import Predictor
-from churn_service.schema import ID, NO_CONTROLS, Customer
+from churn_service.record import NO_CONTROLS
+from churn_service.schema import Customer
 from fields import fields, wrong
+from own import CONTRACT, ID
 from strategies import payloads
 
 SMALL = {"max_body_bytes": 100_000, "max_batch_rows": 3}
@@ -43,14 +45,16 @@ def test_single_batch_and_notebook_give_the_same_answer_bit_for_bit(
 
 
 def test_every_prediction_has_an_id_of_its_own(client: TestClient):
-    answers = client.post("/predict/batch", json={"customers": [example()] * 50}).json()["predictions"]
+    answers = client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 50}).json()[
+        "predictions"
+    ]
 
     assert len({answer["prediction_id"] for answer in answers}) == 50
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/health", "/ready"])
 def test_every_road_is_also_there_under_v1(client: TestClient, path: str):
-    body = {"/predict": example(), "/predict/batch": {"customers": [example()]}}.get(path)
+    body = {"/predict": CONTRACT.example(), "/predict/batch": {"customers": [CONTRACT.example()]}}.get(path)
     ask = client.get if body is None else client.post
     options = {} if body is None else {"json": body}
 
@@ -97,7 +101,7 @@ def test_a_wrong_value_is_a_422_that_names_field_and_rule_but_not_the_value(
 ):
     if value in (BELOW, ABOVE):
         value = int(column.minimum) - 1 if value == BELOW else int(column.maximum) + 1
-    body = json.dumps(example() | {column.name: value})
+    body = json.dumps(CONTRACT.example() | {column.name: value})
 
     answer = client.post("/predict", content=body, headers=JSON)
 
@@ -111,16 +115,18 @@ def test_a_wrong_value_is_a_422_that_names_field_and_rule_but_not_the_value(
 
 def test_a_whole_number_written_as_a_float_is_that_number(client: TestClient):
     """pandas writes 4.0 where other rows miss the value, and JSON Schema takes it for an integer."""
-    as_floats = {name: float(value) if type(value) is int else value for name, value in example().items()}
+    as_floats = {
+        name: float(value) if type(value) is int else value for name, value in CONTRACT.example().items()
+    }
 
-    plain, floats = client.post("/predict", json=example()), client.post("/predict", json=as_floats)
+    plain, floats = client.post("/predict", json=CONTRACT.example()), client.post("/predict", json=as_floats)
 
     assert plain.json()["churn_probability"] == floats.json()["churn_probability"]
 
 
 @pytest.mark.parametrize("column", REQUIRED, ids=lambda column: column.name)
 def test_a_missing_field_is_named(client: TestClient, column: Column):
-    body = {name: value for name, value in example().items() if name != column.name}
+    body = {name: value for name, value in CONTRACT.example().items() if name != column.name}
 
     (fault,) = client.post("/predict", json=body).json()["errors"]
 
@@ -128,7 +134,7 @@ def test_a_missing_field_is_named(client: TestClient, column: Column):
 
 
 def test_an_unknown_field_is_refused_and_its_name_shortened(client: TestClient):
-    answer = client.post("/predict", json=example() | {"x" * 500: "secret"})
+    answer = client.post("/predict", json=CONTRACT.example() | {"x" * 500: "secret"})
 
     (fault,) = answer.json()["errors"]
     assert (answer.status_code, fault["field"], fault["rule"]) == (422, "x" * 64, "extra_forbidden")
@@ -140,7 +146,7 @@ def test_an_unknown_field_is_refused_and_its_name_shortened(client: TestClient):
 def test_an_id_with_a_control_character_is_a_422_that_does_not_repeat_it(
     client: TestClient, control: str, content_type: str
 ):
-    one = json.dumps(example() | {ID: "c-1?"}).replace("?", control)
+    one = json.dumps(CONTRACT.example() | {ID: "c-1?"}).replace("?", control)
     headers = {"Content-Type": content_type}
 
     single = client.post("/predict", content=one, headers=headers)
@@ -154,7 +160,9 @@ def test_an_id_with_a_control_character_is_a_422_that_does_not_repeat_it(
 
 @pytest.mark.parametrize("name", [r"\ud800", r"\u0000", r"\u001b[31m"])
 def test_a_field_whose_name_is_no_text_is_a_422(client: TestClient, name: str):
-    answer = client.post("/predict", content=f'{json.dumps(example())[:-1]}, "{name}": 1}}', headers=JSON)
+    answer = client.post(
+        "/predict", content=f'{json.dumps(CONTRACT.example())[:-1]}, "{name}": 1}}', headers=JSON
+    )
 
     assert answer.status_code == 422
 
@@ -168,10 +176,10 @@ def test_the_document_tells_what_an_id_may_hold(client: TestClient):
 
 
 def test_a_fault_in_a_batch_names_the_customer(client: TestClient):
-    (column, *_) = columns()
-    bad = example() | {column.name: wrong(column)}
+    (column, *_) = CONTRACT.columns
+    bad = CONTRACT.example() | {column.name: wrong(column)}
 
-    answer = client.post("/predict/batch", json={"customers": [example(), example(), bad]})
+    answer = client.post("/predict/batch", json={"customers": [CONTRACT.example(), CONTRACT.example(), bad]})
 
     assert [fault["field"] for fault in answer.json()["errors"]] == [f"customers.2.{column.name}"]
 
@@ -202,7 +210,9 @@ def test_a_broken_body_is_refused_and_nothing_of_it_repeated(client: TestClient,
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
 def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str):
-    answer = client.post("/predict", content=json.dumps(example()), headers={"content-type": content_type})
+    answer = client.post(
+        "/predict", content=json.dumps(CONTRACT.example()), headers={"content-type": content_type}
+    )
 
     assert answer.status_code == 415
     assert "application/json" in answer.json()["detail"]
@@ -212,7 +222,9 @@ def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str
     "content_type", ["application/json; charset=utf-8", "application/vnd.crm+json", "Application/JSON"]
 )
 def test_json_may_be_named_in_every_way_there_is(client: TestClient, content_type: str):
-    answer = client.post("/predict", content=json.dumps(example()), headers={"content-type": content_type})
+    answer = client.post(
+        "/predict", content=json.dumps(CONTRACT.example()), headers={"content-type": content_type}
+    )
 
     assert answer.status_code == 200
 
@@ -223,7 +235,7 @@ def test_json_may_be_named_in_every_way_there_is(client: TestClient, content_typ
 def test_a_compressed_body_is_a_415_that_names_the_header(
     client: TestClient, path: str, coding: str, content_type: str
 ):
-    body = gzip.compress(json.dumps(example()).encode())
+    body = gzip.compress(json.dumps(CONTRACT.example()).encode())
     headers = {"content-type": content_type, "content-encoding": coding}
 
     answer = client.post(path, content=body, headers=headers)
@@ -236,14 +248,14 @@ def test_a_compressed_body_is_a_415_that_names_the_header(
 def test_a_body_that_says_it_is_not_compressed_is_answered(client: TestClient):
     headers = JSON | {"content-encoding": "identity"}
 
-    assert client.post("/predict", content=json.dumps(example()), headers=headers).status_code == 200
+    assert client.post("/predict", content=json.dumps(CONTRACT.example()), headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "latin-1", '"iso-8859-1"', "utf-7", "nonsense", "us-ascii"])
 def test_another_charset_than_utf_8_is_a_415_that_says_so(client: TestClient, charset: str):
     headers = {"content-type": f"application/json; charset={charset}"}
 
-    answer = client.post("/predict", content=json.dumps(example()), headers=headers)
+    answer = client.post("/predict", content=json.dumps(CONTRACT.example()), headers=headers)
 
     assert answer.status_code == 415
     assert "UTF-8" in answer.json()["detail"]
@@ -255,7 +267,7 @@ def test_a_charset_that_nobody_can_read_is_not_taken_for_utf_8(
     client: TestClient, path: str, parameter: bytes
 ):
     headers = {b"content-type": b"application/json; " + parameter}
-    document = example() if path == "/predict" else {"customers": [example()]}
+    document = CONTRACT.example() if path == "/predict" else {"customers": [CONTRACT.example()]}
 
     answer = client.post(path, content=json.dumps(document), headers=headers)
 
@@ -266,7 +278,7 @@ def test_a_charset_that_nobody_can_read_is_not_taken_for_utf_8(
 def test_utf_8_may_be_said_in_every_way_there_is(client: TestClient, charset: str):
     headers = {"content-type": f"application/json; version=1; charset={charset}"}
 
-    assert client.post("/predict", content=json.dumps(example()), headers=headers).status_code == 200
+    assert client.post("/predict", content=json.dumps(CONTRACT.example()), headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
@@ -279,12 +291,14 @@ def test_utf_8_may_be_said_in_every_way_there_is(client: TestClient, charset: st
 def test_a_number_of_very_many_digits_is_a_422_that_names_the_field(
     client: TestClient, column: Column, number: str, content_type: str
 ):
-    one = json.dumps(example() | {column.name: "?"}).replace('"?"', number)
+    one = json.dumps(CONTRACT.example() | {column.name: "?"}).replace('"?"', number)
     headers = {"content-type": content_type}
 
     single = client.post("/predict", content=one, headers=headers)
     batch = client.post(
-        "/predict/batch", content=f'{{"customers": [{json.dumps(example())}, {one}]}}', headers=headers
+        "/predict/batch",
+        content=f'{{"customers": [{json.dumps(CONTRACT.example())}, {one}]}}',
+        headers=headers,
     )
 
     for answer, field in ((single, column.name), (batch, f"customers.1.{column.name}")):
@@ -295,8 +309,8 @@ def test_a_number_of_very_many_digits_is_a_422_that_names_the_field(
 
 def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(build, connect):
     with connect(build(serving=SMALL)) as client:
-        most = client.post("/predict/batch", json={"customers": [example()] * 3})
-        more = client.post("/predict/batch", json={"customers": [example()] * 4})
+        most = client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 3})
+        more = client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 4})
 
     assert most.status_code == 200
     assert (more.status_code, "at most 3" in more.json()["detail"]) == (413, True)
@@ -325,7 +339,7 @@ def test_an_announced_length_of_very_many_digits_is_refused(client: TestClient):
 
 
 def test_the_list_of_faults_is_bounded(client: TestClient):
-    wrong = {name: [] for name in example()} | {f"x{number}": 1 for number in range(100)}
+    wrong = {name: [] for name in CONTRACT.example()} | {f"x{number}": 1 for number in range(100)}
 
     answer = client.post("/predict", json=wrong)
 
@@ -334,7 +348,7 @@ def test_the_list_of_faults_is_bounded(client: TestClient):
 
 def test_no_answer_repeats_the_host_that_was_named(client: TestClient):
     answer = client.post(
-        "/predict/", json=example(), headers={"host": "evil.example"}, follow_redirects=False
+        "/predict/", json=CONTRACT.example(), headers={"host": "evil.example"}, follow_redirects=False
     )
 
     assert answer.status_code == 401  # a page whose name leads here is nobody on this host
@@ -344,7 +358,7 @@ def test_no_answer_repeats_the_host_that_was_named(client: TestClient):
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/ready"])
 def test_before_the_model_is_loaded_everything_but_health_is_503(build, connect, path: str):
     not_started = connect(build())
-    body = {"/predict": example(), "/predict/batch": {"customers": [example()]}}.get(path)
+    body = {"/predict": CONTRACT.example(), "/predict/batch": {"customers": [CONTRACT.example()]}}.get(path)
 
     answer = not_started.get(path) if body is None else not_started.post(path, json=body)
     health = not_started.get("/health").json()
@@ -358,7 +372,7 @@ def test_the_model_is_loaded_once_however_many_requests_come(build, connect, pre
 
     with connect(build(lambda: loads.append(1) or predictor)) as client:
         for _ in range(5):
-            client.post("/predict", json=example())
+            client.post("/predict", json=CONTRACT.example())
 
     assert loads == [1]
 
@@ -382,7 +396,7 @@ def test_the_model_description_holds_the_contract_and_no_more(client: TestClient
     described = client.get("/model").json()
 
     assert described.keys() == {"version", "trained_at", "fields", "threshold", "tiers"}
-    assert [field["name"] for field in described["fields"]] == [column.name for column in columns()]
+    assert [field["name"] for field in described["fields"]] == [column.name for column in CONTRACT.columns]
     assert described["version"] == predictor.version
     assert list(described["tiers"]) == ["LOW", "MEDIUM", "HIGH"]
 
@@ -395,10 +409,10 @@ def test_a_crash_inside_is_a_500_that_tells_nothing_and_the_next_request_works(
     def probabilities(columns):
         return 1 / 0 if broken else predictor.probabilities(columns)
 
-    with connect(build(lambda: Predictor(predictor.source, probabilities))) as client:
-        first = client.post("/predict", json=example())
+    with connect(build(lambda: Predictor(predictor.source, CONTRACT, probabilities))) as client:
+        first = client.post("/predict", json=CONTRACT.example())
         broken.clear()
-        second = client.post("/predict", json=example())
+        second = client.post("/predict", json=CONTRACT.example())
 
     assert (first.status_code, first.headers["content-type"]) == (500, "application/problem+json")
     assert "division" not in first.text

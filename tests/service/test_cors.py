@@ -3,8 +3,8 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from churn_service.contract import example
 from churn_service.serving.access import new_key
+from own import CONTRACT
 
 KEY, LINE = new_key("crm", "predict")
 KEYS, WITH_KEY = {"api_keys": LINE}, {"X-API-Key": KEY}
@@ -17,7 +17,7 @@ PREFLIGHT = {
 
 def test_no_web_page_may_call_unless_configured(client: TestClient):
     preflight = client.options("/predict", headers=PREFLIGHT | {"Origin": ORIGIN})
-    answer = client.post("/predict", json=example(), headers={"Origin": ORIGIN})
+    answer = client.post("/predict", json=CONTRACT.example(), headers={"Origin": ORIGIN})
 
     assert preflight.status_code == 405
     assert not [name for name in (*preflight.headers, *answer.headers) if name.startswith("access-control")]
@@ -29,8 +29,8 @@ def test_no_web_page_may_call_unless_configured(client: TestClient):
 def test_pages_of_a_configured_origin_may_call_and_no_others(build, connect, origin: str, allowed: bool):  # noqa: FBT001 - parametrized
     with connect(build(environment=KEYS, serving={"cors_origins": (ORIGIN,)})) as client:
         preflight = client.options("/predict", headers=PREFLIGHT | {"Origin": origin})
-        answer = client.post("/predict", json=example(), headers=WITH_KEY | {"Origin": origin})
-        refused = client.post("/predict", json=example(), headers={"Origin": origin})
+        answer = client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY | {"Origin": origin})
+        refused = client.post("/predict", json=CONTRACT.example(), headers={"Origin": origin})
 
     told = [each.headers.get("access-control-allow-origin") for each in (preflight, answer, refused)]
     assert [preflight.status_code, answer.status_code, refused.status_code] == [

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.contract import columns, example
 from hostile import BODY, HEAD, ROWS, WHOLE, Server, ask, asking, floods_the_head, held, read, started
+from own import CONTRACT
 from steady import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
-LARGE = json.dumps({"customers": [example()] * ROWS}).encode()
-NAME = columns()[0].name
+LARGE = json.dumps({"customers": [CONTRACT.example()] * ROWS}).encode()
+NAME = CONTRACT.columns[0].name
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import pytest
 from churn_service.arrays import as_columns
 from churn_service.artifact import ONNX
 from churn_service.baseline import baseline_probability
-from churn_service.config import load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.schema import Customer
 from churn_service.serving.fallback import VERSION
+from own import CONTRACT, PROJECT
 from running import COMMAND, ask, free_port, serving
 from steady import configure, counted, until
 
@@ -26,7 +26,7 @@ LOGGING = """
 import os, resource, sys
 os.dup2(os.open("log.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))
-from churn_service.cli import main
+from churn_service.__main__ import main
 main()
 """
 UNLIMITED = -1
@@ -56,16 +56,19 @@ def metrics(url: str) -> str:
 
 def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own: Path, run):
     shutil.rmtree(own / "models")
-    config = load_config(configure(own, "serving", fallback="baseline", poll_seconds=0.5) / "config.yaml")
-    probability = baseline_probability(as_columns([Customer(**example())]), config.features, config.baseline)
+    config = load_config(
+        configure(own, "serving", fallback="baseline", poll_seconds=0.5) / "config.yaml", PROJECT
+    )
+    customers = as_columns([Customer(**CONTRACT.example())], CONTRACT)
+    probability = baseline_probability(PROJECT, customers, config)
 
     with serving(own, command=logging()) as (url, _):
-        ready, answer = ask(f"{url}/ready"), ask(f"{url}/predict", example())
+        ready, answer = ask(f"{url}/ready"), ask(f"{url}/predict", CONTRACT.example())
         fallbacks = counted(metrics(url), "model_fallback_predictions_total")
         warned = until(lambda: logged(own, "request"), "the answer is in the log")
         assert run(own, "train").returncode == 0
         until(lambda: ask(f"{url}/ready")["status"] == "ready", "the model is found", seconds=30)
-        after = ask(f"{url}/predict", example())
+        after = ask(f"{url}/predict", CONTRACT.example())
 
     assert ready.items() >= {"status": "degraded", "model_version": VERSION}.items()
     assert (answer["model_version"], answer["trained_at"]) == (VERSION, None)
@@ -105,9 +108,9 @@ def test_a_log_that_cannot_be_written_stops_no_answer_and_lost_lines_are_counted
 ):
     spoil(configure(own, "serving", rate_limit_per_minute=10**6))  # /metrics is asked again and again
     with serving(own, command=logging(largest_file)) as (url, _):
-        batches = [ask(f"{url}/predict/batch", {"customers": [example()] * 100}) for _ in range(3)]
+        batches = [ask(f"{url}/predict/batch", {"customers": [CONTRACT.example()] * 100}) for _ in range(3)]
         until(lambda: counted(metrics(url), LOST) >= 200, "lines are lost")
-        alone = ask(f"{url}/predict", example())
+        alone = ask(f"{url}/predict", CONTRACT.example())
         warned = until(lambda: logged(own, "the prediction log loses lines"), "a warning")
         until(lambda: counted(metrics(url), LOST) + written(own) >= 301, "all lines are accounted for")
         lost = counted(metrics(url), LOST)

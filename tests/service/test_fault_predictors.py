@@ -12,10 +12,10 @@ import pytest
 
 from churn_service.answer import INLINE_ROWS, Together
 from churn_service.arrays import as_scalars
-from churn_service.contract import example
 from churn_service.predict import Predictor
 from churn_service.schema import Customer
 from fields import movable, two_records
+from own import CONTRACT
 
 pytestmark = pytest.mark.fault
 
@@ -35,9 +35,11 @@ def test_an_answer_that_is_no_probability_is_a_500_and_the_next_request_works(
         return np.where(np.arange(len(found)) == len(found) - 1, nonsense, found) if broken else found
 
     path, body = (
-        ("/predict", example()) if rows == 1 else ("/predict/batch", {"customers": [example()] * rows})
+        ("/predict", CONTRACT.example())
+        if rows == 1
+        else ("/predict/batch", {"customers": [CONTRACT.example()] * rows})
     )
-    with connect(build(lambda: Predictor(predictor.source, probabilities))) as client:
+    with connect(build(lambda: Predictor(predictor.source, CONTRACT, probabilities))) as client:
         first = client.post(path, json=body)
         broken.clear()
         second = client.post(path, json=body)
@@ -72,8 +74,8 @@ FAULTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_of_those_answered_together_only_the_one_who_spoils_it_fails(predictor: Predictor, fault):
-    picky = Picky(as_scalars(OTHER)[DIFFERENT], fault)
-    shared = Predictor(predictor.source, picky)
+    picky = Picky(as_scalars(OTHER, CONTRACT)[DIFFERENT], fault)
+    shared = Predictor(predictor.source, CONTRACT, picky)
 
     async def play() -> list[Any]:
         together = Together()
@@ -104,7 +106,11 @@ def test_who_leaves_while_answered_together_takes_nobody_along(predictor: Predic
 
 def test_when_the_model_changes_each_is_answered_by_the_one_it_asked(predictor: Predictor):
     one, other = (
-        Predictor(predictor.source, lambda customers, share=share: np.full(len(customers[DIFFERENT]), share))
+        Predictor(
+            predictor.source,
+            CONTRACT,
+            lambda customers, share=share: np.full(len(customers[DIFFERENT]), share),
+        )
         for share in (0.25, 0.75)
     )
 
@@ -124,8 +130,10 @@ def test_a_large_batch_that_hangs_is_a_503_while_health_is_answered(build, conne
         release.wait()
         return predictor.probabilities(customers)
 
-    body = {"customers": [example()] * (INLINE_ROWS + 1)}
-    service = build(lambda: Predictor(predictor.source, probabilities), serving={"deadline_seconds": 1.0})
+    body = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}
+    service = build(
+        lambda: Predictor(predictor.source, CONTRACT, probabilities), serving={"deadline_seconds": 1.0}
+    )
     with connect(service) as client, ThreadPoolExecutor() as threads:
         slow = threads.submit(client.post, "/predict/batch", json=body)
         assert hangs.wait(20)
@@ -150,10 +158,10 @@ def test_a_clock_that_jumps_changes_no_limit_and_loses_no_line(
     service = build(serving={"rate_limit_anonymous": 4}, root=tmp_path)
     real = time.time
     with connect(service) as client:
-        before = [client.post("/predict", json=example()).status_code for _ in range(3)]
+        before = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(3)]
         client.get("/metrics")  # what was asked so far is handed to the log
         monkeypatch.setattr(time, "time", lambda: real() + jump)
-        after = [client.post("/predict", json=example()).status_code for _ in range(3)]
+        after = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(3)]
 
     assert (before, after) == ([200] * 3, [200, 429, 429])
     # floor: monitored

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.contract import example
 from hostile import held
+from own import CONTRACT
 from running import ask, serving, workers
 from steady import JSON, Load, configure, until
 
@@ -106,7 +106,7 @@ def test_who_is_connected_when_it_stops_may_still_ask(own: Path, words: tuple[st
         until(lambda: ask(f"{url}/health"), "the server has seen the connection")
         server.terminate()
         until(lambda: status(url, "/health") == 0, "nobody new is let in")
-        early.request("POST", "/predict", json.dumps(example()), JSON)
+        early.request("POST", "/predict", json.dumps(CONTRACT.example()), JSON)
         with early.getresponse() as answer:
             code = server.wait(30)
 
@@ -116,7 +116,7 @@ def test_who_is_connected_when_it_stops_may_still_ask(own: Path, words: tuple[st
 def test_a_large_batch_on_its_way_is_answered_before_it_stops(own: Path):
     rows = 20_000
     configure(own, "serving", max_batch_rows=rows, max_body_bytes=2**27)
-    body = json.dumps({"customers": [example()] * rows}).encode()
+    body = json.dumps({"customers": [CONTRACT.example()] * rows}).encode()
     with serving(own) as (url, server), connected(url) as connection:
         connection.putrequest("POST", "/predict/batch")
         for name, value in {**JSON, "Content-Length": str(len(body))}.items():

@@ -15,6 +15,7 @@ from churn_service.predict import load_predictor
 from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
 from conftest import UNTRACED
+from own import PROJECT
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
@@ -74,6 +75,6 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
             registry.metadata(name)
         assert registry.state().newest in {None, version.name}
         registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
-        assert load_predictor(registry.find()).version == version.name
+        assert load_predictor(registry.find(), PROJECT).version == version.name
 
     assert 0 < done < times or times < 100

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from churn_service.artifact import CARD, ONNX
-from churn_service.contract import example
 from churn_service.packaging import sign_artifact
 from churn_service.signing import SIGNATURE
 from conftest import ROOT, write_manifest
+from own import CONTRACT
 from running import ask, serving, workers
 from steady import Load, configure, until
 from versions import put, train
@@ -119,7 +119,7 @@ def refusal(url: str, folder: Path, version: str) -> str:
     before = ask(f"{url}/ready")["model_version"]
     put(folder, version)
     until(lambda: ask(f"{url}/ready")["refused_version"] == version, "it is refused")
-    answering = ask(f"{url}/predict", example())["model_version"]
+    answering = ask(f"{url}/predict", CONTRACT.example())["model_version"]
     put(folder, before)
     until(lambda: ask(f"{url}/ready")["refused_version"] is None, "that is over")
     return answering
@@ -192,7 +192,7 @@ def test_who_cannot_replace_a_worker_leaves_the_other_in_peace(own: Path, capfd:
         before = workers(server.pid)
         os.kill(min(before), signal.SIGKILL)
         until(lambda: heard("could not start; trying again"), "it was tried")
-        alone = ask(f"{url}/predict", example())["model_version"]
+        alone = ask(f"{url}/predict", CONTRACT.example())["model_version"]
         shutil.copytree(whole / version, own / "models" / version)
         until(lambda: len(workers(server.pid)) == 2, "there are two again", seconds=60)
 
@@ -211,10 +211,10 @@ def test_a_rollback_reaches_a_version_from_before_a_field_and_a_feature_were_add
     monkeypatch.setenv("PYTHONPATH", str(later_code))
 
     with serving(own) as (url, _):
-        before = ask(f"{url}/predict", {**example(), "added": 0.5})["model_version"]
+        before = ask(f"{url}/predict", {**CONTRACT.example(), "added": 0.5})["model_version"]
         by(later_code, own, "registry", "rollback")
         until(lambda: ask(f"{url}/ready")["model_version"] == old, "the old one answers")
-        bodies = example(), {**example(), "added": 1.0}
+        bodies = CONTRACT.example(), {**CONTRACT.example(), "added": 1.0}
         after = [ask(f"{url}/predict", body)["churn_probability"] for body in bodies]
 
     assert (before, after[0]) == (new, after[1])

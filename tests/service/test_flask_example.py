@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from flask import Flask
 
-from churn_service.contract import example
 from conftest import ROOT
+from own import CONTRACT
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def flask_app(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_flask_and_the_service_answer_alike(flask_app: Flask, client: TestClient):
-    service = client.post("/predict", json=example()).json()
+    service = client.post("/predict", json=CONTRACT.example()).json()
 
-    answer = flask_app.test_client().post("/churn", json=example())
+    answer = flask_app.test_client().post("/churn", json=CONTRACT.example())
 
     assert answer.status_code == 200
     assert answer.json == {name: service[name] for name in answer.json}
@@ -36,7 +36,7 @@ def test_flask_and_the_service_answer_alike(flask_app: Flask, client: TestClient
 
 
 def test_flask_refuses_what_the_contract_forbids(flask_app: Flask):
-    answer = flask_app.test_client().post("/churn", json=example() | {"unknown": "secret"})
+    answer = flask_app.test_client().post("/churn", json=CONTRACT.example() | {"unknown": "secret"})
 
     assert (answer.status_code, answer.json["errors"][0]["loc"]) == (422, ["unknown"])
     assert "secret" not in answer.text

@@ -11,11 +11,13 @@ from urllib.request import Request, urlopen
 import pytest
 
 from churn_service.answer import INLINE_ROWS
-from churn_service.config import Settings, load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.registry import EVENTS
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 from conftest import Run
+from own import CONTRACT, PROJECT
 from running import ask, serving, workers
 from scraped import read
 from steady import Load, configure, until
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.posix
 
 MOST_GROWTH = 8_000_000  # bytes; that is 8 kB a model, of which each takes some 200 kB
 FORCED = ("--force", "--reason", "a test")
-BATCH = {"customers": [example()] * (INLINE_ROWS + 1)}  # which a thread answers
+BATCH = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}  # which a thread answers
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def other(two: tuple[Path, str, str]) -> str:
 @pytest.mark.parametrize("alias", ["newest", "staging"])
 def test_an_alias_that_is_set_is_followed_by_the_version_it_stands_for(own: Path, newest: str, alias: str):
     put(own, newest, "staging")
-    source = models(load_config(own / "config.yaml"), own, Settings(_env_file=None, version=alias))
+    config = load_config(own / "config.yaml", PROJECT)
+    source = models(Workspace(PROJECT, config, own, Settings(_env_file=None, version=alias)))
 
     assert source.wanted() == source.load().version == newest
 
@@ -95,7 +98,7 @@ def test_every_process_follows_a_promotion_and_a_rollback(
             version = json.loads(run(own, "registry", "history", "--json").stdout.splitlines()[-1])["version"]
             until(lambda version=version: serve(url) == {version}, f"all answer with {version}")
             load.reach(50)
-            seen.append({ask(f"{url}/predict", example())["model_version"] for _ in range(20)})
+            seen.append({ask(f"{url}/predict", CONTRACT.example())["model_version"] for _ in range(20)})
 
     assert seen == [{newest}, {newest}, {other}, {newest}]
     assert (load.reset, load.sent) == ([], len(load.answers))
@@ -118,7 +121,7 @@ def test_while_nothing_was_promoted_what_is_trained_meanwhile_waits_for_the_next
         trained = train(own, model={"max_iter": 6})
         meanwhile = look(url)
     with serving(own) as (url, _):
-        after = ask(f"{url}/predict", example())["model_version"]
+        after = ask(f"{url}/predict", CONTRACT.example())["model_version"]
 
     assert (meanwhile, after) == (newest, trained)
     assert newest != trained

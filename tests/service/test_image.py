@@ -16,11 +16,13 @@ import pytest
 from filelock import FileLock
 
 from churn_service.checkout import SEALED
-from churn_service.config import Settings, load_config
+from churn_service.config_file import load_config
+from churn_service.settings import Settings
 import engines
 import image
 from conftest import NOBODY, ROOT
 from git_that_fails import DUBIOUS, say
+from own import PROJECT
 from running import free_port, serving
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -43,7 +45,7 @@ def test_every_variable_that_the_image_sets_is_read():
 
 def test_what_is_written_to_is_the_users_in_the_image():
     made = {word for line in re.findall(r"install --directory (.*)", DOCKERFILE) for word in line.split()}
-    config = load_config(ROOT / "config.yaml")
+    config = load_config(ROOT / "config.yaml", PROJECT)
 
     assert made >= {config.registry.cache, f"--owner={engines.USER}", f"--group={engines.USER}"}
     assert f"USER {engines.USER}:{engines.USER}" in DOCKERFILE

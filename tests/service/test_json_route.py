@@ -34,11 +34,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from churn_service import api
-from churn_service.contract import columns, example
+from churn_service import api, application
+from churn_service.application import most_fields
 from churn_service.json_route import JsonRoute, parse
-from churn_service.schema import ID
 from fields import fields
+from own import CONTRACT, ID
 from strategies import payloads
 
 SMALL = {"max_body_bytes": 20_000, "max_batch_rows": 5}
@@ -624,7 +624,7 @@ def clients(build, connect) -> Iterator[Clients]:
     framework = build(serving=SMALL, environment=QUIET)
     framework.contract.dependency_overrides[deny] = deny  # of what no route asks for
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "JsonRoute", APIRoute)
+        patch.setattr(application, "JsonRoute", APIRoute)
         plain_routes = build(serving=SMALL, environment=QUIET)
     with connect(direct) as one, connect(framework) as two, connect(plain_routes) as three:
         yield one, two, three
@@ -641,7 +641,7 @@ def without_own(answer: Any) -> Any:
 def bodies(draw: st.DrawFn) -> bytes:
     """Valid records, and what can be wrong with them: fields, values, duplicates, bytes."""
     record = draw(payloads())
-    names = [column.name for column in columns()]
+    names = [column.name for column in CONTRACT.columns]
     for _ in range(draw(st.integers(0, 2))):
         record[draw(st.sampled_from([*names, "unknown"]))] = draw(st.sampled_from(HOSTILE))
     for name in draw(st.lists(st.sampled_from(names), max_size=1)):
@@ -731,7 +731,9 @@ def test_a_dependency_that_an_owner_adds_to_a_prediction_holds(
     monkeypatch.setattr(api, "ROUTES", guarded)
 
     with connect(build(environment=QUIET)) as client:
-        answer = client.post(path, content=json.dumps(example()), headers={"content-type": content_type})
+        answer = client.post(
+            path, content=json.dumps(CONTRACT.example()), headers={"content-type": content_type}
+        )
 
     assert (answer.status_code, answer.json()["detail"]) == (403, "denied")
 
@@ -787,7 +789,7 @@ def test_a_number_too_large_for_python_is_infinite(text: str, value: float):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_no_other_encoding_is_guessed(client: TestClient, encoding: str):
-    text = json.dumps({**example(), ID: "é"}, ensure_ascii=False)
+    text = json.dumps({**CONTRACT.example(), ID: "é"}, ensure_ascii=False)
 
     for content_type in ("application/json", "application/json; charset=utf-8", "application/x+json"):
         answer = client.post(
@@ -823,7 +825,7 @@ FIFTY_THOUSAND = b",".join(b'"%d":1' % number for number in range(50_000))
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/models/newest/predict"])
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
-@pytest.mark.parametrize("listed", [b"[]", b"1", json.dumps([example()]).encode()])
+@pytest.mark.parametrize("listed", [b"[]", b"1", json.dumps([CONTRACT.example()]).encode()])
 def test_fields_around_the_customers_count_as_theirs_do(
     client: TestClient, path: str, content_type: str, listed: bytes
 ):
@@ -832,7 +834,7 @@ def test_fields_around_the_customers_count_as_theirs_do(
     answer, most = measured(client, path, body, content_type)
 
     assert (answer.status_code, answer.json()["errors"]) == (413, [])
-    assert f"at most {api.MOST_FIELDS} fields" in answer.json()["detail"]
+    assert f"at most {most_fields(CONTRACT)} fields" in answer.json()["detail"]
     assert most < 60 * 1024 * 1024
 
 
@@ -845,7 +847,7 @@ def test_fields_around_the_customers_count_as_theirs_do(
     dict.fromkeys([*(column.name for column in fields()), ID, "unknown", "customers"]),
 )
 def test_whatever_a_field_holds_is_one_fault(client: TestClient, name: str, value: bytes):
-    body = json.dumps({**example(), name: "@"}).encode().replace(b'"@"', value)
+    body = json.dumps({**CONTRACT.example(), name: "@"}).encode().replace(b'"@"', value)
 
     answer, most = measured(client, "/predict", body)
 
@@ -865,7 +867,7 @@ def measured(
 
 
 def test_of_very_many_unknown_fields_the_first_are_named_and_no_more_are_looked_for(client: TestClient):
-    row = {f"x{number}": 1 for number in range(api.MOST_FIELDS)}
+    row = {f"x{number}": 1 for number in range(most_fields(CONTRACT))}
     body = json.dumps({"customers": [row] * (500_000 // len(json.dumps(row)))}).encode()
 
     answer, most = measured(client, "/predict/batch", body)

@@ -12,8 +12,8 @@ import yaml
 from fastapi.routing import APIRoute
 from pydantic import SecretStr
 
-from churn_service.config import Settings
 from churn_service.serving.guard import OPEN
+from churn_service.settings import Settings
 from churn_service.url import Url
 from conftest import ROOT  # floor: monitored
 from shipped import (

@@ -11,17 +11,17 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_service.contract import example
 from churn_service.serving import app
 from churn_service.serving.access import new_key
 from churn_service.serving.window import SECONDS, MemoryWindow
+from own import CONTRACT
 
 KEY, LINE = new_key("crm", "predict")
 OTHER, OTHER_LINE = new_key("shop", "predict")
 JSON = {"content-type": "application/json"}
 KEYS = {"api_keys": f"{LINE},{OTHER_LINE}"}
 WITH_KEY = {"X-API-Key": KEY}
-BATCH = {"customers": [example()] * 5}
+BATCH = {"customers": [CONTRACT.example()] * 5}
 
 
 async def ask(asgi, method: str, path: str, receive) -> tuple[int, bytes | None]:
@@ -66,7 +66,7 @@ def test_the_answers_count_down_to_a_429_and_a_minute_later_it_begins_anew(build
         answers = []
         for seconds in (0, 10, 20, 29.5, 1):
             time[0] += seconds
-            answers.append(client.post("/predict", json=example(), headers=WITH_KEY))
+            answers.append(client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY))
 
     left = [
         '"minute";r=1;t=60',
@@ -97,7 +97,7 @@ def test_a_batch_costs_one_or_its_rows(build, connect, by: str, left: list[str])
 
     with connect(build(environment=KEYS, serving=limits)) as client:
         client.post("/predict/batch", json=BATCH, headers=WITH_KEY)
-        singles = [client.post("/predict", json=example(), headers=WITH_KEY) for _ in range(2)]
+        singles = [client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY) for _ in range(2)]
 
     assert [answer.headers["ratelimit"].split(";")[1] for answer in singles] == left
 
@@ -107,9 +107,11 @@ def test_a_refused_batch_costs_one_by_row_too(build, connect):
 
     with connect(build(environment=KEYS, serving=limits)) as client:
         client.post(
-            "/predict/batch", json={"customers": [example()] * 4 + [{"no_such_field": 1}]}, headers=WITH_KEY
+            "/predict/batch",
+            json={"customers": [CONTRACT.example()] * 4 + [{"no_such_field": 1}]},
+            headers=WITH_KEY,
         )
-        answer = client.post("/predict", json=example(), headers=WITH_KEY)
+        answer = client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY)
 
     assert answer.headers["ratelimit"].startswith('"minute";r=7;')
 
@@ -143,7 +145,7 @@ def test_probes_and_pages_are_never_limited(build, connect, path: str):
 
 
 def test_while_too_many_wait_more_are_shed_but_probes_and_metrics_are_answered(build, connect):
-    service, body = build(serving={"max_in_flight": 3}), json.dumps(example()).encode()
+    service, body = build(serving={"max_in_flight": 3}), json.dumps(CONTRACT.example()).encode()
 
     async def crowd():
         inside, leave = asyncio.Semaphore(0), asyncio.Event()
@@ -165,7 +167,7 @@ def test_while_too_many_wait_more_are_shed_but_probes_and_metrics_are_answered(b
 
     with connect(service) as client:
         shed, answered, waited = client.portal.call(crowd)
-        after = client.post("/predict", json=example())
+        after = client.post("/predict", json=CONTRACT.example())
         metrics = client.get("/metrics").text
 
     assert shed == [(503, b"1")] * 4
@@ -188,7 +190,7 @@ def test_what_is_refused_is_refused_before_its_body_is_read(build, headers: dict
 
     with TestClient(counting, client=("127.0.0.1", 1)) as client:
         client.get("/model", headers=headers)
-        answer = client.post("/predict", json=example(), headers=headers)
+        answer = client.post("/predict", json=CONTRACT.example(), headers=headers)
 
     assert (answer.status_code, next(reads)) == (expected, 0)
 

@@ -10,15 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn_service.contract import columns, example
 from churn_service.predict import Predictor
-from churn_service.schema import ID
 from fields import fields
 from logged import logged, requests
+from own import CONTRACT, ID
 
 SENT = "65.41592"  # what nobody may repeat; no time of day holds it
 HOLDING = [column.name for column in fields("number") if column.bounds[0] <= float(SENT) <= column.bounds[1]]
-REVEALING = example() | {ID: SENT} | dict.fromkeys(HOLDING, float(SENT))
+REVEALING = CONTRACT.example() | {ID: SENT} | dict.fromkeys(HOLDING, float(SENT))
 JSON = {"content-type": "application/json"}
 HEADERS = [
     "X-Request-ID",
@@ -38,10 +37,10 @@ def crashes(columns: Any) -> Any:
 
 
 def test_a_line_says_who_asked_what_and_how_it_went(build, connect, predictor: Predictor):
-    (first, *_) = columns()
+    (first, *_) = CONTRACT.columns
     with logged(connect(build())) as (client, lines):
-        tier = client.post("/predict", json=example()).json()["risk_tier"]
-        client.post("/predict/batch", json={"customers": [example()] * 3})
+        tier = client.post("/predict", json=CONTRACT.example()).json()["risk_tier"]
+        client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 3})
         client.post("/v1/predict", json={first.name: []})
 
     single, batch, wrong = requests(lines)
@@ -66,10 +65,13 @@ def test_a_line_tells_exactly_what_was_said_and_a_terminal_obeys_none_of_it(buil
 @pytest.mark.parametrize(
     ("asked", "refused"),
     [
-        ({"json": example() | {SENT: 1}}, "extra_forbidden"),
+        ({"json": CONTRACT.example() | {SENT: 1}}, "extra_forbidden"),
         ({"content": b"{", "headers": JSON}, "body json_invalid"),
         ({"content": b"x", "headers": {"content-type": "text/plain"}}, "send JSON"),
-        ({"json": example(), "headers": {"x-api-key": SENT}}, "a key was sent, but none is configured"),
+        (
+            {"json": CONTRACT.example(), "headers": {"x-api-key": SENT}},
+            "a key was sent, but none is configured",
+        ),
     ],
 )
 def test_a_refusal_says_why_and_repeats_nothing(build, connect, asked: dict[str, Any], refused: str):
@@ -121,7 +123,7 @@ def test_a_crash_is_a_500_with_an_id_and_the_log_says_where_but_repeats_no_input
 ):
     body = REVEALING if path == "/predict" else {"customers": [REVEALING] * 2}
 
-    with logged(connect(build(lambda: Predictor(predictor.source, crashes)))) as (client, lines):
+    with logged(connect(build(lambda: Predictor(predictor.source, CONTRACT, crashes)))) as (client, lines):
         answer = client.post(path, json=body)
 
     (crash,) = [line for line in lines if line["event"] == "crashed"]
@@ -137,12 +139,14 @@ def test_a_crash_is_a_500_with_an_id_and_the_log_says_where_but_repeats_no_input
 
 @pytest.mark.parametrize("limit", [1024, 2**20])
 def test_neither_a_422_nor_a_413_repeats_a_value(build, connect, limit: int):
-    wrong = [example() | {column.name: f"not-{SENT}"} for column in columns()]
+    wrong = [CONTRACT.example() | {column.name: f"not-{SENT}"} for column in CONTRACT.columns]
 
     with logged(connect(build(serving={"max_body_bytes": limit}))) as (client, lines):
         answers = [client.post("/predict/batch", json={"customers": [*wrong, REVEALING]})]
-        answers += [client.post("/predict", json=REVEALING | {columns()[0].name: f"{SENT}e99"})]
-        answers += [client.post("/predict", content=f'{{"{columns()[0].name}": {SENT},,}}', headers=JSON)]
+        answers += [client.post("/predict", json=REVEALING | {CONTRACT.columns[0].name: f"{SENT}e99"})]
+        answers += [
+            client.post("/predict", content=f'{{"{CONTRACT.columns[0].name}": {SENT},,}}', headers=JSON)
+        ]
 
     assert {answer.status_code for answer in answers} <= {413, 422}
     assert not [answer for answer in answers if SENT in answer.text]

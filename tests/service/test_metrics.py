@@ -12,14 +12,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_service.contract import example
 from churn_service.predict import Predictor
 from churn_service.serving.metrics import Meter
 from churn_service.serving.stats import quantile
+from own import CONTRACT
 from scraped import read
 
 REQUESTS = "http_request_duration_seconds_count"
-BATCH = {"customers": [example()] * 7}
+BATCH = {"customers": [CONTRACT.example()] * 7}
 
 
 def crashes(_columns: Any) -> Any:
@@ -28,7 +28,7 @@ def crashes(_columns: Any) -> Any:
 
 def ask_much(client: TestClient) -> None:
     for _ in range(3):
-        client.post("/predict", json=example())
+        client.post("/predict", json=CONTRACT.example())
     client.post("/v1/predict", json={"no_such_field": 1})
     client.post("/predict/batch", json=BATCH)
     client.get("/predict")
@@ -53,7 +53,7 @@ def test_predictions_are_counted_by_tier_and_version_and_batches_by_rows(
 ):
     with connect(build()) as client:
         ask_much(client)
-        tier = client.post("/predict", json=example()).json()["risk_tier"]
+        tier = client.post("/predict", json=CONTRACT.example()).json()["risk_tier"]
         counted = read(client.get("/metrics").text)
 
     assert counted["model_predictions_total"] == {(tier, predictor.version): 11}
@@ -108,8 +108,8 @@ def test_stats_agree_with_the_metrics(build, connect):
 
 
 def test_stats_tell_of_errors_and_times_in_order(build, connect, predictor: Predictor):
-    with connect(build(lambda: Predictor(predictor.source, crashes))) as client:
-        client.post("/predict", json=example())
+    with connect(build(lambda: Predictor(predictor.source, CONTRACT, crashes))) as client:
+        client.post("/predict", json=CONTRACT.example())
         client.get("/predict")
         stats = client.get("/stats").json()["routes"]["/predict"]
 

@@ -9,17 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from churn_service.api import create_app
-from churn_service.config import load_config
-from churn_service.contract import columns
+from churn_service.application import create_app
+from churn_service.config_file import load_config
 from churn_service.serving.access import new_key
-from churn_service.serving.app import ROUTES, Service
+from churn_service.serving.app import Service, routes
 from churn_service.serving.guard import ADMIN
 from conftest import ROOT
+from own import CONTRACT, PROJECT
 
 Build = Callable[..., Service]
 
-DOCUMENT = create_app(lambda: None, load_config(ROOT / "config.yaml").serving, routes=ROUTES).openapi()
+SERVING = load_config(ROOT / "config.yaml", PROJECT).serving
+DOCUMENT = create_app(PROJECT, lambda: None, SERVING, routes=routes(CONTRACT)).openapi()
 OPERATIONS = [
     (path, method)
     for path, methods in DOCUMENT["paths"].items()
@@ -27,7 +28,7 @@ OPERATIONS = [
     if path not in ADMIN  # those need a caller on the host, which schemathesis is not
 ]
 REQUESTS_WITH_A_BODY = [(path, method) for path, method in OPERATIONS if method == "post"]
-DATES = [column for column in columns() if column.kind == "date"]
+DATES = [column for column in CONTRACT.columns if column.kind == "date"]
 if DATES:  # JSON Schema has no word for a date's bounds, and chance would hardly ever keep to them
     first = date.fromisoformat(max(column.minimum for column in DATES))
     last = date.fromisoformat(min(column.maximum for column in DATES))

@@ -6,9 +6,9 @@ import sys
 
 from fastapi.testclient import TestClient
 
-from churn_service.config import Settings
-from churn_service.sections import Config
+from churn_service.config import Config
 from churn_service.serving.access import LINE
+from churn_service.settings import Settings
 from conftest import ROOT
 from fronts import HAPROXY
 from shipped import COMPOSE, CONFIG

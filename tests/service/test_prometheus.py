@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from churn_service.contract import example
+from own import CONTRACT
 from running import ask, serving
 from scraping import CONFIG, DASHBOARDS, RULES, Prometheus, queries, rules, scraping
 from steady import Load, configure, until
@@ -19,7 +19,7 @@ from versions import put
 
 ABSENT = "0.1.0-00000000"
 SECONDS = 60  # that Prometheus may take to see what happens
-BATCH = {"customers": [example()] * 7}
+BATCH = {"customers": [CONTRACT.example()] * 7}
 FAILED = 'http_request_duration_seconds_count{status="503"}'
 
 
@@ -68,7 +68,7 @@ def drifts(folder: Path, **states: str) -> None:
 def fail(url: str) -> None:
     """Ask for more than can be answered in time."""
     with pytest.raises(HTTPError, match="503"):
-        ask(f"{url}/predict/batch", {"customers": [example()] * 100})
+        ask(f"{url}/predict/batch", {"customers": [CONTRACT.example()] * 100})
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
         until(lambda: is_raised(name, state), name, SECONDS)
 
     def is_seen() -> bool:
-        ask(f"{watched.url}/predict", example())
+        ask(f"{watched.url}/predict", CONTRACT.example())
         return bool(prometheus.ask("job_route:http_request_seconds:p99_rate5m"))
 
     drifts(watched.folder, revenue="ok")  # floor: monitored

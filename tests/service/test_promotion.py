@@ -17,16 +17,18 @@ import pytest
 from churn_service import promotion
 from churn_service.artifact import ONNX
 from churn_service.checkout import Checkout, read_checkout
-from churn_service.config import load_config
+from churn_service.config_file import load_config
 from churn_service.events import Event
 from churn_service.evidence import Version, gather
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
-from churn_service.schema import ID, TARGET
+from churn_service.settings import Settings
 from churn_service.split import is_holdout
 from churn_service.table import read_table, write_table
+from churn_service.workspace import Workspace
 from conftest import NOBODY, ROOT, TABLE, Done, Run
 from git_that_fails import DUBIOUS, say
+from own import CONTRACT, ID, PROJECT, TARGET
 from steady import configure
 from versions import holder, put, train
 
@@ -54,7 +56,7 @@ def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     folder = tmp_path_factory.mktemp("several") / "project"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     configure(folder, "gate", margin=MARGIN)
-    config = load_config(folder / "config.yaml")
+    config = load_config(folder / "config.yaml", PROJECT)
     configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
     worse = train(folder, model=LEARNT_BY_HEART)
     resplit = train(folder, data={"holdout_salt": "another"})
@@ -320,10 +322,10 @@ def test_without_the_table_the_evidence_is_missing_and_only_force_goes_on(
 def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_remembered(
     own: Path, decide: Callable[..., Done]
 ):
-    table = read_table(own / TABLE).reset_index(drop=True)
+    table = read_table(own / TABLE, CONTRACT).reset_index(drop=True)
     table.loc[3, TARGET] = 7
     table.loc[4, ID] = table.loc[5, ID]
-    write_table(table, own / TABLE)
+    write_table(table, own / TABLE, CONTRACT)
 
     done = decide("promote", "newest", *PRODUCTION)
 
@@ -335,8 +337,8 @@ def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_rememb
 def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
     own: Path, decide: Callable[..., Done]
 ):
-    table = read_table(own / TABLE)
-    write_table(table.assign(**{ID: "x-" + table[ID]}), own / "renamed.csv")
+    table = read_table(own / TABLE, CONTRACT)
+    write_table(table.assign(**{ID: "x-" + table[ID]}), own / "renamed.csv", CONTRACT)
     version = train(own, data={"path": "renamed.csv"}, model=LEARNT_BY_HEART)
 
     done = decide("promote", version, *PRODUCTION)
@@ -349,20 +351,21 @@ def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
 def test_who_was_held_out_by_another_rule_is_not_compared(
     own: Path, versions: dict[str, str], other: dict[str, Any]
 ):
-    config, folder = load_config(own / "config.yaml"), own / "models" / versions["good"]
-    metadata, predictor = Registry(own / "models").metadata(folder.name), load_predictor(folder)
+    config, folder = load_config(own / "config.yaml", PROJECT), own / "models" / versions["good"]
+    work = Workspace(PROJECT, config, own, Settings(_env_file=None))
+    metadata, predictor = Registry(own / "models").metadata(folder.name), load_predictor(folder, PROJECT)
     resplit = metadata.model_copy(update={"holdout": metadata.holdout.model_copy(update=other)})
 
-    checks = gather(Version(resplit, predictor), Version(metadata, predictor), config=config, root=own)
+    checks = gather(Version(resplit, predictor), Version(metadata, predictor), work)
 
     assert ("holdout", False) in [(check.name, check.passed) for check in checks]
 
 
 def test_a_few_customers_held_out_are_no_evidence(own: Path, decide: Callable[..., Done]):
-    data, table = load_config(own / "config.yaml").data, read_table(own / TABLE)
+    data, table = load_config(own / "config.yaml", PROJECT).data, read_table(own / TABLE, CONTRACT)
     held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
     few = pd.concat([table[~held_out], table[held_out & (table[TARGET] == 1)][:4]])
-    write_table(pd.concat([few, table[held_out & (table[TARGET] == 0)][:100]]), own / "few.csv")
+    write_table(pd.concat([few, table[held_out & (table[TARGET] == 0)][:100]]), own / "few.csv", CONTRACT)
     configure(own, "data", path="few.csv")
 
     done = decide("promote", train(own), *PRODUCTION)
@@ -415,9 +418,9 @@ def test_a_version_that_was_split_otherwise_saw_customers_that_the_other_holds_o
 
 
 def test_a_table_without_anybody_held_out_is_missing_evidence(own: Path, decide: Callable[..., Done]):
-    data, table = load_config(own / "config.yaml").data, read_table(own / TABLE)
+    data, table = load_config(own / "config.yaml", PROJECT).data, read_table(own / TABLE, CONTRACT)
     held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
-    write_table(table[~held_out], own / TABLE)
+    write_table(table[~held_out], own / TABLE, CONTRACT)
 
     done = decide("promote", "newest", *PRODUCTION)
 
@@ -478,9 +481,9 @@ def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothin
 ):
     load = promotion.load_predictor
 
-    def rival_is_faster(folder: Path, **options: object) -> object:
+    def rival_is_faster(*words: object, **options: object) -> object:
         put(own, versions["worse"])
-        return load(folder, **options)
+        return load(*words, **options)
 
     monkeypatch.setattr(promotion, "load_predictor", rival_is_faster)
     done = decide("promote", "newest", *PRODUCTION)

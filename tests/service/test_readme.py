@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from churn_service.contract import example
 from conftest import ROOT
 from fields import is_default, shown_record
+from own import CONTRACT
 from running import serving
 
 README = (ROOT / "README.md").read_text()
@@ -61,12 +61,12 @@ def test_the_readmes_request_gets_the_readmes_answer(real: Path):
 def test_the_readmes_record_is_the_example():
     if not is_default():
         pytest.skip("README shows the simulated table's record, and this project has a table of its own")
-    assert shown_record() == example()
+    assert shown_record() == CONTRACT.example()
 
 
 @pytest.mark.posix
 def test_the_readmes_python_client_works_as_it_stands(real: Path, tmp_path: Path):
-    (tmp_path / "customer.json").write_text(json.dumps(example()))
+    (tmp_path / "customer.json").write_text(json.dumps(CONTRACT.example()))
     with serving(real) as (url, _):
         client = block("python").replace("http://127.0.0.1:8000", url)
         said = subprocess.check_output([sys.executable, "-W", "error", "-c", client], cwd=tmp_path, text=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from churn_service.contract import example
 from churn_service.errors import ConfigError
 from churn_service.serving import redis_window
 from churn_service.serving.redis_window import RedisWindow
+from own import CONTRACT
 from running import free_port
 
 PATIENT = 20.0  # seconds: where a test is slow it is the machine, not Redis
@@ -142,7 +142,7 @@ def test_without_a_redis_requests_are_answered_and_limited_all_the_same(build, c
     environment = {"redis_url": f"redis://127.0.0.1:{free_port()}"}
 
     with connect(build(environment=environment, serving={"rate_limit_anonymous": 3})) as client:
-        statuses = [client.post("/predict", json=example()).status_code for _ in range(5)]
+        statuses = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(5)]
 
     assert statuses == [200, 200, 200, 429, 429]
 

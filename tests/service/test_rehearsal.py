@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.contract import example
 from conftest import ROOT
 from fronts import Front, configured_keys, haproxy, make_secrets
+from own import CONTRACT
 from running import serving
 
 
@@ -63,7 +63,9 @@ def front(trained: Path, secrets: Path) -> Iterator[Front]:
 
 
 def predict(front: Front, *headers: str) -> tuple[int, str]:
-    return front.ask("/predict", "POST", "Content-Type: application/json", *headers, body=dumps(example()))
+    return front.ask(
+        "/predict", "POST", "Content-Type: application/json", *headers, body=dumps(CONTRACT.example())
+    )
 
 
 @pytest.mark.posix

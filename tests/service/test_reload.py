@@ -16,8 +16,8 @@ from fastapi.testclient import TestClient
 
 from churn_service.answer import INLINE_ROWS
 from churn_service.artifact import ONNX
-from churn_service.config import Settings, load_config
-from churn_service.contract import Columns, example
+from churn_service.config_file import load_config
+from churn_service.contract import Columns
 from churn_service.errors import ArtifactNotFoundError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.registry import EVENTS
@@ -26,13 +26,16 @@ from churn_service.serving.access import new_key
 from churn_service.serving.app import Service
 from churn_service.serving.fallback import VERSION
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 from logged import logged
+from own import CONTRACT, PROJECT
 from scraped import read
 from steady import until
 from versions import put, train
 
 ELSEWHERE = ("192.0.2.7", 50_000)
-BATCH = {"customers": [example()] * (INLINE_ROWS + 1)}  # which a thread answers
+BATCH = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}  # which a thread answers
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,8 @@ def other(two: tuple[Path, str, str]) -> str:
 @pytest.fixture
 def service(own: Path, build: Callable[..., Service]) -> Service:
     """Return a service that finds its models as production does, and looks when it is told to."""
-    found = models(load_config(own / "config.yaml"), own, Settings(_env_file=None))
+    config = load_config(own / "config.yaml", PROJECT)
+    found = models(Workspace(PROJECT, config, own, Settings(_env_file=None)))
     return build(found.load, wanted=found.wanted, root=own, serving={"poll_seconds": 3600})
 
 
@@ -76,7 +80,7 @@ def reload(client: TestClient, **headers: str) -> int:
 
 
 def answering(client: TestClient) -> str:
-    return client.post("/predict", json=example()).json()["model_version"]
+    return client.post("/predict", json=CONTRACT.example()).json()["model_version"]
 
 
 def metric(client: TestClient, name: str) -> dict[tuple[str, ...], float]:
@@ -90,20 +94,20 @@ def made_up(version: str, like: Predictor, before: Callable[[], Any] = lambda: N
         before()
         return like.probabilities(customers)
 
-    return Predictor(replace(like.source, version=version), probabilities)
+    return Predictor(replace(like.source, version=version), CONTRACT, probabilities)
 
 
 def test_what_was_promoted_answers_from_the_next_look_on(
     own: Path, first: str, other: str, service: Service, connect
 ):
-    (expected,) = load_predictor(own / "models" / other).predict([Customer(**example())])
+    (expected,) = load_predictor(own / "models" / other, PROJECT).predict([Customer(**CONTRACT.example())])
 
     with logged(connect(service)) as (client, lines):
         before = answering(client)
         put(own, other)
         unlooked = answering(client)
         looked = ask_to_reload(client)
-        after = client.post("/predict", json=example()).json()
+        after = client.post("/predict", json=CONTRACT.example()).json()
         served, reloads = metric(client, "model_info"), metric(client, "model_reloads_total")
 
     (told,) = [line for line in lines if line["event"] == "the model answers"]
@@ -124,9 +128,9 @@ def test_a_look_that_finds_nothing_new_opens_nothing(service: Service, connect):
 
 
 def test_a_pinned_version_is_not_left_whatever_is_promoted(own: Path, first: str, other: str, build, connect):
-    config = load_config(own / "config.yaml")
+    config = load_config(own / "config.yaml", PROJECT)
     put(own, other)
-    pinned = models(config, own, Settings(_env_file=None, version=first))
+    pinned = models(Workspace(PROJECT, config, own, Settings(_env_file=None, version=first)))
 
     with connect(build(pinned.load, wanted=pinned.wanted, root=own)) as client:
         before, status, after = answering(client), reload(client), answering(client)

@@ -34,6 +34,7 @@ from churn_service.remote import open_registry
 from churn_service.sections import RegistryConfig
 from churn_service.store import Found, Store
 from conftest import UNTRACED, Run
+from own import PROJECT
 from running import ask, free_port, serving
 from steady import configure, counted, until
 
@@ -85,7 +86,7 @@ def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, ve
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         path.name: path.read_bytes() for path in version.iterdir()
     }
-    assert load_predictor(folder).version == version.name
+    assert load_predictor(folder, PROJECT).version == version.name
     assert [event.kind for event in first.events()] == ["register", "promote"]
     assert mirror("four").versions() == [version.name]
 
@@ -130,7 +131,7 @@ def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, fi
     registry.metadata(version.name)
 
     assert asked == list(range(0, asked[-1] + 1, 10_000))
-    assert load_predictor(registry.folder / version.name).version == version.name
+    assert load_predictor(registry.folder / version.name, PROJECT).version == version.name
 
 
 def damaged(packed: bytes) -> bytes:

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import s3fs
 
-from churn_service.schema import TARGET
 from churn_service.simulate import simulate
 from churn_service.table import write_table
 from conftest import Done, Run
 from fields import field, wrong
+from own import CONTRACT, TARGET
 
 pytestmark = pytest.mark.usefixtures("store")
 NAMES = ["a.parquet", "b.csv", "day=1/a.parquet"]
@@ -33,14 +33,14 @@ def parts(tmp_path: Path, store: subprocess.Popen) -> Path:
     assert store.poll() is None
     column = field("integer", "number", "category")
     for number, name in enumerate(NAMES):
-        table = pd.DataFrame(simulate(200, number)).drop(columns=TARGET)
+        table = pd.DataFrame(simulate(200, number, CONTRACT)).drop(columns=TARGET)
         if number == 0:
             table[column.name] = table[column.name].astype(object)
             table.loc[::9, column.name] = wrong(column)
             table[column.name] = table[column.name].astype("str" if column.kind == "category" else float)
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(table, path)
+        write_table(table, path, CONTRACT)
     s3fs.S3FileSystem().put(f"{tmp_path}/in/", "bucket/in/", recursive=True)
     return tmp_path / "in"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from churn_service.artifact import FILES, MANIFEST
-from churn_service.contract import example
 from churn_service.serving.access import new_key
+from own import CONTRACT
 from running import COMMAND, ask, free_port, serving, workers
 from steady import until
 
@@ -26,7 +26,7 @@ async def modules() -> list[str]:
     return sorted({name.partition(".")[0] for name in sys.modules})
 from churn_service.serving import app
 app.ROUTES += ({"path": "/modules", "endpoint": modules},)
-from churn_service.cli import main
+from churn_service.__main__ import main
 main()
 """
 
@@ -34,7 +34,7 @@ main()
 @pytest.mark.posix
 def test_it_answers_over_http_and_stops_cleanly_on_sigterm(trained: Path, version: Path):
     with serving(trained) as (url, server):
-        prediction = ask(f"{url}/predict", example())
+        prediction = ask(f"{url}/predict", CONTRACT.example())
 
     assert prediction["model_version"] == version.name
     assert server.returncode == 0
@@ -50,7 +50,7 @@ def test_ctrl_c_stops_it_cleanly_and_it_said_where_it_was(trained: Path):
     assert server.returncode == 0
     assert f"{url}/docs" in said
     assert shlex.split(example_of_use)[:2] == ["curl", f"{url}/predict"]
-    assert json.loads(shlex.split(example_of_use)[-1]) == example()
+    assert json.loads(shlex.split(example_of_use)[-1]) == CONTRACT.example()
     assert "X-API-Key" not in said
 
 
@@ -82,7 +82,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing(trained: Path, words: tuple[
         for process in (server.pid, *workers(server.pid)):
             os.kill(process, signal.SIGHUP)
         time.sleep(1)  # uvicorn's supervisor looks twice a second
-        version = ask(f"{url}/predict", example())["model_version"]
+        version = ask(f"{url}/predict", CONTRACT.example())["model_version"]
 
     assert version
     assert server.returncode == 0
@@ -103,7 +103,7 @@ def test_workers_leave_when_the_process_that_started_them_was_killed(trained: Pa
 @pytest.mark.posix
 def test_several_workers_answer_alike(trained: Path, version: Path):
     with serving(trained, "--workers", "2") as (url, _):
-        answers = [ask(f"{url}/predict", example()) for _ in range(20)]
+        answers = [ask(f"{url}/predict", CONTRACT.example()) for _ in range(20)]
 
     assert {answer["model_version"] for answer in answers} == {version.name}
     assert len({answer["churn_probability"] for answer in answers}) == 1
@@ -114,7 +114,7 @@ def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotli
     command = [sys.executable, "-c", LISTS_MODULES, "serve"]
 
     with serving(trained, command=command) as (url, _):
-        ask(f"{url}/predict", example())
+        ask(f"{url}/predict", CONTRACT.example())
         modules = set(ask(f"{url}/modules"))
 
     assert {"fastapi", "onnxruntime", "numpy"} <= modules
@@ -155,13 +155,13 @@ def test_a_worker_that_is_replaced_serves_the_version_of_the_others(trained: Pat
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     config = (own / "config.yaml").read_text()
     with serving(own, "--workers", "2") as (url, server):
-        before = ask(f"{url}/predict", example())["model_version"]
+        before = ask(f"{url}/predict", CONTRACT.example())["model_version"]
         (own / "config.yaml").write_text(config.replace("max_iter: 40", "max_iter: 41"))
         assert run(own, "train").returncode == 0
         there = workers(server.pid)
         os.kill(min(there), signal.SIGKILL)
         time.sleep(3)  # there is no event to wait for: uvicorn replaces the worker at its next look
-        after = {ask(f"{url}/predict", example())["model_version"] for _ in range(30)}
+        after = {ask(f"{url}/predict", CONTRACT.example())["model_version"] for _ in range(30)}
 
     assert len(there) == 2
     assert after == {before}
@@ -237,7 +237,9 @@ def test_the_scikit_learn_runtime_answers_like_onnx(trained: Path, with_scikit_l
     config.write_text(config.read_text().replace("allow_pickle: false", "allow_pickle: true"))
 
     with serving(with_scikit_learn) as (one, _), serving(trained) as (other, _):
-        first, second = (ask(f"{url}/predict", example())["churn_probability"] for url in (one, other))
+        first, second = (
+            ask(f"{url}/predict", CONTRACT.example())["churn_probability"] for url in (one, other)
+        )
 
     assert first == pytest.approx(second, abs=1e-5)
 

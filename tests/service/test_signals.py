@@ -8,9 +8,9 @@ import pytest
 import yaml
 from fastapi.routing import APIRoute
 
-from churn_service.contract import example
 from churn_service.serving.fallback import VERSION
 from conftest import ROOT
+from own import CONTRACT
 from scraped import read
 from scraping import DASHBOARDS, LOADED, RULES, panels, queries, rules
 
@@ -42,7 +42,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, build, connect) -> set[str]:
     figures({"revenue": "drift"}).write(root / "predictions")
     # end floor
     with connect(build(root=root)) as asked:
-        asked.post("/predict/batch", json={"customers": [example()] * 2})
+        asked.post("/predict/batch", json={"customers": [CONTRACT.example()] * 2})
         text = asked.get("/metrics").text
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)", text, re.MULTILINE))
     parts = {

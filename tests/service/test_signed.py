@@ -7,11 +7,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from churn_service.config import Settings, load_config
+from churn_service.config_file import load_config
 from churn_service.errors import ConfigError, SignatureError
 from churn_service.packaging import sign_artifact
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
 from churn_service.signing import SIGNATURE
+from churn_service.workspace import Workspace
+from own import PROJECT
 
 
 def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(trained: Path, tmp_path: Path):
@@ -19,7 +22,8 @@ def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(tra
     (folder,) = (own / "models").glob("*-*")
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    source = models(load_config(own / "config.yaml"), own, Settings(public_key=public))
+    config = load_config(own / "config.yaml", PROJECT)
+    source = models(Workspace(PROJECT, config, own, Settings(public_key=public)))
 
     with pytest.raises(SignatureError, match="it is not signed"):
         source.load()
@@ -31,5 +35,8 @@ def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(tra
 
 
 def test_a_malformed_key_ends_a_process_before_it_looks_for_a_model(trained: Path):
+    config = load_config(trained / "config.yaml", PROJECT)
+    work = Workspace(PROJECT, config, trained, Settings(public_key="-----BEGIN NOTHING"))
+
     with pytest.raises(ConfigError, match="CHURN_PUBLIC_KEY: must be"):
-        models(load_config(trained / "config.yaml"), trained, Settings(public_key="-----BEGIN NOTHING"))
+        models(work)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from churn_service.contract import example
+from own import CONTRACT
 from running import ask, serving
 
 MEGABYTE = 1_000_000
@@ -32,7 +32,7 @@ def test_memory_and_open_files_stay_what_they_were(
     monkeypatch.setenv("CHURN_LOG_LEVEL", "warning")  # else this test's own record grows by a line each
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     script = tmp_path / "post.lua"
-    script.write_text(POST.format(json.dumps(example())))
+    script.write_text(POST.format(json.dumps(CONTRACT.example())))
 
     with serving(own) as (url, server):
 

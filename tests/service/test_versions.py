@@ -15,21 +15,24 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 
-from churn_service import artifact, features, pipeline
+from churn_service import artifact, pipeline
 from churn_service.artifact import ONNX
 from churn_service.checkout import Checkout
-from churn_service.config import Settings, load_config
-from churn_service.contract import example
+from churn_service.config_file import load_config
 from churn_service.events import Decided
 from churn_service.features import add_features
 from churn_service.pool import Pool
 from churn_service.predict import Predictor, load_predictor
 from churn_service.registry import Registry
 from churn_service.schema import Customer
+from churn_service.seam import Project
 from churn_service.serving.access import new_key
 from churn_service.serving.versions import GROWTH, MEGABYTE, Versions
 from churn_service.serving.worker import models
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 from logged import logged, requests
+from own import CONTRACT, PROJECT
 from scraped import read
 from steady import configure
 from strategies import payloads
@@ -87,9 +90,10 @@ def own_two(two: Two, tmp_path: Path) -> Two:
 def over(build, connect) -> Callable[..., TestClient]:
     """Return a client of a service over a registry, made as a worker makes it."""
 
-    def client(two: Two) -> TestClient:
-        config = load_config(two.project / "config.yaml")
-        source = models(config, two.project, Settings(_env_file=None, version=two.first))
+    def client(two: Two, project: Project = PROJECT) -> TestClient:
+        config = load_config(two.project / "config.yaml", project)
+        settings = Settings(_env_file=None, version=two.first)
+        source = models(Workspace(project, config, two.project, settings))
         return connect(
             build(source.load, wanted=source.wanted, open_version=source.open, resolve=source.resolve)
         )
@@ -104,12 +108,14 @@ def asking(over, two: Two) -> Iterator[TestClient]:
 
 
 def ask(client: TestClient, name: str, body: Any = None, **options: Any):
-    return client.post(f"/models/{name}/predict", json=example() if body is None else body, **options)
+    return client.post(
+        f"/models/{name}/predict", json=CONTRACT.example() if body is None else body, **options
+    )
 
 
 def named(predictor: Predictor, version: str) -> Predictor:
     """Return a model of another name, which takes a little more than a megabyte of memory."""
-    found = Predictor(replace(predictor.source, version=version), predictor.probabilities)
+    found = Predictor(replace(predictor.source, version=version), CONTRACT, predictor.probabilities)
     found.model_bytes = MEGABYTE // GROWTH
     return found
 
@@ -137,7 +143,7 @@ def opened(predictor: Predictor) -> Opened:
 
 @pytest.fixture(scope="module")
 def alone(two: Two) -> list[Predictor]:
-    return [load_predictor(two.models / version) for version in (two.first, two.second)]
+    return [load_predictor(two.models / version, PROJECT) for version in (two.first, two.second)]
 
 
 @settings(max_examples=40)
@@ -163,8 +169,8 @@ def test_a_version_counts_by_the_size_of_its_file(alone: list[Predictor], two: T
 def test_the_two_versions_differ_and_the_plain_road_is_that_of_the_one_that_serves(
     asking: TestClient, two: Two
 ):
-    plain, first = asking.post("/predict", json=example()).json(), ask(asking, two.first).json()
-    second = asking.post(f"/v1/models/{two.second}/predict", json=example()).json()
+    plain, first = asking.post("/predict", json=CONTRACT.example()).json(), ask(asking, two.first).json()
+    second = asking.post(f"/v1/models/{two.second}/predict", json=CONTRACT.example()).json()
 
     assert plain["churn_probability"] == first["churn_probability"] != second["churn_probability"]
     assert [each["model_version"] for each in (plain, first, second)] == [two.first, two.first, two.second]
@@ -199,7 +205,7 @@ def test_a_damaged_version_is_a_409_until_it_is_restored_while_the_one_that_serv
     path.write_bytes(whole[:1000])
 
     with logged(over(own_two)) as (client, lines):
-        refused, serving = ask(client, "newest"), client.post("/predict", json=example())
+        refused, serving = ask(client, "newest"), client.post("/predict", json=CONTRACT.example())
         path.write_bytes(whole)
         restored = ask(client, "newest")
 
@@ -239,10 +245,15 @@ CHANGES = {"formula": lambda *args: {name: made * 0 for name, made in add_featur
 
 @pytest.mark.parametrize("change", [*CHANGES.values(), spoiled], ids=[*CHANGES, "crash"])
 def test_a_version_that_does_not_fit_the_code_is_a_409_that_names_the_commit_which_can_serve_it(
-    over, two: Two, monkeypatch: pytest.MonkeyPatch, change: Callable[..., Any]
+    over, two: Two, change: Callable[..., Any]
 ):
-    with over(two) as client:
-        monkeypatch.setattr(features, "add_features", change)
+    code = [add_features]
+
+    def add_latest(*args: Any) -> Any:
+        return code[-1](*args)
+
+    with over(two, replace(PROJECT, features=add_latest)) as client:
+        code.append(change)
         answer = ask(client, two.second)
 
     assert answer.status_code == 409
@@ -332,7 +343,11 @@ def test_a_load_that_takes_long_delays_no_probe_and_no_other_prediction(build, c
     with connect(build(open_version=opened)) as client, ThreadPoolExecutor() as threads:
         slow = threads.submit(ask, client, A)
         assert opened.begun.wait(20)
-        meanwhile = [client.get("/health"), client.get("/ready"), client.post("/predict", json=example())]
+        meanwhile = [
+            client.get("/health"),
+            client.get("/ready"),
+            client.post("/predict", json=CONTRACT.example()),
+        ]
         answered_in_between = not slow.done()
         opened.release.set()
         answer = slow.result(20)

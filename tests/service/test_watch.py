@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from churn_service.contract import example
 from churn_service.predict import Predictor
 from churn_service.serving.access import new_key
 from logged import logged, requests
+from own import CONTRACT
 from running import serving
 
 MADE = re.compile(r"[0-9a-f]{32}")
@@ -60,7 +60,7 @@ def test_no_two_requests_have_the_same_id(client: TestClient):
 )
 def test_a_trace_is_carried_into_the_log_if_it_is_one(build, connect, sent: str, carried: tuple[Any, Any]):
     with logged(connect(build())) as (client, lines):
-        client.post("/predict", json=example(), headers={"traceparent": sent})
+        client.post("/predict", json=CONTRACT.example(), headers={"traceparent": sent})
 
     (line,) = requests(lines)
     assert (line.get("trace_id"), line.get("span_id")) == carried
@@ -74,13 +74,13 @@ def test_every_answer_forbids_sniffing_and_keeping(build, connect, predictor: Pr
     key, small = {"X-API-Key": KEY}, {"max_body_bytes": 1024}
     environment = {"api_keys": LINE}
     with connect(build(environment=environment, serving=small)) as client:
-        good = client.post("/predict", json=example(), headers=key)
+        good = client.post("/predict", json=CONTRACT.example(), headers=key)
         wrong = client.post("/predict", json={"no_such_field": 1}, headers=key)
         large = client.post("/predict", content=b"x" * 1025, headers=key)
         answers = [good, wrong, large, client.get("/model"), client.get("/nothing", headers=key)]
         answers += [client.get("/predict", headers=key), client.get("/health"), client.get("/docs")]
-    with connect(build(lambda: Predictor(predictor.source, crashes))) as client:
-        answers.append(client.post("/predict", json=example()))
+    with connect(build(lambda: Predictor(predictor.source, CONTRACT, crashes))) as client:
+        answers.append(client.post("/predict", json=CONTRACT.example()))
 
     assert [answer.status_code for answer in answers] == [200, 422, 413, 401, 404, 405, 200, 200, 500]
     for answer in answers:

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from churn_service.contract import example
+from own import CONTRACT
 from running import ask, serving, workers
 from scraped import read
 
@@ -53,7 +53,7 @@ def test_all_workers_killed_at_once_are_all_replaced(trained: Path):
         for worker in there:
             os.kill(worker, signal.SIGKILL)
         replaced = eventually(lambda: len(workers(server.pid) - there), 2)
-        version = ask(f"{url}/predict", example())["model_version"]
+        version = ask(f"{url}/predict", CONTRACT.example())["model_version"]
 
     assert (len(there), replaced) == (2, 2)
     assert version
@@ -74,7 +74,7 @@ def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(
 
         first = ask(f"{url}/stats")
         for _ in range(50):
-            ask(f"{url}/predict", example())
+            ask(f"{url}/predict", CONTRACT.example())
         before = eventually(predicted, 50)
         there = workers(server.pid)
         with half_asked(url, 8):
@@ -82,7 +82,7 @@ def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(
             os.kill(min(there), signal.SIGKILL)
             replaced = eventually(lambda: len(workers(server.pid) - there), 1)
         for _ in range(30):
-            ask(f"{url}/predict", example())
+            ask(f"{url}/predict", CONTRACT.example())
         after, idle = eventually(predicted, 80), eventually(in_flight, 1)
         last = ask(f"{url}/stats")
 

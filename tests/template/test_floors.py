@@ -107,7 +107,7 @@ def test_what_lacks_nothing_is_cut_to_itself():
 
 def test_the_schema_is_the_one_that_the_code_would_write(made: Path):
     variables = os.environ | {"PYTHONPATH": str(made / "src")}  # noqa: TID251 - the child inherits ours
-    words = [sys.executable, "-m", "lapse_model.config"]
+    words = [sys.executable, "-m", "lapse_model.config_file", "lapse_model.project:project"]
     said = subprocess.check_output(words, cwd=made, env=variables, text=True)
 
     assert said == (made / "config.schema.json").read_text()

@@ -11,13 +11,13 @@ import subprocess
 
 import pytest
 
-from churn_service import schema
 from churn_service.arrays import as_scalars
-from churn_service.config import load_config
-from churn_service.contract import columns, example
-from churn_service.features import FeaturesConfig, add_features
+from churn_service.config import FeaturesConfig
+from churn_service.config_file import load_config
+from churn_service.features import add_features
 from conftest import ROOT
 from fields import KNOW_THE_TABLE, is_default
+from own import CONTRACT, PROJECT
 
 OF_THE_DEFAULT = {"README.md", "CHANGELOG.md"}  # its own documentation
 OF_ANY_TABLE = (  # they speak of what an owner's table may call things, and of the id's name in JSON
@@ -43,13 +43,13 @@ FILES = [
 
 def names_of_the_table() -> set[str]:
     """Name columns, features and the features' settings."""
-    config = load_config(ROOT / "config.yaml")
-    made = add_features(as_scalars(schema.Customer(**example())), config.features)
+    config = load_config(ROOT / "config.yaml", PROJECT)
+    made = add_features(as_scalars(PROJECT.record(**CONTRACT.example()), CONTRACT), config.features)
     return {
-        schema.ID,
-        schema.TARGET,
-        *getattr(schema, "HEADERS", {}).values(),
-        *(column.name for column in columns()),
+        CONTRACT.id,
+        CONTRACT.target,
+        *CONTRACT.table.headers.values(),
+        *(column.name for column in CONTRACT.columns),
         *made,
         *FeaturesConfig.model_fields,
     }

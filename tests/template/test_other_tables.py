@@ -52,15 +52,15 @@ FAST = [
 SPLIT = """
 import sys
 from pathlib import Path
-from churn_service.config import load_config
 from churn_service.faults import check_table
-from churn_service.schema import ID, TARGET
+from churn_service.project import project
 from churn_service.split import is_holdout
 from churn_service.table import read_table
-config = load_config(Path("config.yaml"))
-table = check_table(read_table(Path(config.data.path), config.data.format))
-held_out = is_holdout(table[ID], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt)
-table = table.assign(held_out=held_out, outcome=table[TARGET])
+from churn_service.workspace import open_workspace
+data, contract = open_workspace(project, Path("config.yaml")).config.data, project.contract
+table = check_table(read_table(Path(data.path), contract, data.format), contract)
+held_out = is_holdout(table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt)
+table = table.assign(held_out=held_out, outcome=table[contract.target])
 table[["held_out", "outcome"]].to_csv(sys.stdout, index=False)
 """
 REFERENCE_KNOBS = ("random_state", "learning_rate", "max_iter", "max_leaf_nodes")

@@ -1,27 +1,25 @@
 """A project, its registry and its log → what drifts, and how well the predictions came true."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from churn_service.monitoring.drift_job import Found, Span, find_drift
 from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.labels import join_outcomes
 from churn_service.monitoring.performance import Week, weekly
 from churn_service.monitoring.place import open_log
+from churn_service.monitoring.postgres_entries import Window
 from churn_service.predict import load_predictor
 from churn_service.registry import Registry
-from churn_service.sections import Config
+from churn_service.workspace import Workspace
 
 
-def check_drift(
-    config: Config, root: Path, registry: Registry, *, span: Span, version: str | None = None
-) -> Found:
+def check_drift(work: Workspace, registry: Registry, *, span: Span, version: str | None = None) -> Found:
     """Compare what a version was asked with what it was trained on.
 
     Parameters
     ----------
-    config, root
-        The configuration, and the folder that its relative paths start from.
+    work
+        The project: its code, its configuration and where the log is.
     registry
         Where the version is.
     span
@@ -37,20 +35,20 @@ def check_drift(
         There is no such version, or this code cannot serve it.
     """
     folder = registry.find(version)
-    predictor = load_predictor(folder, public_key=registry.public_key)
-    asked = read_predictions(open_log(config, root), since=span.since, until=span.until, version=folder.name)
+    predictor = load_predictor(folder, work.project, public_key=registry.public_key)
+    asked = read_predictions(open_log(work), since=span.since, until=span.until, version=folder.name)
     metadata = registry.metadata(folder.name)
-    return find_drift(asked, metadata, predictor.probabilities, hidden=config.monitoring.hidden, span=span)
+    return find_drift(asked, metadata, predictor, hidden=work.config.monitoring.hidden, span=span)
 
 
 def check_performance(
-    config: Config, root: Path, *, as_of: datetime, weeks: int, version: str | None = None
+    work: Workspace, *, as_of: datetime, weeks: int, version: str | None = None
 ) -> list[Week]:
     """Compare what became of customers with what was predicted, week by week, as it was known at a moment.
 
     Parameters
     ----------
-    config, root
+    work
         See `check_drift`.
     as_of
         With an offset; what was recorded later does not count.
@@ -66,7 +64,7 @@ def check_performance(
     """
     moment = as_of.astimezone(UTC)
     monday = datetime.combine(moment.date() - timedelta(days=moment.weekday()), datetime.min.time(), UTC)
-    horizon, since = timedelta(days=config.monitoring.outcome_days), monday - timedelta(weeks=weeks - 1)
-    log = open_log(config, root)
-    joined = join_outcomes(log, as_of=moment, horizon=horizon, since=since, version=version)
+    horizon = timedelta(days=work.config.monitoring.outcome_days)
+    which = Window(since=monday - timedelta(weeks=weeks - 1), version=version)
+    joined = join_outcomes(open_log(work), work.contract.id, as_of=moment, horizon=horizon, which=which)
     return weekly(joined, as_of=moment, horizon=horizon)

@@ -1,7 +1,6 @@
 """What the third floor adds to the commands of those below."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import typer
 
@@ -9,7 +8,7 @@ from churn_service.monitoring import outcome_commands
 from churn_service.monitoring.drift_commands import drift
 from churn_service.monitoring.log_commands import log_commands
 from churn_service.registry_commands import SHOWN
-from churn_service.sections import Config
+from churn_service.workspace import Workspace
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -20,14 +19,15 @@ def add_commands(app: typer.Typer) -> None:
     SHOWN.append(_as_challenger)
 
 
-def _as_challenger(config: Config, root: Path, version: str) -> Iterator[str]:
+def _as_challenger(work: Workspace, version: str) -> Iterator[str]:
     """Compare a challenger's answers with production's, of which each has one."""
     from churn_service.monitoring.history import read_challenges
     from churn_service.reference import shift
 
-    if config.monitoring.prediction_log is None:
+    folder = work.config.monitoring.prediction_log
+    if folder is None:
         return
-    found = read_challenges(root / config.monitoring.prediction_log, version)
+    found = read_challenges(work.root / folder, version)
     if found.empty:
         return
     flipped = (found["churn_prediction"] != found["challenger_prediction"]).mean()

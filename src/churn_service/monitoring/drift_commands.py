@@ -8,18 +8,18 @@ import typer
 
 from churn_service.atomic import replace_file
 from churn_service.errors import ConfigError, RefusedError
-from churn_service.sections import Config
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
     OverwriteOption,
     VersionOption,
-    open_config,
     open_registry,
+    open_workspace,
     print_json,
     refuse_existing,
     say,
 )
+from churn_service.workspace import Workspace
 
 if TYPE_CHECKING:
     from churn_service.monitoring.drift_figures import Figures
@@ -30,6 +30,7 @@ UNITS: Final = {"d": "days", "h": "hours"}
 
 
 def drift(
+    context: typer.Context,
     *,
     since: Annotated[str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")] = "7d",
     until: Annotated[str | None, typer.Option(help="The same; default: now", show_default=False)] = None,
@@ -59,10 +60,10 @@ def drift(
         raise ConfigError(msg)
     if report is not None:
         refuse_existing([report], overwrite=overwrite)
-    settings, root = open_config(config)
-    log = open_log(settings, root)
-    figures = _find(settings, root, span=span, version=version, report=report)
-    holder = open_registry(settings, root).state().holder("production")
+    work = open_workspace(context, config)
+    log = open_log(work)
+    figures = _find(work, span=span, version=version, report=report)
+    holder = open_registry(work).state().holder("production")
     is_serving = figures.version == holder if holder else figures.rows > 0
     if is_serving and version is None and until is None:
         figures.write(log.folder)
@@ -96,18 +97,16 @@ def moment(text: str, now: datetime) -> datetime:
     return found
 
 
-def _find(
-    settings: Config, root: Path, *, span: "Span", version: str | None, report: Path | None
-) -> "Figures":
+def _find(work: Workspace, *, span: "Span", version: str | None, report: Path | None) -> "Figures":
     from churn_service.monitoring.checks import check_drift
 
-    registry = open_registry(settings, root)
+    registry = open_registry(work)
     if report is None:
-        return check_drift(settings, root, registry, span=span, version=version).figures
+        return check_drift(work, registry, span=span, version=version).figures
     from churn_service.monitoring.report import render
     from churn_service.monitoring.report_job import gather_report
 
-    page = gather_report(settings, root, registry, span=span, version=version)
+    page = gather_report(work, registry, span=span, version=version)
     replace_file(report, render(page).encode())
     return page.found.figures
 

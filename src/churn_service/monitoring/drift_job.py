@@ -1,12 +1,11 @@
 """A version and the log of its answers → what drifted, and what it does to the answers."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
-from churn_service.contract import Columns
 from churn_service.errors import ConfigError
 from churn_service.metadata import Metadata
 from churn_service.monitoring.drift import judge
@@ -14,6 +13,7 @@ from churn_service.monitoring.drift_figures import Figures
 from churn_service.monitoring.history import History
 from churn_service.monitoring.impact import mean_changes
 from churn_service.monitoring.window import gather
+from churn_service.predict import Predictor
 from churn_service.reference import Reference
 
 
@@ -39,7 +39,7 @@ class Found(NamedTuple):
 def find_drift(
     parts: Iterable[History],
     metadata: Metadata,
-    probabilities: Callable[[Columns], np.ndarray],
+    predictor: Predictor,
     *,
     hidden: Collection[str],
     span: Span,
@@ -50,7 +50,7 @@ def find_drift(
     ----------
     parts
         Of the prediction log: that version's rows of that span, in any order.
-    metadata, probabilities
+    metadata, predictor
         The version.
     hidden
         Columns that monitoring.privacy hides.
@@ -67,11 +67,11 @@ def find_drift(
         msg = f"{metadata.version} holds no reference; train again, or name another version with --version"
         raise ConfigError(msg)
     judged = [column for column in metadata.identity.columns if column.name not in hidden]
-    window = gather(parts, reference, judged)
+    window = gather(parts, reference, judged, contract=predictor.contract)
     findings, changes = judge(reference, window.counts, window.absent), dict[str, float]()
     if window.rows.rows and len(judged) == len(metadata.identity.columns):
         sample = {name: window.sample[name].to_numpy() for name in reference.columns}
-        changes = mean_changes(sample, reference, probabilities)
+        changes = mean_changes(sample, reference, predictor.probabilities)
     figures = Figures(
         version=metadata.version,
         hidden=tuple(sorted(set(hidden) & set(reference.columns))),

@@ -14,20 +14,16 @@ import pandas as pd
 from churn_service.monitoring.history import History, read_predictions
 from churn_service.monitoring.outcome_history import hashes, read_outcomes
 from churn_service.monitoring.place import Log
-from churn_service.schema import ID
+from churn_service.monitoring.postgres_entries import Window
 
 MICROSECONDS: Final = "datetime64[us]"
 ENDS: Final = np.array(["0001-01-01", "9999-12-31"], dtype=MICROSECONDS)
 UNKNOWN = -1  # as an outcome
+EVERY: Final = Window()
 
 
 def join_outcomes(
-    log: Log,
-    *,
-    as_of: datetime,
-    horizon: timedelta,
-    since: datetime | None = None,
-    version: str | None = None,
+    log: Log, id_name: str, *, as_of: datetime, horizon: timedelta, which: Window = EVERY
 ) -> pd.DataFrame:
     """Label predictions by what was known at a moment, in 40 bytes a prediction.
 
@@ -35,11 +31,13 @@ def join_outcomes(
     ----------
     log
         Where both are kept.
+    id_name
+        The contract's id.
     as_of
         Only what was answered and recorded before this moment counts.
     horizon
         `monitoring.outcome_days`.
-    since, version
+    which
         Which predictions; default: all.
 
     Returns
@@ -57,8 +55,8 @@ def join_outcomes(
     observed = np.append(_moments(known["observed_at"]), np.datetime64("NaT", "us"))
     codes: dict[str, int] = {}
     parts = [_empty()]
-    for chunk in read_predictions(log, since=since, until=as_of, version=version):
-        part = _slim(chunk, codes)
+    for chunk in read_predictions(log, since=which.since, until=as_of, version=which.version):
+        part = _slim(chunk, codes, id_name)
         times = part["time"].to_numpy(MICROSECONDS)
         first, last = np.broadcast_to(ENDS[:, np.newaxis], (2, len(part)))
         by_prediction = finders[0].newest(part["prediction"].to_numpy(), first, last)
@@ -76,7 +74,7 @@ def join_outcomes(
     return joined[np.append([True], ~again)].reset_index(drop=True) if again.any() else joined
 
 
-def review(log: Log, recorded_at: datetime) -> dict[str, int]:
+def review(log: Log, id_name: str, recorded_at: datetime) -> dict[str, int]:
     """Count what a batch of outcomes, recorded at a moment, says again, says otherwise, and says of nobody.
 
     Returns
@@ -89,7 +87,7 @@ def review(log: Log, recorded_at: datetime) -> dict[str, int]:
     names = ("prediction", "customer")
     left = [new.loc[new["of_customer"] == of_customer, "id"].unique() for of_customer in (False, True)]
     for chunk in read_predictions(log):
-        part = _slim(chunk, {})
+        part = _slim(chunk, {}, id_name)
         left = [ids[~np.isin(ids, part[name])] for ids, name in zip(left, names, strict=True)]
         if not any(map(len, left)):
             break
@@ -124,11 +122,11 @@ class _Finder:
         return newest
 
 
-def _slim(chunk: History, codes: dict[str, int]) -> pd.DataFrame:
+def _slim(chunk: History, codes: dict[str, int], id_name: str) -> pd.DataFrame:
     """Keep of a chunk what performance is made of."""
     answers = chunk.answers
     prediction = hashes(answers["prediction_id"])
-    ids = chunk.customers.get(ID, answers["prediction_id"])
+    ids = chunk.customers.get(id_name, answers["prediction_id"])
     customer = np.where(ids.isna(), prediction, hashes(ids))
     version = answers["model_version"].map(lambda name: codes.setdefault(name, len(codes)))
     return pd.DataFrame(

@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from churn_service.contract import columns
+from churn_service.contract import Contract
 from churn_service.faults import find_faults
 from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.labels import join_outcomes
 from churn_service.monitoring.outcome_history import hashes
 from churn_service.monitoring.place import Log
-from churn_service.schema import ID, TARGET
-from churn_service.service_sections import MonitoringConfig
 from churn_service.table import typed
+from churn_service.workspace import Workspace
 
 
 class Growth(BaseModel, frozen=True):
@@ -40,9 +39,7 @@ class Growth(BaseModel, frozen=True):
         )
 
 
-def grow(
-    table: pd.DataFrame, log: Log, monitoring: MonitoringConfig, *, now: datetime
-) -> tuple[pd.DataFrame, Growth]:
+def grow(table: pd.DataFrame, log: Log, work: Workspace, *, now: datetime) -> tuple[pd.DataFrame, Growth]:
     """Add each logged customer whose outcome is known: the latest such record, with its label.
 
     Parameters
@@ -50,23 +47,28 @@ def grow(
     table
         As `check_table` gives it. A customer who is in it already is replaced; who was held out stays so,
         as that depends on the id alone.
-    log, monitoring
-        Where predictions are kept, and what of them.
+    log
+        Where predictions are kept.
+    work
+        The project, whose configuration says what is kept of them.
     now
         What was answered or recorded later does not count.
     """
-    if monitoring.hidden:
+    if work.config.monitoring.hidden:
         return table, Growth(rows=len(table))
+    contract = work.contract
+    horizon = timedelta(days=work.config.monitoring.outcome_days)
     known = pd.concat(
-        [_nobody(), *_labelled(log, now, timedelta(days=monitoring.outcome_days))], ignore_index=True
+        [_nobody(contract), *_labelled(log, contract, now=now, horizon=horizon)], ignore_index=True
     ).infer_objects()  # dates are days, which are told from text by their type
-    twice = known[ID].notna() & known.duplicated(ID)  # a file of the log that is there twice
-    known = known[~twice]
-    named = known[known[ID].notna()].sort_values(ID, ignore_index=True)
-    broken = set(find_faults(named)["row"]) if len(named) else set[int]()
+    ids = known[contract.id]
+    known = known[~(ids.notna() & ids.duplicated())]  # a file of the log that is there twice
+    named = known[known[contract.id].notna()].sort_values(contract.id, ignore_index=True)
+    broken = set(find_faults(named, contract)["row"]) if len(named) else set[int]()
     named = named.drop(index=list(broken))
-    new = typed(named).assign(**{TARGET: named[TARGET].astype(np.int64)})
-    kept = table[~table[ID].isin(new[ID])]
+    outcomes = named[contract.target].astype(np.int64)
+    new = typed(named, contract).assign(**{contract.target: outcomes})
+    kept = table[~table[contract.id].isin(new[contract.id])]
     grown = pd.concat([kept, new], ignore_index=True) if len(new) else table
     replaced = len(table) - len(kept)
     return grown, Growth(
@@ -78,19 +80,20 @@ def grow(
     )
 
 
-def _nobody() -> pd.DataFrame:
-    return pd.DataFrame(columns=[ID, *(column.name for column in columns()), TARGET], dtype=object)
+def _nobody(contract: Contract) -> pd.DataFrame:
+    names = [contract.id, *(column.name for column in contract.columns), contract.target]
+    return pd.DataFrame(columns=names, dtype=object)
 
 
-def _labelled(log: Log, now: datetime, horizon: timedelta) -> Iterator[pd.DataFrame]:
+def _labelled(log: Log, contract: Contract, *, now: datetime, horizon: timedelta) -> Iterator[pd.DataFrame]:
     """Find each customer's latest record that has a label."""
-    joined = join_outcomes(log, as_of=now, horizon=horizon)
+    joined = join_outcomes(log, contract.id, as_of=now, horizon=horizon)
     joined = joined[joined["outcome"] >= 0].drop_duplicates("customer", keep="last")
     labels = pd.Series(joined["outcome"].to_numpy(), index=joined["prediction"].to_numpy())
-    names = _nobody().columns[:-1]
+    names = _nobody(contract).columns[:-1]
     for part in read_predictions(log, until=now) if len(labels) else ():
         if len(part.answers):
             prediction = hashes(part.answers["prediction_id"])
             wanted = np.isin(prediction, labels.index)
             rows = part.customers[wanted].reindex(columns=names)
-            yield rows.assign(**{TARGET: labels.loc[prediction[wanted]].to_numpy()})
+            yield rows.assign(**{contract.target: labels.loc[prediction[wanted]].to_numpy()})

@@ -10,13 +10,21 @@ import typer
 
 from churn_service.errors import RefusedError
 from churn_service.monitoring.place import open_log
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, progress, say
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_workspace,
+    print_json,
+    progress,
+    say,
+)
 
 log_commands = typer.Typer(help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True)
 
 
 @log_commands.command("find")
 def find_answer(
+    context: typer.Context,
     prediction_id: Annotated[str, typer.Argument(help="Of the answer")],
     *,
     as_json: JsonOption = False,
@@ -30,9 +38,9 @@ def find_answer(
     """
     from churn_service.monitoring.find import find
 
-    settings, root = open_config(config)
-    horizon = timedelta(days=settings.monitoring.outcome_days)
-    found = find(open_log(settings, root), prediction_id, horizon=horizon, now=datetime.now(UTC))
+    work = open_workspace(context, config)
+    horizon = timedelta(days=work.config.monitoring.outcome_days)
+    found = find(open_log(work), prediction_id, work.contract, horizon=horizon, now=datetime.now(UTC))
     if found is None:
         msg = f"the log holds no answer {prediction_id!r}; it was pruned, or is in another service's log"
         raise RefusedError(msg)
@@ -41,6 +49,7 @@ def find_answer(
 
 @log_commands.command("compact")
 def compact_log(
+    context: typer.Context,
     *,
     before: Annotated[
         datetime | None,
@@ -61,9 +70,10 @@ def compact_log(
 
     now = datetime.now(UTC)
     first = min(before.date(), now.date()) if before else now.date()
+    folder = open_log(open_workspace(context, config)).folder
     found = []
     with progress("compacting", unit="predictions") as advance:
-        for each in compact(open_log(*open_config(config)).folder, before=first, now=now.timestamp()):
+        for each in compact(folder, before=first, now=now.timestamp()):
             found.append(each)
             advance(each.rows)
     done = [each for each in found if each.left is None]
@@ -75,6 +85,7 @@ def compact_log(
 
 @log_commands.command("prune")
 def prune_log(
+    context: typer.Context,
     *,
     keep_days: Annotated[int, typer.Option(min=1, help="Whole days (UTC) before today that are kept")],
     outcomes: Annotated[bool, typer.Option("--outcomes", help="Remove outcomes of those days too")] = False,
@@ -89,7 +100,8 @@ def prune_log(
     from churn_service.monitoring.compact import prune
 
     first = datetime.now(UTC).date() - timedelta(days=keep_days)
-    pruned = prune(open_log(*open_config(config)), before=first, outcomes=outcomes, dry_run=dry_run)
+    log = open_log(open_workspace(context, config))
+    pruned = prune(log, before=first, outcomes=outcomes, dry_run=dry_run)
     _show(pruned._asdict(), as_json=as_json)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn_service.config import load_settings
 from churn_service.errors import RefusedError, TableError
 from churn_service.formats import READABLE
 from churn_service.monitoring.drift_commands import moment
@@ -16,8 +15,8 @@ from churn_service.monitoring.place import Log, open_log
 from churn_service.terminal import (
     ConfigOption,
     JsonOption,
-    open_config,
     open_registry,
+    open_workspace,
     print_json,
     say,
 )
@@ -33,6 +32,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def outcomes(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help=f"In one of the formats {READABLE}")],
     *,
     as_json: JsonOption = False,
@@ -46,19 +46,20 @@ def outcomes(
     Example: churn-service outcomes left-in-march.csv
     """
     from churn_service.monitoring.outcome_file import read_file
-    from churn_service.monitoring.outcomes import NO_CUSTOMERS, OfCustomer
     from churn_service.monitoring.sinks import open_outcomes
 
-    settings, root = open_config(config)
-    log = open_log(settings, root)
-    sink = open_outcomes(log, settings.monitoring, load_settings().hash_key)
-    said = read_file(source, settings.data.format)
-    if not sink.takes_customers and any(isinstance(each, OfCustomer) for each in said):
-        raise TableError(NO_CUSTOMERS)
+    work = open_workspace(context, config)
+    contract = work.contract
+    log = open_log(work)
+    sink = open_outcomes(log, work.config.monitoring, work.settings.hash_key, contract=contract)
+    said = read_file(source, contract, work.config.data.format)
+    refusal = sink.refusal(said)
+    if refusal is not None:
+        raise TableError(refusal)
     recorded_at = sink.add(said)
     if not as_json:
         say(f"{source}: {len(said):,} outcomes recorded")
-    counts = _review(log, recorded_at)
+    counts = _review(log, contract.id, recorded_at)
     if as_json:
         print_json({"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()})
     elif None not in counts.values():
@@ -66,17 +67,18 @@ def outcomes(
         say(f"  ids that no logged prediction has: {counts['unknown']:,}")
 
 
-def _review(log: Log, recorded_at: datetime) -> Mapping[str, int | None]:
+def _review(log: Log, id_name: str, recorded_at: datetime) -> Mapping[str, int | None]:
     from churn_service.monitoring.labels import review
 
     try:
-        return review(log, recorded_at)
+        return review(log, id_name, recorded_at)
     except Exception as error:  # noqa: BLE001 - whatever it was, the outcomes are recorded
         say(f"warning: recorded, but what is new among them cannot be told: {error}", err=True)
         return dict.fromkeys(("duplicates", "corrections", "unknown"))
 
 
 def performance(
+    context: typer.Context,
     *,
     as_of: Annotated[str, typer.Option(help="7d, or a date or time: as was known then (UTC)")] = "0h",
     weeks: Annotated[int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")] = 26,
@@ -93,10 +95,10 @@ def performance(
     from churn_service.monitoring.checks import check_performance
     from churn_service.monitoring.words import ADVICE
 
-    settings, root = open_config(config)
+    work = open_workspace(context, config)
     as_of_moment = moment(as_of, datetime.now(UTC))
-    version = version and open_registry(settings, root).find(version).name
-    found = check_performance(settings, root, as_of=as_of_moment, weeks=weeks, version=version)
+    version = version and open_registry(work).find(version).name
+    found = check_performance(work, as_of=as_of_moment, weeks=weeks, version=version)
     states = {week.state for week in found}
     if as_json:
         told = [{**asdict(week), "coverage": week.coverage} for week in found]

@@ -7,7 +7,9 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -20,20 +22,19 @@ from pydantic import (
     SecretStr,
     Tag,
     TypeAdapter,
+    create_model,
 )
 
 from churn_service.answer import ID_DIGITS
 from churn_service.atomic import flush_folder, naming
-from churn_service.contract import id_length
+from churn_service.contract import Contract
 from churn_service.monitoring.line_log import last_byte, private, process_name
 from churn_service.monitoring.prediction_log import hiding
-from churn_service.schema import ID, NO_CONTROLS, WHOLE
+from churn_service.record import NO_CONTROLS, WHOLE
 from churn_service.service_sections import Privacy
 
 OUTCOMES = "outcomes"  # folder of these lines in the prediction log's
-SHORTEST, LONGEST = id_length()
 LINE: Final = TypeAdapter(dict[str, Any]).serializer
-NO_CUSTOMERS: Final = f"monitoring.privacy drops {ID}, so no prediction is known by it: send prediction_id"
 
 Lines = Callable[[], tuple[datetime, bytes]]
 """Takes the moment, and gives the lines that are recorded at it."""
@@ -64,21 +65,51 @@ class OfPrediction(_Outcome):
 class OfCustomer(_Outcome):
     """What became of a customer: counts for all answers within `monitoring.outcome_days` before it."""
 
-    customer: Annotated[
-        str,
-        Field(alias=ID, min_length=SHORTEST, max_length=LONGEST, description="As it was asked with"),
-        NO_CONTROLS,
+    customer: str  # `outcome_models` gives it the contract's name and rules
+
+
+Outcome = OfPrediction | OfCustomer
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeModels:
+    """What may be said of the customers of a contract."""
+
+    of_customer: type[OfCustomer]
+    """By the contract's id."""
+    several: Any
+    """List of outcomes, each by exactly one of the two ids; the type, for pydantic."""
+
+
+@cache
+def outcome_models(contract: Contract) -> OutcomeModels:
+    """Make the models of outcomes, once for a contract.
+
+    Raises
+    ------
+    ConfigError
+        The id's declaration lacks a length, or `NO_CONTROLS`.
+    """
+    shortest, longest = contract.id_length
+    rules = Field(
+        alias=contract.id, min_length=shortest, max_length=longest, description="As it was asked with"
+    )
+    of_customer = create_model(
+        "OfCustomer",
+        __base__=OfCustomer,
+        __doc__=OfCustomer.__doc__,
+        __module__=__name__,
+        customer=(Annotated[str, rules, NO_CONTROLS], ...),
+    )
+
+    def kind(said: Any) -> str:
+        return "prediction_id" if isinstance(said, dict) and "prediction_id" in said else contract.id
+
+    outcome = Annotated[
+        Annotated[OfPrediction, Tag("prediction_id")] | Annotated[of_customer, Tag(contract.id)],
+        Discriminator(kind),
     ]
-
-
-def _kind(said: Any) -> str:
-    return "prediction_id" if isinstance(said, dict) and "prediction_id" in said else ID
-
-
-Outcome = Annotated[
-    Annotated[OfPrediction, Tag("prediction_id")] | Annotated[OfCustomer, Tag(ID)], Discriminator(_kind)
-]
-"""By exactly one of the two ids."""
+    return OutcomeModels(of_customer, list[outcome])
 
 
 class Outcomes:
@@ -88,6 +119,8 @@ class Outcomes:
     ----------
     write
         Where lines go.
+    id_name
+        The contract's id.
     privacy, hash_key
         As of the prediction log: a customer's id is kept as it is there, so that the two can be joined.
     clock
@@ -102,18 +135,26 @@ class Outcomes:
     def __init__(
         self,
         write: Write,
+        id_name: str,
         privacy: Mapping[str, Privacy],
         *,
         hash_key: SecretStr | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         hidden = hiding(privacy, hash_key)
-        self.takes_customers = hidden.get(ID, str) is not None
-        self._hide: Callable[[Any], Any] = hidden.get(ID) or str
+        self._id = id_name
+        self._takes_customers = hidden.get(id_name, str) is not None
+        self._hide: Callable[[Any], Any] = hidden.get(id_name) or str
         self._write, self._clock = write, clock
         self._lock = threading.Lock()
 
-    def add(self, outcomes: Sequence[OfPrediction | OfCustomer]) -> datetime:
+    def refusal(self, outcomes: Sequence[Outcome]) -> str | None:
+        """Say why outcomes cannot be recorded; None if they can."""
+        if self._takes_customers or not any(isinstance(each, OfCustomer) for each in outcomes):
+            return None
+        return f"monitoring.privacy drops {self._id}, so no prediction is known by it: send prediction_id"
+
+    def add(self, outcomes: Sequence[Outcome]) -> datetime:
         """Record all or none; return the moment from which on they are known.
 
         Raises
@@ -129,7 +170,7 @@ class Outcomes:
         with self._lock:  # so that lines are in the order of their moments
             return self._write(lines)
 
-    def _line(self, moment: datetime, said: OfPrediction | OfCustomer) -> bytes:
+    def _line(self, moment: datetime, said: Outcome) -> bytes:
         facts = {"recorded_at": moment, **said.model_dump()}
         if isinstance(said, OfCustomer):
             facts["customer"] = self._hide(said.customer)

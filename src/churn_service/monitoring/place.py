@@ -7,10 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from churn_service.config import load_settings
 from churn_service.errors import ConfigError, LogStoreError
-from churn_service.sections import Config
 from churn_service.url import Url
+from churn_service.workspace import Workspace
 
 DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"  # what the name of a log's file begins with
 
@@ -24,13 +23,13 @@ class Log(NamedTuple):
     """`CHURN_LOG_URL`: PostgreSQL as well; the folder then takes what the database could not."""
 
 
-def find_log(config: Config, root: Path) -> Log | None:
+def find_log(work: Workspace) -> Log | None:
     """Say where the log is kept; None if nowhere."""
-    folder = config.monitoring.prediction_log
-    return None if folder is None else Log(root / folder, load_settings().log_url)
+    folder = work.config.monitoring.prediction_log
+    return None if folder is None else Log(work.root / folder, work.settings.log_url)
 
 
-def open_log(config: Config, root: Path) -> Log:
+def open_log(work: Workspace) -> Log:
     """Say where the log is kept.
 
     Raises
@@ -38,7 +37,7 @@ def open_log(config: Config, root: Path) -> Log:
     ConfigError
         Nowhere.
     """
-    log = find_log(config, root)
+    log = find_log(work)
     if log is None:
         msg = "monitoring.prediction_log: found null, so no prediction is kept; name a folder and serve"
         raise ConfigError(msg)

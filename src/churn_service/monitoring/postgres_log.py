@@ -30,7 +30,6 @@ from churn_service.monitoring.postgres import (
     refused_rows,
     row_fault,
 )
-from churn_service.schema import ID
 from churn_service.url import Url
 
 PAUSE_SECONDS = 5.0  # before a database that failed is asked again
@@ -79,6 +78,8 @@ class PostgresLog:
         Where the database is.
     aside
         The files that take what the database does not.
+    id_name
+        The contract's id.
     seconds
         A line may wait in memory so long.
     report
@@ -90,8 +91,9 @@ class PostgresLog:
         The URL is malformed. Whether anything is there shows later, and is no error.
     """
 
-    def __init__(self, url: Url, aside: LineLog, *, seconds: float, report: Report) -> None:
+    def __init__(self, url: Url, aside: LineLog, *, id_name: str, seconds: float, report: Report) -> None:
         self._engine, self._aside = engine(url), aside
+        self._id = id_name
         self._count, self._warn = report
         self._connection: Connection | None = None
         self._warned: dict[str, float] = {}
@@ -121,7 +123,7 @@ class PostgresLog:
         if time.monotonic() < self._paused_until:
             return parts
         try:
-            refused = insert_parts(self._connection or self._connect(), parts)
+            refused = insert_parts(self._connection or self._connect(), parts, self._id)
         except Exception as error:  # noqa: BLE001 - whatever it was, a file can take these lines
             self._failed(error)
             return parts
@@ -154,8 +156,10 @@ class PostgresLog:
             self._connection = None
 
 
-def insert_parts(connection: Connection, parts: Sequence[Part]) -> list[tuple[Part, str]]:
+def insert_parts(connection: Connection, parts: Sequence[Part], id_name: str) -> list[tuple[Part, str]]:
     """Insert all lines, or if the database refuses some, the others; return those a line each, with reasons.
+
+    `id_name` is the contract's id, by which the table can be searched.
 
     Raises
     ------
@@ -164,7 +168,7 @@ def insert_parts(connection: Connection, parts: Sequence[Part]) -> list[tuple[Pa
     """
 
     def insert(some: Sequence[Part]) -> None:
-        insert_lines(connection, b"".join(lines for _, lines, _ in some))
+        insert_lines(connection, b"".join(lines for _, lines, _ in some), id_name)
 
     try:
         insert(parts)
@@ -181,11 +185,11 @@ def _single_lines(parts: Sequence[Part]) -> Iterator[Part]:
             yield moment, line, 1
 
 
-def insert_lines(connection: Connection, lines: bytes) -> None:
+def insert_lines(connection: Connection, lines: bytes, id_name: str) -> None:
     """Insert whole lines, in one transaction; those whose prediction is there already are left out."""
     array = "[" + lines.decode()[:-1].replace("\n", ",") + "]"
     with bounded(connection), connection.begin():
-        connection.execute(INSERT, {"lines": array, "id": ID})
+        connection.execute(INSERT, {"lines": array, "id": id_name})
 
 
 def make_tables(connection: Connection) -> None:

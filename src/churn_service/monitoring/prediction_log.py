@@ -6,11 +6,10 @@ from datetime import UTC, date, datetime
 from math import floor, log10
 from typing import Any, Final, Protocol
 
-from pydantic import SecretStr, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from churn_service.errors import ConfigError
 from churn_service.messages import Answered, Prediction
-from churn_service.schema import Customer
 from churn_service.service_sections import Privacy
 
 HASH_DIGITS = 32
@@ -94,7 +93,7 @@ class PredictionLog:
             for customer, prediction in zip(answer.customers, answer.predictions, strict=True)
         ]
 
-    def _record(self, customer: Customer) -> bytes:
+    def _record(self, customer: BaseModel) -> bytes:
         if not self._hide:
             return customer.__pydantic_serializer__.to_json(customer)
         values = {name: value for name, value in customer.__dict__.items() if name not in self._hide}

@@ -8,14 +8,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from churn_service.contract import columns
 from churn_service.events import Check
 from churn_service.faults import find_faults
 from churn_service.gate import Replayed, check_replay
 from churn_service.monitoring.history import History, read_predictions
 from churn_service.monitoring.place import Log
 from churn_service.predict import GOLDEN_TOLERANCE, Predictor
-from churn_service.schema import ID
 from churn_service.service_sections import GateConfig, Privacy
 from churn_service.table import typed
 
@@ -41,7 +39,7 @@ def replay(
     log
         Where predictions are kept; None if nowhere.
     candidate, production
-        The two versions.
+        The two versions, of one contract.
     privacy
         What the log hides; a hidden column makes a repetition impossible.
     gate
@@ -52,7 +50,8 @@ def replay(
     Check
         Missing if there is nothing to repeat.
     """
-    hidden = sorted(name for name, way in privacy.items() if way != "keep" and name != ID)
+    contract = production.contract
+    hidden = sorted(name for name, way in privacy.items() if way != "keep" and name != contract.id)
     if log is None or hidden:
         why = f"monitoring.privacy hides {', '.join(hidden)}" if hidden else "there is no prediction log"
         return _missing(f"{why}, so no request can be repeated")
@@ -65,9 +64,9 @@ def replay(
     before = answers["churn_probability"].to_numpy()
     if not _comes_out_again(customers, before, production):
         return _missing(OTHERWISE)
-    customers = typed(customers)
+    customers = typed(customers, contract)
     after = candidate.probabilities(customers)
-    arrays = {column.name: customers[column.name].to_numpy() for column in columns()}
+    arrays = {column.name: customers[column.name].to_numpy() for column in contract.columns}
     replayed = Replayed(
         prediction_ids=answers["prediction_id"].tolist(),
         production=before,
@@ -102,9 +101,9 @@ def _last(log: Log, version: str, count: int) -> History:
 
 def _comes_out_again(customers: pd.DataFrame, answers: np.ndarray, production: Predictor) -> bool:
     """Tell whether these are the records that production answered, by letting it answer again."""
-    if len(find_faults(customers)):
+    if len(find_faults(customers, production.contract)):
         return False
-    again = production.probabilities(typed(customers))
+    again = production.probabilities(typed(customers, production.contract))
     return bool(np.abs(again - answers).max() <= GOLDEN_TOLERANCE)
 
 

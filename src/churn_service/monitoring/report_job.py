@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import takewhile
-from pathlib import Path
 from typing import Final
 
 from churn_service.errors import ArtifactNotFoundError
@@ -15,20 +14,18 @@ from churn_service.monitoring.history import read_predictions
 from churn_service.monitoring.place import Log, open_log
 from churn_service.monitoring.report import Report
 from churn_service.registry import NEWEST, Registry
-from churn_service.sections import Config
+from churn_service.workspace import Workspace
 
 WEEKS = 26
 MOVES: Final = {"promote", "rollback"}
 
 
-def gather_report(
-    config: Config, root: Path, registry: Registry, *, span: Span, version: str | None = None
-) -> Report:
+def gather_report(work: Workspace, registry: Registry, *, span: Span, version: str | None = None) -> Report:
     """Look at everything as it was known when a span ended: what came later does not count.
 
     Parameters
     ----------
-    config, root, registry, span
+    work, registry, span
         See `check_drift`.
     version
         A version or an alias, as it stood then; default: what was in production, else the newest.
@@ -42,12 +39,12 @@ def gather_report(
     """
     # The log's order decides, not its clocks: only its beginning adds up.
     events = list(takewhile(lambda event: datetime.fromisoformat(event.time) < span.until, registry.events()))
-    found = check_drift(config, root, registry, span=span, version=_standing(events, version))
+    found = check_drift(work, registry, span=span, version=_standing(events, version))
     return Report(
         found=found,
-        weeks=check_performance(config, root, as_of=span.until, weeks=WEEKS),
+        weeks=check_performance(work, as_of=span.until, weeks=WEEKS),
         production=[each for each in reversed(events) if each.alias == "production" and each.kind in MOVES],
-        answers=_answers(open_log(config, root), span),
+        answers=_answers(open_log(work), span),
     )
 
 

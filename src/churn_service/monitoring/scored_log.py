@@ -6,20 +6,20 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_service.arrays import as_dates, to_json
 from churn_service.artifact import sha256
 from churn_service.atomic import flush_folder, naming
-from churn_service.config import load_settings
-from churn_service.contract import Column, columns
+from churn_service.contract import Column, Contract
 from churn_service.decision import Source
 from churn_service.errors import ConfigError, LogStoreError
 from churn_service.messages import Answered, Prediction
@@ -29,13 +29,13 @@ from churn_service.monitoring.place import open_log
 from churn_service.monitoring.postgres import engine
 from churn_service.monitoring.postgres_log import REFUSED, Part, insert_parts, make_tables
 from churn_service.monitoring.prediction_log import PredictionLog
-from churn_service.schema import ID, Customer
-from churn_service.sections import Config
+from churn_service.seam import Project
 from churn_service.service_sections import Privacy
+from churn_service.settings import load_settings
 from churn_service.url import Url
+from churn_service.workspace import Workspace
 
 LOG: Final = logging.getLogger(__name__)
-CUSTOMERS: Final = TypeAdapter(list[Customer])
 SLICE: Final = 1000  # lines that go to the database at a time
 
 
@@ -51,6 +51,7 @@ class Batch(NamedTuple):
 class Keeper:
     """Keeps scored rows, wherever it is called: secrets come from the environment there."""
 
+    project: Project[Any, Any]
     folder: Path
     privacy: Mapping[str, Privacy]
     in_database: bool
@@ -67,19 +68,21 @@ class Keeper:
         """
         if not len(answers):
             return
-        settings = load_settings()
+        settings = load_settings(self.project.prefix)
         if self.in_database != (settings.log_url is not None):
             msg = "CHURN_LOG_URL is not the same where a worker runs. Set it there, or nowhere"
             raise ConfigError(msg)
         name = sha256(key.encode())[:16]
+        contract = self.project.contract
         file = _File(self.folder, f"score-{name}-{answers['row'][0]}")
-        place = file if settings.log_url is None else _Table(settings.log_url, file)
-        answered = Answered(_records(customers), _predictions(answers, source, name), source, None)
+        place = file if settings.log_url is None else _Table(settings.log_url, contract.id, file)
+        predictions = _predictions(answers, source, name)
+        answered = Answered(_records(customers, contract), predictions, source, None)
         log = PredictionLog(place, self.privacy, settings.hash_key)
         log.observe(Batch(time.time(), f"score-{name}"), answered)
 
 
-def keeper(config: Config, root: Path) -> Keeper:
+def keeper(work: Workspace) -> Keeper:
     """Say where scored rows are kept.
 
     Raises
@@ -87,8 +90,9 @@ def keeper(config: Config, root: Path) -> Keeper:
     ConfigError
         Nowhere.
     """
-    log = open_log(config, root)
-    return Keeper(log.folder, config.monitoring.privacy, in_database=log.url is not None)
+    log = open_log(work)
+    privacy = work.config.monitoring.privacy
+    return Keeper(work.project, log.folder, privacy, in_database=log.url is not None)
 
 
 class _File(NamedTuple):
@@ -123,6 +127,7 @@ class _Table(NamedTuple):
     """The log's table, which knows an id that it has already; `aside` takes the rows that it refuses."""
 
     url: Url
+    id_name: str
     aside: _File
 
     def put(self, time: datetime, lines: bytes, count: int) -> None:  # noqa: ARG002 - as the log's other places
@@ -133,7 +138,7 @@ class _Table(NamedTuple):
             with database.connect() as connection:
                 make_tables(connection)
                 for some in _slices(time, lines):
-                    refused += insert_parts(connection, some)
+                    refused += insert_parts(connection, some, self.id_name)
         except SQLAlchemyError as error:
             msg = f"CHURN_LOG_URL: it does not take predictions ({type(error).__name__}). Is it up?"
             raise LogStoreError(msg) from error
@@ -153,11 +158,17 @@ def _slices(time: datetime, lines: bytes) -> Iterator[list[Part]]:
         yield [(time, line, 1) for line in split[start : start + SLICE]]
 
 
-def _records(customers: pd.DataFrame) -> list[Customer]:
-    cells = {column.name: _values(customers, column) for column in columns()}
-    cells[ID] = customers[ID].astype(object).where(customers[ID].notna(), None).tolist()
-    rows = zip(*cells.values(), strict=True)
-    return CUSTOMERS.validate_python([dict(zip(cells, row, strict=True)) for row in rows], strict=False)
+def _records(customers: pd.DataFrame, contract: Contract) -> list[BaseModel]:
+    cells = {column.name: _values(customers, column) for column in contract.columns}
+    ids = customers[contract.id]
+    cells[contract.id] = ids.astype(object).where(ids.notna(), None).tolist()
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    return _list_of(contract.record).validate_python(rows, strict=False)
+
+
+@cache
+def _list_of(record: Any) -> TypeAdapter[list[BaseModel]]:
+    return TypeAdapter(list[record])
 
 
 def _values(customers: pd.DataFrame, column: Column) -> list[Any]:

@@ -18,8 +18,8 @@ from churn_service.monitoring.labels import join_outcomes
 from churn_service.monitoring.performance import Week
 from churn_service.monitoring.place import open_log
 from churn_service.registry import Registry
-from churn_service.sections import Config
 from churn_service.table import data_hash, read_table
+from churn_service.workspace import Workspace
 
 FOLDER: Final = "retrain"  # of the records, in the prediction log's
 STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of the moment in the name of a record
@@ -59,27 +59,27 @@ class Verdict(BaseModel, frozen=True):
         return tuple(reason for reason in self.brakes if reason.applies)
 
 
-def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> Verdict:
+def judge(work: Workspace, registry: Registry, *, now: datetime) -> Verdict:
     """Look at what is in production, else the newest version, as of a moment.
 
     Parameters
     ----------
-    config, root, registry
+    work, registry
         See `check_drift`, also for what is raised.
     now
         With an offset.
     """
-    metadata, rules = registry.metadata(registry.resolve()), config.retrain
+    metadata, rules = registry.metadata(registry.resolve()), work.config.retrain
     age = (now - datetime.fromisoformat(metadata.trained_at)) / DAY
     windows = list[Figures]()
     if metadata.reference is not None:
         ends = (now - timedelta(days=rules.window_days), now)
         spans = [Span(end - timedelta(days=rules.window_days), end, now) for end in ends]
-        found = [check_drift(config, root, registry, span=span, version=metadata.version) for span in spans]
+        found = [check_drift(work, registry, span=span, version=metadata.version) for span in spans]
         windows = [each.figures for each in found]
     count = max(int(age / 7), 0) + 2  # of weeks, so that all are seen in which it answered
-    weeks = check_performance(config, root, as_of=now, weeks=count, version=metadata.version)
-    new = _new_outcomes(config, root, (datetime.fromisoformat(metadata.trained_at), now))
+    weeks = check_performance(work, as_of=now, weeks=count, version=metadata.version)
+    new = _new_outcomes(work, (datetime.fromisoformat(metadata.trained_at), now))
     aged = f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}"
     few = f"of {new:,} customers since it was trained; retrain.min_new_outcomes is {rules.min_new_outcomes:,}"
     return Verdict(
@@ -87,9 +87,9 @@ def judge(config: Config, root: Path, registry: Registry, *, now: datetime) -> V
         triggers=(_drift(windows), _outcomes(weeks), _reason("age", aged, applies=age > rules.max_age_days)),
         brakes=(
             _reason("too few outcomes", few, applies=new < rules.min_new_outcomes),
-            _cool_down(_tries(registry, open_log(config, root).folder), now, rules.cool_down_days),
+            _cool_down(_tries(registry, open_log(work).folder), now, rules.cool_down_days),
             _unguarded(registry.state().holder("production")),
-            _hidden(config, root, registry),
+            _hidden(work, registry),
         ),
     )
 
@@ -130,22 +130,24 @@ def _unguarded(holder: str | None) -> Reason:
     return _reason("production", said, applies=holder is None)
 
 
-def _new_outcomes(config: Config, root: Path, moments: tuple[datetime, datetime]) -> int:
+def _new_outcomes(work: Workspace, moments: tuple[datetime, datetime]) -> int:
     """Count the customers of whom something became known between two moments."""
-    log, horizon = open_log(config, root), timedelta(days=config.monitoring.outcome_days)
-    joined = [join_outcomes(log, as_of=moment, horizon=horizon) for moment in moments]
+    log, horizon = open_log(work), timedelta(days=work.config.monitoring.outcome_days)
+    name = work.contract.id
+    joined = [join_outcomes(log, name, as_of=moment, horizon=horizon) for moment in moments]
     before, now = (each[each["outcome"] >= 0] for each in joined)
     return int(now.loc[~now["prediction"].isin(before["prediction"]), "customer"].nunique())
 
 
-def _hidden(config: Config, root: Path, registry: Registry) -> Reason:
+def _hidden(work: Workspace, registry: Registry) -> Reason:
     """Wait for another table where nothing can be learned from the log."""
-    hidden, path = config.monitoring.hidden, config.data.path
+    hidden, path = work.config.monitoring.hidden, work.config.data.path
     said = f"monitoring.privacy hides {', '.join(hidden) or 'nothing'}"
     if not hidden:
         return _reason("privacy", said, applies=False)
     try:
-        data = data_hash(check_table(read_table(root / path, config.data.format)))
+        table = read_table(work.root / path, work.contract, work.config.data.format)
+        data = data_hash(check_table(table, work.contract))
     except TableError:  # training refuses it too, with the reason
         return _reason("privacy", f"{said}; {path} cannot be used", applies=False)
     known, unreadable = _trained_on(data, registry)

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from churn_service.cells import read_cells
-from churn_service.contract import Column
+from churn_service.contract import Column, Contract, TableFormat
 from churn_service.monitoring.drift import SCORE
 from churn_service.monitoring.drift_figures import Rows
 from churn_service.monitoring.history import History
 from churn_service.reference import Distribution, Reference
-from churn_service.schema import ID
 
 SAMPLE = 10_000  # rows
 MERGE_ROWS = 1_000_000  # that wait before older rows of the same customers are dropped
@@ -35,7 +34,9 @@ class Window(NamedTuple):
     rows: Rows
 
 
-def gather(parts: Iterable[History], reference: Reference, columns: Sequence[Column]) -> Window:
+def gather(
+    parts: Iterable[History], reference: Reference, columns: Sequence[Column], *, contract: Contract
+) -> Window:
     """Count a window of the log.
 
     Parameters
@@ -46,6 +47,8 @@ def gather(parts: Iterable[History], reference: Reference, columns: Sequence[Col
         Whose bins are counted in.
     columns
         The columns to count; privacy may have hidden others.
+    contract
+        What a record is, and how a table spells it.
     """
     bins = {column.name: reference.columns[column.name] for column in columns} | {SCORE: reference.score}
     row = np.dtype([("customer", np.uint64), ("time", np.int64), ("places", np.uint8, (len(bins),))])
@@ -53,10 +56,10 @@ def gather(parts: Iterable[History], reference: Reference, columns: Sequence[Col
     sample, present, logged, unreadable = pd.DataFrame(), set[str](), 0, 0
     for part in parts:
         logged, unreadable = logged + len(part.answers), unreadable + part.unreadable
-        values = {column.name: _cells(part.customers, column) for column in columns}
+        values = {column.name: _cells(part.customers, column, contract.table) for column in columns}
         values[SCORE] = part.answers[SCORE].to_numpy(np.float64)
         rows = np.empty(len(part.answers), row)
-        rows["customer"], is_named = _keys(part)
+        rows["customer"], is_named = _keys(part, contract.id)
         rows["time"] = part.answers["time"].dt.as_unit("us").astype(np.int64)
         rows["places"] = np.column_stack([bins[name].place(cells) for name, cells in values.items()])
         _add(counts, bins, rows["places"][~is_named])
@@ -87,15 +90,15 @@ def _latest(parts: list[np.ndarray]) -> np.ndarray:
     return np.asarray(rows[order[is_last]])
 
 
-def _cells(customers: pd.DataFrame, column: Column) -> np.ndarray:
+def _cells(customers: pd.DataFrame, column: Column, table: TableFormat) -> np.ndarray:
     values = customers.get(column.name, pd.Series(np.nan, index=customers.index))
-    cells = read_cells(values, column)
+    cells = read_cells(values, column, table)
     return cells.to_numpy(object if column.kind == "category" else np.float64)
 
 
-def _keys(part: History) -> tuple[np.ndarray, np.ndarray]:
+def _keys(part: History, id_name: str) -> tuple[np.ndarray, np.ndarray]:
     """Hash whom each row is of, or else the row's own id; and tell which rows name somebody."""
-    ids = part.customers.get(ID, pd.Series(np.nan, index=part.customers.index))
+    ids = part.customers.get(id_name, pd.Series(np.nan, index=part.customers.index))
     named = ids.notna()
     whom = ids.where(named, part.answers["prediction_id"]).astype(object)
     return pd.util.hash_array(whom.to_numpy(), categorize=False), named.to_numpy()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
-from pathlib import Path
+from pathlib import Path  # floor: monitored
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI
@@ -12,23 +12,23 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from churn_service.api import KEY, PROBLEMS, REFUSED, create_app, limit_record, require_json
-from churn_service.config import Settings
+from churn_service.application import KEY, PROBLEMS, create_app, require_json
+from churn_service.contract import Contract
 from churn_service.errors import (
     ConfigError,  # floor: monitored
     RefusedError,
 )
 from churn_service.messages import Problem
+from churn_service.monitoring import outcome_route  # floor: monitored
 from churn_service.monitoring.drift_figures import DriftGauges  # floor: monitored
 from churn_service.monitoring.line_log import SHADOW, LineLog  # floor: monitored
-from churn_service.monitoring.outcome_route import ROUTE as OUTCOME_ROUTE  # floor: monitored
 from churn_service.monitoring.outcomes import Outcomes  # floor: monitored
 from churn_service.monitoring.place import Log  # floor: monitored
 from churn_service.monitoring.shadow import Shadow  # floor: monitored
 from churn_service.monitoring.sinks import open_outcomes, open_predictions  # floor: monitored
 from churn_service.predict import Predictor
 from churn_service.problems import BodyLimit
-from churn_service.sections import Config
+from churn_service.serving import versions
 from churn_service.serving.access import Keys
 from churn_service.serving.drain import drained
 from churn_service.serving.fallback import baseline_predictor
@@ -38,18 +38,13 @@ from churn_service.serving.journal import Journal, Observer
 from churn_service.serving.logs import open_log
 from churn_service.serving.metrics import Meter, metrics
 from churn_service.serving.stats import stats
-from churn_service.serving.versions import Versions, predict_by_version
+from churn_service.serving.versions import Versions
 from churn_service.serving.watch import Watch
 from churn_service.serving.window import MemoryWindow, Window
+from churn_service.settings import Settings
+from churn_service.workspace import Workspace
 
 ROUTES: Final[tuple[dict[str, Any], ...]] = (
-    {
-        "path": "/models/{name}/predict",
-        "endpoint": predict_by_version,
-        "methods": ["POST"],
-        "responses": {**REFUSED, 404: {"model": Problem}, 409: {"model": Problem}},
-        "dependencies": [KEY, Depends(limit_record)],
-    },
     {"path": "/metrics", "endpoint": metrics, "responses": PROBLEMS, "dependencies": [KEY]},
     {"path": "/stats", "endpoint": stats, "responses": PROBLEMS, "dependencies": [KEY]},
     {
@@ -59,8 +54,16 @@ ROUTES: Final[tuple[dict[str, Any], ...]] = (
         "responses": {**PROBLEMS, 409: {"model": Problem}, 415: {"model": Problem}},
         "dependencies": [KEY, Depends(require_json)],  # a page of another site can send no JSON unasked
     },
-    OUTCOME_ROUTE,  # floor: monitored
 )
+
+
+def routes(contract: Contract) -> list[dict[str, Any]]:
+    """List the service's own routes, each as the arguments of `FastAPI.add_api_route`."""
+    return [
+        versions.route(contract),
+        *ROUTES,
+        outcome_route.route(contract),  # floor: monitored
+    ]
 
 
 class Service:
@@ -70,14 +73,13 @@ class Service:
     ----------
     models
         Where the model comes from, at the start and later.
-    config, root
-        The configuration, and the folder that its relative paths start from.
-    settings
-        The environment.
+    work
+        The project, its configuration, folder and environment.
     """
 
-    def __init__(self, models: Models, config: Config, *, root: Path, settings: Settings) -> None:
-        self._models, self._config, self._root = models, config, root
+    def __init__(self, models: Models, work: Workspace) -> None:
+        config, settings = work.config, work.settings
+        self._models, self._work, self._config = models, work, config
         self._began_with = settings.start_version
         self._meter = Meter(settings.metrics_dir)
         self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
@@ -86,13 +88,17 @@ class Service:
         # floor: monitored
         self._outcomes: Outcomes | None = None
         if config.monitoring.prediction_log is not None:
-            self._remember(self._root / config.monitoring.prediction_log, settings)
+            self._remember(work.root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
             msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name one for bad times"
             raise ConfigError(msg)
         # end floor
         self.contract = create_app(
-            self._load_or_fall_back, config.serving, routes=ROUTES, resources=self._resources
+            work.project,
+            self._load_or_fall_back,
+            config.serving,
+            routes=routes(work.contract),
+            resources=self._resources,
         )
         self._journal = Journal(self._meter, self._log, self._observers)
         state = self.contract.state
@@ -107,11 +113,11 @@ class Service:
         log, monitoring, warn = Log(folder, settings.log_url), self._config.monitoring, self._log.warning
         lost = (self._meter.lines_lost.labels("prediction").inc, warn)
         aside = (self._meter.lines_aside.inc, warn)
-        predictions = open_predictions(log, monitoring, settings.hash_key, lost=lost, aside=aside)
+        predictions = open_predictions(log, self._work, lost=lost, aside=aside)
         self._closers.insert(0, predictions.close)
         self._meter.others.append(DriftGauges(folder))
         self._observers.append(predictions.observe)
-        self._outcomes = open_outcomes(log, monitoring, settings.hash_key)
+        self._outcomes = open_outcomes(log, monitoring, settings.hash_key, contract=self._work.contract)
         if self._config.serving.shadow is not None:
             shadow = Shadow(
                 partial(self._models.resolve, self._config.serving.shadow),
@@ -157,7 +163,7 @@ class Service:
         if self._config.serving.fallback == "refuse":
             raise error
         self._log.warning("the baseline answers", reason=str(error))
-        return baseline_predictor(self._config)
+        return baseline_predictor(self._work)
 
     @contextlib.asynccontextmanager
     async def _resources(self, app: FastAPI) -> AsyncIterator[None]:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from json import dumps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from churn_service.errors import ArtifactError, RefusedError
-from churn_service.terminal import ConfigOption, JsonOption, open_config, print_json, say
+from churn_service.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_workspace,
+    print_json,
+    project_of,
+    say,
+)
 
 if TYPE_CHECKING:
-    from churn_service.config import Settings
     from churn_service.predict import Predictor
     from churn_service.serving.follow import Models
+    from churn_service.workspace import Workspace
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -53,6 +62,7 @@ def make_key(
 
 
 def serve(
+    context: typer.Context,
     *,
     host: Annotated[str | None, typer.Option(help="Default: CHURN_HOST, else 127.0.0.1")] = None,
     port: Annotated[
@@ -80,36 +90,38 @@ def serve(
     from churn_service.serving.server import serve_many, serve_one, server_options
     from churn_service.serving.worker import models, spare_the_collector
 
-    settings = _settings(version)
-    loaded, root = open_config(config)
+    work = _workspace(context, config, version)
+    loaded, settings = work.config, work.settings
     options = server_options(host or settings.host, port or settings.port, loaded.serving)
     keys = Keys(settings.api_keys.get_secret_value())
     refuse_exposure(options["host"], keys, allow_anonymous=settings.allow_anonymous)
-    source = models(loaded, root, settings)
+    source = models(work)
     first = _first(source.load, loaded.serving.fallback)
     # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
-    service = Service(_beginning_with(first, source), loaded, root=root, settings=settings)
+    service = Service(_beginning_with(first, source), work)
     started = _described(first.version, source) if first else VERSION
-    announce = partial(_announce, options, started, asks_for_key=bool(keys))
+    announce = partial(_announce, work, options, started, asks_for_key=bool(keys))
     if workers == 1 and not reload:
         spare_the_collector()
         served = serve_one(service.app, options, announce)
     else:
         paths = {"config": (config or settings.config).resolve(), "start_version": first and first.version}
         options |= {"workers": workers, "reload": reload}
-        served = serve_many(settings.model_copy(update=paths), options=options, announce=announce)
+        served = serve_many(
+            replace(work, settings=settings.model_copy(update=paths)), options=options, announce=announce
+        )
     raise typer.Exit(_outcome(options, served=served))
 
 
-def _settings(version: str | None) -> Settings:
-    """Read the environment; what is meant for workers does not count here."""
-    from churn_service.config import load_settings, misspelt
+def _workspace(context: typer.Context, config: Path | None, version: str | None) -> Workspace:
+    """Read environment and configuration; what is meant for workers does not count here."""
+    from churn_service.settings import misspelt
 
-    for found, meant in misspelt().items():
+    for found, meant in misspelt(project_of(context).prefix).items():
         say(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
-    settings = load_settings()
-    own = {"metrics_dir": None, "start_version": None, "version": version or settings.version}
-    return settings.model_copy(update=own)
+    work = open_workspace(context, config)
+    own = {"metrics_dir": None, "start_version": None, "version": version or work.settings.version}
+    return replace(work, settings=work.settings.model_copy(update=own))
 
 
 def _beginning_with(first: Predictor | None, source: Models) -> Models:
@@ -150,13 +162,11 @@ def _first(load: Callable[[], Predictor], fallback: str) -> Predictor | None:
         return None
 
 
-def _announce(options: dict[str, Any], version: str, *, asks_for_key: bool) -> None:
-    from churn_service.contract import example
-
+def _announce(work: Workspace, options: dict[str, Any], version: str, *, asks_for_key: bool) -> None:
     host = "127.0.0.1" if options["host"] == "0.0.0.0" else options["host"]  # noqa: S104 - only compared
     url = f"http://{f'[{host}]' if ':' in host else host}:{options['port']}"
     key = "-H 'X-API-Key: …' " if asks_for_key else ""
-    body = shlex.quote(dumps(example()))
+    body = shlex.quote(dumps(work.contract.example()))
     say(
         "",
         f"serving {version} at {url}, until Ctrl-C",

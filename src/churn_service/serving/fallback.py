@@ -4,17 +4,16 @@ from functools import partial
 from typing import Final
 
 from churn_service.baseline import baseline_probability
-from churn_service.contract import columns
 from churn_service.decision import Source
 from churn_service.predict import Predictor
-from churn_service.sections import Config
+from churn_service.workspace import Workspace
 
 VERSION: Final = "fallback:baseline"
 
 
-def baseline_predictor(config: Config) -> Predictor:
+def baseline_predictor(work: Workspace) -> Predictor:
     """Answer by the scorecard of config.yaml, with its threshold and tiers."""
-    source = Source(version=VERSION, trained_at=None, columns=columns(), decision=config.decision)
-    return Predictor(
-        source, partial(baseline_probability, features=config.features, baseline=config.baseline)
-    )
+    columns, decision = work.contract.columns, work.config.decision
+    source = Source(version=VERSION, trained_at=None, columns=columns, decision=decision)
+    probabilities = partial(baseline_probability, work.project, config=work.config)
+    return Predictor(source, work.contract, probabilities)

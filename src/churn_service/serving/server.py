@@ -20,9 +20,10 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from churn_service.config import Settings, hand_down
 from churn_service.service_sections import ServingConfig
 from churn_service.serving.connections import Connection
+from churn_service.settings import hand_down
+from churn_service.workspace import Workspace
 
 RETRY_SECONDS = 10.0  # between two attempts to replace a worker that could not start
 
@@ -77,7 +78,7 @@ def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], N
     return server.started
 
 
-def serve_many(settings: Settings, *, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
+def serve_many(work: Workspace, *, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
     """Serve in worker processes, each of which builds its application from the environment.
 
     Returns
@@ -85,8 +86,9 @@ def serve_many(settings: Settings, *, options: Mapping[str, Any], announce: Call
     bool
         Whether it was stopped by a signal: False if the address is taken or no worker could start.
     """
-    with tempfile.TemporaryDirectory(prefix="churn-service-metrics-") as metrics:
-        hand_down(settings.model_copy(update={"metrics_dir": Path(metrics)}))
+    with tempfile.TemporaryDirectory(prefix=f"{work.project.name}-metrics-") as metrics:
+        settings = work.settings.model_copy(update={"metrics_dir": Path(metrics)})
+        hand_down(settings, prefix=work.project.prefix, place=work.project.place)
         name = "app_for_development" if options["reload"] else "app_from_environment"
         started = uvicorn.Config(f"churn_service.serving.worker:{name}", **options, factory=True)
         return _supervise(started, announce)

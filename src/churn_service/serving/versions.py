@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from typing import Annotated, Final, Never
+from typing import Annotated, Any, Final, Never
 
-from fastapi import Body, HTTPException, Path, Request
+from fastapi import Body, Depends, HTTPException, Path, Request
 from starlette.datastructures import State
 from structlog.typing import FilteringBoundLogger
 
 from churn_service.answer import answer, loaded
-from churn_service.api import EXAMPLE
+from churn_service.application import KEY, REFUSED, limit_record
+from churn_service.contract import Contract
 from churn_service.errors import (
     ArtifactNotFoundError,
     IncompatibleArtifactError,
@@ -17,12 +18,11 @@ from churn_service.errors import (
     StoreError,
 )
 from churn_service.events import ALIASES
-from churn_service.messages import Prediction
+from churn_service.messages import Prediction, Problem
 from churn_service.metadata import VERSION
 from churn_service.predict import Predictor
 from churn_service.problems import RETRY, UNAVAILABLE
 from churn_service.registry import NEWEST
-from churn_service.schema import Customer
 from churn_service.serving.follow import CONFLICT, Models
 
 NAMED: Final = (NEWEST, *ALIASES)
@@ -91,19 +91,31 @@ def _memory(predictor: Predictor) -> int:
     return GROWTH * predictor.model_bytes + SESSION
 
 
-async def predict_by_version(
-    request: Request,
-    name: Annotated[str, Path(description="A version or an alias", json_schema_extra={"pattern": NAME})],
-    customer: Annotated[Customer, Body(examples=[EXAMPLE])],
-) -> Prediction:
-    """Predict one customer's churn by any registered version, as it answered when it was in production."""
-    loaded(request)
-    try:
-        predictor = await request.app.state.versions.find(name)
-    except (RefusedError, OSError) as error:
-        _refuse(request, name, error)
-    (prediction,) = await answer(request, [customer], predictor)
-    return prediction
+def route(contract: Contract) -> dict[str, Any]:
+    """Return the route that answers by any version, as the arguments of `FastAPI.add_api_route`."""
+    record: Any = contract.record
+
+    async def predict_by_version(
+        request: Request,
+        name: Annotated[str, Path(description="A version or an alias", json_schema_extra={"pattern": NAME})],
+        customer: Annotated[record, Body(examples=[contract.example()])],
+    ) -> Prediction:
+        """Predict one customer's churn by any registered version, as it answered when it was in production."""  # noqa: E501 - OpenAPI shows it as it stands
+        loaded(request)
+        try:
+            predictor = await request.app.state.versions.find(name)
+        except (RefusedError, OSError) as error:
+            _refuse(request, name, error)
+        (prediction,) = await answer(request, [customer], predictor)
+        return prediction
+
+    return {
+        "path": "/models/{name}/predict",
+        "endpoint": predict_by_version,
+        "methods": ["POST"],
+        "responses": {**REFUSED, NOT_FOUND: {"model": Problem}, CONFLICT: {"model": Problem}},
+        "dependencies": [KEY, Depends(limit_record)],
+    }
 
 
 def _refuse(request: Request, name: str, error: Exception) -> Never:

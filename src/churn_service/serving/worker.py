@@ -6,28 +6,29 @@ import multiprocessing
 import os
 import signal
 import threading
-from pathlib import Path
+from dataclasses import replace
 
 from starlette.types import ASGIApp
 
-from churn_service.config import Settings, at_host, load_config, load_settings
 from churn_service.errors import RefusedError
 from churn_service.predict import Predictor, load_predictor
 from churn_service.registry import Registry
 from churn_service.remote import open_registry
-from churn_service.sections import Config
 from churn_service.serving.app import Service
 from churn_service.serving.follow import Models
+from churn_service.settings import handed_down_project
 from churn_service.signing import read_public_key
+from churn_service.workspace import Workspace, open_workspace
 
 
-def models(config: Config, root: Path, settings: Settings) -> Models:
+def models(work: Workspace) -> Models:
     """Find models in the registry: the version or alias that is set, else what is in production.
 
     While nothing is, the version that the supervisor began with answers, else the newest.
     """
+    config, settings = work.config, work.settings
     key, pinned = read_public_key(settings.public_key), settings.version
-    registry = open_registry(config.registry, root, public_key=key)
+    registry = open_registry(config.registry, work.root, public_key=key)
 
     def wanted() -> str | None:
         if pinned is None:
@@ -39,7 +40,11 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
     def open_version(name: str | None) -> Predictor:
         folder, serving = registry.find(name), config.serving
         return load_predictor(
-            folder, runtime=serving.runtime, allow_pickle=serving.allow_pickle, public_key=key
+            folder,
+            work.project,
+            runtime=serving.runtime,
+            allow_pickle=serving.allow_pickle,
+            public_key=key,
         )
 
     def load() -> Predictor:
@@ -50,17 +55,16 @@ def models(config: Config, root: Path, settings: Settings) -> Models:
 
 
 def app_from_environment(drain_seconds: float | None = None) -> ASGIApp:
-    """Build the application of one worker process, from `CHURN_…` variables."""
-    settings = load_settings()
-    config, root = at_host(load_config(settings.config), settings), settings.config.resolve().parent
+    """Build the application of one worker process, from the environment that its supervisor gave it."""
+    work = open_workspace(handed_down_project())
     if drain_seconds is not None:
-        serving = config.serving.model_copy(update={"drain_seconds": drain_seconds})
-        config = config.model_copy(update={"serving": serving})
+        serving = work.config.serving.model_copy(update={"drain_seconds": drain_seconds})
+        work = replace(work, config=work.config.model_copy(update={"serving": serving}))
     spare_the_collector()
     leave_with_supervisor()
     if hasattr(signal, "SIGHUP"):  # the whole group gets it; the supervisor says what follows
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return Service(models(config, root, settings), config, root=root, settings=settings).app
+    return Service(models(work), work).app
 
 
 def app_for_development() -> ASGIApp:
