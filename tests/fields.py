@@ -39,7 +39,7 @@ def field(*kinds: str, nullable: bool | None = None) -> Column:
     found = fields(*kinds, nullable=nullable)
     if not found:
         missing = {None: "", True: " that may be missing", False: " that is required"}[nullable]
-        pytest.skip(
+        pytest.skip(  # another table may lack such a field
             f"the contract has no field{missing} of kind {' or '.join(kinds) or 'any'}",
             allow_module_level=True,
         )

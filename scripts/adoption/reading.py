@@ -154,7 +154,7 @@ def _as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
         values = pc.if_else(pc.is_nan(values), None, values)
     try:
         return values.cast(pa.string())
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # a list or a struct, say, which is no text
         return pa.chunked_array([pa.nulls(len(values), pa.string())])
 
 

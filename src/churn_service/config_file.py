@@ -92,6 +92,8 @@ def config_schema(project: Project[Any, Any]) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the place
+        sys.exit(__doc__)
     try:
         with standard_output() as output:
             print(config_schema(resolve_name(sys.argv[1])), end="", file=output)
