@@ -21,7 +21,7 @@ from churn_service.service_sections import ServingConfig
 MOST_FRAMING_BYTES = 64 * 1024  # in a row: a head, the line of a chunk, trailers; a read more may be seen
 BLANKS: Final = b" \t"  # that HTTP allows around the value of a header, and that are no part of it
 LINGER_SECONDS = 1.0  # that a refused caller has to read why
-FIRST_WORDS_SECONDS = 0.5  # that a caller has to ask when the server is about to stop
+FIRST_WORDS_SECONDS = 2.0  # that a caller has to ask when the server is about to stop
 
 
 def refusal(status: HTTPStatus, detail: str, *headers: str) -> bytes:
