@@ -32,9 +32,7 @@ COPY . .
 RUN rm -rf deploy scripts models requirements.lock requirements-jobs.lock requirements-uv.lock \
     && chmod -R u=rwX,go=rX . \
     && install --directory --owner=10001 --group=10001 data models models-cache
-# floor: monitored
 RUN install --directory --owner=10001 --group=10001 predictions
-# end floor
 # What trains here records the commit by it, as there is no git in the image.
 ARG REVISION=unknown
 RUN printf '%s\n' "$REVISION" > image-revision && chmod 444 image-revision
@@ -49,9 +47,7 @@ RUN rm -rf deploy scripts requirements*.lock \
     && mkdir -p models \
     && chmod -R u=rwX,go=rX . \
     && install --directory --owner=10001 --group=10001 models-cache
-# floor: monitored
 RUN install --directory --owner=10001 --group=10001 predictions
-# end floor
 
 FROM ${BASE} AS runtime
 ARG REVISION=unknown

@@ -7,12 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 PATIENCE_SECONDS: Final = 60
 NOT_LOOKED_AT: Final = re.compile(r"[a-zS] ")  # how `ls-files -v` marks assume-unchanged and skip-worktree
+MADE: Final = {".git", ".venv", "__pycache__"}  # left out of a folder that is no checkout
 QUIETLY: Final = ("--no-optional-locks", "-c", "core.fsmonitor=false")
 
 
@@ -98,6 +99,53 @@ def uncommitted(folder: Path, names: Iterable[str] = ()) -> list[str]:
     changed = [entry[3:].removeprefix(above) for entry in status]
     foreign = [name for name in names if name not in known and os.path.lexists(folder / name)]
     return [*changed, *unseen(folder), *(name for name in foreign if name not in changed)]
+
+
+def list_files(folder: Path) -> Iterator[Path]:
+    """Yield what a clone of a folder has or will have, as paths below it.
+
+    Raises
+    ------
+    Refused
+        It is a checkout, and git does not say what is in it: secrets and data may lie there too.
+    """
+    try:
+        known = ask_git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    except Refused:
+        if (folder / ".git").exists():
+            raise
+        known = ""
+    if known:
+        yield from (Path(name) for name in sorted(set(known.split("\0")) - {""}))
+    else:
+        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
+        yield from (path for path in paths if not MADE.intersection(path.parts))
+
+
+def check_committed(folder: Path, names: Iterable[str]) -> None:
+    """Ask for a way back.
+
+    Parameters
+    ----------
+    folder
+        The project.
+    names
+        Files below it that will be changed.
+
+    Raises
+    ------
+    Refused
+        Not everything is committed, git does not have all of the files, or does not tell.
+    """
+    to_do = "commit first, so that git can take you back; or say --uncommitted (FORCE=1 behind make)"
+    try:
+        changed = uncommitted(folder, names)
+    except Refused as why:
+        msg = f"{to_do}; {why}"
+        raise Refused(msg) from why
+    if changed:
+        msg = f"{to_do}; no commit holds {shown(changed[0])} as it is"
+        raise Refused(msg)
 
 
 def _listed(said: str) -> list[str]:

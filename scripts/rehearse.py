@@ -54,10 +54,8 @@ CONFIG: Final[dict[str, dict[str, Any]]] = {
         "sample": {"rows": 6_000, "random_state": 42},
     },
     "serving": {"poll_seconds": 0.5, "rate_limit_per_minute": 10**9},
-    # floor: monitored
     # Two versions that are about the same, one of them timed beside processes under load.
     "gate": {"max_flip_share": 1.0, "max_psi": 10.0, "max_latency_ratio": 100.0},
-    # end floor
 }
 
 

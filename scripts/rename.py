@@ -2,6 +2,8 @@
 
 Usage: python scripts/rename.py NAME [--dry-run] [--uncommitted] [--folder FOLDER]
 
+copier calls this where it has copied the files to, also when it updates a project.
+
 ``my-service`` is the name and the command; the package becomes ``my_service``, and the variables ``MY_…``
 after the first word, in front of the names of settings. The present name is read from pyproject.toml. What is
 about the event and not about the project stays: the word churn, the fields of an answer, what the table calls
@@ -11,17 +13,18 @@ its columns and values; and so does LICENSE.
 import argparse
 import ast
 import contextlib
+import json
 import os
 import re
+import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from floors import check_committed, list_files, tidy
-from git_status import Refused
+from git_status import Refused, check_committed, list_files
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)+")  # PEP 508, and a module's name with _ for -
@@ -32,11 +35,11 @@ KEPT: Final = {
     for name in (
         "LICENSE",
         "copier.yml",
-        "docs/promises.md",
+        "tests/template/promises.md",
         "docs/template.md",
         "scripts/rename.py",
         "tests/template/test_copier.py",
-        "tests/template/test_floors.py",
+        "tests/template/test_levels.py",
         "tests/template/test_rename.py",
     )
 }
@@ -160,6 +163,13 @@ def write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
+def tidy(folder: Path) -> None:
+    """Remove a folder in which nothing is left but what Python made, and so those around it."""
+    if {path.name for path in folder.glob("*")} <= {"__pycache__"}:
+        shutil.rmtree(folder, ignore_errors=True)
+        tidy(folder.parent)
+
+
 def plan(
     folder: Path, files: list[Path], *, old: Names, new: Names, variables: AbstractSet[str]
 ) -> Iterator[Change]:
@@ -226,17 +236,40 @@ def rename(folder: Path, name: str, files: list[Path], *, variables: AbstractSet
     return list(plan(folder, files, old=old, new=new, variables=variables))
 
 
-def main(words: list[str] | None = None) -> None:
-    """Rename the project, or show what would change."""
+def introduce(folder: Path, description: str = "", holder: str = "") -> None:
+    """Say what the project is, and who holds the copyright of what is added, where that is known."""
+    if description:
+        line = f"description = {json.dumps(description, ensure_ascii=False)}"
+        _replace_line(folder / "pyproject.toml", r"description = .*", lambda _: line)
+    if holder:
+        line_below = f"\nCopyright (c) {holder}"
+        _replace_line(folder / "LICENSE", r"Copyright .*", lambda found: found[0] + line_below)
+
+
+def _replace_line(path: Path, line: str, by: Callable[[re.Match[str]], str]) -> None:
+    text = path.read_bytes().decode()
+    path.write_bytes(re.sub(rf"(?m)^{line}$", by, text, count=1).encode())
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--dry-run", action="store_true", help="show what would change")
     parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
     parser.add_argument("--folder", type=Path, default=ROOT, help="the project; default: this one")
-    said = parser.parse_args(words)
+    parser.add_argument("--copied", action="store_true", help="only files that this project has, too")
+    parser.add_argument("--description", default="", help="what the project is, in a sentence")
+    parser.add_argument("--holder", default="", help="who holds the copyright of what is added")
+    return parser
+
+
+def main(words: list[str] | None = None) -> None:
+    """Rename the project, or show what would change."""
+    said = _parser().parse_args(words)
     folder = said.folder.resolve()
     try:
-        changes = rename(folder, said.name, list(list_files(folder)), variables=settings(folder))
+        files = list(list_files(ROOT if said.copied else folder))
+        changes = rename(folder, said.name, files, variables=settings(folder))
         if changes and not said.dry_run and not said.uncommitted:
             check_committed(folder, (str(change.path.relative_to(folder)) for change in changes))
     except Refused as why:
@@ -248,6 +281,7 @@ def main(words: list[str] | None = None) -> None:
         sys.exit(f"refused: {taken[0]} is there already")
     if not said.dry_run:
         apply(changes)
+        introduce(folder, said.description, said.holder)
     print(f"{sum(change.names for change in changes)} names in {len(changes)} files")
 
 

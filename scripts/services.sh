@@ -5,10 +5,10 @@ set -eu
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps PostgreSQL's programs
 packages=""
 programs="sha256sum:coreutils openssl:openssl"
-programs="$programs curl:curl wrk:wrk h2load:nghttp2-client redis-server:redis-server" # floor: service
-programs="$programs prometheus:prometheus promtool:prometheus haproxy:haproxy nginx:nginx-light" # floor: service
-programs="$programs buildah:buildah mmdebstrap:mmdebstrap runc:runc" # floor: service
-programs="$programs postgres:postgresql chromium:chromium" # floor: monitored
+programs="$programs curl:curl wrk:wrk h2load:nghttp2-client redis-server:redis-server"
+programs="$programs prometheus:prometheus promtool:prometheus haproxy:haproxy nginx:nginx-light"
+programs="$programs buildah:buildah mmdebstrap:mmdebstrap runc:runc"
+programs="$programs postgres:postgresql chromium:chromium"
 for pair in $programs; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
 done

@@ -47,12 +47,10 @@ for folder in ("/", "/app", "/app/models", "/opt/venv", "/tmp", "/var/tmp"):
         raise AssertionError(f"{folder} can be written to")
 """
 INSIDE: Final = "import pathlib; print(len([*pathlib.Path('/app/models').glob('*-*')]))"
-# floor: monitored
 LINES: Final = """
 import pathlib
 print(sum(len(path.read_text().splitlines()) for path in pathlib.Path("/app/predictions").rglob("*.jsonl")))
 """
-# end floor
 
 
 class Place(NamedTuple):
@@ -151,7 +149,7 @@ def expect_running(service: subprocess.Popen[bytes], deadline: float) -> None:
 def answers(place: Place, version: str | None = None) -> None:
     """Let a service answer, refuse, measure, remember, and end while it is still asked."""
     customer = json.loads(command(place, "serve", "example"))
-    before = int(command(place, "serve", code=LINES))  # floor: monitored
+    before = int(command(place, "serve", code=LINES))
     with serving(place) as (asked, service):
         expect(asked("/health")["model_loaded"], "/health says that a model is loaded")
         first = asked("/predict", customer)
@@ -163,10 +161,8 @@ def answers(place: Place, version: str | None = None) -> None:
         given = 1 + end_while_asked(asked, service, customer)
         expect_health(place, asked.url.rpartition(":")[2], codes=(1,))
     print(f"   {given} answers were given")
-    # floor: monitored
     remembered = int(command(place, "serve", code=LINES)) - before
     expect(remembered == given, f"{remembered} are in the prediction log")
-    # end floor
 
 
 def refuses(asked: Asked) -> bool:
@@ -255,7 +251,7 @@ def until_answered(request: urllib.request.Request) -> None:
 def volumes(engine: Engine) -> Iterator[dict[str, str]]:
     """Make what the images say is written to; remove it at the end."""
     folders = ["models-cache", "data"]
-    folders.append("predictions")  # floor: monitored
+    folders.append("predictions")
     made = {engine.volume(f"smoke-{os.getpid()}-{name}"): f"/app/{name}" for name in folders}
     try:
         yield made
@@ -275,14 +271,12 @@ def do_jobs(place: Place) -> str:
     return str(version)
 
 
-# floor: monitored
 def watch(place: Place) -> None:
     """Look at what was answered; exit code 3 means that something moved."""
     command(place, "jobs", "drift", "--since", "1h", codes=(0, 3))
     command(place, "jobs", "retrain", "--dry-run")
 
 
-# end floor
 def main() -> None:
     """Walk both roads."""
     engine = pick_engine(HERE.get("IMAGE_ENGINE"))
@@ -302,10 +296,8 @@ def main() -> None:
             version = do_jobs(Place(engine, mounted | {"": "/tmp"}, env))  # noqa: S108 - in the container
             step("The service answers from that store")
             answers(Place(engine, written, env), version)
-            # floor: monitored
             step("Jobs look at what was answered")
             watch(Place(engine, mounted | {"": "/tmp"}, env))  # noqa: S108 - ditto
-            # end floor
     print("\nboth images work")
 
 

@@ -21,6 +21,7 @@ from churn_service.checkout import Checkout
 from churn_service.sections import PLAIN
 
 ROOT = Path(__file__).parents[1]
+MAKEFILES = (ROOT / "Makefile", *sorted((ROOT / "make").glob("*.mk")))
 TABLE = "data/table.csv"
 UNTRACED = Checkout("unknown", reason="a test wrote it")
 
@@ -76,9 +77,7 @@ def make_project(folder: Path) -> Path:
     document["data"] |= {"path": TABLE, "sample": {"rows": 3000, "random_state": 42}}
     document["data"]["format"] = PLAIN.model_dump(mode="json")  # whatever the project's own table looks like
     document["model"]["max_iter"] = 40
-    # floor: service
     document["serving"]["drain_seconds"] = 0  # a test that waits says so itself
-    # end floor
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(document))
     shutil.copy(ROOT / "requirements-dev.lock", folder)
@@ -95,6 +94,14 @@ def commit_code(folder: Path) -> str:
     for words in (["init", "-q"], ["add", "src", "requirements-dev.lock"], ["commit", "-q", "-m", "Begin"]):
         subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
     return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
+
+
+def copy_makefiles(folder: Path) -> None:
+    """Copy what make reads."""
+    for path in MAKEFILES:
+        copied = folder / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
 
 
 def write_manifest(folder: Path) -> None:

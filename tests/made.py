@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 from conftest import ROOT
-from floors import list_files
+from git_status import list_files
 
 GIT = ["git", "-c", "user.name=Owner", "-c", "user.email=owner@example.org"]
 

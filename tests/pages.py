@@ -28,6 +28,7 @@ COPIED = (
     "pyproject.toml",
     "requirements-dev.lock",
     "Makefile",
+    "make",
     "tests/conftest.py",
     "tests/own.py",
 )
@@ -70,10 +71,8 @@ PLAIN = (
         f"""
 data:  # {STAYS}
   format: {{delimiter: ',', encoding: utf-8, decimal: '.', thousands: null, missing: [''], row_ids: false}}
-# floor: monitored
 monitoring:  # {STAYS}
   privacy: {{}}
-# end floor
 """,
     ),
 )

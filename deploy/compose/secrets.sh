@@ -26,9 +26,7 @@ new_key() {
 }
 echo "CHURN_API_KEYS=$(new_key caller predict),$(new_key prometheus admin)" >service.env
 openssl rand -hex 24 | tr -d '\n' >grafana-password
-# floor: monitored
 openssl rand -hex 24 | tr -d '\n' >postgres-password
 echo "CHURN_LOG_URL=postgresql+psycopg://churn:$(cat postgres-password)@postgres:5432/churn" >>service.env
 echo "CHURN_HASH_KEY=$(openssl rand -hex 24)" >>service.env
-# end floor
 echo "secrets: made in $folder; send caller.key as X-API-Key"

@@ -1,9 +1,8 @@
-"""Collect the commands of the floors that are present: ``churn-service --help``."""
+"""Collect all commands: ``churn-service --help``."""
 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import typer
@@ -31,14 +30,7 @@ app = typer.Typer(
 )
 
 
-def _present(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # the floor's package is not there
-        return False
-
-
-for _name in filter(_present, COMMANDS):
+for _name in COMMANDS:
     import_module(_name).add_commands(app)
 
 

@@ -1,4 +1,4 @@
-"""The first floor's commands: sample, example; it collects the others."""
+"""The commands sample and example; this module collects those that train, measure and look."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -24,7 +24,7 @@ SAMPLED: Final = "data/customers.csv"
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Register this floor's commands."""
+    """Register these commands."""
     for command in (sample, train, evaluate, example, doctor):
         app.command()(command)
     app.add_typer(registry_commands, name="registry")

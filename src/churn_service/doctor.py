@@ -4,7 +4,6 @@ Nothing is changed, and no network is needed.
 """
 
 from collections.abc import Collection, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from churn_service.agreement import (
 from churn_service.errors import ChurnError, StoreError
 from churn_service.registry import Registry
 from churn_service.sections import AnyConfig, DecisionConfig
-from churn_service.settings import Settings  # floor: service
+from churn_service.settings import Settings
 from churn_service.simulate import is_simulated
 from churn_service.table import read_parts
 from churn_service.workspace import Workspace
@@ -28,13 +27,11 @@ TEMPLATE: Final = "-".join(("churn", "service"))  # noqa: FLY002 - in one piece,
 INTENDED_USE: Final = "Rank customers for a retention offer"
 THRESHOLDS: Final = DecisionConfig(threshold=0.5, medium_risk=0.4, high_risk=0.7)
 ROWS: Final = 1_000  # of the table, to see whose it is
-FLOORS: Final = {
-    "service": (
-        "api",
-        "answers over HTTP, promotes and rolls back; it needs callers who cannot wait for a file",
-    ),
-    "monitored": ("monitoring", "logs answers, finds drift, retrains; it needs somebody who reads an alarm"),
+LEVELS: Final = {
+    "service": "answers over HTTP, promotes and rolls back; it needs callers who cannot wait for a file",
+    "monitored": "logs answers, finds drift, retrains; it needs somebody who reads an alarm",
 }
+"""Level → what it brings; make/LEVEL.mk tells that a project has it."""
 
 
 def examine(work: Workspace, *, registry: Registry, commands: Collection[str]) -> list[Finding]:
@@ -52,13 +49,9 @@ def examine(work: Workspace, *, registry: Registry, commands: Collection[str]) -
     config = work.config
     found = [*_owner(work.root), _table(work), _card(), _decision(config)]
     found += check_agreement(work, registry=registry, commands=commands)
-    # floor: service
     found += _service(work.settings, registry)
-    # end floor
-    # floor: monitored
     found += _monitoring(config, work.settings)
-    # end floor
-    return [*found, *_next_floor()]
+    return [*found, *_next_level(work.root)]
 
 
 def _owner(root: Path) -> Iterator[Finding]:
@@ -97,7 +90,7 @@ def _table(work: Workspace) -> Finding:
 
 
 def _by_make(root: Path, words: str) -> str | None:
-    """Write the command, unless its target is gone, as it is once a project is settled."""
+    """Write the command, unless its target is gone."""
     target, _, _ = words.partition(" ")
     return f"make {words}" if f"\n{target}: " in read_text(root / "Makefile") else None
 
@@ -118,7 +111,6 @@ def _decision(config: AnyConfig) -> Finding:
     return judge("decision", fault, to_do, fine="threshold and tiers are your own", note=True)
 
 
-# floor: service
 def _service(settings: Settings, registry: Registry) -> Iterator[Finding]:
     fault = (
         None if settings.api_keys.get_secret_value() else "no caller has a key; only this host is answered"
@@ -145,8 +137,6 @@ def _production(registry: Registry) -> Finding:
     return judge("production", fault, to_do, fine=f"{holder} is in production", note=True)
 
 
-# end floor
-# floor: monitored
 def _monitoring(config: AnyConfig, settings: Settings) -> Iterator[Finding]:
     monitoring = config.monitoring
     fault = None if monitoring.prediction_log or settings.log_url else "no answer is logged"
@@ -156,11 +146,9 @@ def _monitoring(config: AnyConfig, settings: Settings) -> Iterator[Finding]:
     yield judge("privacy", fault, to_do, fine="monitoring.privacy says what is kept", note=True)
 
 
-# end floor
-def _next_floor() -> Iterator[Finding]:
-    """Say what the first floor that is absent would bring, and what for."""
-    for name, (module, brings) in FLOORS.items():
-        if find_spec(f"{__package__}.{module}") is None:
-            to_do = f"copier update -d floor={name} --trust, when that is wanted"
-            yield judge("next floor", f"{name}: {brings}", to_do, fine="", note=True)
-            return
+def _next_level(root: Path) -> Iterator[Finding]:
+    """Say what the first level that is absent would bring, and what for."""
+    absent = [name for name in LEVELS if not (root / "make" / f"{name}.mk").exists()]
+    if absent and (root / "Makefile").exists():
+        to_do = f"copier update -d level={absent[0]} --trust, when that is wanted"
+        yield judge("next level", f"{absent[0]}: {LEVELS[absent[0]]}", to_do, fine="", note=True)

@@ -71,7 +71,6 @@ class OutputError(ChurnError):
     """Standard output is closed or cannot be written, so nobody can read what a command says."""
 
 
-# floor: service
 class NotReadyError(ChurnError):
     """A prediction was asked for before a model was loaded."""
 
@@ -84,13 +83,10 @@ class DeadlineError(ChurnError):
     """A prediction took longer than the service lets a caller wait."""
 
 
-# end floor
-# floor: monitored
 class LogStoreError(ChurnError):
     """The database that keeps the prediction log cannot be asked, or a file of it cannot be read."""
 
 
-# end floor
 class RefusedError(ChurnError):
     """The work could be done but must not be: the input or the model does not pass."""
 
@@ -109,7 +105,6 @@ class DamagedLogError(RefusedError):
     """The registry's log of events lacks one, or holds one that nobody wrote."""
 
 
-# floor: service
 class GateError(RefusedError):
     """A version may not be promoted, or none taken back to; `event` is what was recorded, if anything."""
 
@@ -118,7 +113,6 @@ class GateError(RefusedError):
         self.event = event
 
 
-# end floor
 class ReproductionError(RefusedError):
     """A version cannot be rebuilt from what it records, or came out otherwise."""
 

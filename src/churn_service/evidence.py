@@ -10,8 +10,8 @@ from churn_service.events import Check
 from churn_service.faults import check_table
 from churn_service.gate import check_beats, check_contract, check_origin, log_losses
 from churn_service.metadata import Metadata
-from churn_service.monitoring.place import find_log  # floor: monitored
-from churn_service.monitoring.replay import replay  # floor: monitored
+from churn_service.monitoring.place import find_log
+from churn_service.monitoring.replay import replay
 from churn_service.predict import Predictor
 from churn_service.split import is_holdout
 from churn_service.table import data_hash, read_table
@@ -48,11 +48,9 @@ def gather(candidate: Version, production: Version | None, work: Workspace) -> l
     if production is not None:
         new, old = (each.metadata.identity.columns for each in (candidate, production))
         checks.insert(1, check_contract(new, old))
-        # floor: monitored
         log, config = find_log(work), work.config
         predictors = candidate.predictor, production.predictor
         checks.append(replay(log, *predictors, privacy=config.monitoring.privacy, gate=config.gate))
-        # end floor
     return checks
 
 

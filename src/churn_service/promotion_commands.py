@@ -1,4 +1,4 @@
-"""The second floor's part of `churn-service registry`: promote, rollback."""
+"""The part of `churn-service registry` that decides: promote, rollback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ReasonOption = Annotated[str | None, typer.Option(callback=_one_line, help="Why;
 
 
 def add_commands(_app: typer.Typer) -> None:
-    """Register these commands beside the first floor's."""
+    """Register these commands beside those of `registry`."""
     for command in (promote, rollback):
         registry_commands.command()(command)
 

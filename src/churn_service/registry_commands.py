@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from churn_service.registry import Registry
     from churn_service.workspace import Workspace
 
-SHOWN: list[Callable[[Workspace, str], Iterable[str]]] = []  # lines of higher floors for `show`
+SHOWN: list[Callable[[Workspace, str], Iterable[str]]] = []  # lines of other modules for `show`
 registry_commands = typer.Typer(help="List, verify, sign and decide about versions.", no_args_is_help=True)
 
 

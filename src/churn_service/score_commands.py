@@ -32,8 +32,11 @@ from churn_service.url import Url
 if TYPE_CHECKING:
     from churn_service.batch import Recipe
     from churn_service.places import Listing
+    from churn_service.workspace import Workspace
 
 FAILURES_SHOWN = 10
+SCORED: Final = "scored.parquet"
+"""Where the answers go if nothing is named."""
 HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file could be written either
 
 
@@ -57,17 +60,23 @@ def add_commands(app: typer.Typer) -> None:
 def score(
     context: typer.Context,
     source: Annotated[
-        Url,
+        Url | None,
         typer.Argument(
-            parser=Url, metavar="SOURCE", help=f"A file, a folder or a pattern; path or URL. {READABLE}"
+            parser=Url,
+            metavar="SOURCE",
+            help=f"A file, a folder or a pattern; path or URL. {READABLE}. Default: data.path",
+            show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
-        Url,
+        Url | None,
         typer.Argument(
-            parser=Url, metavar="OUT", help="For a file CSV or Parquet, else a folder; path or URL"
+            parser=Url,
+            metavar="OUT",
+            help="For a file CSV or Parquet, else a folder; path or URL. Without SOURCE: scored.parquet",
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
     version: VersionOption = None,
     threads: Annotated[
@@ -76,9 +85,9 @@ def score(
     dask: Annotated[
         str | None, typer.Option(help="Work on a cluster: 'local', or a scheduler's address, tcp://HOST:8786")
     ] = None,
-    log: Annotated[  # floor: monitored
-        bool, typer.Option("--log", help="Note the answers in the prediction log as well")  # floor: monitored
-    ] = False,  # floor: monitored
+    log: Annotated[
+        bool, typer.Option("--log", help="Note the answers in the prediction log as well")
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,6 +116,7 @@ def score(
     from churn_service.score import How
 
     work = open_workspace(context, config)
+    source, out = _places(work, source, out)
     listing = _list(source, only or ())
     if spreadsheet:
         _refuse_parquet(out, is_folder=listing is not None)
@@ -117,14 +127,24 @@ def score(
     load_model(model)  # what is refused here would be refused for each file
     how = How(work.config.data.format, spreadsheet=spreadsheet)
     key = name if how.form == PLAIN else f"{name}, {how.form.model_dump_json()}"
-    if log:  # floor: monitored
-        from churn_service.monitoring.scored_log import keeper  # floor: monitored
+    if log:
+        from churn_service.monitoring.scored_log import keeper
 
-        how, key = replace(how, keep=keeper(work)), f"{key}, logged"  # floor: monitored
+        how, key = replace(how, keep=keeper(work)), f"{key}, logged"
     job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
     recipe = Recipe(model, how)
     result = _score_file(job, recipe) if listing is None else _score_folder(job, recipe, listing)
     _tell(result, str(out), name, as_json=as_json)
+
+
+def _places(work: Workspace, source: Url | None, out: Url | None) -> tuple[Url, Url]:
+    """Take the training table where nothing else is named."""
+    if source is None:
+        return Url(str(work.root / work.config.data.path)), Url(str(work.root / SCORED))
+    if out is None:
+        msg = f"where do the answers to {source} go? Name a file or a folder behind it"
+        raise ConfigError(msg)
+    return source, out
 
 
 def _list(source: Url, only: Sequence[str]) -> Listing | None:

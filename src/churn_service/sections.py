@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from churn_service import service_sections  # floor: service
+from churn_service import service_sections
 from churn_service.section import Probability, Section
 from churn_service.url import Url
 
@@ -117,14 +117,10 @@ class BaseConfig(Section, Generic[FeaturesT, ModelT]):
     decision: DecisionConfig
     baseline: BaselineConfig
     registry: RegistryConfig
-    # floor: service
     gate: service_sections.GateConfig
     serving: service_sections.ServingConfig
-    # end floor
-    # floor: monitored
     monitoring: service_sections.MonitoringConfig
     retrain: service_sections.RetrainConfig
-    # end floor
 
 
 AnyConfig = BaseConfig[Any, Any]

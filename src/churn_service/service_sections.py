@@ -3,18 +3,18 @@
 from typing import (
     Annotated,
     Literal,
-    Self,  # floor: monitored
+    Self,
 )
 
 from pydantic import (
     Field,
-    ValidationInfo,  # floor: monitored
-    model_validator,  # floor: monitored
+    ValidationInfo,
+    model_validator,
 )
 
-from churn_service.contract import Contract  # floor: monitored
+from churn_service.contract import Contract
 from churn_service.section import (
-    Probability,  # floor: monitored
+    Probability,
     Section,
 )
 
@@ -73,11 +73,9 @@ class ServingConfig(Section):
     cors_origins: Annotated[
         tuple[str, ...], Field(description="Web origins whose pages may call, such as https://crm.example")
     ]
-    # floor: monitored
     shadow: Annotated[
         Literal["staging"] | None, Field(description="A challenger that is asked the same; null: none")
     ]
-    # end floor
     poll_seconds: Annotated[
         float, Field(gt=0, le=3_600, description="Between two looks at what is in production; seconds")
     ]
@@ -92,7 +90,6 @@ class GateConfig(Section):
     margin: Annotated[
         float, Field(ge=0, le=10, description="Log loss that it may be worse than production; nats")
     ]
-    # floor: monitored
     replay_requests: Annotated[
         int, Field(ge=1, le=1_000_000, description="Logged requests of production to repeat")
     ]
@@ -101,10 +98,8 @@ class GateConfig(Section):
     max_latency_ratio: Annotated[
         float, Field(gt=0, le=1_000, description="Its time for one of them over production's")
     ]
-    # end floor
 
 
-# floor: monitored
 Privacy = Literal["keep", "drop", "hash", "bucket"]
 
 
@@ -167,6 +162,3 @@ class RetrainConfig(Section):
     promote: Annotated[
         Literal["staging", "production"], Field(description="Where the version goes; production by the gate")
     ]
-
-
-# end floor

@@ -1,14 +1,14 @@
 """Environment → frozen `Settings`. Nothing else reads it."""
 
-import difflib  # floor: service
-import os  # floor: service
+import difflib
+import os
 from pathlib import Path
-from pkgutil import resolve_name  # floor: service
+from pkgutil import resolve_name
 from typing import (
     Annotated,
     Any,
-    Final,  # floor: service
-    Literal,  # floor: service
+    Final,
+    Literal,
     get_args,
 )
 
@@ -19,7 +19,7 @@ from churn_service.errors import ConfigError
 from churn_service.url import Url
 from churn_service.yaml_document import check_value
 
-PROJECT: Final = "SKEWLESS_PROJECT"  # floor: service
+PROJECT: Final = "SKEWLESS_PROJECT"
 """Variable that tells a worker process where its project is: ``package.module:name``."""
 
 
@@ -35,7 +35,6 @@ class Settings(BaseSettings):
     registry_url: Annotated[Url | None, Field(description="Instead of registry.path")] = None
     signing_key: Annotated[SecretStr | None, Field(description="Signs versions; PEM, or its path")] = None
     public_key: Annotated[SecretStr | None, Field(description="Of who must have signed; the same")] = None
-    # floor: service
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000
     version: Annotated[
@@ -50,15 +49,12 @@ class Settings(BaseSettings):
         str | None, Field(description="For workers: what answers while nothing is in production")
     ] = None
     metrics_dir: Annotated[Path | None, Field(description="Where workers share their metrics")] = None
-    # end floor
-    # floor: monitored
     hash_key: Annotated[
         SecretStr | None, Field(min_length=16, description="Key of the columns that the log hashes")
     ] = None
     log_url: Annotated[
         Url | None, Field(description="PostgreSQL that keeps the prediction log, before its folder")
     ] = None
-    # end floor
 
     @field_validator("*", mode="before")
     @classmethod
@@ -109,7 +105,6 @@ def _types(name: str) -> tuple[Any, ...]:
     return get_args(annotation) or (annotation,)
 
 
-# floor: service
 def misspelt(prefix: str) -> dict[str, str]:
     """Find variables that nothing reads and whose names are nearly a setting's."""
     known = [f"{prefix}{name}".upper() for name in Settings.model_fields]
@@ -134,6 +129,3 @@ def hand_down(settings: Settings, *, prefix: str, place: str) -> None:
 def handed_down_project() -> Any:
     """Import the project of the supervisor of this worker process."""
     return resolve_name(os.environ[PROJECT])  # noqa: TID251 - this module is the one that may
-
-
-# end floor

@@ -1,4 +1,4 @@
-"""The first floor's commands that make a version and measure it: train, evaluate."""
+"""The commands that make a version and measure it: train, evaluate."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

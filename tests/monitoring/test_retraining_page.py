@@ -1,7 +1,6 @@
 """The page on retraining names what there is, and the workflow sleeps until it is told to work."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import yaml
 
 from churn_service.service_sections import RetrainConfig
-from conftest import ROOT
+from conftest import ROOT, copy_makefiles
 
 PAGE = (ROOT / "docs/monitoring/retraining.md").read_text()
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text())
@@ -51,7 +50,7 @@ def collect(tmp_path: Path):
         python = command.with_name("python")  # make asks it whether it works
         python.write_text("#!/bin/sh\n")
         python.chmod(0o755)
-        shutil.copy(ROOT / "Makefile", tmp_path)
+        copy_makefiles(tmp_path)
         wanted = ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml")
         for name in (*wanted, ".venv/.locked", ".venv/.installed"):
             (tmp_path / name).touch()  # so make finds everything installed

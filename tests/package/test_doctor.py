@@ -14,7 +14,7 @@ from churn_service.agreement import cannot_tell
 from churn_service.artifact import METADATA
 from churn_service.registry import Registry
 from churn_service.workspace import open_workspace
-from conftest import ROOT, TABLE, Run, write_manifest
+from conftest import ROOT, TABLE, Run, copy_makefiles, write_manifest
 from own import PROJECT
 
 Doctor = Callable[[], dict[str, dict[str, str]]]
@@ -38,6 +38,7 @@ def clone(trained: Path, tmp_path: Path) -> Path:
     for name in ("docs", "examples", "deploy", ".github"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name)
+    copy_makefiles(folder)
     return folder
 
 
@@ -240,7 +241,7 @@ def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(
         "unknown",
         "not checked: s3://bucket does not answer.",
     )
-    assert found["production"].state == "unknown"  # floor: service
+    assert found["production"].state == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -268,10 +269,10 @@ def test_the_commit_of_the_newest_version_is_told_or_why_nobody_knows_it(
     assert (found["state"], found["said"].endswith(said)) == (state, True), found
 
 
-def test_an_absent_floor_is_what_comes_next(examined: Doctor, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(doctor.FLOORS, "service", ("no_such_module", "answers"))
+def test_an_absent_level_is_what_comes_next(clone: Path, examined: Doctor):
+    (clone / "make/service.mk").unlink()
 
-    assert examined()["next floor"]["said"] == "service: answers"
+    assert examined()["next level"]["said"].startswith("service: answers over HTTP")
 
 
 def test_files_that_cannot_be_understood_are_named_and_hide_nothing_else(clone: Path, run: Run):

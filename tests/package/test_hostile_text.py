@@ -154,15 +154,11 @@ def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, nam
         ("train", "--faults", name),
         ("registry", "list", "--config", folder / "config.yaml"),
         ("registry", "show", name),
-        # floor: service
         ("registry", "promote", name, "--to", "production"),
         ("registry", "promote", "newest", "--to", "staging", "--reason", name),
-        # end floor
-        # floor: monitored
         ("outcomes", folder / f"{name}.csv"),
         ("log", "find", name),
         ("drift", "--since", name),
-        # end floor
     ]
     for each in words:
         done = run(own, *each)
@@ -228,7 +224,6 @@ def test_an_event_that_somebody_wrote_is_printed_as_text(own: Path, run: Run, ke
     assert_plain(run(own, "doctor"))
 
 
-# floor: service
 def test_the_evidence_of_an_event_is_printed_as_text(own: Path, run: Run):
     (path,) = (own / "models/events").iterdir()
     event = json.loads(path.read_text())
@@ -242,7 +237,6 @@ def test_the_evidence_of_an_event_is_printed_as_text(own: Path, run: Run):
     assert_plain(run(own, "registry", "rollback"))
 
 
-# end floor
 @pytest.mark.parametrize(
     "text",
     [
@@ -321,8 +315,8 @@ def test_no_command_shows_a_password_of_a_url(
         monkeypatch.setenv("CHURN_REGISTRY_URL", url)
     words: list[list[str]] = [["registry", "list"], ["registry", "verify"], ["doctor"], ["registry", "show"]]
     words += [["train", "--reproduce", "newest"]]
-    words += [["registry", "promote", "newest", "--to", "production"]]  # floor: service
-    words += [["serve"]]  # floor: service
+    words += [["registry", "promote", "newest", "--to", "production"]]
+    words += [["serve"]]
     if place == "source":
         words = [["score", url, "out.csv"], ["score", url, "out.csv", "--json"]]
     if place == "out":

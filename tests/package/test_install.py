@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import install
-from conftest import ROOT
+from conftest import ROOT, copy_makefiles
 
 PINNED = re.compile(r"(?m)^([\w.-]+)(\[[\w,.-]+\])?==([^\s;\\]+)([^\\\n]*) \\\n(?:    --hash=\S+(?: \\)?\n)+")
 LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
@@ -209,7 +209,7 @@ def made(tmp_path: Path) -> Path:
     """Return a project whose environment `make install` has made."""
     for name in ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml"):
         (tmp_path / name).touch()
-    shutil.copy(ROOT / "Makefile", tmp_path)
+    copy_makefiles(tmp_path)
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/install.py").write_text(INSTALL)
     assert works_after_make(tmp_path)

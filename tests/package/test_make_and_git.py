@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NOBODY, ROOT
+from conftest import NOBODY, ROOT, copy_makefiles
 from git_that_fails import DUBIOUS, say
 
 pytestmark = [pytest.mark.posix, pytest.mark.needs("make")]
@@ -20,7 +20,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "clone"
     (folder / "scripts").mkdir(parents=True)
-    for name in ("Makefile", "scripts/git_status.py", "scripts/refuse_files.py"):
+    copy_makefiles(folder)
+    for name in ("scripts/git_status.py", "scripts/refuse_files.py"):
         shutil.copy(ROOT / name, folder / name)
     for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "Begin"]):
         subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
@@ -125,7 +126,6 @@ def test_make_check_does_not_pass_where_git_names_no_file(
     assert (done.returncode != 0, "NOT CHECKED: whether the repository holds" in done.stderr) == (True, True)
 
 
-# floor: service
 @HOW
 def test_a_workflow_is_told_no_time_of_a_commit_that_git_does_not_name(
     clone: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -137,6 +137,3 @@ def test_a_workflow_is_told_no_time_of_a_commit_that_git_does_not_name(
 
     assert re.fullmatch(r"SOURCE_DATE_EPOCH=\d+\n", known.stdout)
     assert (done.returncode != 0, done.stdout) == (True, "")
-
-
-# end floor

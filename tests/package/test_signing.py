@@ -255,10 +255,8 @@ LOADING = [
     ["evaluate"],
     ["registry", "show"],
     ["registry", "verify"],
-    # floor: service
     ["registry", "promote", "newest", "--to", "staging"],
     ["serve", "--port", "1"],
-    # end floor
 ]
 
 

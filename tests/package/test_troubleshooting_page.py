@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from churn_service.cli import app
-from conftest import ROOT
+from conftest import MAKEFILES, ROOT
 
 PAGE = (ROOT / "docs/troubleshooting.md").read_text()
 SENTENCE = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)")
@@ -18,7 +18,7 @@ FOREIGN = {  # what a shell, Python or the system prints
     "[Errno 13] Permission denied",
 }
 SHORTEST = 3  # words of a message; what is shorter is a name
-MAKEFILE = (ROOT / "Makefile").read_text()
+MAKEFILE = "".join(path.read_text() for path in MAKEFILES)
 
 
 def text(node: ast.expr) -> str:
@@ -62,7 +62,7 @@ def test_what_is_quoted_is_printed():
 
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # that one is about all floors
+PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # that one is about what was
 COMMAND = re.compile(r"churn-service ((?:[a-z-]+ ?)+)([^`\n]*)")
 
 

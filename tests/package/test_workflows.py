@@ -5,13 +5,13 @@ import re
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import MAKEFILES, ROOT
 
 WORKFLOWS = {
     path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))
 }
 JOBS = [(name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"].values()]
-TARGETS = set(re.findall(r"(?m)^([a-z-]+):.*## ", (ROOT / "Makefile").read_text()))
+TARGETS = {name for path in MAKEFILES for name in re.findall(r"(?m)^([a-z-]+):.*## ", path.read_text())}
 
 
 STEP = re.compile(r"(?:sudo )?make (?P<targets>[a-z-]+(?: [a-z-]+)*)(?: [A-Z_]+=\S+)*(?: # .*)?")

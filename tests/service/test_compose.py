@@ -4,7 +4,7 @@ import os
 import re
 import ssl
 import subprocess
-import tempfile  # floor: monitored
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,6 @@ def test_every_image_is_ours_or_pinned_by_a_version():
     assert bases
 
 
-# floor: monitored
 def test_the_database_is_kept_where_its_image_keeps_it():
     (version,) = re.findall(r":(\d+)", SERVICES["postgres"]["image"])
     (mount,) = SERVICES["postgres"]["volumes"]
@@ -73,7 +72,6 @@ def test_the_database_is_kept_where_its_image_keeps_it():
     assert mount == "postgres:/var/lib/postgresql"
 
 
-# end floor
 def test_dependabot_moves_the_images():
     document = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())
     followed = {each["package-ecosystem"]: each for each in document["updates"]}
@@ -130,7 +128,6 @@ def test_secrets_that_are_there_are_kept(secrets: Path):
     assert {path.name: path.read_bytes() for path in secrets.iterdir()} == before
 
 
-# floor: monitored
 @pytest.mark.posix
 @pytest.mark.needs("openssl")
 def test_the_log_is_where_the_database_is(secrets: Path):
@@ -166,7 +163,6 @@ def test_postgresql_starts_with_the_options_it_is_given():
     assert len(options) == 4
 
 
-# end floor
 def test_whoever_stops_waits_for_the_drain_and_the_proxy_for_the_answer():
     serving = CONFIG.serving
     timeouts = dict(line.split() for line in directives("timeout"))

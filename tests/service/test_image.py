@@ -49,7 +49,7 @@ def test_what_is_written_to_is_the_users_in_the_image():
 
     assert made >= {config.registry.cache, f"--owner={engines.USER}", f"--group={engines.USER}"}
     assert f"USER {engines.USER}:{engines.USER}" in DOCKERFILE
-    assert str(config.monitoring.prediction_log) in made  # floor: monitored
+    assert str(config.monitoring.prediction_log) in made
 
 
 def test_what_is_copied_into_the_image_is_let_through_to_it():

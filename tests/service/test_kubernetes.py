@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from churn_service.serving.guard import OPEN
 from churn_service.settings import Settings
 from churn_service.url import Url
-from conftest import ROOT  # floor: monitored
+from conftest import ROOT
 from shipped import (
     CONFIG,
     DOCKERFILE,
@@ -201,9 +201,7 @@ def _types(annotation: Any) -> set[Any]:
 @pytest.mark.needs("kubectl")
 def test_what_is_written_is_a_volume_and_nothing_else_is(rendered: list[dict[str, Any]]):
     written = {f"/app/{CONFIG.registry.cache}"}
-    # floor: monitored
     written.add(f"/app/{CONFIG.monitoring.prediction_log}")
-    # end floor
     (deployment,) = find(rendered, "Deployment")
     (server,) = deployment["spec"]["template"]["spec"]["containers"]
 
@@ -212,7 +210,6 @@ def test_what_is_written_is_a_volume_and_nothing_else_is(rendered: list[dict[str
     assert {path.removeprefix("/app/") for path in written} <= set(" ".join(made).split())
 
 
-# floor: monitored
 @pytest.mark.needs("kubectl")
 def test_the_jobs_are_commands_and_no_server_to_send_requests_to(run):
     production = render("production")
@@ -245,6 +242,3 @@ def test_only_the_job_that_trains_may_write_to_the_registry_or_sign():
         "churn-service-drift": ("churn-service-store", False),
         "churn-service-retrain": ("churn-service-store-write", True),
     }
-
-
-# end floor

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime  # floor: monitored
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError
@@ -56,7 +56,6 @@ def test_every_scenario_of_the_rules_comes_out():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# floor: monitored
 def drifts(folder: Path, **states: str) -> None:
     """Leave what a drift job would."""
     from recorded import figures
@@ -64,7 +63,6 @@ def drifts(folder: Path, **states: str) -> None:
     figures(states, datetime.now(UTC)).write(folder / "predictions")
 
 
-# end floor
 def fail(url: str) -> None:
     """Ask for more than can be answered in time."""
     with pytest.raises(HTTPError, match="503"):
@@ -76,7 +74,7 @@ def fail(url: str) -> None:
 @pytest.mark.needs("prometheus")
 def test_every_query_of_the_rules_and_dashboards_has_an_answer_before_a_real_service(watched: Watched):
     prometheus = watched.prometheus
-    drifts(watched.folder, revenue="ok")  # floor: monitored
+    drifts(watched.folder, revenue="ok")
     put(watched.folder, ABSENT)  # so that there are looks at the registry that did not end well
 
     with Load(watched.url, callers=1), Load(watched.url, callers=1, path="/predict/batch", body=BATCH):
@@ -108,7 +106,7 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
         ask(f"{watched.url}/predict", CONTRACT.example())
         return bool(prometheus.ask("job_route:http_request_seconds:p99_rate5m"))
 
-    drifts(watched.folder, revenue="ok")  # floor: monitored
+    drifts(watched.folder, revenue="ok")
     until(is_seen, "traffic is seen", SECONDS)
     until(lambda: prometheus.alerts() == {}, "all is quiet", SECONDS)  # its start looks like an absence
 
@@ -119,11 +117,9 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
     for _ in range(20):
         fail(watched.url)
     wait_for("ChurnFailing", "firing")
-    # floor: monitored
     drifts(watched.folder, revenue="drift", city="broken")
     wait_for("ChurnDrift", "firing")
     wait_for("ChurnColumnBroken", "firing")
-    # end floor
     watched.process.kill()
     wait_for("ChurnServiceDown", "pending")
 

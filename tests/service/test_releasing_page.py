@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import ROOT, find_program
+from conftest import MAKEFILES, ROOT, find_program
 from shipped import COMPOSE, OVERLAYS, pods, render
 
 PAGE = (ROOT / "docs/service/releasing.md").read_text()
@@ -67,7 +67,7 @@ def test_what_is_asked_of_the_cluster_is_in_the_manifests():
 
 
 def test_what_is_asked_of_compose_and_make_is_there():
-    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
+    targets = {name for path in MAKEFILES for name in re.findall(r"(?m)^([a-z-]+):", path.read_text())}
 
     assert set(re.findall(r"(?m)^make ([a-z]+)", "\n".join(TYPED))) <= targets
     assert set(re.findall(r"\bapp-\d\b", "\n".join(TYPED))) <= SERVICES.keys()

@@ -249,7 +249,7 @@ def test_the_scikit_learn_runtime_answers_like_onnx(trained: Path, with_scikit_l
     [
         "REDIS_URL",
         "API_KEYS",
-        "HASH_KEY",  # floor: monitored
+        "HASH_KEY",
     ],
 )
 def test_wrong_settings_end_the_command_and_not_each_worker_for_ever(

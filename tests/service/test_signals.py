@@ -36,11 +36,9 @@ def named(query: str) -> set[str]:
 def shown(tmp_path_factory: pytest.TempPathFactory, build, connect) -> set[str]:
     """Name every series that a service shows, also those that nothing has counted yet."""
     root = tmp_path_factory.mktemp("shown")
-    # floor: monitored
     from recorded import figures
 
     figures({"revenue": "drift"}).write(root / "predictions")
-    # end floor
     with connect(build(root=root)) as asked:
         asked.post("/predict/batch", json={"customers": [CONTRACT.example()] * 2})
         text = asked.get("/metrics").text

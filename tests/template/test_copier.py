@@ -10,11 +10,10 @@ import pytest
 import yaml
 from jinja2 import Environment
 
-import floors
-import generate
 import rename
 from conftest import ROOT
-from made import commit, contents, copy_project, make
+from git_status import list_files
+from made import commit, copy_project
 
 ANSWERS = yaml.safe_load((ROOT / "copier.yml").read_text())
 QUESTIONS = {name: asked for name, asked in ANSWERS.items() if not name.startswith("_")}
@@ -26,7 +25,7 @@ MINE = {
 }
 OWN = {
     ".ci/run": "mine\n",  # the template has one, which is not for projects
-    "tests/service/test_own.py": "own = 1\n",  # in a folder of a floor that is absent
+    "tests/service/test_own.py": "own = 1\n",  # in a folder of a level that is absent
     "src/lapse_model/own.py": '"""Own."""\n',
 }
 KEPT = OWN | {name: mine for name, (_, mine) in MINE.items()}
@@ -36,6 +35,7 @@ EARLIER = {  # what the template looked like before
     "config.yaml": ("rows: 10000 ", "rows: 9000  "),
     "README.md": ("# churn-service\n", "# churn-service\n\nOnce.\n"),
 }
+LEVELS = ("package", "service", "monitored")
 CONFLICT = re.compile(r"(?s)<<<<<<< before updating\n(.*)=======\n(.*)>>>>>>> after updating\n")
 
 
@@ -75,7 +75,7 @@ def test_the_questions_are_few_and_ask_for_what_the_scripts_take():
     assert len(QUESTIONS) <= 8
     assert f"^{rename.NAME.pattern}$" in QUESTIONS["project_name"]["validator"]
     assert f"> {rename.MOST_LETTERS} " in QUESTIONS["project_name"]["validator"]
-    assert tuple(QUESTIONS["floor"]["choices"].values()) == floors.FLOORS
+    assert tuple(QUESTIONS["level"]["choices"].values()) == LEVELS
 
 
 @pytest.mark.parametrize("name", ["my-service", "my-service\n", "my\n-service", "my"])
@@ -91,7 +91,7 @@ def test_the_question_takes_the_names_that_rename_takes(name: str):
 
 
 def test_no_file_is_rendered_but_the_answers():
-    names = [path.as_posix() for path in floors.list_files(ROOT)]
+    names = [path.as_posix() for path in list_files(ROOT)]
 
     assert [name for name in names if name.endswith(ANSWERS["_templates_suffix"])] == [
         ".copier-answers.yml.copier"
@@ -99,12 +99,26 @@ def test_no_file_is_rendered_but_the_answers():
     assert [name for name in names if re.search(r"\{[{%]", name)] == []
 
 
+def test_what_a_level_lacks_is_there_to_be_left_out():
+    patterns = [re.sub(r"\{%.*?%\}", "", pattern) for pattern in ANSWERS["_exclude"]]
+
+    assert [name for name in patterns if not (ROOT / name).exists()] == []
+
+
+def test_no_file_has_marks_of_what_to_cut():
+    marked = r"(#|<!--) (end )?(floor|level)"
+    words = ["git", "grep", "-lE", marked, "--", ".", ":!CHANGELOG.md", ":!tests/template/test_copier.py"]
+    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (found.returncode, found.stdout) == (1, "")
+
+
 def test_the_page_says_what_there_is():
     page = (ROOT / "docs/template.md").read_text()
 
     assert set(re.findall(r"--data=(\w+)=", page)) <= QUESTIONS.keys()
-    assert set(re.findall(r"--data=floor=(\w+)", page)) <= set(floors.FLOORS)
-    assert set(re.findall(r"(?m)^\| `(\w+)` \|", page)) == set(floors.FLOORS)
+    assert set(re.findall(r"--data=level=(\w+)", page)) <= set(LEVELS)
+    assert set(re.findall(r"(?m)^\| `(\w+)` \|", page)) == set(LEVELS)
     assert f"at most {rename.MOST_LETTERS} letters" in page
     assert [
         name for name in re.findall(r"`((?:scripts|tests)/[\w/.]+)`", page) if not (ROOT / name).exists()
@@ -121,26 +135,11 @@ def test_a_name_that_rename_refuses_is_refused_before_anything_is_copied(templat
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.slow
-def test_a_made_project_is_what_the_scripts_make(template: Path, tmp_path: Path):
-    answers = ["--data=project_name=lapse-model", "--data=floor=service", "--data=holder=Jane Doe"]
-    copier("copy", "--trust", "--defaults", "--quiet", *answers, template, tmp_path / "made")
-    expected = copy_project(tmp_path / "expected")
-    generate.main(expected, "lapse-model", "service")
-    generate.introduce(expected, "", "Jane Doe")
-
-    made = contents(tmp_path / "made")
-
-    written = yaml.safe_load(made.pop(".copier-answers.yml"))
-    assert written["project_name"] == "lapse-model"
-    assert made == contents(expected)
-
-
 @pytest.fixture(scope="module")
 def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a first floor made of the earlier version, with work in it, updated to the later one."""
+    """Return a first level made of the earlier version, with work in it, updated to the later one."""
     project = tmp_path_factory.mktemp("edited") / "made"
-    answers = ["--data=project_name=lapse-model", "--data=floor=package", "--vcs-ref=v0.0.1"]
+    answers = ["--data=project_name=lapse-model", "--data=level=package", "--vcs-ref=v0.0.1"]
     copier("copy", "--trust", "--defaults", "--quiet", *answers, template, project)
     commit(project)
     edit(project, MINE | {"docs/signing.md": ("## Make keys", "## Make two keys")})
@@ -175,47 +174,16 @@ def test_changes_arrive_edits_stay_and_what_both_changed_is_a_conflict(edited: P
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_a_floor_is_added_to_a_project_that_was_worked_on(edited: Path, tmp_path: Path):
+def test_a_level_is_added_to_a_project_that_was_worked_on_by_adding_files_alone(edited: Path, tmp_path: Path):
     project = Path(shutil.copytree(edited, tmp_path / "made", symlinks=True))
     config = (project / "config.yaml").read_text()
-    (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))  # settled for what the owner wrote
-    commit(project)
-    whole = copy_project(tmp_path / "whole")
-    generate.main(whole, "lapse-model", "service")
-
-    copier("update", "--trust", "--defaults", "--quiet", "--data=floor=service", project)
-
-    assert "UU" not in status(project).values()
-    config = (project / "config.yaml").read_text()
-    assert ("serving:" in config, "rows: 777" in config, "threshold: 0.4" in config) == (True, True, True)
-    for name, text in KEPT.items():
-        assert text in (project / name).read_text(), name
-    touched = {".copier-answers.yml", "docs/signing.md", "src/lapse_model/plots.py", *MINE, *OWN}
-    now, expected = contents(project), contents(whole)
-    assert {name: now[name] for name in now.keys() - touched} == {
-        name: expected[name] for name in expected.keys() - touched
-    }
-    assert "src/lapse_model/plots.py" not in now
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_floor_added_after_settling_is_a_conflict_in_the_makefile_which_stops_every_target(
-    template: Path, tmp_path: Path
-):
-    project = tmp_path / "made"
-    answers = ["--data=project_name=lapse-model", "--data=floor=package"]
-    copier("copy", "--trust", "--defaults", "--quiet", *answers, template, project)
-    commit(project)
-    subprocess.run(["make", "settle"], cwd=project, check=True)
+    (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))  # decided for what the owner wrote
     commit(project)
 
-    copier("update", "--trust", "--defaults", "--quiet", "--data=floor=service", project)
-    stopped = make(project, "help")
-    text = (project / "Makefile").read_text()
-    (project / "Makefile").write_text(CONFLICT.sub(r"\1\2", text))  # resolved in an editor
+    copier("update", "--trust", "--defaults", "--quiet", "--data=level=service", project)
 
-    assert [name for name, state in status(project).items() if state == "UU"] == ["Makefile"]
-    assert (stopped.returncode, "Makefile:" in stopped.stderr) == (2, True)
-    assert make(project, "help").returncode == 0
-    assert not any(floors.is_of(Path(name), {"adoption"}) for name in contents(project))
+    states = status(project)
+    assert states.pop(".copier-answers.yml") == "M"
+    assert set(states.values()) == {"??"}
+    assert {"Dockerfile", "deploy/", "make/service.mk", "src/lapse_model/api.py"} <= states.keys()
+    assert not any(name.startswith("make/monitored") for name in states)

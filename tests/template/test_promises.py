@@ -6,7 +6,7 @@ import pytest
 
 from conftest import ROOT
 
-SECTIONS = re.split(r"(?m)^### ", (ROOT / "docs/promises.md").read_text())[1:]
+SECTIONS = re.split(r"(?m)^### ", (ROOT / "tests/template/promises.md").read_text())[1:]
 TESTS = {name: text for name, _, text in (each.partition("\n") for each in SECTIONS) if "/test_" in name}
 
 

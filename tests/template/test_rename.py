@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import floors
+import git_status
 import rename
 from conftest import NOBODY, ROOT, Done
 from git_that_fails import DUBIOUS, say
@@ -51,7 +51,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_the_docstrings_examples_hold():
-    assert [doctest.testmod(module).failed for module in (floors, rename)] == [0, 0]
+    assert [doctest.testmod(module).failed for module in (git_status, rename)] == [0, 0]
 
 
 @pytest.mark.parametrize("name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)])
@@ -254,7 +254,7 @@ def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest
         write(path, content)
 
     monkeypatch.setattr(rename, "write", failing)
-    changes = rename.rename(small, "lapse-model", list(floors.list_files(small)), variables=set())
+    changes = rename.rename(small, "lapse-model", list(git_status.list_files(small)), variables=set())
 
     with pytest.raises(OSError, match=r"^$"):
         rename.apply(changes)

@@ -1,1 +1,1 @@
-"""The third floor: what was answered, remembered and watched."""
+"""What was answered, remembered and watched."""

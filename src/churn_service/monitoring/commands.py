@@ -1,4 +1,4 @@
-"""What the third floor adds to the commands of those below."""
+"""The commands that watch, and what watching adds to those that show."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from churn_service.workspace import Workspace
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Register this floor's commands; let `registry show` tell what a version answered as a challenger."""
+    """Register these commands; let `registry show` tell what a version answered as a challenger."""
     app.command()(drift)
     app.add_typer(log_commands, name="log")
     outcome_commands.add_commands(app)

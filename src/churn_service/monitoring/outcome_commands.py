@@ -1,4 +1,4 @@
-"""The third floor's commands about what became of customers: outcomes, performance."""
+"""The commands about what became of customers: outcomes, performance."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
-from pathlib import Path  # floor: monitored
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI
@@ -15,17 +15,17 @@ from structlog.typing import FilteringBoundLogger
 from churn_service.application import KEY, PROBLEMS, create_app, require_json
 from churn_service.contract import Contract
 from churn_service.errors import (
-    ConfigError,  # floor: monitored
+    ConfigError,
     RefusedError,
 )
 from churn_service.messages import Problem
-from churn_service.monitoring import outcome_route  # floor: monitored
-from churn_service.monitoring.drift_figures import DriftGauges  # floor: monitored
-from churn_service.monitoring.line_log import SHADOW, LineLog  # floor: monitored
-from churn_service.monitoring.outcomes import Outcomes  # floor: monitored
-from churn_service.monitoring.place import Log  # floor: monitored
-from churn_service.monitoring.shadow import Shadow  # floor: monitored
-from churn_service.monitoring.sinks import open_outcomes, open_predictions  # floor: monitored
+from churn_service.monitoring import outcome_route
+from churn_service.monitoring.drift_figures import DriftGauges
+from churn_service.monitoring.line_log import SHADOW, LineLog
+from churn_service.monitoring.outcomes import Outcomes
+from churn_service.monitoring.place import Log
+from churn_service.monitoring.shadow import Shadow
+from churn_service.monitoring.sinks import open_outcomes, open_predictions
 from churn_service.predict import Predictor
 from churn_service.problems import BodyLimit
 from churn_service.serving import versions
@@ -62,7 +62,7 @@ def routes(contract: Contract) -> list[dict[str, Any]]:
     return [
         versions.route(contract),
         *ROUTES,
-        outcome_route.route(contract),  # floor: monitored
+        outcome_route.route(contract),
     ]
 
 
@@ -85,14 +85,12 @@ class Service:
         self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
         self._closers, self._observers = [close_log], list[Observer]()
         self._follows = list[Callable[[float], Coroutine[Any, Any, None]]]()
-        # floor: monitored
         self._outcomes: Outcomes | None = None
         if config.monitoring.prediction_log is not None:
             self._remember(work.root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
             msg = "CHURN_LOG_URL is set, but monitoring.prediction_log is null: name one for bad times"
             raise ConfigError(msg)
-        # end floor
         self.contract = create_app(
             work.project,
             self._load_or_fall_back,
@@ -104,10 +102,9 @@ class Service:
         state = self.contract.state
         state.meter, state.journal, state.log = self._meter, self._journal, self._log
         state.versions = Versions(state, models)
-        state.outcomes = self._outcomes  # floor: monitored
+        state.outcomes = self._outcomes
         self.app = self._surround(self.contract, settings)
 
-    # floor: monitored
     def _remember(self, folder: Path, settings: Settings) -> None:
         """Log every answer, what a challenger would have answered, and what became of the customers."""
         log, monitoring, warn = Log(folder, settings.log_url), self._config.monitoring, self._log.warning
@@ -129,7 +126,6 @@ class Service:
             self._observers.append(shadow.observe)
             self._follows.append(shadow.follow)
 
-    # end floor
     def _surround(self, contract: FastAPI, settings: Settings) -> ASGIApp:
         """Put the layers around the contract, the innermost first."""
         serving = self._config.serving

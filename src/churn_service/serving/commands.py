@@ -1,4 +1,4 @@
-"""The second floor's commands: serve, keys new."""
+"""The commands serve and keys new."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Register this floor's commands."""
+    """Register these commands."""
     app.command()(serve)
     keys = typer.Typer(help="Keys of those who call the service.", no_args_is_help=True)
     keys.command("new")(make_key)

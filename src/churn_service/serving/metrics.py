@@ -73,10 +73,8 @@ class Meter:
             multiprocess_mode="livemax",
         )
         self.reloads = Counter("model_reloads", "Looks that met another version", ["outcome"], registry=own)
-        # floor: monitored
         self.shadow_shed = Counter("shadow_rows_shed", "Rows the challenger was not asked", registry=own)
         self.lines_aside = Counter("log_lines_aside", "Lines a file took for a database", registry=own)
-        # end floor
         self.unreachable = Counter(
             "registry_unreachable", "Looks at a registry that could not be asked", registry=own
         )
