@@ -60,7 +60,7 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/l
 # ONNX Runtime's official builds send telemetry unless they are told not to before they start.
 ENV PATH=/opt/venv/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
-    PYTHONPATH=/app/src \
+    PYTHONPATH=/app/src:/app/engine/src \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     CHURN_IMAGE_TAG=${REVISION}

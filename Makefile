@@ -5,11 +5,12 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 
-# What the present level adds. A make file there may add to RUN, CHECKS, LOCKS and BENCHMARKS.
+# What the present level adds. A make file there may change RUN, and add to CHECKS, TESTS, ALL_TESTS and LOCKS.
 RUN := scored
 CHECKS :=
+TESTS :=
+ALL_TESTS :=
 LOCKS :=
-BENCHMARKS := benchmarks/train.py
 -include make/*.mk
 
 .PHONY: help
@@ -30,8 +31,9 @@ endif
 	@$(PYTHON) scripts/install.py
 	@touch $@
 
-$(INSTALLED): .venv/.locked pyproject.toml
-	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+# The engine comes from its folder, never from an index; the lock has brought what both need.
+$(INSTALLED): .venv/.locked pyproject.toml engine/pyproject.toml
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e engine -e .
 	@touch $@
 
 # Training the same thing again keeps the version and takes seconds, so it is asked every time.
@@ -66,17 +68,15 @@ rename: ## give the project another name: NAME= [DRY_RUN=1, which only shows] [F
 	@[ -n "$$DRY_RUN" ] || [ ! -x $(BIN)/ruff ] || { $(BIN)/ruff check --fix-only --quiet; $(BIN)/ruff format --quiet; }
 
 .PHONY: test
-# One thread each: two workers that train on two cores would wait for each other.
-test: $(INSTALLED) ## every test that needs neither root nor system programs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+test: test-project $(TESTS) ## every test that needs neither root nor system programs
 
-# Percent; what serves and watches is tested at its own level.
-COVERED := $(if $(wildcard tests/monitoring),95,60)
+# One thread each: two workers that train on two cores would wait for each other.
+.PHONY: test-project
+test-project: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 .PHONY: test-all
-test-all: $(INSTALLED) ## every test, with coverage; fails if a program it needs is absent (services) [LEAVE_OUT=FOLDER]
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all --cov --cov-report=term --cov-fail-under=$(COVERED) \
-		$(addprefix --ignore=,$(LEAVE_OUT))
+test-all: test-project $(ALL_TESTS) ## every test there is; fails if a program it needs is absent (services)
 
 .PHONY: services
 services: ## install the system programs that test-all starts (Debian, root)
@@ -108,12 +108,9 @@ format: $(INSTALLED) ## rewrite what check would complain about, where a tool ca
 	$(BIN)/nbstripout notebooks/*.ipynb
 
 .PHONY: schema
-schema: $(INSTALLED) ## write config.schema.json from the section models
-	$(BIN)/python -m churn_service.config_file churn_service.project:project > config.schema.json
-
-.PHONY: bench
-bench: train ## measure, as ratios against named references in the same run
-	@for program in $(BENCHMARKS); do $(BIN)/python $$program || exit 1; done
+schema: $(INSTALLED) ## write config.schema.json and docs/configuration.md from the section models
+	$(BIN)/python -m skewless.core.config_file churn_service.project:project > config.schema.json
+	$(BIN)/python -m skewless.core.config_page churn_service.project:project > docs/configuration.md
 
 .PHONY: notebook
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab
@@ -121,6 +118,7 @@ notebook: $(INSTALLED) ## open the notebooks in JupyterLab
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE)
+DECLARED = pyproject.toml engine/pyproject.toml
 SERVING_EXTRAS = --extra service --extra monitoring
 
 .PHONY: lock
@@ -128,9 +126,9 @@ lock: lock-all $(LOCKS) ## write the lockfiles (UPGRADE=--upgrade moves every pi
 
 .PHONY: lock-all
 lock-all: $(INSTALLED)
-	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
+	$(COMPILE) $(DECLARED) --all-extras --group dev --output-file requirements-dev.lock
 	echo uv | $(COMPILE) --no-annotate - --constraint requirements-dev.lock --output-file requirements-uv.lock
-	$(COMPILE) pyproject.toml $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
 
 .PHONY: sbom
 sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as CycloneDX

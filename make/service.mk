@@ -2,7 +2,6 @@
 RUN := serve
 CHECKS += check-deployment
 LOCKS += lock-jobs
-BENCHMARKS += benchmarks/start.py benchmarks/serve.py
 
 .PHONY: serve
 serve: train
@@ -40,7 +39,7 @@ check-deployment: $(INSTALLED)
 
 .PHONY: load
 load: train ## the expected peak, and beyond what the service can do
-	@$(BIN)/python benchmarks/load.py
+	@$(BIN)/python scripts/load.py
 
 # Docker where it answers, else buildah: docs/service/image.md. The environment's own words reach them: TAG, MODELS, …
 .PHONY: image
@@ -57,7 +56,7 @@ smoke: $(INSTALLED) ## run the images confined: answer, train, score, stop
 
 .PHONY: lock-jobs
 lock-jobs: lock-all
-	$(COMPILE) pyproject.toml $(SERVING_EXTRAS) --extra train --extra dask --constraint requirements-dev.lock --output-file requirements-jobs.lock
+	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --extra train --extra dask --constraint requirements-dev.lock --output-file requirements-jobs.lock
 
 .PHONY: source-date
 source-date: ## tell a workflow's later steps the time of the commit, which its images get

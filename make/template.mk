@@ -1,9 +1,34 @@
-# Making projects of this one: targets that no generated project has.
+# Developing the engine and the template: targets that no generated project has.
+CHECKS += check-engine
+TESTS += test-engine
+ALL_TESTS += test-all-engine
+
+.PHONY: check-engine
+check-engine: $(INSTALLED)
+	cd engine && ../$(BIN)/python -m mypy && ../$(BIN)/lint-imports --no-cache && ../$(BIN)/deptry .
+	$(BIN)/validate-pyproject engine/pyproject.toml
+
+.PHONY: test-engine
+test-engine: $(INSTALLED)
+	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 -m "not slow"
+
+.PHONY: test-all-engine
+test-all-engine: $(INSTALLED) ## every test of the engine and the template, with coverage [LEAVE_OUT=FOLDER]
+	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --all --cov --cov-report=term --cov-fail-under=95 \
+		$(addprefix --ignore=,$(LEAVE_OUT))
+
+.PHONY: bench
+bench: train ## measure, as ratios against named references in the same run
+	@for program in train start serve; do $(BIN)/python engine/benchmarks/$$program.py || exit 1; done
+
+# What the two targets below run takes long; CI runs it beside the rest.
+TABLES := tests/testing/test_other_projects.py tests/adopt/test_adopt.py
+LEVELS := tests/template/test_copier.py tests/template/test_levels.py tests/template/test_rename.py
 
 .PHONY: tables
 tables: $(INSTALLED) ## tables of other shapes, from file to served prediction, with their own tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all tests/template/test_other_tables.py tests/template/test_adopt.py
+	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --all $(TABLES)
 
 .PHONY: levels
 levels: $(INSTALLED) ## each level, renamed and grown, with its own checks and tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --all tests/template --ignore-glob='*_tables.py' --ignore-glob='*_adopt.py'
+	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --all $(LEVELS)

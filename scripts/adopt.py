@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from skewless.cli.terminal import say
+from skewless.core.errors import SkewlessError
 
-from churn_service.errors import ChurnError
-from churn_service.terminal import say
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
@@ -36,7 +36,7 @@ ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = "src/churn_service/schema.py"
 FEATURES: Final = "src/churn_service/features.py"
 KNOBS: Final = "src/churn_service/config.py"
-KNOWN_VALUES: Final = "tests/package/test_features_known_values.py"
+KNOWN_VALUES: Final = "tests/test_features.py"
 CONFIG: Final = "config.yaml"
 CONFIG_SCHEMA: Final = "config.schema.json"
 FILES: Final = (SCHEMA, FEATURES, KNOBS, KNOWN_VALUES, CONFIG, CONFIG_SCHEMA)
@@ -48,12 +48,12 @@ def main(words: list[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="churn-service-adopt-") as scratch:
             _adopt(asked, Path(scratch))
-    except ChurnError as error:
+    except SkewlessError as error:
         say(*f"error: {error}".split("\n"), err=True)
         return error.exit_code
     except (OSError, LookupError, UnicodeError) as error:
         say(f"error: {error}", err=True)
-        return ChurnError.exit_code
+        return SkewlessError.exit_code
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+SOURCES: Final = ("src", "engine/src")
 LOCK: Final = "requirements-dev.lock"
 # Whoever rehearses may have no name in git, and need not sign.
 ANYBODY: Final = [
@@ -18,10 +19,11 @@ ANYBODY: Final = [
 def commit_code(folder: Path) -> None:
     """Copy the code that runs, and the lock, into a folder, and commit both there; end with 1 without git."""
     leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(ROOT / "src", folder / "src", ignore=leave_out, dirs_exist_ok=True)
+    for sources in SOURCES:
+        shutil.copytree(ROOT / sources, folder / sources, ignore=leave_out, dirs_exist_ok=True)
     shutil.copy(ROOT / LOCK, folder)
     _git(folder, "init", "--quiet")
-    _git(folder, "add", "--force", "src", LOCK)
+    _git(folder, "add", "--force", *SOURCES, LOCK)
     _git(folder, "commit", "--quiet", "--message=The code that is rehearsed")
 
 

@@ -25,12 +25,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import yaml
+from skewless.core.arrays import to_json
+from skewless.core.contract import Column
+from skewless.core.sections import PLAIN
+from skewless.tables.simulate import simulate, true_probability
 
-from churn_service.arrays import to_json
-from churn_service.contract import Column
 from churn_service.project import project
-from churn_service.sections import PLAIN
-from churn_service.simulate import simulate, true_probability
 from committed import commit_code
 
 ROOT: Final = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def main() -> None:
         folder = Path(name)
         document = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
         for section, values in CONFIG.items():
-            document[section] |= values
+            document[section] = document.get(section, {}) | values
         (folder / "config.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
         commit_code(folder)
         do = partial(run, folder)

@@ -31,12 +31,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import yaml
+from skewless.core.arrays import to_json
+from skewless.core.sections import PLAIN
+from skewless.tables.simulate import simulate
 
-from churn_service.arrays import to_json
 from churn_service.project import project
-from churn_service.sections import PLAIN
-from churn_service.simulate import simulate
-from committed import commit_code
+from committed import SOURCES, commit_code
 
 ROOT: Final = Path(__file__).parents[1]
 COMPOSE: Final = ROOT / "deploy/compose"
@@ -125,7 +125,9 @@ class App:
         """Start a process of an image, and wait until it is ready, or until the proxy asks it."""
         code = self._folder / "images" / image
         if not code.exists():
-            shutil.copytree(ROOT / "src", code, ignore=shutil.ignore_patterns("__pycache__"))
+            for sources in SOURCES:
+                leave_out = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / sources, code, ignore=leave_out, dirs_exist_ok=True)
         keys = dict(
             line.split("=", 1) for line in (self._folder / "secrets/service.env").read_text().splitlines()
         )
@@ -271,7 +273,7 @@ def train(folder: Path, number: str) -> str:
     """Train a version under a number; return its name."""
     document = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for section, values in {**CONFIG, "model": {"version": number}}.items():
-        document[section] |= values
+        document[section] = document.get(section, {}) | values
     (folder / "config.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     if not (folder / "data").exists():
         do(folder, "sample")

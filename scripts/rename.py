@@ -35,12 +35,12 @@ KEPT: Final = {
     for name in (
         "LICENSE",
         "copier.yml",
-        "tests/template/promises.md",
+        "engine/docs/promises.md",
         "docs/template.md",
         "scripts/rename.py",
-        "tests/template/test_copier.py",
-        "tests/template/test_levels.py",
-        "tests/template/test_rename.py",
+        "engine/tests/template/test_copier.py",
+        "engine/tests/template/test_levels.py",
+        "engine/tests/template/test_rename.py",
     )
 }
 # Where a file that knows the table speaks of the project; its other words are the table's own.
@@ -49,9 +49,14 @@ COMMENT: Final = rb"(?m)(?:^|[ \t])#.*"
 OF_THE_PROJECT: Final = {
     "schema.py": IMPORT,
     "features.py": IMPORT,
-    "test_features_known_values.py": IMPORT,
+    "test_features.py": IMPORT,
     "config.yaml": COMMENT,
 }
+# The engine knows them: in the clone, or where it is installed.
+SETTINGS: Final = (
+    "engine/src/*/core/settings.py",
+    ".venv/lib/python*/site-packages/skewless/core/settings.py",
+)
 START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"  # of a word, or behind an escape in a string
 END: Final = rb"(?![A-Za-z0-9_])"
 
@@ -85,7 +90,7 @@ class Change(NamedTuple):
 
 def settings(folder: Path) -> set[str]:
     """Name the variables of a project, and of this one, without their prefix."""
-    paths = (path for top in {folder, ROOT} for path in sorted(top.glob("src/*/settings.py")))
+    paths = (path for top in {folder, ROOT} for place in SETTINGS for path in sorted(top.glob(place)))
     return {
         field.target.id.upper()
         for path in paths
@@ -100,8 +105,8 @@ def replace(content: bytes, old: Names, new: Names, *, variables: AbstractSet[st
     r"""Put new names for the old ones, where they are words of their own, and count them.
 
     >>> old, new = Names.of("churn-service"), Names.of("my-service")
-    >>> replace(b"churn-service churn_service.api churn_rate the-churn-service", old, new, variables=set())
-    (b'my-service my_service.api churn_rate the-churn-service', 2)
+    >>> replace(b"churn-service churn_service.api event_rate the-churn-service", old, new, variables=set())
+    (b'my-service my_service.api event_rate the-churn-service', 2)
     >>> replace(b"CHURN_PORT CHURN_{name} CHURN_RISK CHURN_PORTS", old, new, variables={"PORT"})
     (b'MY_PORT MY_{name} CHURN_RISK CHURN_PORTS', 2)
     """
@@ -128,6 +133,11 @@ def replace_in(
         return after
 
     return re.sub(OF_THE_PROJECT[name.name], within, content), sum(counts)
+
+
+def is_kept(name: Path) -> bool:
+    """Tell whether a file keeps its words: one that shows names, or of the engine, which knows no project."""
+    return name in KEPT or name.is_relative_to("engine/src")
 
 
 def present_name(folder: Path) -> str:
@@ -182,7 +192,7 @@ def plan(
     """
     for name in files:
         path = folder / name
-        if name in KEPT or not (path.is_file() or path.is_symlink()):
+        if is_kept(name) or not (path.is_file() or path.is_symlink()):
             continue
         before, there = read(path), os.fsencode(name)
         moved, moves = replace(there, old, new, variables=variables)
@@ -277,7 +287,8 @@ def main(words: list[str] | None = None) -> None:
     for change in changes:
         there = "" if change.path == change.moved else f" -> {change.moved.relative_to(folder).as_posix()}"
         print(f"{change.path.relative_to(folder).as_posix()}: {change.names}{there}")
-    if taken := [change.moved for change in changes if change.moved != change.path and change.moved.exists()]:
+    taken = [change.moved for change in changes if change.moved != change.path and change.moved.exists()]
+    if taken and not said.copied:  # what copier updates is there, and it merges what an owner changed
         sys.exit(f"refused: {taken[0]} is there already")
     if not said.dry_run:
         apply(changes)

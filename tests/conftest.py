@@ -1,156 +1,34 @@
-"""What every test can ask for: a project folder, a trained version, a command line, absent programs named."""
+"""What the tests share: this project, trained once on a small simulated table."""
 
-import contextlib
-import io
-import os
-import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import settings
+from skewless.notebook import open_workspace
+from skewless.testing import Done, make_project, run_command
 
-from churn_service.__main__ import main
-from churn_service.artifact import FILES, MANIFEST, sha256
-from churn_service.checkout import Checkout
-from churn_service.sections import PLAIN
+from churn_service.config import FeaturesConfig
+from churn_service.project import project
 
 ROOT = Path(__file__).parents[1]
-MAKEFILES = (ROOT / "Makefile", *sorted((ROOT / "make").glob("*.mk")))
-TABLE = "data/table.csv"
-UNTRACED = Checkout("unknown", reason="a test wrote it")
 
-DEBIAN_POSTGRES = Path("/usr/lib/postgresql")  # its programs are in bin of a folder per version, not on PATH
-
-settings.register_profile("untimed", deadline=None)  # a wide table on a busy machine is slow, and not wrong
+# A test decides, and times nothing: on a busy machine an example may take long.
+settings.register_profile("untimed", deadline=None, max_examples=50)
 settings.load_profile("untimed")
 
-absent_programs: dict[str, int] = {}
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="fail if a program that a test needs is absent")
-
-
-def pytest_configure() -> None:
-    """Heed Ctrl-C and a closed terminal; a background job ignores them, and so would what a test starts."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if hasattr(signal, "SIGHUP"):  # Windows has none
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-def find_program(name: str) -> str | None:
-    """Look for a program where a shell does, in this environment, and where Debian keeps PostgreSQL's."""
-    places = [Path(sys.executable).parent, *sorted(DEBIAN_POSTGRES.glob("*/bin"), reverse=True)]
-    elsewhere = os.pathsep.join(map(str, places))
-    return shutil.which(name) or shutil.which(name, path=elsewhere)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    kept, left_out = [], []
-    for item in items:
-        marks = item.iter_markers("needs")
-        absent = [name for mark in marks for name in mark.args if find_program(name) is None]
-        (left_out if absent else kept).append(item)
-        for name in absent:
-            absent_programs[name] = absent_programs.get(name, 0) + 1
-    if absent_programs and config.getoption("--all"):
-        message = f"absent: {', '.join(absent_programs)}; `make services` installs what the tests need"
-        raise pytest.UsageError(message)
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = kept
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for name, count in absent_programs.items():
-        terminalreporter.write_line(f"left out {count} tests that need {name}: `make services` installs it")
-
-
-def make_project(folder: Path) -> Path:
-    """Copy what a clone has and a command reads: the configuration, made small, and the lock."""
-    document = yaml.safe_load((ROOT / "config.yaml").read_text())
-    document["data"] |= {"path": TABLE, "sample": {"rows": 3000, "random_state": 42}}
-    document["data"]["format"] = PLAIN.model_dump(mode="json")  # whatever the project's own table looks like
-    document["model"]["max_iter"] = 40
-    document["serving"]["drain_seconds"] = 0  # a test that waits says so itself
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(document))
-    shutil.copy(ROOT / "requirements-dev.lock", folder)
-    return folder
-
-
-NOBODY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
-
-
-def commit_code(folder: Path) -> str:
-    """Make a project a git checkout that has some code and the lock, and nothing else; name the commit."""
-    (folder / "src").mkdir(exist_ok=True)
-    (folder / "src/code.py").write_text("# what an owner wrote\n")
-    for words in (["init", "-q"], ["add", "src", "requirements-dev.lock"], ["commit", "-q", "-m", "Begin"]):
-        subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
-    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
-
-
-def copy_makefiles(folder: Path) -> None:
-    """Copy what make reads."""
-    for path in MAKEFILES:
-        copied = folder / path.relative_to(ROOT)
-        copied.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, copied)
-
-
-def write_manifest(folder: Path) -> None:
-    """Make the hashes agree again, as somebody would who hides a change."""
-    lines = [f"{sha256((folder / name).read_bytes())}  {name}\n" for name in sorted(FILES)]
-    (folder / MANIFEST).write_text("".join(lines))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Return a fresh project folder, without a table and without a model."""
-    return make_project(tmp_path / "project")
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command came to."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run_command(folder: Path, *words: object) -> Done:
-    """Run a command in a project folder; in this process, because importing pandas takes a second."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main([str(word) for word in words])
-    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-
-Run = Callable[..., Done]
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Done]:
+    """Return what runs a command of this project in a folder: ``run(folder, "train")``."""
+    return partial(run_command, project)
 
 
 @pytest.fixture(scope="session")
-def run() -> Run:
-    return run_command
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
-    """Return a project with committed code, a table and one registered version; do not change it."""
-    folder = make_project(tmp_path_factory.mktemp("trained") / "project")
-    commit_code(folder)
+def trained(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Done]) -> Path:
+    """Return a folder with a table and one version; do not change it."""
+    folder = make_project(ROOT, tmp_path_factory.mktemp("trained"))
     for command in ("sample", "train"):
         done = run(folder, command)
         assert done.returncode == 0, done.stderr
@@ -159,12 +37,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
 
 @pytest.fixture(scope="session")
 def version(trained: Path) -> Path:
-    """Return the folder of the registered version; do not change it."""
+    """Return the folder of that version; do not change it."""
     (folder,) = (trained / "models").glob("*-*")
     return folder
 
 
-@pytest.fixture
-def own_version(version: Path, tmp_path: Path) -> Path:
-    """Return a copy of the registered version that the test may damage."""
-    return Path(shutil.copytree(version, tmp_path / "models" / version.name))
+@pytest.fixture(scope="session")
+def features(trained: Path) -> FeaturesConfig:
+    """Return the knobs that the version was trained with."""
+    return open_workspace(project, trained / "config.yaml").config.features

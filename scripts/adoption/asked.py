@@ -4,13 +4,13 @@ import difflib
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from churn_service.errors import ChurnError
+from skewless.core.errors import SkewlessError
 
 NO_ID: Final = "none"
 """Given as the id: no column is, each row gets an id made of its cells."""
 
 
-class AskedError(ChurnError):
+class AskedError(SkewlessError):
     """The command line names what the table does not have, or leaves open what only a person knows."""
 
     exit_code: ClassVar[int] = 2

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from churn_service.errors import TableError
+from skewless.core.errors import TableError
+
 from churn_service.schema import TABLE
 from adoption.asked import NO_ID, Asked, position_of
 from adoption.cells import PLAIN, Distinct, rows_without

@@ -5,7 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from churn_service.contract import is_plain_text
+from skewless.core.contract import is_plain_text
+
 from adoption.cells import TRUTH
 from adoption.identity import is_named_id, repeats
 from adoption.naming import Names, identifier, in_words

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from skewless.core.errors import TableError
 
-from churn_service.errors import TableError
 from churn_service.project import project
 from churn_service.schema import TABLE
 from adoption.naming import identifier

@@ -23,9 +23,9 @@ SPELLED: Final = str.maketrans(
 WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 ANSWERED: Final = frozenset(
     {
-        "churn_probability",
-        "churn_prediction",
-        "risk_tier",
+        "probability",
+        "decision",
+        "tier",
         "model_version",
         "trained_at",
         "prediction_id",

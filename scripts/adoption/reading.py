@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from skewless.core.errors import TableError
 
-from churn_service.errors import TableError
 from adoption.asked import AskedError
 from adoption.sniffing import sniff_delimiter, sniff_encoding
 

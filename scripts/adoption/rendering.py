@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from churn_service.errors import ChurnError
+from skewless.core.errors import SkewlessError
+
 from churn_service.project import project
 from churn_service.schema import TABLE
 from adoption.decisions import Decisions
@@ -24,7 +25,7 @@ def render_schema(decided: Decisions, old: str) -> str:
         old,
         "import datetime as dt\n",
         "from typing import Annotated, Final, Literal\n",
-        "from churn_service.record import DAY, NO_CONTROLS, WHOLE, Record\n",
+        "from skewless import DAY, NO_CONTROLS, WHOLE, Record, TableFormat\n",
     )
     source = with_value(source, "TABLE", _table_format(decided))
     source = with_docstring_of(
@@ -92,7 +93,7 @@ def render_features(decided: Decisions, old: str) -> str:
 
     Raises
     ------
-    ChurnError
+    SkewlessError
         The owner has changed what the new lines stand on.
     """
     fields = [each.field for each in decided.judged]
@@ -105,13 +106,13 @@ def render_features(decided: Decisions, old: str) -> str:
         require(old, "add_features", ["customers", "features"])
         source = _with_imports(
             old,
-            "from churn_service.feature_matrix import one_hot\n",
+            "from skewless import Columns, one_hot\n",
             "from churn_service.schema import Customer\n",
         )
         return with_body(source, "add_features", f"{UNUSED}\n    {returned}")
     except (LookupError, SyntaxError) as error:
         msg = f"features.py cannot be written anew ({error}): put that back and adopt again"
-        raise ChurnError(msg) from error
+        raise SkewlessError(msg) from error
 
 
 def render_config(old: str) -> str:
@@ -119,14 +120,14 @@ def render_config(old: str) -> str:
 
     Raises
     ------
-    ChurnError
+    SkewlessError
         The owner has changed what the new lines stand on.
     """
     try:
         return with_fields(old, "FeaturesConfig", [])
     except (LookupError, SyntaxError) as error:
         msg = f"config.py cannot be written anew ({error}): put that back and adopt again"
-        raise ChurnError(msg) from error
+        raise SkewlessError(msg) from error
 
 
 def render_known_values(decided: Decisions, old: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 
+ABSENT: Final = object()
 PLAIN_WORD: Final = re.compile(r"(/|\.{0,2}/)?[A-Za-z_][\w./-]*")
 
 
@@ -16,7 +17,7 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str:
     Raises
     ------
     LookupError
-        A key is not there, or the file came out otherwise than meant.
+        A section is not there, or the file came out different from what was meant.
     """
     lines = text.splitlines(keepends=True)
     before = yaml.safe_load(text)
@@ -31,7 +32,10 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str:
 
 
 def _found(document: Any, path: str) -> Any:
+    """Return the value of a key; of one that is left out, what nothing equals."""
     for key in path.split("."):
+        if key not in document:
+            return ABSENT
         document = document[key]
     return document
 
@@ -47,10 +51,15 @@ def _updated(document: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def _set(lines: list[str], path: Sequence[str], value: Any) -> None:
-    """Write a key's value on its own line, and take away the lines that belonged to the old one."""
+    """Write a key's value on its own line, in place of the lines of the old one or at its section's end."""
     begin, end = -1, len(lines)
-    for depth, key in enumerate(path):
+    for depth, key in enumerate(path[:-1]):
         begin, end = _block(lines, key, start=begin + 1, end=end, depth=depth)
+    depth = len(path) - 1
+    if depth and not any(re.match(rf"\s{{{2 * depth}}}{path[-1]}:", line) for line in lines[begin:end]):
+        lines.insert(end, f"{'  ' * depth}{path[-1]}: {as_yaml(value)}\n")
+        return
+    begin, end = _block(lines, path[-1], start=begin + 1, end=end, depth=depth)
     match = re.match(r"(\s*[\w]+:)(.*?)(\s+#.*)?\n?$", lines[begin])
     head, old, comment = match.groups() if match else (f"{path[-1]}:", "", None)
     new = f" {as_yaml(value)}"

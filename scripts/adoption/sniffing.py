@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Final
 
-from churn_service.errors import TableError
+from skewless.core.errors import TableError
 
 SNIFFED: Final = 256 * 1024  # bytes that the delimiter is looked for in
 BLOCK: Final = 4 * 1024 * 1024  # bytes read at once

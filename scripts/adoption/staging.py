@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from churn_service.atomic import replace_file
-from churn_service.errors import ChurnError, TableError
+from skewless.core.atomic import replace_file
+from skewless.core.errors import SkewlessError, TableError
+
 from git_status import Refused, tracked, uncommitted
 
 PACKAGE: Final = "src/churn_service"
@@ -24,7 +25,7 @@ def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
 
     Raises
     ------
-    ChurnError
+    SkewlessError
         Names the files with changes, or why git cannot tell whether there are any.
     """
     try:
@@ -34,13 +35,13 @@ def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
             f"nobody can tell whether changes would be lost in {', '.join(names)} ({why}); commit first, so "
             "that git can take you back, or say --uncommitted (FORCE=1 behind make)"
         )
-        raise ChurnError(msg) from why
+        raise SkewlessError(msg) from why
     if changed:
         msg = (
             f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first, "
             "take them back with git restore, or say --uncommitted (FORCE=1 behind make)"
         )
-        raise ChurnError(msg)
+        raise SkewlessError(msg)
 
 
 def in_git(root: Path, names: Mapping[str, object]) -> bool:
@@ -64,7 +65,7 @@ def formatted(source: str, name: str, root: Path) -> str:
         )
         if done.returncode:
             msg = f"{name} could not be laid out: {done.stderr.strip()}"
-            raise ChurnError(msg)
+            raise SkewlessError(msg)
         source = done.stdout
     return source
 
@@ -88,7 +89,7 @@ def try_out(staged: Path, table: Path) -> str:
     ------
     TableError
         The project refuses the table, or cannot learn from it.
-    ChurnError
+    SkewlessError
         The project does not work with the new files: a fault of adoption.
     """
     done = subprocess.run(  # noqa: S603 - our own trial
@@ -103,7 +104,7 @@ def try_out(staged: Path, table: Path) -> str:
         raise TableError(*done.stderr.strip().split("\n"))
     if done.returncode:
         msg = "the project fails with the new files, so nothing was changed. Please report this:"
-        raise ChurnError(msg, *done.stderr.strip().split("\n"))
+        raise SkewlessError(msg, *done.stderr.strip().split("\n"))
     return done.stdout
 
 

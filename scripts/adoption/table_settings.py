@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from skewless.core.sections import PLAIN
+
 from adoption.decisions import Decisions
 
 LEAVES: Final = 20  # that the rows must be enough for
@@ -11,21 +13,24 @@ LEAVES: Final = 20  # that the rows must be enough for
 def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, Any]:
     """Name every key that adoption sets, with its value; `document` is config.yaml as it is."""
     foreign, written, card = decided.foreign, decided.written, decided.baseline
+    form = {"thousands": written.style.thousands, "row_ids": decided.id is None}
     settings: dict[str, Any] = {
         "data.path": path_from(root, foreign.path),
         "data.format.delimiter": foreign.delimiter,
         "data.format.encoding": foreign.encoding,
         "data.format.decimal": written.style.decimal,
-        "data.format.thousands": written.style.thousands,
         "data.format.missing": list(written.missing),
-        "data.format.row_ids": decided.id is None,
         "features": {},
         "model.min_samples_leaf": min(document["model"]["min_samples_leaf"], most_in_leaf(foreign.rows)),
         "baseline.column": card.column,
         "baseline.cuts": [int(cut) if cut.is_integer() else cut for cut in card.cuts],
         "baseline.probabilities": list(card.probabilities),
     }
-    if "monitoring" in document:
+    defaults, present = PLAIN.model_dump(), document["data"].get("format", {})
+    for name, value in form.items():  # which config.yaml leaves out as long as they have their defaults
+        if name in present or value != defaults[name]:
+            settings[f"data.format.{name}"] = value
+    if "privacy" in document.get("monitoring", {}):
         fields = {each.field.name for each in decided.judged}
         privacy = document["monitoring"]["privacy"]
         settings["monitoring.privacy"] = {name: way for name, way in privacy.items() if name in fields}

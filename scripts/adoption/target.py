@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from skewless.core.errors import TableError
 
-from churn_service.errors import TableError
 from adoption.asked import AskedError
 from adoption.cells import PLAIN, TRUTH, Distinct
 

@@ -8,17 +8,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from skewless.core.config_file import config_schema
+from skewless.core.errors import TableError
+from skewless.core.feature_matrix import feature_matrix
+from skewless.core.workspace import open_workspace
+from skewless.models.baseline import baseline_probability
+from skewless.models.exportable import check_training
+from skewless.tables.faults import check_table
+from skewless.tables.split import is_holdout
+from skewless.tables.table import read_table
 
-from churn_service.baseline import baseline_probability
-from churn_service.config_file import config_schema
-from churn_service.errors import TableError
-from churn_service.exportable import check_training
-from churn_service.faults import check_table
-from churn_service.feature_matrix import feature_matrix
 from churn_service.project import project
-from churn_service.split import is_holdout
-from churn_service.table import read_table
-from churn_service.workspace import open_workspace
 
 
 def main(path: Path) -> None:

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pyarrow as pa
+from skewless.core.errors import TableError
 
-from churn_service.errors import TableError
 from adoption.reading import Foreign
 
 PLAIN_TYPES = (

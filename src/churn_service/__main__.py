@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from churn_service.cli import run
+from skewless.cli import run
+
 from churn_service.project import project
 
 

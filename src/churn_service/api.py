@@ -1,18 +1,26 @@
 """The HTTP contract: what callers send, and what they get back."""
 
 import time
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Body, Depends, Request
 from pydantic import BaseModel, Field
+from skewless.serving import Answer, Model, RiskTier, create_app
 
-from churn_service.answer import answer
-from churn_service.application import KEY, REFUSED, limit_record, limit_rows
-from churn_service.messages import BatchPrediction, Prediction
 from churn_service.project import project
 from churn_service.schema import Customer
 
-EXAMPLE: Final = project.contract.example()
+
+@dataclass(slots=True)
+class Prediction:
+    """How likely one customer is to leave, and which model says so."""
+
+    churn_probability: float
+    churn_prediction: bool
+    risk_tier: RiskTier
+    model_version: str
+    trained_at: str | None
+    prediction_id: Annotated[str, Field(description="Unique to this answer; quote it to trace the answer")]
 
 
 class BatchRequest(BaseModel, extra="forbid", strict=True):
@@ -21,42 +29,42 @@ class BatchRequest(BaseModel, extra="forbid", strict=True):
     customers: Annotated[list[Customer], Field(min_length=1)]
 
 
-async def predict(request: Request, customer: Annotated[Customer, Body(examples=[EXAMPLE])]) -> Prediction:
-    """Predict one customer's churn."""
-    (prediction,) = await answer(request, [customer])
-    return prediction
+class BatchPrediction(BaseModel):
+    """One prediction per customer, in the order of the request."""
+
+    predictions: list[Prediction]
+    batch_size: int
+    latency_ms: Annotated[float, Field(description="From the parsed request to the answer")]
 
 
-async def limit_batch(request: Request) -> None:
-    """Refuse what is no JSON, and what would cost too much to validate: many customers, or fields of them."""
-    await limit_rows(request, "customers", frozenset(Customer.model_fields))
-
-
-async def predict_batch(
-    request: Request, batch: Annotated[BatchRequest, Body(examples=[{"customers": [EXAMPLE, EXAMPLE]}])]
-) -> BatchPrediction:
-    """Predict many customers' churn: the same answers as one by one."""
-    started = time.perf_counter()
-    predictions = await answer(request, batch.customers)
-    latency_ms = round((time.perf_counter() - started) * 1000, 3)
-    return BatchPrediction.model_construct(
-        predictions=predictions, batch_size=len(predictions), latency_ms=latency_ms
+def to_response(answer: Answer) -> Prediction:
+    """Say an answer in this API's words; every prediction is answered by it."""
+    return Prediction(
+        churn_probability=answer.probability,
+        churn_prediction=answer.decision,
+        risk_tier=answer.tier,
+        model_version=answer.model_version,
+        trained_at=answer.trained_at,
+        prediction_id=answer.prediction_id,
     )
 
 
-ROUTES: Final[tuple[dict[str, Any], ...]] = (
-    {
-        "path": "/predict",
-        "endpoint": predict,
-        "methods": ["POST"],
-        "responses": REFUSED,
-        "dependencies": [KEY, Depends(limit_record)],
-    },
-    {
-        "path": "/predict/batch",
-        "endpoint": predict_batch,
-        "methods": ["POST"],
-        "responses": REFUSED,
-        "dependencies": [KEY, Depends(limit_batch)],
-    },
-)
+app = create_app(project, to_response)
+
+
+@app.post("/predict")
+async def predict(customer: Customer, model: Model) -> Prediction:
+    """Predict one customer's churn."""
+    return to_response(await model.predict(customer))
+
+
+@app.post("/predict/batch")
+async def predict_batch(batch: BatchRequest, model: Model) -> BatchPrediction:
+    """Predict many customers' churn: the same answers as one by one."""
+    started = time.perf_counter()
+    answers = await model.predict_batch(batch.customers)
+    return BatchPrediction(
+        predictions=[to_response(answer) for answer in answers],
+        batch_size=len(answers),
+        latency_ms=round((time.perf_counter() - started) * 1000, 3),
+    )

@@ -3,9 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
-
-from churn_service.section import Section
-from churn_service.sections import BaseConfig, ModelSection
+from skewless import BaseConfig, ModelSection, Section
 
 
 class FeaturesConfig(Section):

@@ -1,6 +1,7 @@
 """Probabilities and outcomes → metrics: how good a model is, beside the baseline and the best possible."""
 
 import numpy as np
+from skewless import Metrics, TableError, calibration
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
@@ -8,9 +9,6 @@ from sklearn.metrics import (
     log_loss,
     roc_auc_score,
 )
-
-from churn_service.errors import TableError
-from churn_service.metrics import Metrics, calibration
 
 
 def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float) -> Metrics:
@@ -45,7 +43,7 @@ def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: floa
         confusion=tuple(int(count) for count in counts),
         calibration=calibration(probabilities, outcomes),
         rows=len(outcomes),
-        churn_rate=float(np.mean(outcomes)),
+        event_rate=float(np.mean(outcomes)),
     )
 
 

@@ -8,10 +8,9 @@ never depend on who else is in the table. To add a feature, add a line; its key 
 from typing import Any
 
 import numpy as np
+from skewless import Columns, one_hot
 
 from churn_service.config import FeaturesConfig
-from churn_service.contract import Columns
-from churn_service.feature_matrix import one_hot
 from churn_service.schema import Customer
 
 

@@ -2,10 +2,15 @@
 
 from typing import Final
 
+from skewless import Project
+
 from churn_service.config import Config
 from churn_service.features import add_features
 from churn_service.schema import TABLE, Customer
-from churn_service.seam import Project
+
+INTENDED_USE: Final = """\
+Rank customers for a retention offer and tell how likely each is to leave. A person or a campaign decides what
+follows. Not for pricing, credit, employment or any decision with legal effect on a person."""
 
 project: Final = Project(
     name="churn-service",
@@ -14,7 +19,8 @@ project: Final = Project(
     table=TABLE,
     features=add_features,
     config=Config,
+    intended_use=INTENDED_USE,
     place="churn_service.project:project",
     training="churn_service.train:training",
-    routes="churn_service.api:ROUTES",
+    app="churn_service.api:app",
 )

@@ -7,9 +7,7 @@ dictionary are all read off `Customer`. Write a fact about a field here and nowh
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
-
-from churn_service.contract import TableFormat
-from churn_service.record import NO_CONTROLS, WHOLE, Record
+from skewless import NO_CONTROLS, WHOLE, Record, TableFormat
 
 TABLE: Final = TableFormat(id="customer_id", target="churned", outcomes={"0": 0, "1": 1})
 """How the training table names the id and the target: 1 left within 90 days of the snapshot, 0 stayed."""

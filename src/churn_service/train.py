@@ -1,13 +1,13 @@
 """Matrix → fitted model; the only place that names the estimator."""
 
 import numpy as np
+from skewless import Training
 from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from churn_service.config import ModelConfig
 from churn_service.evaluate import evaluate
-from churn_service.seam import Training
 
 FOLDS = 5  # of the calibration
 

@@ -1,0 +1,40 @@
+"""From a scikit-learn model to a tested service: what a project builds on.
+
+A project hands over its record, features, configuration and training code (`Project`, `Training`); everything
+else is here. The packages, from what all stand on to what stands on all::
+
+    core · tables · models · registry · training · scoring · monitoring · serving · lifecycle · cli
+"""
+
+import os
+
+# ONNX Runtime reads this when it is imported; its Privacy.md says that it reports usage otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - must happen before any other import
+
+from skewless.core.contract import Columns, TableFormat
+from skewless.core.errors import TableError
+from skewless.core.feature_matrix import feature_matrix, one_hot
+from skewless.core.metrics import Metrics, calibration
+from skewless.core.project import Project, Training
+from skewless.core.record import DAY, NO_CONTROLS, WHOLE, Record
+from skewless.core.section import Section
+from skewless.core.sections import BaseConfig, ModelSection
+
+__all__ = [
+    "DAY",
+    "NO_CONTROLS",
+    "WHOLE",
+    "BaseConfig",
+    "Columns",
+    "Metrics",
+    "ModelSection",
+    "Project",
+    "Record",
+    "Section",
+    "TableError",
+    "TableFormat",
+    "Training",
+    "calibration",
+    "feature_matrix",
+    "one_hot",
+]

@@ -1,0 +1,129 @@
+"""The commands about what became of records: outcomes, performance."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skewless.cli.drift_commands import moment
+from skewless.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_registry,
+    open_workspace,
+    print_json,
+    say,
+)
+from skewless.core.errors import RefusedError, TableError
+from skewless.core.formats import READABLE
+from skewless.monitoring.place import Log, open_log
+
+if TYPE_CHECKING:
+    from skewless.monitoring.performance import Band, Week
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register these commands."""
+    for command in (outcomes, performance):
+        app.command()(command)
+
+
+def outcomes(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help=f"In one of the formats {READABLE}")],
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Record outcomes, by prediction_id or by the records' own ids.
+
+    Exit 3: the file breaks rules, and nothing was recorded. What was recorded stays so, even if afterwards
+    nobody can say how much of it is new.
+
+    Example: outcomes left-in-march.csv
+    """
+    from skewless.monitoring.outcome_file import read_file
+    from skewless.monitoring.sinks import open_outcomes
+
+    work = open_workspace(context, config)
+    contract = work.contract
+    log = open_log(work)
+    sink = open_outcomes(log, work.config.monitoring, work.settings, contract=contract)
+    said = read_file(source, contract, work.config.data.format)
+    refusal = sink.refusal(said)
+    if refusal is not None:
+        raise TableError(refusal)
+    recorded_at = sink.add(said)
+    if not as_json:
+        say(f"{source}: {len(said):,} outcomes recorded")
+    counts = _review(log, contract.id, recorded_at)
+    if as_json:
+        print_json({"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()})
+    elif None not in counts.values():
+        say(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
+        say(f"  ids that no logged prediction has: {counts['unknown']:,}")
+
+
+def _review(log: Log, id_name: str, recorded_at: datetime) -> Mapping[str, int | None]:
+    from skewless.monitoring.labels import review
+
+    try:
+        return review(log, id_name, recorded_at)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the outcomes are recorded
+        say(f"warning: recorded, but what is new among them cannot be told: {error}", err=True)
+        return dict.fromkeys(("duplicates", "corrections", "unknown"))
+
+
+def performance(
+    context: typer.Context,
+    *,
+    as_of: Annotated[str, typer.Option(help="7d, or a date or time: as was known then (UTC)")] = "0h",
+    weeks: Annotated[int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")] = 26,
+    version: Annotated[str | None, typer.Option(help="A version or an alias; default: of all")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare outcomes with what was predicted, week by week.
+
+    Exit 3: in some week the outcomes contradict the probabilities.
+
+    Example: performance --as-of 2026-06-01
+    """
+    from skewless.monitoring.checks import check_performance
+    from skewless.monitoring.words import ADVICE
+
+    work = open_workspace(context, config)
+    as_of_moment = moment(as_of, datetime.now(UTC))
+    version = version and open_registry(work).find(version).name
+    found = check_performance(work, as_of=as_of_moment, weeks=weeks, version=version)
+    states = {week.state for week in found}
+    if as_json:
+        told = [{**asdict(week), "coverage": week.coverage} for week in found]
+        print_json({"as_of": as_of_moment.isoformat(), "version": version, "weeks": told})
+    else:
+        names = "".join(
+            f"{name:18}" for name in ("log loss", "expected", "event rate", "expected", "ROC AUC")
+        )
+        say(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
+        for week in found:
+            say(_line(week))
+        say(next((said for state, said in ADVICE.items() if state in states), "nothing was predicted"))
+    if "concept_drift" in states:
+        raise typer.Exit(RefusedError.exit_code)
+
+
+def _line(week: "Week") -> str:
+    real, expected = week.realised, week.expected or week.estimated
+    columns = _cells(real.log_loss if real else None, expected.log_loss)
+    columns += _cells(real.event_rate if real else None, expected.event_rate)
+    columns += _cells(real.roc_auc if real else None)
+    lag = "-" if week.lag_days is None else f"{week.lag_days:.1f}"
+    return f"{week.week:9}{week.predicted:9,}{week.coverage:9.0%}{lag:>10}  {columns}{week.state}"
+
+
+def _cells(*bands: "Band | None") -> str:
+    shown = (f"{band.value:.2f} ({band.low:.2f}-{band.high:.2f})" if band else "-" for band in bands)
+    return "".join(f"{each:18}" for each in shown)

@@ -1,0 +1,224 @@
+"""The commands of `registry`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skewless.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_registry,
+    open_workspace,
+    print_json,
+    say,
+)
+from skewless.core.errors import ConfigError
+from skewless.models.signing import read_signing_key
+
+if TYPE_CHECKING:
+    from skewless.core.workspace import Workspace
+    from skewless.models.metadata import Metadata
+    from skewless.registry.events import Event, State
+    from skewless.registry.registry import Registry
+
+SHOWN: list[Callable[[Workspace, str], Iterable[str]]] = []  # lines of other modules for `show`
+registry_commands = typer.Typer(help="List, verify, sign and decide about versions.", no_args_is_help=True)
+
+
+@registry_commands.command("list")
+def list_all(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """List the versions, oldest first, with what each stands for; damaged ones last.
+
+    While the store of a remote registry cannot be reached, the local copy is shown, and that is said.
+
+    Example: registry list
+    """
+    work = open_workspace(context, config)
+    registry = open_registry(work)
+    state = registry.state()
+    found = [_described(registry, version, state) for version in {*registry.versions(), *state.needed}]
+    for each in sorted(found, key=lambda each: (each["trained_at"] or "9999", each["version"])):
+        if as_json:
+            print_json(each)
+            continue
+        told = (
+            f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}" if each["roc_auc"] else "DAMAGED"
+        )
+        say(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
+        if each["fault"]:
+            say(f"      {each['fault']}")
+    if registry.stale:
+        shown = f"What is shown is the local copy in {registry.folder}, which may be behind"
+        say(f"{registry.stale} {shown}", err=True)
+    elif not found:
+        say(f"{work.config.registry.path} is empty; `train` fills it", err=True)
+
+
+@registry_commands.command()
+def history(
+    context: typer.Context,
+    version: Annotated[
+        str | None, typer.Argument(help="Only of this version or alias", show_default=False)
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Tell what was decided about the versions, by whom and why, oldest first.
+
+    Example: registry history production
+    """
+    registry = open_registry(open_workspace(context, config))
+    only = registry.resolve(version) if version else None
+    for event in registry.events():
+        if only not in {None, event.version, event.before}:
+            continue
+        if as_json:
+            print_json(event.model_dump(mode="json"))
+        else:
+            _tell(event)
+
+
+def _tell(event: Event) -> None:
+    """Print a decision with its evidence."""
+    decided = f"{event.kind} (forced)" if event.forced else event.kind
+    where = f" {event.alias}" if event.alias else ""
+    instead = f"{event.before} → " if event.before and event.kind != "reject" else ""
+    why = f": {event.reason}" if event.reason else ""
+    what = f"{decided}{where} {instead}{event.version}"
+    say(f"{event.number:4}  {event.time}  {what} by {event.who}{why}")
+    for check in event.evidence:
+        say(f"      {check.line}")
+
+
+@registry_commands.command()
+def show(
+    context: typer.Context,
+    version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print a version's card and what was decided about it, or its metadata with --json.
+
+    Example: registry show
+    """
+    from skewless.models.artifact import CARD, read_artifact
+    from skewless.registry.registry import NEWEST
+
+    work = open_workspace(context, config)
+    registry = open_registry(work)
+    artifact = read_artifact(registry.find(version or NEWEST), registry.public_key)
+    if as_json:
+        print_json(artifact.metadata.model_dump(mode="json"))
+    else:
+        say(*artifact.files[CARD].decode().split("\n"))
+        for event in registry.events():
+            if event.version == artifact.metadata.version:
+                _tell(event)
+        for lines in SHOWN:
+            for line in lines(work, artifact.metadata.version):
+                say(line)
+
+
+@registry_commands.command()
+def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
+    """Check every event, every file of every version, and signatures where a public key is set.
+
+    Exit 3: there is a fault, and each is named; or there is nothing to check. A version that is whole, but
+    that this code no longer serves, is no fault: it is named with the commit that can serve it.
+
+    Example: registry verify
+    """
+    from skewless.core.errors import (
+        ArtifactError,
+        ArtifactNotFoundError,
+        IncompatibleArtifactError,
+        TamperedArtifactError,
+    )
+    from skewless.models.predict import load_predictor
+    from skewless.registry.events import fold
+
+    work = open_workspace(context, config)
+    registry = open_registry(work)
+    events, faults = registry.readable_events()
+    needed = frozenset[str]() if faults else fold(events).needed  # nobody knows what a damaged log adds up to
+    faults += [registry.stale] if registry.stale else []
+    names = sorted({*registry.versions(), *needed})
+    if not names and not faults:
+        msg = (
+            f"{registry.folder}: no version and no event is here, so nothing was checked. Is it the registry?"
+        )
+        raise ArtifactNotFoundError(msg)
+    for name in names:
+        try:
+            _metadata(registry, name)
+            load_predictor(registry.folder / name, work.project, public_key=registry.public_key)
+            say(f"{name}  whole, and answers as it did when it was trained")
+        except IncompatibleArtifactError as error:
+            say(f"{name}  whole, but no longer served: {error}")
+        except ArtifactError as error:
+            faults.append(str(error))
+    if faults:
+        raise TamperedArtifactError(*faults)
+
+
+@registry_commands.command()
+def sign(
+    context: typer.Context,
+    version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Verify a version and sign it with the key of the variable …_SIGNING_KEY.
+
+    Example: registry sign newest
+    """
+    from skewless.registry.registry import NEWEST
+
+    work = open_workspace(context, config)
+    key = read_signing_key(work.settings)
+    if key is None:
+        variable = work.settings.variable("signing_key")
+        msg = f"{variable}: not set. Give the key as PEM text, or the path of a file with it"
+        raise ConfigError(msg)
+    registry = open_registry(work, checked=False)
+    found = registry.find(version or NEWEST).name
+    registry.sign(found, key)
+    say(f"{found}  verified and signed")
+
+
+def _described(registry: Registry, version: str, state: State) -> dict[str, Any]:
+    from skewless.core.errors import ArtifactError, SignatureError
+    from skewless.models.artifact import read_artifact
+    from skewless.registry.events import ALIASES
+    from skewless.registry.registry import NEWEST
+
+    aliases = [NEWEST] if version == state.newest else []
+    aliases += [alias for alias in ALIASES if version == state.holder(alias)]
+    row = {"version": version, "trained_at": None, "roc_auc": None, "aliases": aliases, "fault": None}
+    try:
+        metadata = _metadata(registry, version)
+    except SignatureError as error:  # whole, and to be seen, so that somebody may sign it
+        row["fault"] = str(error)
+        if not (registry.folder / version).is_dir():  # a mirror holds nothing unsigned
+            return row
+        metadata = read_artifact(registry.folder / version).metadata
+    except ArtifactError as error:
+        return row | {"fault": str(error)}
+    return row | {"trained_at": metadata.trained_at, "roc_auc": metadata.metrics["model"]["roc_auc"]}
+
+
+def _metadata(registry: Registry, version: str) -> Metadata:
+    """Verify a version that the folder or the events name."""
+    from skewless.core.errors import ArtifactNotFoundError
+
+    try:
+        return registry.metadata(version)
+    except ArtifactNotFoundError as error:
+        why = "the events need it and it is absent. Restore the folder from a backup, or train it again"
+        msg = f"{version}: {why}"
+        raise ArtifactNotFoundError(msg) from error

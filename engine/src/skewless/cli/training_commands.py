@@ -1,0 +1,135 @@
+"""The commands that make a version and measure it: train, evaluate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skewless.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    VersionOption,
+    open_registry,
+    open_workspace,
+    print_json,
+    print_metrics,
+    refuse_existing,
+    say,
+)
+from skewless.models.signing import read_signing_key
+
+if TYPE_CHECKING:
+    from skewless.core.contract import Contract
+    from skewless.core.workspace import Workspace
+    from skewless.models.metadata import Metadata
+
+
+def train(
+    context: typer.Context,
+    *,
+    reproduce: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="Register nothing: rebuild a version or alias from its record, and say what differs",
+        ),
+    ] = None,
+    faults: Annotated[Path | None, typer.Option(help="Write every broken cell here, as CSV")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Train, evaluate and register a model version from data.path.
+
+    Example: train
+
+    Example: train --reproduce newest
+    """
+    from skewless.core.atomic import check_suffix
+    from skewless.training.pipeline import train_version
+
+    work = open_workspace(context, config)
+    if faults is not None:
+        check_suffix(faults)
+        refuse_existing([faults], overwrite=False)
+    key = read_signing_key(work.settings)
+    with _listing(faults, work.contract):
+        if reproduce is not None:
+            _reproduce(reproduce, work, as_json=as_json)
+            return
+        trained = train_version(work, say=partial(say, err=True), key=key)
+    if as_json:
+        print_json(
+            trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
+        )
+        return
+    print_metrics(trained.metadata.metrics)
+    _say_what_it_is_worth(trained.metadata)
+    kept = "was trained before: verified and kept, with its first metrics"
+    say(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
+    say(f"card: {trained.folder / 'card.md'}")
+
+
+def evaluate(
+    context: typer.Context,
+    table: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
+    *,
+    version: VersionOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Measure a version on the records that it never saw, beside the baseline.
+
+    Example: evaluate --version 0.1.0-1a2b3c4d
+    """
+    from skewless.training.compare import evaluate_version
+
+    work = open_workspace(context, config)
+    registry = open_registry(work)
+    evaluated, metrics = evaluate_version(work, registry, version=version, table=table)
+    if as_json:
+        print_json({"version": evaluated, "metrics": metrics})
+    else:
+        say(f"{evaluated} on {metrics['model']['rows']:,} records it never saw")
+        print_metrics(metrics)
+
+
+@contextmanager
+def _listing(faults: Path | None, contract: "Contract") -> Iterator[None]:
+    """Write the cells that a table is refused for where they are asked for."""
+    from skewless.core.errors import TableError
+    from skewless.tables.table import write_table
+
+    try:
+        yield
+    except TableError as error:
+        if faults is not None and error.faults is not None:
+            write_table(error.faults, faults, contract)
+            say(f"{faults}: {len(error.faults):,} broken cells", err=True)
+        raise
+
+
+def _reproduce(name: str, work: "Workspace", *, as_json: bool) -> None:
+    from skewless.training.reproduce import reproduce
+
+    done = reproduce(name, work, say=partial(say, err=True))
+    if as_json:
+        differences = {group: facts for group, facts in done.differences.items() if facts}
+        print_json({"version": done.version, "identical": done.identical, "differences": differences})
+    else:
+        say(*done.lines())
+    done.refuse_another()
+    if not as_json:
+        say(f"identical: {done.version}")
+
+
+def _say_what_it_is_worth(metadata: "Metadata") -> None:
+    model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
+    if "best possible" in metadata.metrics:
+        say("the table is the simulator's: this model knows nothing of your data")
+    if metadata.checkout.state != "clean":
+        say(f"its code is of commit {metadata.commit}, so no commit is known to rebuild it from")
+    if model <= baseline:
+        say("the model is no better than the baseline: do not use it")

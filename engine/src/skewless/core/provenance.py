@@ -1,0 +1,50 @@
+"""Machine and engine → what a version or an event records about where it came from."""
+
+import getpass
+import hashlib
+import platform
+import socket
+from functools import cache
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any, Final
+
+ENGINE: Final = Path(__file__).parents[1]
+SOURCES: Final = (".py", ".jinja")
+LIBRARIES: Final = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "skl2onnx")
+
+
+def provenance() -> dict[str, Any]:
+    """Name Python, platform and libraries."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": {name: library_version(name) for name in LIBRARIES},
+    }
+
+
+@cache
+def engine_sha256(folder: Path = ENGINE) -> str:
+    """Hash the engine's source: of each file its name, size and content, in the order of the names.
+
+    It is the same in a clone and where a wheel of the engine is installed.
+
+    Parameters
+    ----------
+    folder
+        Of the package ``skewless``; default: the one that runs.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in SOURCES):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def who() -> str:
+    """Name the user and the host, for the record."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,49 @@
+"""What a record class is made of: a strict base, and the marks that certain fields need."""
+
+import datetime as dt
+from typing import Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+
+def _with_example(schema: dict[str, Any]) -> None:
+    """Add a whole record to what documents one, made of the fields' own examples."""
+    shown = {name: each["examples"][0] for name, each in schema["properties"].items() if each.get("examples")}
+    schema["examples"] = [shown]
+
+
+class Record(BaseModel):
+    """A raw record: strict types, no unknown field, no NaN and no infinity; it never changes."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_with_example
+    )
+
+
+def _as_whole(value: Any) -> Any:
+    """Take 4.0 for 4, as JSON Schema does; pandas writes it when other rows miss the value."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_day(value: Any) -> Any:
+    """Take "2026-01-31" for that day, in Python as in JSON, and no other way to write it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return dt.date.fromisoformat(value if value[4:5] == value[7:8] == "-" else "")
+    except ValueError:
+        msg = "must be a date such as 2026-01-31"
+        raise ValueError(msg) from None
+
+
+WHOLE: Final = BeforeValidator(_as_whole)
+"""Stands last in the annotation of an integer."""
+
+DAY: Final = BeforeValidator(_as_day)
+"""Stands last in the annotation of a date."""
+
+NO_CONTROLS: Final = StringConstraints(pattern=r"^[^\x00-\x1F\x7F-\x9F]*$")
+"""Stands last in the annotation of the id.
+
+Control characters (C0, DEL, C1) make a terminal, a log or a database do something, or refuse the row.
+"""

@@ -1,0 +1,1 @@
+"""Which version answers: gate, promotion, rollback and retraining."""

@@ -1,0 +1,122 @@
+"""Production's logged requests → the candidate's answers to them: how many decisions would change."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from skewless.core.service_sections import GateConfig, Privacy
+from skewless.lifecycle.gate import Replayed, check_replay
+from skewless.models.predict import GOLDEN_TOLERANCE, Predictor
+from skewless.monitoring.history import History, read_predictions
+from skewless.monitoring.place import Log
+from skewless.registry.events import Check
+from skewless.tables.faults import find_faults
+from skewless.tables.table import typed
+
+TIMED_REQUESTS = 200
+OTHERWISE: Final = (
+    "the log does not hold what was asked, as production answers it otherwise now; was monitoring.privacy "
+    "changed since? Wait for gate.replay_requests new requests"
+)
+
+
+def replay(
+    log: Log | None,
+    candidate: Predictor,
+    production: Predictor,
+    *,
+    privacy: Mapping[str, Privacy],
+    gate: GateConfig,
+) -> Check:
+    """Repeat the last `gate.replay_requests` that production answered.
+
+    Parameters
+    ----------
+    log
+        Where predictions are kept; None if nowhere.
+    candidate, production
+        The two versions, of one contract.
+    privacy
+        What the log hides; a hidden column makes a repetition impossible.
+    gate
+        The section of config.yaml.
+
+    Returns
+    -------
+    Check
+        Missing if there is nothing to repeat.
+    """
+    contract = production.contract
+    hidden = sorted(name for name, way in privacy.items() if way != "keep" and name != contract.id)
+    if log is None or hidden:
+        why = f"monitoring.privacy hides {', '.join(hidden)}" if hidden else "there is no prediction log"
+        return _missing(f"{why}, so no request can be repeated")
+    history = _last(log, production.version, gate.replay_requests)
+    answers, records = history.answers, history.records
+    if len(answers) < gate.replay_requests:
+        found = f"the log here holds {len(answers):,} records that {production.version} was asked about"
+        wanted = f"gate.replay_requests asks for {gate.replay_requests:,}, a row of a batch being one"
+        return _missing(f"{found}; {wanted}. Let production answer so many, or lower it")
+    before = answers["probability"].to_numpy()
+    if not _comes_out_again(records, before, production):
+        return _missing(OTHERWISE)
+    records = typed(records, contract)
+    after = candidate.probabilities(records)
+    arrays = {column.name: records[column.name].to_numpy() for column in contract.columns}
+    replayed = Replayed(
+        prediction_ids=answers["prediction_id"].tolist(),
+        production=before,
+        candidate=after,
+        flipped=(after >= candidate.threshold) != answers["decision"].to_numpy(),
+        latency_ratio=_median_seconds(candidate, arrays) / _median_seconds(production, arrays),
+    )
+    return check_replay(
+        replayed,
+        max_flip_share=gate.max_flip_share,
+        max_psi=gate.max_psi,
+        max_latency_ratio=gate.max_latency_ratio,
+    )
+
+
+def _last(log: Log, version: str, count: int) -> History:
+    """Read no further back than to have so many requests."""
+    last = History(pd.DataFrame(), pd.DataFrame(), 0)
+    for found in read_predictions(log, version=version):
+        if found.answers.empty:
+            continue
+        enough = len(last.answers) == count
+        if enough and found.answers["time"].iloc[-1].date() < last.answers["time"].iloc[0].date():
+            break
+        answers = pd.concat([last.answers, found.answers], ignore_index=True)
+        records = pd.concat([last.records, found.records], ignore_index=True)
+        rows = answers["time"].sort_values(kind="stable").index[-count:]
+        answers, records = (table.loc[rows].reset_index(drop=True) for table in (answers, records))
+        last = History(answers, records, 0)
+    return last
+
+
+def _comes_out_again(records: pd.DataFrame, answers: np.ndarray, production: Predictor) -> bool:
+    """Tell whether these are the records that production answered, by letting it answer again."""
+    if len(find_faults(records, production.contract)):
+        return False
+    again = production.probabilities(typed(records, production.contract))
+    return bool(np.abs(again - answers).max() <= GOLDEN_TOLERANCE)
+
+
+def _missing(said: str) -> Check:
+    return Check(name="replay", passed=None, said=said)
+
+
+def _median_seconds(predictor: Predictor, records: Mapping[str, np.ndarray]) -> float:
+    """Time single requests, one after the other."""
+    times = []
+    for row in range(min(TIMED_REQUESTS, len(next(iter(records.values()))))):
+        one = {name: values[row : row + 1] for name, values in records.items()}
+        started = time.perf_counter()
+        predictor.probabilities(one)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)

@@ -1,0 +1,32 @@
+"""The transparent rule from config: what a model must beat."""
+
+from typing import Any
+
+import numpy as np
+
+from skewless.core.contract import Columns
+from skewless.core.feature_matrix import feature_matrix
+from skewless.core.project import Project
+from skewless.core.sections import AnyConfig
+
+
+def baseline_probability(project: Project[Any, Any], records: Columns, config: AnyConfig) -> np.ndarray:
+    """Read the probability of the event off a scorecard: one model column, a few cuts.
+
+    A value equal to a cut belongs to the interval that the cut begins; a missing value has its own entry.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Probabilities in [0, 1].
+
+    Raises
+    ------
+    KeyError
+        `baseline.column` is not a feature.
+    """
+    baseline = config.baseline
+    values = feature_matrix(project, records, config.features, names=[baseline.column])[:, 0]
+    interval = np.searchsorted(np.asarray(baseline.cuts), values, side="right")
+    interval[np.isnan(values)] = len(baseline.cuts) + 1
+    return np.asarray(baseline.probabilities, dtype=np.float64)[interval]

@@ -1,0 +1,77 @@
+"""What metadata.json holds: where a version comes from, what it needs, what it is worth."""
+
+import hashlib
+import json
+import re
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from skewless.core.checkout import Checkout
+from skewless.core.contract import Column
+from skewless.core.sections import VERSION_NUMBER, DecisionConfig
+from skewless.models.reference import Reference
+
+VERSION: Final = re.compile(VERSION_NUMBER.strip("^$") + "-[0-9a-f]{8}")
+"""The whole name of a version: its number, then the first 8 hex digits of its identity's SHA-256."""
+
+
+class Identity(BaseModel, frozen=True, extra="ignore"):
+    """Everything that decides an answer; its digest is the version's second half."""
+
+    onnx_sha256: str
+    columns: tuple[Column, ...]
+    feature_names: tuple[str, ...]
+    features: dict[str, Any]
+    decision: DecisionConfig
+    data_sha256: str
+    lock_sha256: str
+    engine_sha256: str
+    """Of the engine's source, wherever it is installed from."""
+
+    def version(self, number: str) -> str:
+        """Name the version: its number, then the first 8 hex digits of the identity's SHA-256."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return f"{number}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+class Golden(BaseModel, frozen=True, extra="ignore"):
+    """Made-up records and the probabilities that this version must give them, wherever it runs."""
+
+    records: dict[str, list[Any]]
+    probabilities: list[float]
+
+
+class Holdout(BaseModel, frozen=True, extra="ignore"):
+    """Which records a version never saw; see `skewless.tables.table.is_holdout`."""
+
+    rows: int
+    fraction: float
+    salt: str
+
+
+class Metadata(BaseModel, frozen=True, extra="ignore"):
+    """What metadata.json holds; fields that a later version of this code adds are ignored."""
+
+    version: str
+    trained_at: str
+    identity: Identity
+    training: dict[str, dict[str, Any]] = {}
+    """The sections of config.yaml that training read and no other field holds: model and baseline.
+
+    They are not in the identity: knobs that give the same bytes give the same answers. A version from before
+    they were recorded has none.
+    """
+    golden: Golden
+    holdout: Holdout
+    metrics: dict[str, dict[str, Any]]
+    checkout: Checkout
+    """Of the code that trained it."""
+    provenance: dict[str, Any]
+    reference: Reference | None = None
+    """What live rows are compared with; no answer depends on it. Earlier versions of this code kept none."""
+
+    @property
+    def commit(self) -> str:
+        """Say which commit it was trained by, and if that is not all or not known."""
+        return str(self.checkout)

@@ -1,0 +1,215 @@
+"""Raw records → probabilities: the one scoring path that every road uses.
+
+A `Predictor` answers from its artefact alone, so an edit of config.yaml changes no answer.
+"""
+
+import io
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import onnxruntime
+from pydantic import BaseModel, ValidationError
+
+from skewless.core.arrays import as_columns, as_scalars, to_arrays
+from skewless.core.contract import Columns, Contract
+from skewless.core.decision import TIERS, Decision, Source
+from skewless.core.errors import IncompatibleArtifactError, PredictionError, UnsafeModelError
+from skewless.core.feature_matrix import feature_matrix
+from skewless.core.project import Project
+from skewless.models.artifact import JOBLIB, ONNX, Artifact, read_artifact
+from skewless.models.metadata import Golden, Metadata
+from skewless.models.onnx_guard import check_onnx
+from skewless.models.signing import PublicKey
+
+INPUT: Final = "features"
+OUTPUT: Final = "probability"
+GOLDEN_TOLERANCE = 1e-5  # of a probability, between processors and runtimes
+
+Runtime = Literal["onnx", "scikit-learn"]
+Scorer = Callable[[np.ndarray], np.ndarray]
+"""Matrix, float32 (n, k) → probabilities of the event, float64 (n,)."""
+
+
+class Predictor:
+    """A way from records to probabilities that has a version; safe to share between threads.
+
+    Attributes
+    ----------
+    source
+        Who answers.
+    contract
+        What a record is.
+    probabilities
+        Scores a DataFrame or mapping of arrays that keeps the contract, n records; float64 (n,) in [0, 1].
+    model_bytes
+        Size of the model.onnx it was loaded with; 0 if there is none.
+    """
+
+    def __init__(
+        self, source: Source, contract: Contract, probabilities: Callable[[Columns], np.ndarray]
+    ) -> None:
+        self.source = source
+        self.contract = contract
+        self.version = source.version
+        self.model_bytes = 0
+        self.probabilities = probabilities
+        decision = source.decision
+        self.threshold = decision.threshold
+        self._bounds = (decision.medium_risk, decision.high_risk)
+
+    def predict(self, records: Sequence[BaseModel]) -> list[Decision]:
+        """Score validated records; bit for bit the same one by one or together, in any order.
+
+        Raises
+        ------
+        PredictionError
+            An answer is no probability; nothing is known about the records then.
+        """
+        if not records:
+            return []
+        if len(records) == 1:
+            columns: Columns = as_scalars(records[0], self.contract)
+        else:
+            columns = as_columns(records, self.contract)
+        return self.decide(self.probabilities(columns).tolist())
+
+    def decide(self, probabilities: Sequence[float]) -> list[Decision]:
+        """Apply the threshold and the tiers; a bound belongs to the tier above.
+
+        Raises
+        ------
+        PredictionError
+            One of them is no probability.
+        """
+        wrong = [value for value in probabilities if not 0 <= value <= 1]  # NaN is not either
+        if wrong:
+            msg = f"{self.version} answered {wrong[0]}, which is no probability"
+            raise PredictionError(msg)
+        decisions = [value >= self.threshold for value in probabilities]
+        tiers = [TIERS[bisect_right(self._bounds, value)] for value in probabilities]
+        return list(map(Decision, probabilities, decisions, tiers))
+
+
+def predictor_of(metadata: Metadata, project: Project[Any, Any], scorer: Scorer) -> Predictor:
+    """Put features and a loaded model together, and try them out on the golden rows.
+
+    Raises
+    ------
+    IncompatibleArtifactError
+        This code cannot make the features, or the golden rows come out otherwise.
+    """
+    identity = metadata.identity
+    try:
+        features = project.features_config.model_validate(identity.features)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        reason = f"features.py does not take its features section ({wrong})"
+        raise _incompatible(metadata, reason) from error
+
+    def probabilities(records: Columns) -> np.ndarray:
+        return scorer(feature_matrix(project, records, features, names=identity.feature_names))
+
+    fault = _golden_fault(metadata.golden, project.contract, probabilities)
+    if fault is not None:
+        raise _incompatible(metadata, fault)
+    source = Source(metadata.version, metadata.trained_at, identity.columns, identity.decision)
+    return Predictor(source, project.contract, probabilities)
+
+
+def _golden_fault(
+    golden: Golden, contract: Contract, probabilities: Callable[[Columns], np.ndarray]
+) -> str | None:
+    """Answer the golden rows, which also warms the model up; say what is wrong, if anything."""
+    try:
+        answers = probabilities(to_arrays(golden.records, contract))
+        difference = np.abs(answers - np.array(golden.probabilities)).max()
+    except KeyError as error:
+        return f"schema.py or features.py no longer has {error}"
+    except Exception as error:  # noqa: BLE001 - whatever made-up rows can do to features or to the runtime
+        return f"its golden rows cannot be scored ({error})"
+    if not (answers.min() >= 0 and answers.max() <= 1):
+        return "its answers are not probabilities"
+    if not difference <= GOLDEN_TOLERANCE:
+        return f"its golden rows come out {difference:.2g} away from what they were"
+    return None
+
+
+def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
+    msg = (
+        f"{metadata.version} does not fit this code: {reason}. "
+        f"The commit that can serve it: {metadata.commit}; or train again"
+    )
+    return IncompatibleArtifactError(msg, metadata.commit)
+
+
+def load_predictor(
+    folder: Path,
+    project: Project[Any, Any],
+    *,
+    runtime: Runtime = "onnx",
+    allow_pickle: bool = False,
+    public_key: PublicKey | None = None,
+) -> Predictor:
+    """Read, verify, load and try out a version, all from the same bytes.
+
+    Parameters
+    ----------
+    folder
+        The version.
+    project
+        Whose it is: its features are computed by this code.
+    runtime
+        ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code of whoever wrote it.
+    allow_pickle
+        Whether that is accepted.
+    public_key
+        Whose signature is asked for, if any.
+
+    Raises
+    ------
+    ArtifactError
+        One of its subclasses, for each reason to refuse.
+    """
+    artifact = read_artifact(folder, public_key)
+    predictor = predictor_of(
+        artifact.metadata, project, _scorer(artifact, runtime, allow_pickle=allow_pickle)
+    )
+    predictor.model_bytes = len(artifact.files[ONNX])
+    return predictor
+
+
+def onnx_scorer(model: bytes) -> Scorer:
+    """Load an ONNX model on one thread; a service scales by processes.
+
+    Raises
+    ------
+    UnsafeModelError
+        The model asks for more than its own bytes and the standard operators, or cannot be loaded.
+    """
+    check_onnx(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # else it burns CPU while idle
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, no other format
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        msg = f"model.onnx cannot be loaded: {error}"
+        raise UnsafeModelError(msg) from error
+    return lambda matrix: session.run([OUTPUT], {INPUT: matrix})[0].astype(np.float64)
+
+
+def _scorer(artifact: Artifact, runtime: Runtime, *, allow_pickle: bool) -> Scorer:
+    if runtime == "onnx":
+        return onnx_scorer(artifact.files[ONNX])
+    if not allow_pickle:
+        msg = f"{JOBLIB} is a pickle, which can run any code; allow it explicitly, or use the onnx runtime"
+        raise UnsafeModelError(msg)
+    import joblib  # noqa: PLC0415 - only this runtime may load it
+
+    model: Any = joblib.load(io.BytesIO(artifact.files[JOBLIB]))
+    return lambda matrix: model.predict_proba(matrix)[:, 1]

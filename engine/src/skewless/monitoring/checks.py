@@ -1,0 +1,70 @@
+"""A project, its registry and its log → what drifts, and how well the predictions came true."""
+
+from datetime import UTC, datetime, timedelta
+
+from skewless.core.workspace import Workspace
+from skewless.models.predict import load_predictor
+from skewless.monitoring.drift_job import Found, Span, find_drift
+from skewless.monitoring.history import read_predictions
+from skewless.monitoring.labels import join_outcomes
+from skewless.monitoring.performance import Week, weekly
+from skewless.monitoring.place import open_log
+from skewless.monitoring.postgres_entries import Window
+from skewless.registry.registry import Registry
+
+
+def check_drift(work: Workspace, registry: Registry, *, span: Span, version: str | None = None) -> Found:
+    """Compare what a version was asked with what it was trained on.
+
+    Parameters
+    ----------
+    work
+        The project: its code, its configuration and where the log is.
+    registry
+        Where the version is.
+    span
+        Which answers to look at.
+    version
+        A version or an alias; default: what is in production, else the newest.
+
+    Raises
+    ------
+    ConfigError
+        No log is kept, or the version holds no reference.
+    ArtifactError
+        There is no such version, or this code cannot serve it.
+    """
+    folder = registry.find(version)
+    predictor = load_predictor(folder, work.project, public_key=registry.public_key)
+    asked = read_predictions(open_log(work), since=span.since, until=span.until, version=folder.name)
+    metadata = registry.metadata(folder.name)
+    return find_drift(asked, metadata, predictor, hidden=work.config.monitoring.hidden, span=span)
+
+
+def check_performance(
+    work: Workspace, *, as_of: datetime, weeks: int, version: str | None = None
+) -> list[Week]:
+    """Compare outcomes with what was predicted, week by week, as it was known at a moment.
+
+    Parameters
+    ----------
+    work
+        See `check_drift`.
+    as_of
+        With an offset; what was recorded later does not count.
+    weeks
+        How many, the last that of `as_of`.
+    version
+        Of one version; default: of all.
+
+    Raises
+    ------
+    ConfigError
+        No log is kept.
+    """
+    moment = as_of.astimezone(UTC)
+    monday = datetime.combine(moment.date() - timedelta(days=moment.weekday()), datetime.min.time(), UTC)
+    horizon = timedelta(days=work.config.monitoring.outcome_days)
+    which = Window(since=monday - timedelta(weeks=weeks - 1), version=version)
+    joined = join_outcomes(open_log(work), work.contract.id, as_of=moment, horizon=horizon, which=which)
+    return weekly(joined, as_of=moment, horizon=horizon)

@@ -1,0 +1,127 @@
+"""What the drift job found → drift.json → gauges; the service reads it, so nothing here needs scipy."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from pydantic import AwareDatetime, BaseModel
+
+from skewless.core.atomic import replace_file
+
+FILE: Final = "drift.json"
+MOST_BYTES: Final = 1024 * 1024  # of it; a finding takes 300
+READING: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Wait for no pipe and follow no link; Windows knows neither."""
+State = Literal["broken", "drift", "insufficient_data", "ok"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+"""The worst first."""
+
+
+class Finding(BaseModel, frozen=True):
+    """What became of one column, of its missing rate, or of the score."""
+
+    name: str
+    kind: Literal["column", "missing", "score"]
+    state: State
+    psi: float
+    psi_corrected: float
+    """Less what chance alone would make of so few rows."""
+    p: float
+    """Chance of such a shift where there is none, adjusted for all that was looked at (Holm 1979)."""
+    rows_needed: int | None
+    """Records from which a PSI at the limit is significant; None if the reference is too small for any."""
+    impact: float | None
+    """psi_corrected times the column's importance, nats; None for the score."""
+    mean_change: float | None = None
+    """Of the mean probability, by this column alone; None if it was not measured."""
+
+    @property
+    def column(self) -> str:
+        """Name the column that it is about, or the score."""
+        return self.name.removesuffix(" missing") if self.kind == "missing" else self.name
+
+
+class Rows(BaseModel, frozen=True):
+    """How much a window holds."""
+
+    rows: int
+    """Distinct records; a row without an id counts as one."""
+    rows_without_id: int
+    rows_logged: int
+    rows_unreadable: int
+
+
+class Figures(Rows, frozen=True):
+    """What the job found, the worst first."""
+
+    version: str
+    since: AwareDatetime
+    until: AwareDatetime
+    checked_at: AwareDatetime
+    hidden: tuple[str, ...]
+    """Columns that monitoring.privacy hides, so that nobody judges them."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_alarm(self) -> bool:
+        """Tell whether anything drifts or is broken."""
+        return any(each.state in {"broken", "drift"} for each in self.findings)
+
+    def write(self, folder: Path) -> None:
+        """Put the figures where the service reads them."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # as who logs there makes it
+        replace_file(folder / FILE, self.model_dump_json(indent=2).encode() + b"\n")
+
+
+class DriftGauges(Collector):
+    """The last figures as metrics; none while there is no file of at most 1 MB, or none that can be read.
+
+    Parameters
+    ----------
+    folder
+        `monitoring.prediction_log`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._read_at: int | None = None
+        self._figures: Figures | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Look whether there are new figures, and return the newest."""
+        try:
+            found = self._path.lstat()
+            if found.st_mtime_ns != self._read_at:
+                is_small = stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES
+                self._figures = Figures.model_validate_json(_read(self._path)) if is_small else None
+                self._read_at = found.st_mtime_ns
+        except (OSError, ValueError):  # pydantic's are ValueErrors; a scrape goes on without
+            self._figures = self._read_at = None
+        if self._figures is not None:
+            yield from _gauges(self._figures)
+
+
+def _read(path: Path) -> bytes:
+    """Read what was a small file a moment ago, and wait for nobody if it has become a pipe."""
+    with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, READING)) as file:
+        return file.read(MOST_BYTES)
+
+
+def _gauges(figures: Figures) -> Iterator[Metric]:
+    version, labels = figures.version, ["version", "column"]
+    psi = GaugeMetricFamily("drift_psi", "Population stability index against training", labels=labels)
+    states = GaugeMetricFamily("drift_state", "1 for the present state", labels=[*labels, "state"])
+    for finding in figures.findings:
+        psi.add_metric([version, finding.name], finding.psi)
+        for state in STATES:
+            states.add_metric([version, finding.name, state], float(state == finding.state))
+    rows = GaugeMetricFamily("drift_rows", "Records that were compared", labels=labels[:1])
+    rows.add_metric([version], figures.rows)
+    checked = GaugeMetricFamily("drift_checked_timestamp_seconds", "When that was done", labels=labels[:1])
+    checked.add_metric([version], figures.checked_at.timestamp())
+    yield from (psi, states, rows, checked)

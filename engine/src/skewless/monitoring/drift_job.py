@@ -1,0 +1,82 @@
+"""A version and the log of its answers → what drifted, and what it does to the answers."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from skewless.core.errors import ConfigError
+from skewless.models.metadata import Metadata
+from skewless.models.predict import Predictor
+from skewless.models.reference import Reference
+from skewless.monitoring.drift import judge
+from skewless.monitoring.drift_figures import Figures
+from skewless.monitoring.history import History
+from skewless.monitoring.impact import mean_changes
+from skewless.monitoring.window import gather
+
+
+class Span(NamedTuple):
+    """Which rows are looked at, and when."""
+
+    since: datetime
+    until: datetime
+    """Exclusive."""
+    checked_at: datetime
+
+
+class Found(NamedTuple):
+    """What the job found, and the counts that it follows from."""
+
+    figures: Figures
+    counts: dict[str, np.ndarray]
+    """Column, or the score → records per bin."""
+    metadata: Metadata
+    reference: Reference
+
+
+def find_drift(
+    parts: Iterable[History],
+    metadata: Metadata,
+    predictor: Predictor,
+    *,
+    hidden: Collection[str],
+    span: Span,
+) -> Found:
+    """Compare what a version was asked with what it was trained on.
+
+    Parameters
+    ----------
+    parts
+        Of the prediction log: that version's rows of that span, in any order.
+    metadata, predictor
+        The version.
+    hidden
+        Columns that monitoring.privacy hides.
+    span
+        For the record.
+
+    Raises
+    ------
+    ConfigError
+        The version holds no reference: this code did not keep one when it was trained.
+    """
+    reference = metadata.reference
+    if reference is None:
+        msg = f"{metadata.version} holds no reference; train again, or name another version with --version"
+        raise ConfigError(msg)
+    judged = [column for column in metadata.identity.columns if column.name not in hidden]
+    window = gather(parts, reference, judged, contract=predictor.contract)
+    findings, changes = judge(reference, window.counts, window.absent), dict[str, float]()
+    if window.rows.rows and len(judged) == len(metadata.identity.columns):
+        sample = {name: window.sample[name].to_numpy() for name in reference.columns}
+        changes = mean_changes(sample, reference, predictor.probabilities)
+    figures = Figures(
+        version=metadata.version,
+        hidden=tuple(sorted(set(hidden) & set(reference.columns))),
+        findings=tuple(each.model_copy(update={"mean_change": changes.get(each.name)}) for each in findings),
+        **span._asdict(),
+        **window.rows.model_dump(),
+    )
+    return Found(figures, window.counts, metadata, reference)

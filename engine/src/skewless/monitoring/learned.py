@@ -1,0 +1,99 @@
+"""The training table and logged records whose outcome is known → the table to train on next."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from skewless.core.contract import Contract
+from skewless.core.workspace import Workspace
+from skewless.monitoring.history import read_predictions
+from skewless.monitoring.labels import join_outcomes
+from skewless.monitoring.outcome_history import hashes
+from skewless.monitoring.place import Log
+from skewless.tables.faults import find_faults
+from skewless.tables.table import typed
+
+
+class Growth(BaseModel, frozen=True):
+    """What became of the training table."""
+
+    rows: int
+    """Records that it has now."""
+    added: int = 0
+    replaced: int = 0
+    """Records that it had, and of which the log knows more now."""
+    without_id: int = 0
+    """Answers whose outcome is known, and that have no id."""
+    broken: int = 0
+    """Records that were logged and are not what the contract asks for now."""
+
+    @property
+    def line(self) -> str:
+        """Say it to a person."""
+        return (
+            f"{self.rows:,} records, {self.added:,} added and {self.replaced:,} replaced by the log; "
+            f"left out {self.without_id:,} answers that name nobody, {self.broken:,} records that break rules"
+        )
+
+
+def grow(table: pd.DataFrame, log: Log, work: Workspace, *, now: datetime) -> tuple[pd.DataFrame, Growth]:
+    """Add each logged id whose outcome is known: the latest such record, with its label.
+
+    Parameters
+    ----------
+    table
+        As `check_table` gives it. An id that is in it already is replaced; what was held out stays so,
+        as that depends on the id alone.
+    log
+        Where predictions are kept.
+    work
+        The project, whose configuration says what is kept of them.
+    now
+        What was answered or recorded later does not count.
+    """
+    if work.config.monitoring.hidden:
+        return table, Growth(rows=len(table))
+    contract = work.contract
+    horizon = timedelta(days=work.config.monitoring.outcome_days)
+    known = pd.concat(
+        [_nobody(contract), *_labelled(log, contract, now=now, horizon=horizon)], ignore_index=True
+    ).infer_objects()  # dates are days, which are told from text by their type
+    ids = known[contract.id]
+    known = known[~(ids.notna() & ids.duplicated())]  # a file of the log that is there twice
+    named = known[known[contract.id].notna()].sort_values(contract.id, ignore_index=True)
+    broken = set(find_faults(named, contract)["row"]) if len(named) else set[int]()
+    named = named.drop(index=list(broken))
+    outcomes = named[contract.target].astype(np.int64)
+    new = typed(named, contract).assign(**{contract.target: outcomes})
+    kept = table[~table[contract.id].isin(new[contract.id])]
+    grown = pd.concat([kept, new], ignore_index=True) if len(new) else table
+    replaced = len(table) - len(kept)
+    return grown, Growth(
+        rows=len(grown),
+        added=len(new) - replaced,
+        replaced=replaced,
+        without_id=len(known) - len(named) - len(broken),
+        broken=len(broken),
+    )
+
+
+def _nobody(contract: Contract) -> pd.DataFrame:
+    names = [contract.id, *(column.name for column in contract.columns), contract.target]
+    return pd.DataFrame(columns=names, dtype=object)
+
+
+def _labelled(log: Log, contract: Contract, *, now: datetime, horizon: timedelta) -> Iterator[pd.DataFrame]:
+    """Find each id's latest record that has a label."""
+    joined = join_outcomes(log, contract.id, as_of=now, horizon=horizon)
+    joined = joined[joined["outcome"] >= 0].drop_duplicates("record", keep="last")
+    labels = pd.Series(joined["outcome"].to_numpy(), index=joined["prediction"].to_numpy())
+    names = _nobody(contract).columns[:-1]
+    for part in read_predictions(log, until=now) if len(labels) else ():
+        if len(part.answers):
+            prediction = hashes(part.answers["prediction_id"])
+            wanted = np.isin(prediction, labels.index)
+            rows = part.records[wanted].reindex(columns=names)
+            yield rows.assign(**{contract.target: labels.loc[prediction[wanted]].to_numpy()})

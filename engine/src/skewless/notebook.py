@@ -1,0 +1,41 @@
+"""What a notebook uses to explore, train, compare and ask as the service would."""
+
+from skewless.core.url import Url
+from skewless.core.workspace import open_workspace
+from skewless.models.plots import (
+    draw_calibration,
+    draw_campaign_value,
+    draw_distribution,
+    draw_roc,
+    draw_target_by_column,
+)
+from skewless.models.predict import load_predictor
+from skewless.registry.remote import open_registry
+from skewless.tables.faults import check_table, find_faults
+from skewless.tables.simulate import simulate
+from skewless.tables.split import is_holdout
+from skewless.tables.table import read_table, typed, write_table
+from skewless.training.compare import beside_references, measure
+from skewless.training.pipeline import train_version
+
+__all__ = [
+    "Url",
+    "beside_references",
+    "check_table",
+    "draw_calibration",
+    "draw_campaign_value",
+    "draw_distribution",
+    "draw_roc",
+    "draw_target_by_column",
+    "find_faults",
+    "is_holdout",
+    "load_predictor",
+    "measure",
+    "open_registry",
+    "open_workspace",
+    "read_table",
+    "simulate",
+    "train_version",
+    "typed",
+    "write_table",
+]

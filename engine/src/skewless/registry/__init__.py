@@ -1,0 +1,1 @@
+"""Versions and the events that promote them, in a folder or an object store."""

@@ -1,0 +1,12 @@
+"""The service: routes, limits, keys, logs and metrics around one loaded version.
+
+What a project's api.py uses is here; `skewless.serving.service` puts the parts together.
+"""
+
+from skewless.core.answer import Answer
+from skewless.core.decision import RiskTier
+from skewless.serving.application import create_app
+from skewless.serving.follow import load_model
+from skewless.serving.model import Model, ServedModel
+
+__all__ = ["Answer", "Model", "RiskTier", "ServedModel", "create_app", "load_model"]

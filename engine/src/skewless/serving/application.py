@@ -1,0 +1,156 @@
+"""`create_app`: a FastAPI application with the engine's endpoints and layers; a project adds its own."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import Response
+from fastapi_offline import FastAPIOffline
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from skewless.core.answer import Answer
+from skewless.core.errors import NotReadyError
+from skewless.core.project import Project
+from skewless.core.workspace import open_workspace
+from skewless.serving import follow, outcome_endpoint, stats, versions
+from skewless.serving.json_request import is_json
+from skewless.serving.messages import Health, ModelDescription, Problem, Readiness
+from skewless.serving.problems import PROBLEMS, UNAVAILABLE, answer_with_problems, problem
+from skewless.serving.service import Service, service_of
+from skewless.serving.service_route import ServiceRoute
+from skewless.serving.state import service_state
+
+PREFIX: Final = "/v1"
+
+
+def create_app(project: Project[Any, Any], to_response: Callable[[Answer], Any]) -> FastAPI:
+    """Build the application of a project's service; add endpoints to it as to any other.
+
+    What it serves is opened when it starts: by ``serve``, or by itself from the environment and config.yaml,
+    so that ``uvicorn package.api:app`` works as well. Every path is also there below ``/v1``.
+
+    Parameters
+    ----------
+    project
+        Whose model is served.
+    to_response
+        Says an answer in the words of the project's API. Its return annotation is the response model of
+        ``/models/{name}/predict``.
+    """
+    app: FastAPI = FastAPIOffline(
+        title=project.name,
+        version="1",
+        description="The probability that a record's event happens, by a versioned model.",
+        lifespan=_lifespan(project),
+        responses=PROBLEMS,
+        redirect_slashes=False,  # a redirect would repeat the Host header that was sent
+    )
+    app.router.route_class = ServiceRoute
+    answer_with_problems(app)
+    app.add_middleware(Layers)
+    app.get("/model")(describe_model)
+    for probe, endpoint in {"/health": health, "/ready": ready}.items():
+        app.get(probe)(endpoint)
+        app.head(probe, include_in_schema=False)(endpoint)
+    versions.add_endpoint(app, project.contract, to_response)
+    app.get("/metrics")(metrics)
+    app.get("/stats")(stats.stats)
+    app.post(
+        "/admin/reload",
+        responses={409: {"model": Problem}, 415: {"model": Problem}},
+        dependencies=[Depends(require_json)],
+    )(follow.reload)
+    outcome_endpoint.add_endpoint(app, project.contract)
+    return app
+
+
+def _lifespan(project: Project[Any, Any]) -> Callable[[FastAPI], Any]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        service = service_of(app) or Service.open(open_workspace(project), app)
+        async with service.running():
+            yield {"serving": service.state.serving}  # which `Connection` reads its bounds from
+
+    return lifespan
+
+
+class Layers:
+    """The running service's layers around the application, which FastAPI wants to know before they can be."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._layered: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request through the layers, by its path without ``/v1``."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if self._layered is None:
+            service = service_of(scope["app"])
+            if service is None:
+                answer = problem(scope, UNAVAILABLE, "the service has not started")
+                await answer(scope, receive, send)
+                return
+            self._layered = service.surround(self._app)
+        await self._layered(_unversioned(scope), receive, send)
+
+
+def _unversioned(scope: Scope) -> Scope:
+    path: str = scope["path"]
+    return {**scope, "path": path.removeprefix(PREFIX)} if path.startswith(f"{PREFIX}/") else scope
+
+
+async def require_json(request: Request) -> None:
+    """Refuse what does not say that it is JSON: no page of another site can say that unasked."""
+    if not is_json(request.headers.get("content-type", "")):
+        raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
+
+
+async def describe_model(request: Request) -> ModelDescription:
+    """Describe the model that answers."""
+    state = service_state(request)
+    source = state.loaded().source
+    decision = source.decision
+    return ModelDescription(
+        version=source.version,
+        trained_at=source.trained_at,
+        fields=state.project.contract.columns,
+        threshold=decision.threshold,
+        tiers={"LOW": 0.0, "MEDIUM": decision.medium_risk, "HIGH": decision.high_risk},
+    )
+
+
+async def health(request: Request) -> Health:
+    """Tell that the process lives; restart it if this does not answer."""
+    state = service_state(request)
+    predictor = state.predictor
+    return Health(
+        model_loaded=predictor is not None,
+        model_version=predictor and predictor.version,
+        uptime_seconds=round(time.monotonic() - state.started, 3),
+    )
+
+
+async def ready(request: Request) -> Readiness:
+    """Tell that predictions are answered; send traffic only then."""
+    state = service_state(request)
+    source = state.loaded().source
+    if state.draining:
+        msg = "this process is stopping"
+        raise NotReadyError(msg)
+    return Readiness(
+        status="ready" if source.trained_at else "degraded",
+        model_version=source.version,
+        refused_version=state.refused,
+    )
+
+
+async def metrics(request: Request) -> Response:
+    """Show the metrics to Prometheus."""
+    state = service_state(request)
+    state.journal.flush()
+    return Response(state.meter.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

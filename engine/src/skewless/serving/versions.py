@@ -1,0 +1,133 @@
+"""Any registered version or alias → the answers of that very artefact, loaded when somebody first asks."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Never, get_type_hints
+
+from fastapi import Body, FastAPI, HTTPException, Path, Request
+
+from skewless.core.answer import Answer
+from skewless.core.contract import Contract
+from skewless.core.errors import (
+    ArtifactNotFoundError,
+    IncompatibleArtifactError,
+    RefusedError,
+    StoreError,
+)
+from skewless.models.metadata import VERSION
+from skewless.models.predict import Predictor
+from skewless.registry.events import ALIASES
+from skewless.registry.registry import NEWEST
+from skewless.serving.follow import CONFLICT, Models
+from skewless.serving.messages import Problem
+from skewless.serving.model import ServedModel
+from skewless.serving.problems import RETRY, UNAVAILABLE
+from skewless.serving.request_state import request_state
+from skewless.serving.state import ServiceState, service_state
+
+NAMED: Final = (NEWEST, *ALIASES)
+NAME: Final = rf"^({'|'.join(NAMED)}|{VERSION.pattern})$"
+NOT_FOUND: Final = 404
+UNKNOWN: Final = (
+    f"no version of that name, or nothing holds the alias; send {', '.join(NAMED)} or a version "
+    "as `registry list` names them"
+)
+MEGABYTE: Final = 2**20
+GROWTH: Final = 10  # bytes of memory per byte of model.onnx; measured: 18, 10, 8, 8.4 for 11, 43, 161, 658 kB
+SESSION: Final = 100_000  # bytes besides, which explain the first of these
+
+
+class Versions:
+    """The versions beside the one that serves; those asked least recently leave when memory is used up."""
+
+    def __init__(self, state: ServiceState, models: Models) -> None:
+        self._state, self._models = state, models
+        self._kept: dict[str, Predictor] = {}  # who was asked last is last
+        self._loading: dict[str, asyncio.Task[Predictor]] = {}
+
+    async def find(self, name: str) -> Predictor:
+        """Return the model of a version or alias; however many ask for it at once, it is loaded once.
+
+        Raises
+        ------
+        RefusedError
+            It is not there, or may not answer.
+        DeadlineError
+            Loading it takes too long.
+        """
+        if not re.fullmatch(NAME, name):
+            raise ArtifactNotFoundError(UNKNOWN)
+        version = await self._state.pool.run(self._models.resolve, name) if name in NAMED else name
+        found = self._at_hand(version)
+        if found is not None:
+            return found
+        if version not in self._loading:
+            self._loading[version] = asyncio.create_task(self._load(version))
+        return await asyncio.shield(self._loading[version])  # who leaves takes nobody along
+
+    def _at_hand(self, version: str) -> Predictor | None:
+        serving = self._state.loaded()
+        kept = self._kept.pop(version, None)
+        if version == serving.version:  # which a copy kept from before would only take room from
+            return serving
+        if kept is not None:
+            self._kept[version] = kept
+        return kept
+
+    async def _load(self, version: str) -> Predictor:
+        try:
+            found: Predictor = await self._state.pool.run(self._models.open, version)
+        finally:
+            del self._loading[version]
+        self._kept[version] = found
+        room = self._state.serving.models_megabytes * MEGABYTE
+        while sum(map(_memory, self._kept.values())) > room:
+            del self._kept[next(iter(self._kept))]
+        return found
+
+
+def _memory(predictor: Predictor) -> int:
+    """Estimate what a loaded model holds in memory, rather too much; bytes."""
+    return GROWTH * predictor.model_bytes + SESSION
+
+
+def add_endpoint(app: FastAPI, contract: Contract, to_response: Callable[[Answer], Any]) -> None:
+    """Add the endpoint that answers by any version."""
+    response = get_type_hints(to_response)["return"]
+    record_type: Any = contract.record
+
+    async def predict_by_version(
+        request: Request,
+        name: Annotated[str, Path(description="A version or an alias", json_schema_extra={"pattern": NAME})],
+        record: Annotated[record_type, Body(examples=[contract.example()])],
+    ) -> Any:
+        """Predict for one record by any registered version, as it answered when it was in production."""
+        state = service_state(request)
+        state.loaded()
+        try:
+            predictor = await state.versions.find(name)
+        except (RefusedError, OSError) as error:
+            _refuse(request, name, error)
+        return to_response(await ServedModel(request, state, predictor).predict(record))
+
+    app.post(
+        "/models/{name}/predict",
+        response_model=response,
+        responses={NOT_FOUND: {"model": Problem}, CONFLICT: {"model": Problem}},
+    )(predict_by_version)
+
+
+def _refuse(request: Request, name: str, error: Exception) -> Never:
+    """Tell the caller what to do about it, and the log why: that may name paths and values."""
+    if isinstance(error, ArtifactNotFoundError):
+        raise HTTPException(NOT_FOUND, UNKNOWN) from error
+    seen = request_state(request.scope).request_id
+    service_state(request).log.warning("no version", request_id=seen, wanted=name, reason=str(error))
+    if isinstance(error, (StoreError, OSError)):
+        detail = f"{name} cannot be read at the moment; the log says why"
+        raise HTTPException(UNAVAILABLE, detail, RETRY) from error
+    detail = f"{name} is refused; the log says why"
+    if isinstance(error, IncompatibleArtifactError):
+        detail = f"{name} does not fit this code; the commit that can serve it: {error.commit}"
+    raise HTTPException(CONFLICT, detail) from error

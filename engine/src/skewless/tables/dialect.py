@@ -1,0 +1,111 @@
+"""A table's headers and signs → the contract's names and plain cells, or what to set so that they fit."""
+
+import codecs
+import gzip
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from skewless.core.contract import Kind
+from skewless.core.sections import FormatConfig
+from skewless.tables.cells import texts_of
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+ENCODINGS: Final = ("utf-8", "cp1252", "latin-1")  # the last takes any bytes
+UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+LOOKED_AT: Final = 16 * 1024 * 1024  # bytes, to guess an encoding
+
+
+def fields_of(headers: Sequence[str], fields: Collection[str], spelt: Mapping[str, str]) -> dict[str, str]:
+    """Map headers to the contract's fields: as the table spells them, or by the field's name itself.
+
+    Parameters
+    ----------
+    headers, fields
+        Of the table, and of the contract.
+    spelt
+        `TableFormat.headers`.
+
+    Raises
+    ------
+    ValueError
+        Two headers mean the same.
+    """
+    found: dict[str, str] = {}
+    for field in fields:
+        meant = {spelt.get(field, field)} | ({field} - set(spelt.values()))
+        present = [header for header in headers if header in meant]
+        if len(present) > 1:
+            twice = " and ".join(present)
+            msg = f"the column {field} stands twice, as {twice}; see the headers of TABLE in schema.py"
+            raise ValueError(msg)
+        found |= dict.fromkeys(present, field)
+    return found
+
+
+def check_delimiter(headers: Sequence[str], delimiter: str, known: Collection[str]) -> None:
+    """Refuse a header that means something only if it is cut otherwise; `known` are the headers to expect.
+
+    Raises
+    ------
+    ValueError
+        Says what the delimiter seems to be, and the key to set.
+    """
+    line, known = delimiter.join(headers), set(known)
+    hits = {sign: len(known & {cell.strip(' "') for cell in line.split(sign)}) for sign in DELIMITERS}
+    best = max(DELIMITERS, key=hits.__getitem__)
+    if hits[best] and known.isdisjoint(headers):
+        unless = f"unless data.path is read with {delimiter!r}: then write this file so"
+        msg = f"its cells seem to be separated by {best!r}: set data.format.delimiter to {best!r}, {unless}"
+        raise ValueError(msg)
+
+
+def guess_encoding(path: Path, *, is_gzipped: bool = False) -> str:
+    """Guess how a file's text is encoded that could not be read as it was said to be."""
+    with gzip.open(path) if is_gzipped else path.open("rb") as file:
+        start = file.read(LOOKED_AT)
+    if start.startswith(UTF16_MARKS):
+        return "utf-16"
+    texts = {name: codecs.getincrementaldecoder(name)("replace").decode(start) for name in ENCODINGS}
+    return next(name for name, text in texts.items() if "\N{REPLACEMENT CHARACTER}" not in text)
+
+
+def has_signs(form: FormatConfig) -> bool:
+    """Tell whether numbers are written otherwise than Python writes them."""
+    return form.decimal != "." or form.thousands is not None
+
+
+def plain(values: pd.Series, kind: Kind, form: FormatConfig) -> pd.Series:
+    """Take out cells that mean missing, and write numbers with a point and no other sign.
+
+    Parameters
+    ----------
+    values
+        Cells as they were read.
+    kind
+        What they are.
+    form
+        How they are written.
+    """
+    if kind == "category":
+        return values.mask(values.isin(form.missing))
+    if values.dtype.kind == "O":
+        texts = texts_of(values)
+        values = values.mask(texts.isin(form.missing))
+        if kind in {"integer", "number"} and values.dtype == "str" and has_signs(form):
+            values = _with_points(texts.where(values.notna()), form)
+    amounts = pd.to_numeric(pd.Series(form.missing, dtype="str"), errors="coerce").dropna()
+    return values.mask(values.isin(amounts)) if len(amounts) and values.dtype.kind in "iuf" else values
+
+
+def _with_points(texts: pd.Series, form: FormatConfig) -> pd.Series:
+    """Rewrite numbers; anything else is put in quotes, so that nobody takes it for one."""
+    point, comma = re.escape(form.decimal), re.escape(form.thousands or "")
+    digits = rf"(?:\d{{1,3}}(?:{comma}\d{{3}})+|\d+)" if comma else r"\d+"
+    is_number = texts.str.fullmatch(rf"[+-]?(?:{digits})?(?:{point}\d*)?(?:[eE][+-]?\d+)?")
+    grouped = texts if form.thousands is None else texts.str.replace(form.thousands, "", regex=False)
+    pointed = grouped.str.replace(form.decimal, ".", regex=False)
+    return pointed.where(is_number | texts.isna(), "'" + texts + "'")

@@ -1,0 +1,19 @@
+"""What a project's tests build on: records by its contract, a trained project, its commands, a client."""
+
+from skewless.core.arrays import as_columns, as_scalars
+from skewless.testing.client import connect
+from skewless.testing.projects import Done, make_project, run_command
+from skewless.testing.strategies import ids, payloads, records, values
+
+__all__ = [
+    "Done",
+    "as_columns",
+    "as_scalars",
+    "connect",
+    "ids",
+    "make_project",
+    "payloads",
+    "records",
+    "run_command",
+    "values",
+]

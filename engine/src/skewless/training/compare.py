@@ -1,0 +1,97 @@
+"""Holdout + probabilities → metrics, beside the baseline's and the best possible."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skewless.core.errors import ConfigError
+from skewless.core.metrics import Metrics
+from skewless.core.project import Project
+from skewless.core.workspace import Workspace
+from skewless.models.baseline import baseline_probability
+from skewless.models.predict import load_predictor
+from skewless.registry.registry import NEWEST, Registry
+from skewless.tables.faults import check_table
+from skewless.tables.simulate import is_simulated, true_probability
+from skewless.tables.split import is_holdout
+from skewless.tables.table import read_table
+
+
+def beside_references(holdout: pd.DataFrame, model: np.ndarray, work: Workspace) -> dict[str, np.ndarray]:
+    """Put the model's probabilities beside the baseline's and, on the simulator's table, the true ones.
+
+    Raises
+    ------
+    ConfigError
+        `baseline.column` is not a feature.
+    """
+    config = work.config
+    try:
+        found = {"model": model, "baseline": baseline_probability(work.project, holdout, config)}
+    except KeyError as error:
+        known = ", ".join(work.project.features(holdout, config.features))
+        msg = f"config.yaml: baseline.column: found {config.baseline.column!r}; allowed are {known}"
+        raise ConfigError(msg) from error
+    if is_simulated(holdout[work.contract.id]):
+        found["best possible"] = true_probability(holdout, work.contract)
+    return found
+
+
+def measure(
+    holdout: pd.DataFrame,
+    probabilities: dict[str, np.ndarray],
+    project: Project[Any, Any],
+    *,
+    threshold: float,
+) -> dict[str, Metrics]:
+    """Evaluate each named set of probabilities on the holdout.
+
+    Raises
+    ------
+    TableError
+        The holdout lacks one of the outcomes.
+    """
+    outcomes = holdout[project.contract.target].to_numpy()
+    evaluate = project.load_training().evaluate
+    return {name: evaluate(values, outcomes, threshold=threshold) for name, values in probabilities.items()}
+
+
+def evaluate_version(
+    work: Workspace, registry: Registry, *, version: str | None, table: Path | None
+) -> tuple[str, dict[str, Any]]:
+    """Measure a version on the part of a table that its own split held out, beside the present baseline.
+
+    Parameters
+    ----------
+    work
+        For the baseline and the path of the table.
+    registry
+        The versions.
+    version
+        Default: the newest.
+    table
+        Default: `data.path`.
+
+    Returns
+    -------
+    tuple of str and dict
+        The version, and the metrics by name: model, baseline and, on the simulator's table, best possible.
+
+    Raises
+    ------
+    ArtifactError
+        The version is refused.
+    TableError
+        The table breaks the contract.
+    """
+    folder = registry.find(version or NEWEST)
+    predictor = load_predictor(folder, work.project, public_key=registry.public_key)
+    split = registry.metadata(folder.name).holdout
+    data, contract = work.config.data, work.contract
+    checked = check_table(read_table(table or work.root / data.path, contract, data.format), contract)
+    holdout = checked[is_holdout(checked[contract.id], fraction=split.fraction, salt=split.salt)]
+    probabilities = beside_references(holdout, predictor.probabilities(holdout), work)
+    metrics = measure(holdout, probabilities, work.project, threshold=predictor.threshold)
+    return predictor.version, {name: each.model_dump(mode="json") for name, each in metrics.items()}

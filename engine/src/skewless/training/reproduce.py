@@ -1,0 +1,182 @@
+"""A version's record + the present table, code and lock → the version once more, or what differs."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from skewless.core.errors import ConfigError, ReproductionError, TableError
+from skewless.core.sections import AnyConfig
+from skewless.core.workspace import Workspace
+from skewless.models.metadata import Metadata
+from skewless.registry.remote import open_registry
+from skewless.training.pipeline import make_version
+
+Differences = dict[str, dict[str, dict[str, Any]]]
+
+NOTES: Final = frozenset({"config", "code", "libraries", "python", "platform"})  # no part of an identity
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What rebuilding a version came to."""
+
+    version: str
+    rebuilt: str
+    """The version that came out."""
+    differences: Differences
+    """Group → fact → recorded and found; a group without a difference is empty."""
+
+    @property
+    def identical(self) -> bool:
+        """Tell whether everything that decides an answer came out again; notes may differ."""
+        return self.rebuilt == self.version and not self._decisive
+
+    @property
+    def _decisive(self) -> list[str]:
+        return [group for group, facts in self.differences.items() if facts and group not in NOTES]
+
+    def lines(self) -> Iterator[str]:
+        """Say of each group that it is the same, or what was recorded and what was found."""
+        for group, facts in self.differences.items():
+            if not facts:
+                yield f"{group:11}same"
+            for name, fact in facts.items():
+                note = "note: " if group in NOTES else ""
+                recorded, found = (_shown(fact[which]) for which in ("recorded", "found"))
+                yield f"{group:11}{note}{name}: recorded {recorded}, found {found}"
+
+    def refuse_another(self) -> None:
+        """Do nothing if the version came out again.
+
+        Raises
+        ------
+        ReproductionError
+            It did not.
+        """
+        if not self.identical:
+            msg = (
+                f"{self.version} came out as {self.rebuilt}; what differs: {', '.join(self._decisive)}. Put "
+                "back the table, the lock, the commit and the environment that it records, and try again"
+            )
+            raise ReproductionError(msg)
+
+
+def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Reproduction:
+    """Train a version again by the configuration that it records; nothing is written.
+
+    Parameters
+    ----------
+    name
+        A version or an alias.
+    work
+        The present config.yaml: where the table and the registry are. What the version records replaces the
+        rest of what training reads.
+    say
+        Called with a line before each step that takes time.
+
+    Raises
+    ------
+    ArtifactError
+        The version is absent or damaged, or the model cannot be exported faithfully.
+    ReproductionError
+        The version records no configuration, or one that this code does not take.
+    TableError
+        The table is absent or breaks the contract; the message names the data that is needed.
+    """
+    config = work.config
+    registry = open_registry(config.registry, work.root)
+    recorded = registry.metadata(registry.resolve(name))
+    rebuilt_by = _recorded_config(recorded, work)
+    try:
+        found, _ = make_version(replace(work, config=rebuilt_by), say=say)
+    except TableError as error:
+        needed = f"{recorded.version} was trained on {_rows(recorded):,} rows with the data hash"
+        msg = f"{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
+        raise TableError(*error.args, msg, faults=error.faults) from error
+    except ConfigError as error:
+        raise _unfit(recorded, str(error)) from error
+    differences = _differences(_facts(recorded, rebuilt_by), _facts(found, config))
+    return Reproduction(recorded.version, found.version, differences)
+
+
+def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
+    """Replace what training reads, except the path of the table, by what the version records."""
+    if not recorded.training:
+        msg = (
+            f"{recorded.version} was trained before versions recorded the model section of config.yaml, so "
+            "it cannot be rebuilt. Raise model.version and train: the new version can"
+        )
+        raise ReproductionError(msg)
+    present = work.config
+    document = present.model_dump(mode="json")
+    split, identity = recorded.holdout, recorded.identity
+    document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
+    document |= {"features": identity.features, "decision": identity.decision.model_dump(mode="json")}
+    try:
+        rebuilt = present.model_validate_json(json.dumps(document | recorded.training), context=work.contract)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        raise _unfit(recorded, wrong) from error
+    return rebuilt.model_copy(update={"registry": present.registry})  # JSON holds no password of its URL
+
+
+def _unfit(recorded: Metadata, reason: str) -> ReproductionError:
+    return ReproductionError(
+        f"{recorded.version} cannot be rebuilt by this code, which does not take the configuration that it "
+        f"records ({reason}). The commit that can: {recorded.commit}"
+    )
+
+
+def _rows(metadata: Metadata) -> int:
+    return int(metadata.provenance["training_rows"]) + metadata.holdout.rows
+
+
+def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
+    """Lay out what is compared, by group: the whole identity, the configuration, where it was trained."""
+    identity, origin = metadata.identity, metadata.provenance
+    columns = {column.name: column.model_dump(mode="json") for column in identity.columns}
+    return {
+        "data": {"sha256": identity.data_sha256, "rows": _rows(metadata)},
+        "config": {
+            f"{section}.{key}": value
+            for section, keys in config.model_dump(mode="json").items()
+            for key, value in keys.items()
+        },
+        "lock": {"sha256": identity.lock_sha256},
+        "engine": {"sha256": identity.engine_sha256},
+        "schema": {"columns": list(columns), **columns},
+        "features": {"names": list(identity.feature_names), "section": identity.features},
+        "decision": identity.decision.model_dump(mode="json"),
+        "code": _code(metadata),
+        "libraries": origin["libraries"],
+        "python": {"version": origin["python"]},
+        "platform": {"name": origin["platform"]},
+        "model": {"onnx_sha256": identity.onnx_sha256},
+    }
+
+
+def _code(metadata: Metadata) -> dict[str, Any]:
+    """Tell of the code; what is recorded nowhere is of its own moment, so no two of it count as the same."""
+    checkout, moment = metadata.checkout, metadata.trained_at
+    if checkout.state == "unknown":
+        return {"git_commit": checkout.commit, "uncommitted_changes": f"{checkout} when trained {moment}"}
+    uncommitted = "none" if checkout.state == "clean" else f"those of {moment}"
+    return {"git_commit": checkout.commit, "uncommitted_changes": uncommitted}
+
+
+def _differences(recorded: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> Differences:
+    return {
+        group: {
+            name: {"recorded": facts.get(name), "found": found[group].get(name)}
+            for name in facts | found[group]
+            if facts.get(name) != found[group].get(name)
+        }
+        for group, facts in recorded.items()
+    }
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,16 @@
+"""Nobody is told who is scored."""
+
+import subprocess
+import sys
+
+
+def test_importing_the_package_switches_the_runtimes_telemetry_off_before_the_runtime_is_imported():
+    code = (
+        "import sys, churn_service.project, os;"
+        "assert 'onnxruntime' not in sys.modules;"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+
+    said = subprocess.check_output([sys.executable, "-c", code], env={}, text=True)
+
+    assert said.strip() == "1"

@@ -1,0 +1,105 @@
+"""Fields of whatever contract is in place, by what a test needs of them; none is named here."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from own import CONTRACT
+from skewless.core.arrays import to_json
+from skewless.core.contract import Column
+
+KNOW_THE_TABLE = {
+    "src/churn_service/schema.py",
+    "src/churn_service/features.py",
+    "src/churn_service/config.py",
+    "config.yaml",
+    "config.schema.json",  # written from the sections, of which two are in config.py
+    "tests/test_features.py",
+}
+NUMBERS = ("integer", "number")
+MOVABLE = ("number", "integer", "category", "boolean", "date")
+
+
+def fields(*kinds: str, nullable: bool | None = None) -> list[Column]:
+    """List the fields of some kinds (any, if none is given) that may be missing, or may not."""
+    return [
+        column
+        for column in CONTRACT.columns
+        if column.kind in (kinds or {column.kind}) and nullable in {None, column.nullable}
+    ]
+
+
+def field(*kinds: str, nullable: bool | None = None) -> Column:
+    """Return the first such field; without one there is nothing to test, and the reason says so."""
+    found = fields(*kinds, nullable=nullable)
+    if not found:
+        missing = {None: "", True: " that may be missing", False: " that is required"}[nullable]
+        pytest.skip(  # another table may lack such a field
+            f"the contract has no field{missing} of kind {' or '.join(kinds) or 'any'}",
+            allow_module_level=True,
+        )
+    return found[0]
+
+
+def required() -> str:
+    """Name a field that no record may leave out."""
+    return field(nullable=False).name
+
+
+def movable() -> Column:
+    """Return a field whose values can lie otherwise than they did: a number if there is one."""
+    able = [column for column in CONTRACT.columns if column.kind != "category" or len(column.categories) > 1]
+    return min(able, key=lambda column: MOVABLE.index(column.kind))
+
+
+def moved(values: np.ndarray, column: Column) -> np.ndarray:
+    """Let a column lie otherwise: numbers and days three times as high, others all the same; gaps stay."""
+    if column.kind in {*NUMBERS, "date"}:
+        low, high = column.bounds
+        return np.clip(low + 3 * (values - low), low, high).astype(values.dtype)
+    last = column.categories[-1] if column.kind == "category" else True
+    return np.array([value if value != value or value is None else last for value in values.tolist()]).astype(  # noqa: PLR0124 - NaN
+        values.dtype
+    )
+
+
+def as_records(made: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Turn arrays into JSON records, as a caller would send them; what the contract does not know stays."""
+    known = {column.name: column for column in CONTRACT.columns}
+    cells = {
+        name: to_json(values, known[name]) if name in known else values.tolist()
+        for name, values in made.items()
+    }
+    return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+
+
+def wrong(column: Column) -> Any:
+    """Return a value that the contract does not allow in a column, as JSON."""
+    highest = column.bounds[1] if column.kind in NUMBERS else 0
+    return highest + max(1, abs(highest)) if column.kind in NUMBERS else "no such value"
+
+
+def two_records() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return two valid records that differ in one field, see `movable`."""
+    column = movable()
+    dates = (column.minimum, column.maximum)
+    choices = {"category": column.categories, "boolean": (False, True), "date": dates}
+    (first, *_, last) = choices.get(column.kind, column.bounds)
+    whole = int if column.kind == "integer" else lambda value: value
+    return CONTRACT.example() | {column.name: whole(first)}, CONTRACT.example() | {column.name: whole(last)}
+
+
+def shown_record() -> dict[str, Any]:
+    """Return the record that README shows: the default table's."""
+    found = re.search(r"(?m)^```json\n(\{.*\})$", (ROOT / "README.md").read_text(encoding="utf-8"))
+    return json.loads(found[1]) if found else {}
+
+
+def is_default() -> bool:
+    """Tell whether the contract is the one that the repository came with, which its documents describe."""
+    return shown_record().keys() == CONTRACT.example().keys()

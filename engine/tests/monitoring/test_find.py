@@ -1,0 +1,110 @@
+"""Which version answered this request, and what became of the customer."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from conftest import Run, make_project
+from own import CONTRACT, ID
+from recorded import write_outcomes
+from remembered import NOON, VERSION, database_at, line, log_file
+from skewless.monitoring.postgres import engine
+from skewless.monitoring.postgres_log import PREDICTIONS
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    folder = make_project(tmp_path / "own")
+    days = ("2026-02-28", "2026-03-01")
+    for start, day in enumerate(days):
+        moment = NOON - timedelta(days=1 - start)
+        log_file(folder / "predictions", *(line(10 * start + row, moment) for row in range(10)), day=day)
+    return folder
+
+
+def recorded(days: float, outcome: int, **of: str) -> dict:
+    seen = (NOON + timedelta(days=days)).isoformat()
+    return {"recorded_at": seen, **of, "outcome": outcome, "observed_at": seen}
+
+
+def test_an_answer_is_found_with_its_record_its_version_and_its_outcomes(own: Path, run: Run):
+    lines = [
+        recorded(1, 0, record="c-13"),
+        recorded(2, 1, prediction_id="p-13"),
+        recorded(-1, 1, record="c-13"),  # seen before it was asked about
+        recorded(400, 0, record="c-13"),  # beyond the horizon
+        recorded(1, 1, record="c-12"),
+        recorded(1, 1, prediction_id="p-12"),
+    ]
+    write_outcomes(own / "predictions", lines)
+
+    done = run(own, "log", "find", "p-13", "--json")
+
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["prediction_id"], found["model_version"]) == (0, "p-13", VERSION), (
+        done.stderr
+    )
+    assert (found["time"], found["source"]) == ((NOON + timedelta(seconds=13)).isoformat(), "/predict")
+    assert (found["probability"], found["record"]) == (0.013, CONTRACT.example() | {ID: "c-13"})
+    assert [each["outcome"] for each in found["outcomes"]] == [0, 1]
+    assert found["outcomes"][1]["observed_at"] == (NOON + timedelta(days=2)).isoformat()
+
+
+def test_a_whole_number_is_one_although_others_miss_it(own: Path, run: Run):
+    lines = [line(3), line(4, record=dict.fromkeys(CONTRACT.example()) | {ID: None})]
+    log_file(own / "predictions", *lines, day="2026-03-01", name="host-2-b.000")
+
+    found = json.loads(run(own, "log", "find", "p-3", "--json").stdout)
+    nobody = json.loads(run(own, "log", "find", "p-4", "--json").stdout)
+
+    assert json.dumps(found["record"], sort_keys=True) == json.dumps(
+        CONTRACT.example() | {ID: "c-3"}, sort_keys=True
+    )
+    assert set(nobody["record"].values()) == {None}
+
+
+def test_a_person_reads_a_line_per_fact(own: Path, run: Run):
+    said = run(own, "log", "find", "p-3").stdout
+
+    assert f"model version     {VERSION}\n" in said
+    assert f'customer          {{"{ID}": "c-3", ' in said or f'"{ID}": "c-3"' in said
+
+
+def test_an_answer_that_the_log_does_not_hold_is_said_so(own: Path, run: Run):
+    done = run(own, "log", "find", "p-99")
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the log holds no answer 'p-99'" in done.stderr
+
+
+@pytest.mark.needs("postgres")
+def test_an_answer_is_found_in_the_database(
+    own: Path, run: Run, database: str, monkeypatch: pytest.MonkeyPatch
+):
+
+    asked = engine(database_at(database))
+    with asked.begin() as connection:
+        PREDICTIONS.metadata.create_all(connection)
+        rows = [json.loads(line(number)) for number in range(100, 120)]
+        values = [
+            {
+                "prediction_id": row["answer"]["prediction_id"],
+                "time": NOON,
+                "model_version": VERSION,
+                "entry": row,
+            }
+            for row in rows
+        ]
+        connection.execute(PREDICTIONS.insert(), values)
+    asked.dispose()
+    monkeypatch.setenv("CHURN_LOG_URL", database)
+
+    found = [json.loads(run(own, "log", "find", name, "--json").stdout) for name in ("p-117", "p-3")]
+
+    assert [each["prediction_id"] for each in found] == ["p-117", "p-3"]
+
+
+def test_the_command_has_help_with_an_example(own: Path, run: Run):
+    assert "Example: " in run(own, "log", "find", "--help").stdout

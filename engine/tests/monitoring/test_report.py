@@ -1,0 +1,371 @@
+"""The report: right words, nothing from elsewhere, the same for ever, and fit to be looked at."""
+
+import dataclasses
+import html
+import json
+import re
+import shutil
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from browser import Scheme, measure, photograph
+from conftest import Run
+from fields import NUMBERS, movable, moved
+from own import CONTRACT, PROJECT
+from recorded import outcome, write_outcomes
+from skewless.models.artifact import read_artifact
+from skewless.models.predict import load_predictor
+from skewless.models.reference import Reference, freeze
+from skewless.monitoring.drift_figures import Figures, Finding
+from skewless.monitoring.drift_job import Found
+from skewless.monitoring.performance import Band, Measures, Week
+from skewless.monitoring.report import Report, render
+from skewless.monitoring.words import describe, verdict
+from steady import configure
+from versions import put
+from windows import SCORE, customers, write_log
+
+WEEKS, ROWS = 4, 240
+MOVED = movable().name
+MEANINGS = {column.name: column.description for column in CONTRACT.columns}
+VARIABLE = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
+PAIRS = [(text, ground) for text in ("ink", "muted", "accent") for ground in ("page", "card")]
+PAIRS += [(tone, ground) for tone in ("good", "warn", "bad", "unsure") for ground in ("card", f"{tone}-tint")]
+
+
+@pytest.fixture(scope="module")
+def told(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project with weeks of answers and outcomes, the last one shifted; do not change it."""
+    folder = tmp_path_factory.mktemp("told") / "project"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
+    configure(folder, "monitoring", outcome_days=10)
+    (version,) = (folder / "models").glob("*-*")
+    put(folder, version.name)
+    predictor, now, random, said = (
+        load_predictor(version, PROJECT),
+        datetime.now(UTC),
+        np.random.default_rng(1),
+        [],
+    )
+    for week in range(WEEKS):
+        values, ids = customers(ROWS, 50 + week), [f"c-{week}-{row}" for row in range(ROWS)]
+        if week == 0:
+            values[MOVED] = moved(values[MOVED], movable())
+        values[SCORE] = predictor.probabilities(values)
+        time = now - timedelta(days=7 * week, hours=2)
+        write_log(folder / "predictions", version.name, values, time=time, ids=ids)
+        events = random.random(ROWS) < values[SCORE]
+        moment = {"recorded_at": (time + timedelta(days=3)).isoformat()} if week else None
+        if moment:
+            rows = zip(ids, events.tolist(), strict=True)
+            said += [outcome(0, int(value), record=name) | moment for name, value in rows]
+    write_outcomes(folder / "predictions", [{**each, "observed_at": each["recorded_at"]} for each in said])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(told: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    done = run(told, "drift", "--report", path)
+    assert done.returncode == 3, done.stderr
+    return path
+
+
+class Outline(HTMLParser):
+    """Remembers tags in their order, and the plain text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, Any]]] = []
+        self.said = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.said = f"{self.said} {data.strip()}" if data.strip() else self.said
+
+    def all(self, tag: str) -> list[dict[str, Any]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def finding(name: str = MOVED, kind: str = "column", state: str = "ok", **known: Any) -> Finding:
+    figures = {"psi": 0.5, "psi_corrected": 0.4, "p": 0.0, "rows_needed": 100, "impact": 0.1}
+    return Finding(name=name, kind=kind, state=state, **figures | known)
+
+
+def figured(*findings: Finding) -> Figures:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    rows = {"rows": 100, "rows_without_id": 0, "rows_logged": 100, "rows_unreadable": 0}
+    span = {"since": now - timedelta(days=2), "until": now, "checked_at": now, "hidden": ()}
+    return Figures(version="0.1.0-00000000", findings=findings, **span, **rows)
+
+
+def weeks(*states: str) -> list[Week]:
+    """Make weeks of these states; what they measured is the same."""
+    band = Band(0.5, 0.4, 0.6)
+    measures = Measures(log_loss=band, brier=band, roc_auc=band, event_rate=band, confusion=(1, 1, 1, 1))
+    week = Week("2026-W05", 9, 9, 9, 1.0, measures, measures, measures, "ok")
+    return [
+        dataclasses.replace(week, week=f"2026-W{5 + place:02}", state=state)
+        for place, state in enumerate(states)
+    ]
+
+
+def test_the_page_is_one_small_file_that_loads_nothing_and_runs_nothing(page: Path):
+    text = page.read_text()
+    outline = Outline(text)
+
+    assert len(text.encode()) < 300_000
+    assert "http:" not in text
+    assert "https:" not in text
+    assert not {tag for tag, _ in outline.tags} & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+    }
+    assert not [
+        name for _, attributes in outline.tags for name in attributes if name.startswith(("on", "src"))
+    ]
+    assert {each["href"][0] for _, each in outline.tags if "href" in each} == {"#"}
+
+
+def test_a_reader_who_cannot_see_it_is_told_what_it_shows(page: Path):
+    outline = Outline(page.read_text())
+
+    headings = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert outline.all("html")[0]["lang"] == "en"
+    assert headings[0] == 1
+    assert headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(headings))
+    assert len(outline.all("svg")) == 4 + 1 + min(
+        5, len(CONTRACT.columns)
+    )  # answers and weeks, the score, the worst columns
+    assert all(each["role"] == "img" and len(each["aria-label"]) > 30 for each in outline.all("svg"))
+    assert {each["scope"] for each in outline.all("th")} == {"col", "row"}
+    ids = [each["id"] for _, each in outline.tags if "id" in each]
+    assert len(ids) == len(set(ids))
+    assert {each["href"][1:] for _, each in outline.tags if "href" in each} <= set(ids)
+
+
+def test_an_owner_reads_what_changed_in_the_words_of_the_contract(page: Path):
+    said = Outline(page.read_text()).said
+
+    lie = r"lie above [\d,.-]+" if movable().kind in NUMBERS else "have .+"
+    phrase = re.escape(f"{MEANINGS[MOVED]} ( {MOVED} ) ") + f"(More|Fewer) records than before {lie}"
+    shares = (
+        r": \d+% instead of \d+%\. That alone (raises|lowers) the predicted probability by \d+\.\d points\."
+    )
+    assert re.search(phrase + shares, said)
+    assert "by ada@host" in said
+    assert "came true: " in said
+
+
+@pytest.mark.parametrize("change", ["answers", "outcomes", "promotion"])
+def test_a_report_of_a_moment_stays_the_same_whatever_comes_later(
+    told: Path, run: Run, tmp_path: Path, change: str
+):
+    folder = Path(shutil.copytree(told, tmp_path / "own"))
+    until = datetime.now(UTC)
+    moment = ["--since", (until - timedelta(days=7)).isoformat(), "--until", until.isoformat()]
+    run(folder, "drift", *moment, "--report", "before.html")
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    (version,) = (folder / "models").glob("*-*")
+
+    if change == "answers":
+        write_log(folder / "predictions", version.name, customers(ROWS, 9), time=later, ids=range(ROWS))
+        (log,) = list((folder / "predictions").glob(f"{later.date()}*.jsonl"))[:1]
+        log.write_text(log.read_text() + '{"time": "20')  # and one that a crash cut short
+    elif change == "outcomes":
+        said = outcome(0, 1, record="c-1-1") | {"recorded_at": later.isoformat()}
+        write_outcomes(folder / "predictions", [said], process="host-2")
+    else:
+        shutil.copytree(version, folder / "models" / "0.1.0-ffffffff")
+        put(folder, "0.1.0-ffffffff")
+    run(folder, "drift", *moment, "--report", "after.html")
+
+    assert (folder / "after.html").read_bytes() == (folder / "before.html").read_bytes()
+
+
+def test_a_report_from_before_there_was_a_version_is_refused(told: Path, run: Run, tmp_path: Path):
+    done = run(
+        told, "drift", "--until", "2020-01-01", "--since", "2019-12-01", "--report", tmp_path / "a.html"
+    )
+
+    assert (done.returncode, "there was no version yet" in done.stderr) == (3, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_that_is_there_is_kept_unless_told_otherwise(told: Path, run: Run, tmp_path: Path):
+    path = tmp_path / "report.html"
+    path.write_text("mine")
+
+    refused = run(told, "drift", "--report", path)
+
+    assert (refused.returncode, path.read_text()) == (2, "mine")
+    assert "--overwrite" in refused.stderr
+    assert run(told, "drift", "--report", path, "--overwrite", "--json").returncode == 3
+    assert path.read_text().startswith("<!DOCTYPE html>")
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_folder_is_no_place_for_a_page(told: Path, run: Run, tmp_path: Path):
+    done = run(told, "drift", "--report", tmp_path, "--overwrite")
+
+    assert (done.returncode, f"{tmp_path} exists already; name another" in done.stderr) == (2, True)
+    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.parent.glob(".*"))
+
+
+@pytest.mark.posix
+def test_a_page_that_cannot_be_written_is_named_as_it_was_given(told: Path, run: Run, tmp_path: Path):
+    path = tmp_path / f"{'x' * 300}.html"  # no system takes so long a name
+
+    done = run(told, "drift", "--report", path)
+
+    assert (done.returncode, f"too long: '{path}'" in done.stderr) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("findings", "states", "expected"),
+    [
+        ([("column", "ok"), ("score", "ok")], ["ok", "waiting"], "healthy"),
+        ([("column", "ok"), ("score", "ok")], [], "healthy"),
+        ([("column", "drift"), ("score", "ok")], ["ok"], "watch"),
+        ([("missing", "drift"), ("column", "ok")], [], "watch"),
+        ([("score", "ok")], ["concept_drift", "ok"], "watch"),
+        ([("score", "ok")], ["one_sided"], "watch"),
+        ([("column", "broken"), ("score", "ok")], [], "act"),
+        ([("score", "drift")], ["ok"], "act"),
+        ([("score", "ok")], ["ok", "concept_drift", "waiting"], "act"),
+        ([("column", "insufficient_data"), ("score", "ok")], ["too_few"], "not enough data"),
+    ],
+)
+def test_each_state_has_its_words(
+    told: Path, findings: list[tuple[str, str]], states: list[str], expected: str
+):
+    names = {"column": MOVED, "missing": f"{MOVED} missing", "score": SCORE}
+    figures = figured(*(finding(names[kind], kind, state) for kind, state in findings))
+    metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
+    reference: Reference = metadata.reference
+    counts = {name: np.array(each.counts)[::-1] for name, each in reference.columns.items()}
+    counts[SCORE] = np.array(reference.score.counts)[::-1]
+    made = weeks(*states)
+    found = Found(figures, counts, metadata, reference)
+    page = render(Report(found, made, [], {figures.until.date(): Counter()}))
+
+    said = Outline(page).said
+
+    assert verdict(figures, made) == expected
+    assert f"<h1><span>{expected}</span>" in page
+    doings = {"healthy": "Nothing. Look again", "not enough data": "100 records can show every shift"}
+    assert doings.get(expected, "What to do") in said
+    if ("column", "broken") in findings:
+        assert "No longer comes with a value that training knew." in said
+    assert f"answers in {len(states)} {'week' if len(states) == 1 else 'weeks'}" in said
+    if "concept_drift" in states:
+        assert f"Outcomes contradict the predictions in 2026-W{5 + states.index('concept_drift'):02}." in said
+
+
+def test_a_name_cannot_become_markup_or_a_formula(told: Path):
+    metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
+    evil = "<script>alert('$x$')</script>"
+    hidden = "\u202e\x1b"
+    column = metadata.identity.columns[0].model_copy(update={"name": "kind", "description": evil})
+    trained = freeze(np.array([evil, hidden] * 50, dtype=object))
+    reference = Reference(columns={"kind": trained}, score=metadata.reference.score)
+    identity = metadata.identity.model_copy(update={"columns": (column,)})
+    figures = figured(finding("kind", state="drift"))
+    counts = {"kind": np.array([90, 10, 0, 0, 0])}
+    found = Found(figures, counts, metadata.model_copy(update={"identity": identity}), reference)
+
+    page = render(Report(found, [], [], {figures.until.date(): Counter(LOW=1)}))
+
+    assert "<script" not in page
+    assert f"have {evil}: 90% instead of 50%" in html.unescape(page)
+    assert "&lt;script&gt;alert('$x…" in page  # the name of a bar, cut short
+    assert r">\u202e\x1b<" in page
+    assert all(line.isprintable() for line in page.split("\n"))
+
+
+def test_who_decided_and_why_is_text_whatever_it_holds(told: Path, run: Run, tmp_path: Path):
+    folder = Path(shutil.copytree(told, tmp_path / "own"))
+    evil = "<script>alert(1)</script>\x1b[1A\u202e\x9b\u2028<img src=x onerror=alert(1)>"
+    path = max((folder / "models/events").iterdir())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"who": evil, "reason": evil}))
+
+    done = run(folder, "drift", "--report", "report.html")
+
+    page = (folder / "report.html").read_text()
+    assert done.returncode == 3, done.stderr
+    assert not {tag for tag, _ in Outline(page).tags} & {"script", "img"}
+    assert html.unescape(page).count(r"<script>alert(1)</script>\x1b[1A\u202e\x9b <img") == 3
+    assert all(line.isprintable() for line in page.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("values", "counts", "said"),
+    [
+        ([1.0, 2.0] * 50, [10, 90, 0, 0, 0], "fewer records than before have 1: 10% instead of 50%"),
+        (["a"] * 100, [50, 0, 50, 0], "fewer records than before have a: 50% instead of 100%"),
+        (
+            list(range(1000)),
+            [0] * 9 + [100, 0],
+            "more records than before lie above 899: 100% instead of 10%",
+        ),
+        (list(range(1000)), [5] * 10 + [50], "more records than before have no value: 50% instead of 0%"),
+    ],
+)
+def test_the_share_that_changed_most_is_named(values: list[Any], counts: list[int], said: str):
+    kind = object if isinstance(values[0], str) else float
+    reference = Reference(columns={"x": freeze(np.array(values, dtype=kind))}, score=freeze(np.arange(9.0)))
+    found = Found(figured(), {"x": np.array(counts)}, None, reference)
+
+    assert describe(finding("x", state="drift"), found) == said
+
+
+def test_every_text_stands_out_from_its_ground_in_light_and_dark(page: Path):
+    light, dark = page.read_text().split("prefers-color-scheme", 1)
+    light = dict(VARIABLE.findall(light))
+
+    for colours in (light, light | dict(VARIABLE.findall(dark))):
+        for text, ground in PAIRS:
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    assert set(light) == set(VARIABLE.findall(dark) and dict(VARIABLE.findall(dark)))
+
+
+def contrast(*colours: str) -> float:
+    """Compute the ratio of WCAG 2.2, 1 to 21."""
+    channels = np.array([[int(each[place : place + 2], 16) / 255 for place in (1, 3, 5)] for each in colours])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_it_whole_and_legible(page: Path, tmp_path: Path, scheme: Scheme, width: int):
+    measured = measure(page, tmp_path, scheme, width=width)
+    pixels = photograph(page, tmp_path, scheme, width=width)[..., :3]
+
+    assert measured["scrolled"] <= measured["width"] == width
+    assert measured["clipped"] == []
+    assert len(measured["contrasts"]) >= 5
+    assert min(measured["contrasts"].values()) >= 4.5, json.dumps(measured["contrasts"])
+    assert (np.median(pixels[:1000]) > 0.5) == (scheme == "light")
+    assert len(np.unique((pixels[:3000] * 15).astype(int).reshape(-1, 3), axis=0)) > 20

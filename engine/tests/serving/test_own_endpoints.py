@@ -1,0 +1,131 @@
+"""What an owner adds to the application works as FastAPI documents it, behind the engine's layers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.testclient import TestClient
+
+from churn_service.project import project
+from churn_service.schema import Customer
+from own import CONTRACT, fresh_app
+from skewless.core.workspace import open_workspace
+from skewless.serving import Model, ServedModel
+from skewless.testing import connect
+
+EXAMPLE = CONTRACT.example()
+router = APIRouter(prefix="/team", tags=["team"])
+
+
+async def with_a_ticket(x_ticket: Annotated[str | None, Header()] = None) -> str:
+    if x_ticket is None:
+        raise HTTPException(403, "bring a ticket")
+    return x_ticket
+
+
+Ticket = Annotated[str, Depends(with_a_ticket)]
+
+
+@router.post("/scores")
+async def score(customer: Customer, model: Model, ticket: Ticket) -> dict[str, float | str]:
+    answer = await model.predict(customer)
+    return {"score": answer.probability, "ticket": ticket}
+
+
+def extend(app: FastAPI) -> None:
+    @app.post("/score", dependencies=[Depends(with_a_ticket)])
+    async def scored(customer: Customer, model: Model) -> float:
+        return (await model.predict(customer)).probability
+
+    @app.get("/hello")
+    async def hello() -> dict[str, str]:
+        return {"said": "hello"}
+
+    @app.post("/count")
+    async def count(counted: dict[str, int]) -> int:
+        return len(counted)
+
+    @app.post("/shout")
+    async def shout(text: Annotated[str, Body(media_type="text/plain")]) -> str:
+        return text.upper()
+
+    @app.middleware("http")
+    async def mark(request: Request, call_next) -> Response:
+        answer = await call_next(request)
+        answer.headers["x-own"] = "yes"
+        return answer
+
+    app.include_router(router)
+
+
+@pytest.fixture(scope="module")
+def client(trained: Path) -> Iterator[TestClient]:
+    app = fresh_app()
+    extend(app)
+    with connect(app, open_workspace(project, trained / "config.yaml")) as started:
+        yield started
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+@pytest.mark.parametrize("path", ["/score", "/team/scores"])
+def test_a_dependency_that_an_owner_declares_holds(client: TestClient, path: str, prefix: str):
+    denied = client.post(prefix + path, json=EXAMPLE)
+    admitted = client.post(prefix + path, json=EXAMPLE, headers={"X-Ticket": "7"})
+
+    assert (denied.status_code, denied.json()["detail"]) == (403, "bring a ticket")
+    assert denied.headers["content-type"] == "application/problem+json"
+    assert admitted.status_code == 200
+
+
+def test_an_own_endpoint_answers_as_the_service_does(client: TestClient):
+    service = client.post("/predict", json=EXAMPLE).json()["churn_probability"]
+
+    own = client.post("/team/scores", json=EXAMPLE, headers={"X-Ticket": "7"}).json()
+
+    assert own == {"score": service, "ticket": "7"}
+
+
+def test_a_body_is_bounded_whoever_declared_it(client: TestClient):
+    wide = EXAMPLE | {f"x{number}": 1 for number in range(10_000)}
+    ticket = {"X-Ticket": "7"}
+
+    assert client.post("/score", json=wide, headers=ticket).status_code == 413
+    assert client.post("/score", content=json.dumps(EXAMPLE), headers=ticket).status_code == 415
+
+
+def test_a_body_that_may_hold_anything_has_no_other_bound_than_its_size(client: TestClient):
+    many = {f"x{number}": 1 for number in range(10_000)}
+    text = client.post("/shout", content="hello", headers={"Content-Type": "text/plain"})
+
+    assert client.post("/count", json=many).json() == 10_000
+    assert (text.status_code, text.json()) == (200, "HELLO")
+
+
+def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(client: TestClient):
+    answer = client.get("/hello", headers={"X-Request-ID": "mine"})
+    metrics = client.get("/metrics").text
+
+    assert (answer.json(), answer.headers["x-request-id"], answer.headers["x-own"]) == (
+        {"said": "hello"},
+        "mine",
+        "yes",
+    )
+    assert 'route="/hello",status="200"' in metrics
+
+
+def test_the_model_can_be_replaced_for_a_test_as_any_dependency(trained: Path):
+    class Fixed(ServedModel):
+        def __init__(self) -> None: ...
+
+        async def predict(self, _record: Customer):
+            raise HTTPException(418, "a teapot")
+
+    from skewless.serving.model import served_model
+
+    app = fresh_app()
+    app.dependency_overrides[served_model] = Fixed
+    with connect(app, open_workspace(project, trained / "config.yaml")) as client:
+        assert client.post("/predict", json=EXAMPLE).status_code == 418

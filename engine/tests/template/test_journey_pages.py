@@ -1,0 +1,190 @@
+"""The pages that take a notebook into production are done as they stand, in a copy of the project."""
+
+import contextlib
+import io
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fields import is_default
+from pages import Clone, read_page
+
+FIRST = read_page("from-your-notebook.md")
+NOTEBOOK = [block.text for block in FIRST if block.place == "notebook.py"]
+
+
+def served(block: object) -> bool:
+    return "churn-service serve" in block.text
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Return a copy of the project that the notebook was moved into; do not change it."""
+    if not is_default():
+        pytest.skip("the page begins with the table that the repository came with")
+    clone = Clone(tmp_path_factory.mktemp("moved") / "clone").fill()
+    clone.follow([block for block in FIRST if not served(block)])
+    return clone
+
+
+@pytest.fixture
+def clone(moved: Clone, tmp_path: Path) -> Clone:
+    """Return a copy that a page may go on with."""
+    return moved.copy(tmp_path / "clone")
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (made,) = (block.text for block in FIRST if block.place == "subscribers.py")
+    exec(made, {})  # noqa: S102 - the page's own words
+    return tmp_path / "subscribers.csv"
+
+
+def run_notebook(cells: int) -> dict:
+    """Run the first cells of the notebook, and return what it knows then."""
+    known: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec("".join(NOTEBOOK[:cells]), known)  # noqa: S102 - the page's own words
+    return known
+
+
+def test_the_notebook_loses_north_america(table: Path):
+    assert "\nNA," not in table.read_text()
+    assert ",NA," in table.read_text()
+
+    assert set(run_notebook(1)["df"]["region"].dropna()) == {"EU", "APAC"}
+
+
+def test_the_notebooks_features_depend_on_other_rows_and_on_rows_held_out(table: Path):
+    before = run_notebook(2)["X"]
+    rows = pd.read_csv(table, keep_default_na=False, na_values=[""])
+    missing, other = rows["support_calls"].isna().idxmax(), rows["support_calls"].notna().idxmax()
+    rows.loc[other, "support_calls"] += 1_000
+    rows.to_csv(table, index=False)
+
+    after = run_notebook(2)["X"]
+
+    assert after["support_calls"][missing] != before["support_calls"][missing]
+
+
+@pytest.mark.usefixtures("table")
+def test_the_notebook_splits_otherwise_in_every_run():
+    first, second = run_notebook(3), run_notebook(3)
+
+    assert set(first["X_test"].index) != set(second["X_test"].index)
+
+
+@pytest.mark.usefixtures("table")
+def test_the_notebooks_model_cannot_be_asked_about_one_customer():
+    known = run_notebook(3)
+    one = known["df"].iloc[[0]].drop(columns=["subscriber", "left"])
+
+    with pytest.raises(ValueError, match="feature names"):
+        known["model"].predict_proba(pd.get_dummies(one))
+
+
+TRAINED_ON = """
+from pathlib import Path
+
+import pandas as pd
+
+from skewless.core.config_file import load_config
+from skewless.models.predict import load_predictor
+from churn_service.project import project
+from skewless.registry.registry import Registry
+from skewless.tables.split import is_holdout
+
+df = pd.read_csv("subscribers.csv", keep_default_na=False, na_values=[""])
+data = load_config(Path("config.yaml"), project).data
+held_out = is_holdout(df["subscriber"], fraction=data.holdout_fraction, salt=data.holdout_salt)
+df["calls_per_month"] = df["support_calls"] / df["months"]
+df["is_new"] = df["months"] <= 6
+X = pd.get_dummies(df.drop(columns=["subscriber", "left"]))
+X_train, y_train = X[~held_out], df["left"][~held_out]
+"""
+DIFFERENCE = """
+ours = load_predictor(Registry(Path("models")).find("newest"), project).probabilities(df)
+print(abs(model.predict_proba(X)[:, 1] - ours).max())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_the_version_answers_like_the_notebook_without_its_faults(moved: Clone):
+    fitted = re.findall(r"(?m)^(?:from sklearn.ensemble|model = ).*\n", "".join(NOTEBOOK))
+
+    compared = "".join([TRAINED_ON, *fitted, DIFFERENCE])
+
+    assert float(moved.run(sys.executable, "-W", "error", "-c", compared)) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_schema_file_is_written_of_the_new_features(moved: Clone):
+    assert "new_months" in (moved.folder / "config.schema.json").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_version_is_reproduced_as_the_page_says(clone: Clone):
+    clone.follow(read_page("reproducing.md"))
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_features_are_added_changed_and_removed_as_the_page_does(clone: Clone):
+    clone.follow(read_page("change-the-features.md"))
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_what_needs_other_rows_comes_as_a_field(clone: Clone):
+    clone.follow(read_page("features-of-other-rows.md"))
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_pipeline_answers_like_the_notebooks(clone: Clone):
+    blocks = read_page("another-estimator.md")
+    trains = ["churn-service train" in block.text for block in blocks]
+    first_train = trains.index(True)
+    (cell,) = (block.text for block in blocks if block.place == "notebook.py")
+    imports = re.findall(r"(?m)^from sklearn.*\n", blocks[1].text)
+
+    clone.follow(blocks[: first_train + 1])
+    compared = "".join([*imports, TRAINED_ON, cell, DIFFERENCE])
+
+    assert float(clone.run(sys.executable, "-W", "error", "-c", compared)) < 1e-5
+
+
+LOADED = """
+from pathlib import Path
+
+from skewless.core.errors import UnsafeModelError
+from skewless.models.predict import load_predictor
+from churn_service.project import project
+from skewless.registry.registry import Registry
+
+folder = Registry(Path("models")).find("newest")
+print((folder / "model.onnx").read_text()[:2])
+try:
+    load_predictor(folder, project, runtime="onnx")
+except UnsafeModelError:
+    print(True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(clone: Clone):
+    clone.follow(read_page("another-estimator.md") + read_page("without-onnx.md"))
+
+    words = ("score", "subscribers.csv", "out.csv")
+    scored = clone.run(sys.executable, "-m", "churn_service", *words)
+    asked = Clone(clone.folder).run(sys.executable, "-W", "error", "-c", LOADED)
+    assert "4000 of 4000" in scored.replace(",", "")
+    assert asked.split() == ["no", "True"]

@@ -1,0 +1,329 @@
+"""Another name changes names, and nothing else."""
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import git_status
+import pytest
+import rename
+
+from conftest import NOBODY, ROOT, Done
+from git_that_fails import DUBIOUS, say
+from made import commit, contents, copy_project
+
+PRESENT = rename.present_name(ROOT)
+SHORTEST, LONGEST = "ab-c", "propensity-to-leave-data"
+PYPROJECT = b'[project]\nname = "churn-service"\n'
+
+
+def renamed(folder: Path, name: str, *words: str) -> Done:
+    out, code, err = io.StringIO(), 0, ""
+    with contextlib.redirect_stdout(out):
+        try:
+            rename.main([name, "--folder", str(folder), *words])
+        except SystemExit as ended:
+            code, err = 1, str(ended.code)
+    return Done(code, out.getvalue(), err)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of the whole project."""
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Return a project of three files, committed."""
+    (tmp_path / "src/churn_service").mkdir(parents=True)
+    (tmp_path / "src/churn_service/api.py").write_text("import churn_service\n")
+    (tmp_path / "pyproject.toml").write_bytes(PYPROJECT)
+    (tmp_path / "README.md").write_text("churn-service predicts churn; CHURN_PORT says where\n")
+    commit(tmp_path)
+    return tmp_path
+
+
+def test_the_docstrings_examples_hold():
+    assert [doctest.testmod(module).failed for module in (git_status, rename)] == [0, 0]
+
+
+@pytest.mark.parametrize("name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)])
+def test_there_and_back_is_the_same_byte_for_byte_and_twice_is_once(project: Path, name: str):
+    before = contents(project)
+
+    assert renamed(project, name, "--uncommitted").returncode == 0
+    once = contents(project)
+    assert renamed(project, name, "--uncommitted").stdout == "0 names in 0 files\n"
+    assert contents(project) == once
+    assert renamed(project, PRESENT, "--uncommitted").returncode == 0
+
+    assert once != before
+    assert contents(project) == before
+
+
+def test_no_file_speaks_of_the_old_name_but_those_that_must(project: Path):
+    renamed(project, "lapse-model", "--uncommitted")
+
+    old = rename.Names.of(PRESENT)
+    named = {
+        Path(name)
+        for name, content in contents(project).items()
+        if any(word.encode() in content + name.encode() for word in old)
+    }
+    assert [name for name in named if not rename.is_kept(name)] == []
+
+
+def test_what_is_about_the_event_stays(project: Path):
+    def events(tree: dict[str, bytes]) -> int:
+        everything = b"".join(content for _, content in sorted(tree.items()))
+        return len(
+            re.findall(rb"churn_probability|churn_prediction|risk_tier|TARGET|\bchurn\b(?!-s)", everything)
+        )
+
+    before = events(contents(project))
+    renamed(project, "lapse-model", "--uncommitted")
+
+    assert events(contents(project)) == before > 100
+
+
+@pytest.mark.parametrize("name", [SHORTEST, LONGEST])
+def test_no_name_changes_the_layout_of_the_code(project: Path, name: str):
+    renamed(project, name, "--uncommitted")
+
+    for words in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words], cwd=project, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"leave room in these lines for a name like {name}\n{done.stdout}"
+
+
+def test_a_renamed_project_works_and_reads_the_renamed_variables(project: Path):
+    renamed(project, "lapse-model", "--uncommitted")
+    variables = {"PYTHONPATH": str(project / "src"), "LAPSE_CONFIG": "nowhere.yaml"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "lapse_model", "registry", "list"],
+        cwd=project,
+        env=os.environ | variables,  # noqa: TID251 - the child inherits ours
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, "nowhere.yaml: cannot be read" in done.stderr) == (2, True), done.stderr
+    assert "LAPSE_CONFIG" in done.stderr
+
+
+def test_workflows_name_no_project():
+    for path in (ROOT / ".github").rglob("*.yml"):
+        assert not any(word in path.read_text() for word in rename.Names.of(PRESENT)), path
+
+
+def test_a_dry_run_tells_and_changes_nothing(small: Path):
+    before = contents(small)
+
+    done = renamed(small, "lapse-model", "--dry-run")
+
+    assert contents(small) == before
+    assert done.stdout.splitlines() == [
+        "README.md: 2",
+        "pyproject.toml: 1",
+        "src/churn_service/api.py: 2 -> src/lapse_model/api.py",
+        "5 names in 3 files",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Lapse-model", "two or more words"),
+        ("lapse", "two or more words"),
+        ("lapse_model", "two or more words"),
+        ("lapse--model", "two or more words"),
+        ("9-lives", "two or more words"),
+        ("import", "two or more words"),
+        ("subscribers-model", "two or more words"),  # eleven letters in the first
+        ("propensity-to-leave-dataset", "at most 24"),
+        ("prometheus-client", "a package that the project installs"),
+        ("is-word", "README.md has is-word, is_word or IS_ in it already"),
+    ],
+)
+def test_a_name_that_would_not_do_is_refused_with_the_reason(small: Path, name: str, why: str):
+    (small / "requirements.lock").write_text("a==1\nprometheus-client==1 \\\n")
+    (small / "README.md").write_text("this is_word is a word\n")
+    before = contents(small)
+
+    done = renamed(small, name, "--uncommitted")
+
+    assert (done.returncode, why in done.stderr) == (1, True), done.stderr
+    assert contents(small) == before
+
+
+def test_uncommitted_changes_are_refused_unless_told(small: Path):
+    (small / "README.md").write_text("churn-service\n")
+
+    assert "commit first" in renamed(small, "lapse-model").stderr
+    assert renamed(small, "lapse-model", "--uncommitted").returncode == 0
+    assert (small / "README.md").read_text() == "lapse-model\n"
+
+
+def test_a_project_that_the_repository_around_it_ignores_is_not_renamed_unless_told(small: Path):
+    inside = small / "inside"
+    shutil.copytree(small, inside, ignore=shutil.ignore_patterns(".git"))
+    (small / ".gitignore").write_text("inside/\n")
+    for words in (["add", "--all"], ["commit", "-q", "-m", "Ignore it"]):
+        subprocess.run(["git", *NOBODY, *words], cwd=small, check=True)
+    before = contents(inside)
+
+    done = renamed(inside, "lapse-model")
+
+    assert "git has no file of this folder" in done.stderr
+    assert contents(inside) == before
+
+
+@pytest.mark.posix
+def test_where_git_cannot_tell_what_is_the_projects_nothing_is_renamed_whatever_is_told(
+    small: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    before = contents(small)
+    say(monkeypatch, tmp_path_factory.mktemp("programs") / "bin", DUBIOUS)
+
+    for words in ((), ("--uncommitted",)):
+        done = renamed(small, "lapse-model", *words)
+        assert (done.returncode, "detected dubious ownership" in done.stderr) == (1, True)
+
+    assert contents(small) == before
+
+
+@pytest.mark.parametrize("hidden", ["no", "normal"])
+def test_a_new_file_is_no_way_back_however_git_is_configured(small: Path, hidden: str):
+    subprocess.run(["git", "config", "status.showUntrackedFiles", hidden], cwd=small, check=True)
+    (small / "new.md").write_text("churn-service\n")
+
+    assert "commit first" in renamed(small, "lapse-model").stderr
+    assert (small / "new.md").read_text() == "churn-service\n"
+
+
+@pytest.mark.parametrize("ignored", [".DS_Store\n", "src/lapse_model/\n"])
+def test_a_folder_that_is_taken_is_refused(small: Path, ignored: str):
+    (small / ".gitignore").write_text(ignored)
+    (small / "src/lapse_model").mkdir()
+    (small / "src/lapse_model/api.py").write_text("mine\n")
+    commit(small)
+
+    done = renamed(small, "lapse-model")
+
+    assert (done.returncode, "lapse_model" in done.stderr, "already" in done.stderr) == (1, True, True)
+    assert (small / "pyproject.toml").read_bytes() == PYPROJECT
+
+
+def test_line_ends_bytes_modes_and_links_stay_what_they_are(small: Path):
+    (small / "dos.txt").write_bytes(b"churn-service\r\nCHURN_HOST\r\n")
+    (small / "latin.txt").write_bytes(b"\xe9 churn_service")
+    (small / "picture.png").write_bytes(b"\x89PNG\x00churn-service")
+    (small / "run.sh").write_text('printf "\\nchurn-service"\n')
+    (small / "run.sh").chmod(0o755)
+    (small / "link").symlink_to("src/churn_service/api.py")
+
+    assert renamed(small, "lapse-model", "--uncommitted").returncode == 0
+
+    assert (small / "dos.txt").read_bytes() == b"lapse-model\r\nLAPSE_HOST\r\n"
+    assert (small / "latin.txt").read_bytes() == b"\xe9 lapse_model"
+    assert (small / "picture.png").read_bytes() == b"\x89PNG\x00churn-service"
+    assert ((small / "run.sh").read_text(), (small / "run.sh").stat().st_mode & 0o777) == (
+        'printf "\\nlapse-model"\n',
+        0o755,
+    )
+    assert (small / "link").read_text() == "import lapse_model\n"
+
+
+def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest.MonkeyPatch):
+    before, write, written = contents(small), rename.write, []
+
+    def failing(path: Path, content: bytes) -> None:
+        written.append(path)
+        if len(written) == 3:
+            raise OSError
+        write(path, content)
+
+    monkeypatch.setattr(rename, "write", failing)
+    changes = rename.rename(small, "lapse-model", list(git_status.list_files(small)), variables=set())
+
+    with pytest.raises(OSError, match=r"^$"):
+        rename.apply(changes)
+
+    assert contents(small) == before
+
+
+def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(small: Path):
+    (small / ".gitignore").write_text(".env\n")
+    (small / ".env").write_text("CHURN_PORT=1\n")
+    commit(small)
+    part = Path(shutil.copytree(small, small / "part", ignore=shutil.ignore_patterns(".git", "part")))
+    commit(small)
+
+    assert renamed(part, "lapse-model").returncode == 0
+    assert renamed(small, "other-model", "--uncommitted").returncode == 0
+
+    for folder, package in ((part, "lapse_model"), (small, "other_model")):
+        assert (folder / ".env").read_text() == "CHURN_PORT=1\n"
+        assert [path.name for path in (folder / "src").iterdir()] == [package]
+
+
+def test_what_the_table_calls_its_own_stays_where_the_file_knows_the_table(project: Path):
+    table = 'HEADERS: Final[dict[str, str]] = {"flag": "CHURN_FLAG", "of": "churn_service"}\n'
+    values = 'SCORES = ("CHURN_RISK_SCORE", "churn-service", "CHURN_PORT")  # as in the table\n'
+    data = 'notes: {CHURN_PROOF: keep, churn_service: "churn-service"}'
+    words = {
+        "src/churn_service/schema.py": table,
+        "src/churn_service/features.py": values,
+        "tests/test_features.py": values,
+        "config.yaml": f"{data}  # what churn-service does, by CHURN_PORT\n",
+        "docs/mine.md": "CHURN_PROOF and CHURN_PORT_OF_CALL; `CHURN_…`, CHURN_PORT, CHURN_{name}\n",
+    }
+    for name, text in words.items():
+        with (project / name).open("a") as file:
+            file.write(text)
+    before = contents(project)
+
+    assert renamed(project, "lapse-model", "--uncommitted").returncode == 0
+
+    assert (project / "src/lapse_model/schema.py").read_text().endswith(table)
+    features = (project / "src/lapse_model/features.py").read_text()
+    assert (features.endswith(values), "from lapse_model.config import" in features) == (True, True)
+    known = (project / "tests/test_features.py").read_text()
+    assert (known.endswith(values), "from lapse_model.features import" in known) == (True, True)
+    config = (project / "config.yaml").read_text()
+    assert config.endswith(f"{data}  # what lapse-model does, by LAPSE_PORT\n")
+    page = (project / "docs/mine.md").read_text()
+    assert page == "CHURN_PROOF and CHURN_PORT_OF_CALL; `LAPSE_…`, LAPSE_PORT, LAPSE_{name}\n"
+    renamed(project, PRESENT, "--uncommitted")
+    assert contents(project) == before
+
+
+def test_the_pages_own_commands_are_accepted(project: Path):
+    page = (project / "docs/template.md").read_text()
+    names = re.findall(r"make rename NAME=(\S+)", page) + re.findall(r"generate\.py \. (\S+)", page)
+    assert names
+
+    for name in {re.sub(r"`.*", "", name) for name in names}:
+        done = renamed(project, name, "--dry-run")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.posix
+def test_make_hands_the_name_over_as_it_is_and_not_to_the_shell(project: Path):
+    for name in ("`touch made-by-shell`", "$(touch made-by-shell)", '"; touch made-by-shell; "', "--folder"):
+        word = name.replace("$", "$$")
+        command = ["make", "rename", f"NAME={word}", f"PYTHON={sys.executable}", "DRY_RUN=1"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert f"refused: {name}: it must be" in done.stderr
+
+    assert not (project / "made-by-shell").exists()

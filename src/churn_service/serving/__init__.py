@@ -1,1 +1,0 @@
-"""What surrounds the HTTP contract, one concern per file."""

@@ -1,0 +1,130 @@
+"""The notebooks run from top to bottom in a fresh clone, and know nothing that the package should know."""
+
+import ast
+import html
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from churn_service.project import project
+
+ROOT = Path(__file__).parents[1]
+CONTRACT = project.contract
+ID, TARGET = CONTRACT.id, CONTRACT.target
+COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TABLE_COLUMNS = {ID, TARGET, *(column.name for column in CONTRACT.columns)}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the notebooks and a small configuration, but without a table."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    document = yaml.safe_load((ROOT / "config.yaml").read_text())
+    document["data"] |= {"path": "data/absent.csv", "sample": {"rows": 2000, "random_state": 42}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    return tmp_path
+
+
+def run_notebook(path: Path) -> list[nbformat.NotebookNode]:
+    """Run every cell; one that raises fails the test with its traceback. Return what the cells showed."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def printed(outputs: list[nbformat.NotebookNode]) -> str:
+    return "".join(output.text for output in outputs if output.get("name") == "stdout")
+
+
+def tables(outputs: list[nbformat.NotebookNode]) -> list[str]:
+    shown = [output.get("data", {}) for output in outputs]
+    return [html.unescape(data["text/html"]) for data in shown if "text/html" in data]
+
+
+def images(outputs: list[nbformat.NotebookNode]) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_the_table_is_explored_without_a_table_to_read(clone: Path):
+    path = clone / "notebooks" / "01_explore.ipynb"
+
+    outputs = run_notebook(path)
+
+    assert "data/absent.csv is not there; these are 2,000 simulated customers instead" in printed(outputs)
+    assert "0 cells break a rule" in printed(outputs)
+    assert images(outputs) >= 2
+    (dictionary,) = [table for table in tables(outputs) if "meaning" in table]
+    assert all(
+        column.rule.replace("\n", r"\n") in dictionary for column in CONTRACT.columns
+    )  # as pandas prints it
+    assert all(column.name in dictionary for column in CONTRACT.columns)
+
+
+def test_training_in_the_notebook_is_compared_with_the_baseline_and_the_best_possible(clone: Path):
+    path = clone / "notebooks" / "02_train.ipynb"
+
+    outputs = run_notebook(path)
+
+    assert any(
+        "baseline" in table and "best possible" in table and "roc_auc" in table for table in tables(outputs)
+    )
+    assert re.search(r"best on the holdout 0\.\d\d, cost / value \d\.\d\d", printed(outputs))
+    assert images(outputs) >= 2
+
+
+def test_a_notebook_reads_the_table_when_there_is_one(clone: Path):
+    path = clone / "notebooks" / "01_explore.ipynb"
+    (clone / "data").mkdir()
+    cut = yaml.safe_load((ROOT / "config.yaml").read_text())["data"]["format"]["delimiter"]
+    (clone / "data" / "absent.csv").write_text(f"{ID},{TARGET}\na,0\nb,1\n".replace(",", cut))
+
+    with pytest.raises(CellExecutionError, match="TableError") as refused:
+        run_notebook(path)
+
+    assert all(f"{column.name}: must be present" in str(refused.value) for column in CONTRACT.columns)
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_without_outputs(path: Path):
+    notebook = nbformat.read(path, as_version=4)
+
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+    assert code
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_notebook_defines_nothing(path: Path):
+    tree = python_of(path)
+
+    definitions = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
+
+    assert definitions == []
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_notebook_names_no_column_of_the_table(path: Path):
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+
+    quoted = {node.value for node in ast.walk(python_of(path)) if isinstance(node, ast.Constant)}
+    marked = set(re.findall(r"`([^`\n]+)`", text))
+
+    assert TABLE_COLUMNS.isdisjoint(quoted | marked)
+
+
+def python_of(path: Path) -> ast.Module:
+    cells = nbformat.read(path, as_version=4).cells
+    return ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
