@@ -109,8 +109,8 @@ format: $(INSTALLED) ## rewrite what check would complain about, where a tool ca
 
 .PHONY: schema
 schema: $(INSTALLED) ## write config.schema.json and docs/configuration.md from the section models
-	$(BIN)/python -m skewless.core.config_file churn_service.project:project > config.schema.json
-	$(BIN)/python -m skewless.core.config_page churn_service.project:project > docs/configuration.md
+	$(BIN)/python -m skewless.core.config_reference churn_service.project:project schema > config.schema.json
+	$(BIN)/python -m skewless.core.config_reference churn_service.project:project page > docs/configuration.md
 
 .PHONY: notebook
 notebook: $(INSTALLED) ## open the notebooks in JupyterLab

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
+
+from conftest import ROOT
 
 COMMAND = [sys.executable, "-W", "error", "-m", "churn_service", "serve"]
 
@@ -28,6 +31,17 @@ def ask(url: str, body: object = None) -> dict:
     except HTTPError as error:
         error.close()  # it holds the connection, which would be found open in some later test
         raise
+
+
+def rehearse(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one of the rehearsals in a folder, which is all it may write to."""
+    environment = os.environ | {  # noqa: TID251 - the child inherits ours
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'engine/src'}",
+        "TMPDIR": str(folder),
+        "CHURN_REGISTRY_URL": "s3://must-not-be-touched",
+    }
+    command = [sys.executable, str(ROOT / "scripts" / script)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def workers(server: int) -> set[int]:

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from skewless.core.config_file import config_schema
+from skewless.core.config_reference import config_schema
 from skewless.core.errors import TableError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.workspace import open_workspace

@@ -570,7 +570,7 @@ def test_a_second_adoption_leaves_nothing_of_the_first(of):
     [
         'made = {"spend": customers["spend"]}\n    made["log"] = np.log1p(made["spend"])\n    return made',
         'if features.old:\n        return {}\n    return {"a": 1}',
-        "raise NotImplementedError",
+        "raise NotImplementedError",  # what an owner may have left there
     ],
 )
 @pytest.mark.parametrize("said", ['"""Say."""\n    # of the old table\n    ', ""])

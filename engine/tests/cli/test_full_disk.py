@@ -103,12 +103,13 @@ def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own:
 
 
 @pytest.mark.parametrize(("to", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")])
+@pytest.mark.parametrize("what", ["schema", "page"])
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
-def test_the_schema_that_cannot_be_printed_is_an_error_of_one_line(
-    monkeypatch: pytest.MonkeyPatch, to: str, said: str, unbuffered: str
+def test_the_reference_that_cannot_be_printed_is_an_error_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, to: str, said: str, unbuffered: str, what: str
 ):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    command = [sys.executable, "-m", "skewless.core.config_file", PROJECT.place]
+    command = [sys.executable, "-m", "skewless.core.config_reference", PROJECT.place, what]
     words = ["sh", "-c", f'exec "$@" {to}', "sh", *command]
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
 

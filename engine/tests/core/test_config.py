@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from own import PROJECT
-from skewless.core.config_file import config_schema, load_config
+from skewless.core.config_file import load_config
+from skewless.core.config_reference import config_schema
 from skewless.core.errors import ConfigError
 from skewless.core.settings import Settings, load_settings
 from skewless.core.yaml_document import Loader

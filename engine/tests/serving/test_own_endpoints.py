@@ -1,7 +1,9 @@
 """What an owner adds to the application works as FastAPI documents it, behind the engine's layers."""
 
 import json
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +14,10 @@ from fastapi.testclient import TestClient
 from churn_service.project import project
 from churn_service.schema import Customer
 from own import CONTRACT, fresh_app
+from running import ask, serving
 from skewless.core.workspace import open_workspace
 from skewless.serving import Model, ServedModel
-from skewless.testing import connect
+from skewless.testing import connect, run_command
 
 EXAMPLE = CONTRACT.example()
 router = APIRouter(prefix="/team", tags=["team"])
@@ -114,6 +117,30 @@ def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(client
         "yes",
     )
     assert 'route="/hello",status="200"' in metrics
+
+
+@pytest.mark.posix
+def test_uvicorn_serves_the_application_by_its_import_string(trained: Path, version: Path):
+    command = [sys.executable, "-W", "error", "-m", "uvicorn", "churn_service.api:app"]
+
+    with serving(trained, command=command) as (url, _):
+        answer = ask(f"{url}/predict", EXAMPLE)
+
+    assert answer["model_version"] == version.name
+
+
+def test_an_application_that_has_not_started_says_so():
+    answer = TestClient(fresh_app()).get("/health")
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the service has not started")
+
+
+@pytest.mark.parametrize("app", [None, "churn_service.absent:app"])
+def test_a_project_without_an_application_is_told_so(trained: Path, app: str | None):
+    done = run_command(replace(project, app=app), trained, "serve")
+
+    assert (done.returncode, "churn-service has no service: " in done.stderr) == (2, True)
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_model_can_be_replaced_for_a_test_as_any_dependency(trained: Path):

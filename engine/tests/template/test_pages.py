@@ -6,7 +6,7 @@ import yaml
 
 from conftest import ROOT
 from own import PROJECT
-from skewless.core.config_page import config_page
+from skewless.core.config_reference import config_page
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 

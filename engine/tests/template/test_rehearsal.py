@@ -1,39 +1,22 @@
 """A release and its rollback, rehearsed for real; and what the proxy of the Compose file lets pass."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from json import dumps
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
 from fronts import Front, configured_keys, haproxy, make_secrets
 from own import CONTRACT
-from running import serving
+from running import rehearse, serving
 
 
 @pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.needs("haproxy", "openssl")
 def test_a_release_and_its_rollback_lose_no_request_and_leave_nothing_behind(tmp_path: Path):
-    environment = os.environ | {  # noqa: TID251 - the child inherits ours
-        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'engine/src'}",
-        "TMPDIR": str(tmp_path),
-        "CHURN_REGISTRY_URL": "s3://must-not-be-touched",
-    }
-
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/rehearse.py")],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = rehearse("rehearse.py", tmp_path)
 
     said = done.stdout
     assert done.returncode == 0, said + done.stderr

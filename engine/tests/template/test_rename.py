@@ -80,6 +80,14 @@ def test_no_file_speaks_of_the_old_name_but_those_that_must(project: Path):
     assert [name for name in named if not rename.is_kept(name)] == []
 
 
+def test_the_engine_keeps_its_words(project: Path):
+    before = contents(project / "engine/src")
+
+    renamed(project, "lapse-model", "--uncommitted")
+
+    assert contents(project / "engine/src") == before
+
+
 def test_what_is_about_the_event_stays(project: Path):
     def events(tree: dict[str, bytes]) -> int:
         everything = b"".join(content for _, content in sorted(tree.items()))

@@ -69,6 +69,6 @@ def sample(
 def example(context: typer.Context) -> None:
     """Print one valid record as JSON, ready to post.
 
-    Example: curl localhost:8000/predict --json "$(example)"
+    Example: example > record.json
     """
     print_json(project_of(context).contract.example())

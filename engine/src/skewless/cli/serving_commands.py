@@ -90,13 +90,13 @@ def serve(
     Example: serve --port 8080
     """
     from skewless.serving.access import Keys, refuse_exposure
-    from skewless.serving.fallback import VERSION
     from skewless.serving.follow import find_models
     from skewless.serving.server import serve_many, serve_one, server_options
     from skewless.serving.service import Service
     from skewless.serving.worker import spare_the_collector
 
     work = _workspace(context, config, version)
+    app = work.project.load_app()
     loaded, settings = work.config, work.settings
     options = server_options(host or settings.host, port or settings.port, loaded.serving)
     keys = Keys(settings)
@@ -104,12 +104,11 @@ def serve(
     source = find_models(work)
     first = _first(source.load, loaded.serving.fallback)
     # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
-    service = Service(_beginning_with(first, source), work, work.project.load_app())
-    started = _described(first.version, source) if first else VERSION
-    announce = partial(_announce, work, options, started, asks_for_key=bool(keys))
+    Service(_beginning_with(first, source), work, app)
+    announce = partial(_announce, work, options, _described(first, source), asks_for_key=bool(keys))
     if workers == 1 and not reload:
         spare_the_collector()
-        served = serve_one(service.app, options, announce)
+        served = serve_one(app, options, announce)
     else:
         paths = {"config": (config or settings.config).resolve(), "start_version": first and first.version}
         options |= {"workers": workers, "reload": reload}
@@ -136,8 +135,13 @@ def _beginning_with(first: Predictor | None, source: Models) -> Models:
     return source._replace(load=lambda: ready.pop() if ready else source.load())
 
 
-def _described(version: str, source: Models) -> str:
-    """Say in the banner what surprises who has just trained another."""
+def _described(first: Predictor | None, source: Models) -> str:
+    """Say in the banner what answers, and what surprises a person who has just trained another version."""
+    from skewless.serving.fallback import VERSION
+
+    if first is None:
+        return VERSION
+    version = first.version
     if source.wanted() is None:
         return f"{version} (nothing is in production yet)"
     from skewless.registry.registry import NEWEST

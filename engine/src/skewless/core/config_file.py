@@ -1,22 +1,15 @@
-"""config.yaml → the project's frozen configuration.
-
-Run as a program, with the place of a project (``package.module:name``), this prints the JSON schema that the
-project's config.yaml is checked with.
-"""
+"""config.yaml → the project's frozen configuration."""
 
 import json
-import sys
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from skewless.core.errors import ConfigError, OutputError
+from skewless.core.errors import ConfigError
 from skewless.core.project import Project
 from skewless.core.sections import AnyConfig
 from skewless.core.settings import Settings, variable_name
-from skewless.core.standard_output import standard_output
 from skewless.core.url import Url
 from skewless.core.yaml_document import read_document
 
@@ -84,18 +77,3 @@ def _siblings(model: Any, loc: tuple[int | str, ...]) -> str:
     for key in loc[:-1]:
         model = model.model_fields[str(key)].annotation
     return ", ".join(model.model_fields)
-
-
-def config_schema(project: Project[Any, Any]) -> str:
-    """Render the JSON schema of config.yaml, as config.schema.json holds it."""
-    return json.dumps(project.config.model_json_schema(), indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the place
-        sys.exit(__doc__)
-    try:
-        with standard_output() as output:
-            print(config_schema(resolve_name(sys.argv[1])), end="", file=output)
-    except OutputError as error:
-        sys.exit(f"error: {error}")

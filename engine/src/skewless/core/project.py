@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
@@ -84,10 +85,14 @@ class Project(Generic[FeaturesT, ModelT]):
         Raises
         ------
         ConfigError
-            The project has none.
+            The project has none, or is of a level without a service.
         """
         if self.app is None:
-            msg = f"{self.name} has no service: it names no application in project.py"
+            msg = f"{self.name} has no service: project.py names no application"
+            raise ConfigError(msg)
+        module = self.app.partition(":")[0]
+        if find_spec(module) is None:
+            msg = f"{self.name} has no service: there is no {module}. Add the level `service` with copier"
             raise ConfigError(msg)
         return resolve_name(self.app)
 

@@ -25,7 +25,7 @@ BUSY: Final = "too many requests are waiting"
 SHED: Final = (  # made before, because it has to be cheap
     Problem(title="Service Unavailable", status=503, detail=BUSY, request_id="%s").model_dump_json().encode()
 )
-NO_KEY = "send a key in X-API-Key; whoever runs the service makes it by `keys new`"
+NO_KEY = "send a key in X-API-Key; its operator makes one with `keys new`"
 NO_KEYS = (
     "no key is configured, so only callers on this host are answered, who call it 127.0.0.1 or localhost and "
     "come by no proxy; configure {variable}"

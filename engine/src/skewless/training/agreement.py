@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from skewless.core.config_file import config_schema
+from skewless.core.config_reference import config_schema
 from skewless.core.errors import ConfigError, SkewlessError, StoreError
 from skewless.core.provenance import engine_sha256
 from skewless.core.workspace import Workspace

@@ -1,12 +1,14 @@
-"""The class of config.yaml → the reference page that lists every key.
+"""The class of config.yaml → what documents it: a JSON schema for editors and checks, and a page of all keys.
 
-Run as a program, with the place of a project (``package.module:name``), this prints the page.
+Usage: python -m skewless.core.config_reference PLACE schema|page
+
+PLACE is where the project is, ``package.module:name``.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pkgutil import resolve_name
 from typing import Any, Final
 
@@ -37,6 +39,11 @@ BOUNDS: Final = {
     "maximum": "to {:,}",
     "exclusiveMaximum": "below {:,}",
 }
+
+
+def config_schema(project: Project[Any, Any]) -> str:
+    """Render the JSON schema of config.yaml, as config.schema.json holds it."""
+    return json.dumps(project.config.model_json_schema(), indent=2) + "\n"
 
 
 def config_page(project: Project[Any, Any]) -> str:
@@ -109,11 +116,21 @@ def _yaml(value: Any) -> str:
     return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
+RENDER: Final = {"schema": config_schema, "page": config_page}
+
+
+def main(words: Sequence[str]) -> None:
+    """Print what is asked for."""
+    match words:
+        case [place, "schema" | "page" as what]:
+            with standard_output() as output:
+                print(RENDER[what](resolve_name(place)), end="", file=output)
+        case _:
+            sys.exit(__doc__)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the place
-        sys.exit(__doc__)
     try:
-        with standard_output() as output:
-            print(config_page(resolve_name(sys.argv[1])), end="", file=output)
+        main(sys.argv[1:])
     except OutputError as error:
         sys.exit(f"error: {error}")
