@@ -27,6 +27,7 @@ COPIED = (
     "engine/pyproject.toml",
     ".gitignore",
     "config.yaml",
+    "docs/configuration.md",
     "pyproject.toml",
     "requirements-dev.lock",
     "Makefile",

@@ -728,11 +728,11 @@ def test_the_service_answers_as_fastapi_does(clients: Clients):
 
 
 @pytest.mark.slow
-def test_the_service_answers_as_fastapi_does_ten_thousand_times(clients: Clients):
-    seen = compare(clients, 10_000)
+def test_the_service_answers_as_fastapi_does_thousands_of_times(clients: Clients):
+    seen = compare(clients, 2_000)
 
-    assert sum(seen.values()) >= 10_000
-    assert min(seen[status] for status in (200, 413, 422)) > 100
+    assert sum(seen.values()) >= 2_000
+    assert min(seen[status] for status in (200, 413, 422)) > 20
 
 
 # JSON.
