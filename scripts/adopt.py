@@ -5,10 +5,10 @@ Example: make adopt TABLE=data/telco.csv TARGET=Churn ID=customerID POSITIVE=Yes
 Without make: python scripts/adopt.py data/telco.csv --target Churn --id customerID --positive Yes
 
 Reads the whole table, decides what its columns are, and writes the files that know the table: schema.py,
-features.py, config.py, their known-value test, config.yaml and its schema. It says what it decided, what it
-left out and what to look at. Nothing is written unless the changed project reads every row of the table. A
-file with changes that are not committed is not written over, nor is any file where git cannot tell, unless
---uncommitted allows it.
+features.py, config.py, their known-value test, config.yaml and its schema. In a clone it removes what only
+makes projects, which copier.yml lists. It says what it decided, what it left out and what to look at.
+Nothing is written unless the changed project reads every row of the table. A file with changes that are not
+committed is not written over, nor is any file where git cannot tell, unless --uncommitted allows it.
 Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
 """
 
@@ -31,6 +31,7 @@ from adoption.settings import with_settings
 from adoption.staging import changes, formatted, in_git, refuse_uncommitted, stage, try_out, write_all
 from adoption.table_settings import path_from, table_settings
 from adoption.telling import next_steps, summary
+from adoption.template import remove, template_only
 
 ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = "src/churn_service/schema.py"
@@ -87,9 +88,12 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         say(*changes(ROOT, files).splitlines())
         steps = ["nothing was written; leave out --dry-run (DRY_RUN) to write it"]
     else:
+        known = in_git(ROOT, dict.fromkeys(FILES))
+        removed = template_only(ROOT) if known else []
         write_all(ROOT, files)
+        remove(ROOT, removed)
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-        steps = list(next_steps(FILES, makefile, in_git=in_git(ROOT, dict.fromkeys(FILES))))
+        steps = list(next_steps(FILES, removed, makefile, in_git=known))
     say(*summary(decided, path_from(ROOT, table)), *steps)
 
 

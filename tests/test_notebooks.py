@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[1]
 CONTRACT = project.contract
 ID, TARGET = CONTRACT.id, CONTRACT.target
 COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TABLE_COLUMNS = {ID, TARGET, *(column.name for column in CONTRACT.columns)}
 
 
 @pytest.fixture
@@ -113,16 +112,6 @@ def test_a_notebook_defines_nothing(path: Path):
     ]
 
     assert definitions == []
-
-
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_a_notebook_names_no_column_of_the_table(path: Path):
-    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-
-    quoted = {node.value for node in ast.walk(python_of(path)) if isinstance(node, ast.Constant)}
-    marked = set(re.findall(r"`([^`\n]+)`", text))
-
-    assert TABLE_COLUMNS.isdisjoint(quoted | marked)
 
 
 def python_of(path: Path) -> ast.Module:

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from own import CONTRACT
 from skewless.core.arrays import to_json
-from skewless.core.contract import Column
+from skewless.core.contract import Column, Contract
 
 KNOW_THE_TABLE = {
     "src/churn_service/schema.py",
@@ -68,9 +68,9 @@ def moved(values: np.ndarray, column: Column) -> np.ndarray:
     )
 
 
-def as_records(made: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def as_records(made: Mapping[str, np.ndarray], contract: Contract = CONTRACT) -> list[dict[str, Any]]:
     """Turn arrays into JSON records, as a caller would send them; what the contract does not know stays."""
-    known = {column.name: column for column in CONTRACT.columns}
+    known = {column.name: column for column in contract.columns}
     cells = {
         name: to_json(values, known[name]) if name in known else values.tolist()
         for name, values in made.items()

@@ -27,9 +27,13 @@ def summary(decided: Decisions, path: str) -> Iterator[str]:
     yield ""
 
 
-def next_steps(written: Sequence[str], makefile: str, *, in_git: bool) -> Iterator[str]:
-    """Tell what was written, what comes next, and how it is taken back."""
+def next_steps(
+    written: Sequence[str], removed: Sequence[str], makefile: str, *, in_git: bool
+) -> Iterator[str]:
+    """Tell what was written and removed, what comes next, and how it is taken back."""
     yield f"written: {', '.join(written)}"
+    if removed:
+        yield f"removed, as it only makes projects: {', '.join(removed)}"
     last = "make run" if RUN.search(makefile) else "make train"
     if in_git:
         yield f"next: git diff, make test, {last}; git restore with those names takes it back"

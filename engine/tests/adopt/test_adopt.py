@@ -28,6 +28,7 @@ from adoption.settings import with_settings
 from adoption.staging import formatted, in_git
 from adoption.table_settings import path_from
 from adoption.telling import next_steps, summary
+from adoption.template import template_only
 from adoption.worth import own_auc, scorecard
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -743,7 +744,7 @@ def test_where_git_cannot_tell_nothing_is_written_over_unless_told(
 
 def test_the_next_step_is_one_that_the_project_has():
     with_service, without = (
-        list(next_steps(["a.py"], text, in_git=True)) for text in ("run: train\n", "train:\n")
+        list(next_steps(["a.py"], [], text, in_git=True)) for text in ("run: train\n", "train:\n")
     )
 
     assert "make run;" in with_service[-1]
@@ -755,7 +756,7 @@ def test_without_git_no_way_back_is_promised(tmp_path: Path):
     (tmp_path / "a.py").touch()
 
     assert not in_git(tmp_path, names)
-    assert "git restore" not in "".join(next_steps(["a.py"], "", in_git=False))
+    assert "git restore" not in "".join(next_steps(["a.py"], [], "", in_git=False))
     git(tmp_path, "init", "-q")
     assert not in_git(tmp_path, names)
     git(tmp_path, "add", "a.py")
@@ -873,6 +874,19 @@ def test_an_adopted_project_passes_its_checks_and_answers(clone: Path, messy: Pa
 
     scored = pd.read_csv(clone / "scored.csv")
     assert len(scored) == ROWS
-    assert sorted(line[3:] for line in git(clone, "status", "--porcelain").splitlines()) == sorted(
-        [*adopt.FILES, "scored.csv"]
-    )
+    status = git(clone, "status", "--porcelain").splitlines()
+    assert sorted(line[3:] for line in status if line[:2] != " D") == sorted([*adopt.FILES, "scored.csv"])
+    assert template_only(ROOT) != [] == template_only(clone)
+
+
+@pytest.mark.slow
+def test_what_only_makes_projects_goes_unless_it_was_worked_on(clone: Path, messy: Path, capsys):
+    (clone / "engine/docs/mine.md").write_text("# Mine\n")
+
+    assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == 0
+
+    removed = {line[3:] for line in git(clone, "status", "--porcelain").splitlines() if line[:2] == " D"}
+    assert "engine/tests/conftest.py" in removed
+    assert "make/template.mk" in removed
+    assert (clone / "engine/docs/mine.md").exists()
+    assert "removed, as it only makes projects: .ci, copier.yml, make/template.mk" in capsys.readouterr().out

@@ -8,7 +8,9 @@ defines and that are no plain words.
 import ast
 import re
 import subprocess
+from pathlib import Path
 
+import nbformat
 import pytest
 
 from churn_service.config import FeaturesConfig
@@ -114,3 +116,15 @@ def test_no_other_file_names_a_column():
 
 def test_the_files_that_may_know_the_table_are_there():
     assert {name for name in KNOW_THE_TABLE | OF_THE_DEFAULT if not (ROOT / name).is_file()} == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_names_no_column(path: Path):
+    cells = nbformat.read(path, as_version=4).cells
+    code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    text = "\n".join(cell.source for cell in cells)
+
+    quoted = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
+    marked = set(re.findall(r"`([^`\n]+)`", text))
+
+    assert names_of_the_table().isdisjoint(quoted | marked)
