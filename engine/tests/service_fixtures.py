@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -80,24 +81,48 @@ def client(build: Build, connect: Callable[..., TestClient]) -> Iterator[TestCli
         yield started
 
 
+@dataclass
+class StoreServer:
+    """An S3 server on loopback for one test after the other; one that was killed starts anew."""
+
+    process: subprocess.Popen | None = None
+    port: int = 0
+
+    def emptied(self) -> subprocess.Popen:
+        """Return the server, running and empty."""
+        if self.process is None or self.process.poll() is not None:
+            self.port = free_port()
+            words = [sys.executable, str(Path(__file__).with_name("object_store.py")), str(self.port)]
+            quiet = subprocess.DEVNULL
+            self.process = subprocess.Popen(words, stdout=quiet, stderr=quiet)
+            until(lambda: answers(self.port), "the store is there", seconds=60)
+        urlopen(f"http://127.0.0.1:{self.port}/moto-api/reset", b"", timeout=5).close()
+        return self.process
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[StoreServer]:
+    server = StoreServer()
+    yield server
+    if server.process is not None:
+        server.process.kill()
+        server.process.wait()
+
+
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen]:
-    """Start an S3 server with a bucket on loopback."""
-    port = free_port()
+def store(store_server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen:
+    """Return an S3 server with an empty bucket, which the test may kill."""
+    server = store_server.emptied()
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{store_server.port}",
     }.items():
         monkeypatch.setenv(name, value)
-    words = [sys.executable, str(Path(__file__).with_name("object_store.py")), str(port)]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        until(lambda: answers(port), "the store is there", seconds=60)
-        s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test
-        s3fs.S3FileSystem().mkdir("bucket")
-        yield server
-        server.kill()
+    s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test
+    s3fs.S3FileSystem().mkdir("bucket")
+    return server
 
 
 def answers(port: int) -> bool:

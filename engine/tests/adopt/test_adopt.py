@@ -308,6 +308,7 @@ def test_a_table_without_an_id_gets_ids_of_its_rows(of):
 
 @pytest.mark.parametrize("header", ["id", "uid", "kunden_id", "Kunden Nr.", "userid", "order_id"])
 @pytest.mark.parametrize("written_as", ["{}", "k{}"])
+@pytest.mark.slow
 def test_an_id_that_repeats_is_refused_and_without_an_id_left_out_and_told(of, header: str, written_as: str):
     repeated = table(**{header: [written_as.format(row // 2) for row in range(ROWS)]})
 
@@ -508,6 +509,7 @@ def columns_of_cells(draw: st.DrawFn) -> dict[str, list[str]]:
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=25)
 @given(columns=columns_of_cells())
+@pytest.mark.slow
 def test_the_rendered_schema_takes_every_row_of_its_table(tmp_path: Path, columns: dict[str, list[str]]):
     assume(not {"left", "signal", "customer_id"} & {header.strip().casefold() for header in columns})
     path = tmp_path / "table.csv"
@@ -725,6 +727,7 @@ def test_a_file_that_git_ignores_is_not_written_over(clone: Path, messy: Path, c
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_where_git_cannot_tell_nothing_is_written_over_unless_told(
     clone: Path, messy: Path, tmp_path: Path, monkeypatch, capsys
 ):
@@ -771,6 +774,7 @@ def test_a_table_outside_data_is_moved_without_a_second_adoption(of):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_dry_run_shows_every_change_and_makes_none(clone: Path, messy: Path, capsys):
     assert adopt.main([str(messy), "--target", "left", "--positive", "Ja", "--dry-run"]) == 0
 

@@ -68,6 +68,7 @@ def test_training_without_a_table_says_how_to_get_one(project: Path, run):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_training_on_a_bad_table_names_every_fault_and_writes_them_where_asked(
     trained: Path, tmp_path: Path, run
 ):
@@ -143,6 +144,7 @@ def test_an_error_of_the_system_is_told_without_a_trace(project: Path, run):
     assert done.stderr.startswith("error: ")
 
 
+@pytest.mark.slow
 def test_results_are_json_where_asked(trained: Path, run):
     trained_again = json.loads(run(trained, "train", "--json").stdout)
     evaluated = json.loads(run(trained, "evaluate", "--json").stdout)

@@ -92,6 +92,7 @@ def test_what_is_the_templates_is_to_do_until_it_is_ones_own(
 
 
 @pytest.mark.parametrize("target", ["rename", "adopt"])
+@pytest.mark.slow
 def test_what_make_no_longer_does_in_a_settled_clone_is_said_otherwise(
     clone: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch, target: str
 ):
@@ -126,6 +127,7 @@ def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(clone: Path, exami
         ("baseline", "probabilities", None, "baseline section"),
     ],
 )
+@pytest.mark.slow
 def test_a_configuration_that_was_edited_since_training_is_told_apart(
     clone: Path, examined: Doctor, section: str, key: str, value: object, said: str
 ):

@@ -55,6 +55,7 @@ def test_what_does_not_fit_is_named_and_not_there(tmp_path: Path, put):
     ],
     ids=" ".join,
 )
+@pytest.mark.slow
 def test_a_command_names_what_it_could_not_write_and_leaves_nothing_of_it(
     own: Path, run, words: list[str], named: str
 ):
@@ -74,6 +75,7 @@ def test_a_command_names_what_it_could_not_write_and_leaves_nothing_of_it(
 
 @pytest.mark.parametrize("words", [["example"], ["registry", "list"], ["--help"]], ids=" ".join)
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.slow
 def test_where_standard_output_takes_nothing_a_command_says_so_and_fails(
     own: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], unbuffered: str
 ):
@@ -89,6 +91,7 @@ def test_where_standard_output_takes_nothing_a_command_says_so_and_fails(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own: Path):
     shutil.rmtree(own / "models")
     closed = ["sh", "-c", 'exec "$@" >&-', "sh"]
@@ -105,6 +108,7 @@ def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own:
 @pytest.mark.parametrize(("to", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")])
 @pytest.mark.parametrize("what", ["schema", "page"])
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.slow
 def test_the_reference_that_cannot_be_printed_is_an_error_of_one_line(
     monkeypatch: pytest.MonkeyPatch, to: str, said: str, unbuffered: str, what: str
 ):
@@ -118,6 +122,7 @@ def test_the_reference_that_cannot_be_printed_is_an_error_of_one_line(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_who_has_read_enough_of_the_output_is_no_error(own: Path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*COMMAND, "--help"], cwd=own, **pipes) as shown:

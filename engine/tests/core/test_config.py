@@ -222,6 +222,7 @@ class Dumper(yaml.SafeDumper):
     rows=st.integers(1, 100_000_000),
     missing=st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"]))),
 )
+@pytest.mark.slow
 def test_a_configuration_written_and_read_again_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, salt: str, rate: float, rows: int, missing: list[str]
 ):

@@ -61,6 +61,7 @@ def test_a_date_has_its_bounds_as_text_and_counts_in_days():
 
 
 @given(signed_up=st.dates(FIRST, LAST), last_call=st.none() | st.dates(FIRST, LAST))
+@pytest.mark.slow
 def test_a_date_is_the_same_day_from_json_from_an_array_from_a_scalar_and_from_a_table(
     signed_up: dt.date, last_call: dt.date | None
 ):

@@ -134,6 +134,7 @@ def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, r
 
 @posix
 @pytest.mark.parametrize("name", [NAME, os.fsdecode(b"\xff\xfe")], ids=["controls", "no UTF-8"])
+@pytest.mark.slow
 def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, name: str):
     folder = own / f"{name}.d"
     folder.mkdir()
@@ -169,6 +170,7 @@ def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, nam
 
 @posix
 @pytest.mark.parametrize("words", [(NAME,), ("train", NAME), ("train", f"--{NAME}")])
+@pytest.mark.slow
 def test_words_that_are_no_command_and_no_option_reach_no_terminal_with_a_control_character(
     own: Path, words: tuple[str, ...]
 ):
@@ -198,6 +200,7 @@ def test_a_file_of_a_folder_that_cannot_be_scored_is_named_as_text(own: Path, ru
 
 
 @pytest.mark.parametrize("variable", ["LOGNAME", "USER"])
+@pytest.mark.slow
 def test_who_trained_is_printed_as_text(own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, variable: str):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
@@ -215,6 +218,7 @@ def test_who_trained_is_printed_as_text(own: Path, run: Run, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("key", ["who", "reason", "time", "version", "before", "image_tag", "id"])
+@pytest.mark.slow
 def test_an_event_that_somebody_wrote_is_printed_as_text(own: Path, run: Run, key: str):
     (path,) = (own / "models/events").iterdir()
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: HOSTILE}))
@@ -248,6 +252,7 @@ def test_the_evidence_of_an_event_is_printed_as_text(own: Path, run: Run):
         "a: b: c\nFORGED",
     ],
 )
+@pytest.mark.slow
 def test_a_configuration_is_quoted_as_text(own: Path, run: Run, text: str):
     (own / "config.yaml").write_text(text)
 
@@ -306,6 +311,7 @@ def test_an_error_from_a_worker_says_the_same_here():
 
 @pytest.mark.parametrize("url", [*URLS, *MISTYPED])
 @pytest.mark.parametrize("place", ["source", "out", "registry", "settings"])
+@pytest.mark.slow
 def test_no_command_shows_a_password_of_a_url(
     own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, url: str, place: str
 ):
@@ -402,6 +408,7 @@ def test_a_password_that_is_not_percent_encoded_is_refused(sign: str):
 @pytest.mark.parametrize("url", MISTYPED)
 @pytest.mark.parametrize("words", [["registry", "list"], ["train"]])
 @pytest.mark.parametrize("by_variable", [True, False])
+@pytest.mark.slow
 def test_a_mistyped_url_is_not_taken_for_a_folder(
     own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, url: str, words: list[str], *, by_variable: bool
 ):
@@ -589,6 +596,7 @@ def test_parquet_is_no_spreadsheet(own: Path, run: Run, source: str, out: str):
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_gets_no_control_character(own: Path):
     """A pipe would not do: what typer writes to one loses its escape sequences anyway."""
     (path,) = (own / "models/events").iterdir()

@@ -61,6 +61,7 @@ def test_the_mean_of_the_losses_is_the_log_loss_of_scikit_learn(rows: list[tuple
 
 @settings(deadline=None)
 @given(samples)
+@pytest.mark.slow
 def test_the_interval_holds_the_mean_and_is_the_same_on_every_call(differences: np.ndarray):
     found = paired_bootstrap(differences)
 
@@ -74,6 +75,7 @@ def test_no_difference_has_no_interval():
     assert paired_bootstrap(np.zeros(100)) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_a_known_mean_as_often_as_it_says():
     random = np.random.default_rng(7)
     drawn = [paired_bootstrap(random.normal(0.3, 1, 100)) for _ in range(200)]

@@ -97,6 +97,7 @@ def evidence(folder: Path) -> dict[str, bool | None]:
 
 
 @pytest.mark.parametrize("command", ["promote", "rollback"])
+@pytest.mark.slow
 def test_each_command_has_help_with_an_example(decide: Callable[..., Done], command: str):
     done = decide(command, "--help")
 
@@ -160,6 +161,7 @@ def test_a_worse_version_is_refused_with_its_interval_and_what_would_overrule_th
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_evidence_each_time(
     own: Path, versions: dict[str, str], decide: Callable[..., Done]
 ):
@@ -199,6 +201,7 @@ def test_forced_with_a_reason_it_is_recorded_with_the_evidence_that_was_overrule
     assert "FAILED  production" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_history_tells_all_that_was_decided_and_why(
     own: Path, versions: dict[str, str], worse: str, decide: Callable[..., Done]
 ):
@@ -243,6 +246,7 @@ def test_a_refusal_is_json_too_where_asked(worse: str, decide: Callable[..., Don
     assert [check["passed"] for check in refusal["evidence"]] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commit_is_named(
     own: Path, decide: Callable[..., Done]
 ):
@@ -268,6 +272,7 @@ def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_record
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_version_of_which_git_could_not_tell_stays_out_of_production_until_somebody_says_why_not(
     own: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -334,6 +339,7 @@ def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_rememb
     assert table.loc[5, ID] not in last(own).model_dump_json() + done.stderr
 
 
+@pytest.mark.slow
 def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
     own: Path, decide: Callable[..., Done]
 ):
@@ -361,6 +367,7 @@ def test_who_was_held_out_by_another_rule_is_not_compared(
     assert ("holdout", False) in [(check.name, check.passed) for check in checks]
 
 
+@pytest.mark.slow
 def test_a_few_customers_held_out_are_no_evidence(own: Path, decide: Callable[..., Done]):
     data, table = load_config(own / "config.yaml", PROJECT).data, read_table(own / TABLE, CONTRACT)
     held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
@@ -427,6 +434,7 @@ def test_a_table_without_anybody_held_out_is_missing_evidence(own: Path, decide:
     assert (done.returncode, evidence(own)["holdout"]) == (3, None)
 
 
+@pytest.mark.slow
 def test_staging_asks_for_no_evidence(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
     (own / TABLE).unlink()
 
@@ -520,6 +528,7 @@ def test_each_alias_is_taken_back_on_its_own(
     assert (done.returncode, holder(own, "staging"), holder(own)) == (0, versions["worse"], versions["good"])
 
 
+@pytest.mark.slow
 def test_after_a_rollback_the_version_that_was_taken_away_may_come_again(
     own: Path, versions: dict[str, str], decide: Callable[..., Done]
 ):
@@ -559,6 +568,7 @@ def test_taking_back_to_a_damaged_version_is_refused_and_changes_nothing(
     assert (done.returncode, ONNX in done.stderr, holder(own)) == (3, True, versions["good"])
 
 
+@pytest.mark.slow
 def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_image_that_can(
     own: Path, tmp_path: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ):

@@ -87,6 +87,7 @@ def quartiles(probabilities: list[float]) -> list[float]:
     return pytest.approx(np.quantile(probabilities, [0, 0.25, 0.5, 0.75, 1]))
 
 
+@pytest.mark.slow
 def test_the_latency_ratio_is_the_candidates_time_over_productions(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done], monkeypatch: pytest.MonkeyPatch
 ):
@@ -141,6 +142,7 @@ def test_the_last_requests_are_repeated(own: Path, versions: dict[str, str], pro
     assert replayed(own).facts["quartiles"]["production"] == quartiles(last)
 
 
+@pytest.mark.slow
 def test_only_requests_that_production_answered_count(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done]
 ):
@@ -178,6 +180,7 @@ def test_without_a_log_of_whole_requests_the_evidence_is_missing(
     [{REQUIRED: "drop"}, {REQUIRED: "hash"}, dict.fromkeys(MANY_DIGITS, "bucket")],
     ids=["drop", "hash", "bucket"],
 )
+@pytest.mark.slow
 def test_a_log_that_was_written_while_columns_were_hidden_is_no_evidence(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done], privacy: dict[str, str]
 ):

@@ -152,6 +152,7 @@ def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_comes_the_cool_down(
     own: Path, version: Path, retrain: Callable[..., Any]
 ):
@@ -237,6 +238,7 @@ def test_while_nothing_is_in_production_nothing_is_trained_that_would_answer_wit
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_file_of_the_log_that_is_there_twice_adds_nobody_twice(own: Path, retrain: Callable[..., Any]):
     for path in list((own / "predictions").glob("*.jsonl")):
         shutil.copy(path, path.with_name(f"{path.name[:10]}.restored.000.jsonl"))
@@ -296,6 +298,7 @@ def test_of_two_at_once_the_second_does_nothing_and_says_who_is_about_it(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_the_gate_stands_before_production_and_its_refusal_is_kept(
     own: Path, version: Path, run: Run, tmp_path: Path
 ):
@@ -448,6 +451,7 @@ def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:
     write_outcomes(own / "predictions", told)
 
 
+@pytest.mark.slow
 def test_the_same_version_again_is_refused_once_and_not_every_night(
     own: Path, ask: Callable[..., Any], now: datetime, retrain: Callable[..., Any]
 ):

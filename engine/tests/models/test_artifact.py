@@ -176,6 +176,7 @@ write_artifact(Path(sys.argv[1]), "0.1.0-00000000", {name: name.encode() for nam
 """
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_step_leaves_no_version_or_a_whole_one(tmp_path: Path):
     outcomes = []
     for step in range(60):
@@ -194,6 +195,7 @@ def test_a_crash_at_any_step_leaves_no_version_or_a_whole_one(tmp_path: Path):
     assert outcomes[-1] == (0, True)
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_version_in_another_folder_and_process(
     trained: Path, version: Path, tmp_path: Path
 ):
@@ -212,6 +214,7 @@ def test_the_same_inputs_give_the_same_version_in_another_folder_and_process(
     assert (folder / ONNX).read_bytes() == (version / ONNX).read_bytes()
 
 
+@pytest.mark.slow
 def test_training_again_verifies_the_version_and_keeps_it(trained: Path, tmp_path: Path, run):
     again = Path(shutil.copytree(trained, tmp_path / "again"))
     (folder,) = (again / "models").glob("*-*")
@@ -227,6 +230,7 @@ def test_training_again_verifies_the_version_and_keeps_it(trained: Path, tmp_pat
 
 
 @pytest.mark.parametrize("changed", ["data.holdout_salt", "decision.threshold", "model.max_iter"])
+@pytest.mark.slow
 def test_another_input_gives_another_version(trained: Path, tmp_path: Path, changed: str, run):
     import yaml
 
@@ -242,6 +246,7 @@ def test_another_input_gives_another_version(trained: Path, tmp_path: Path, chan
     assert len(list((other / "models").glob("*-*"))) == 2
 
 
+@pytest.mark.slow
 def test_the_version_trained_last_answers_also_when_it_is_an_old_one(trained: Path, tmp_path: Path, run):
     other = Path(shutil.copytree(trained, tmp_path / "other"))
     config = (other / "config.yaml").read_text()

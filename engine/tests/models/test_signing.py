@@ -303,6 +303,7 @@ def test_registry_sign_without_a_key_ends_with_two_and_names_the_variable(traine
     assert (done.returncode, "CHURN_SIGNING_KEY: not set" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_train_signs_a_new_version_and_one_that_is_there_unsigned(
     own: Path, run, monkeypatch: pytest.MonkeyPatch
 ):

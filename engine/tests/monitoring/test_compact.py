@@ -105,6 +105,7 @@ def test_a_file_that_was_written_to_within_the_hour_stays(log: Path):
 
 @pytest.mark.parametrize("step", ["replace", "flush_folder", "unlink"])
 @pytest.mark.parametrize("after", range(4))
+@pytest.mark.slow
 def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     log: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: int
 ):

@@ -63,6 +63,7 @@ def judged(distribution: Distribution, values: np.ndarray, *absent: str) -> Find
 
 
 @pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.slow
 def test_without_drift_at_most_one_window_in_twenty_alarms_whatever_its_size(healthy: Population, rows: int):
     wrong = alarms(healthy.reference, healthy.windows(rows, WINDOWS))
 
@@ -76,6 +77,7 @@ def test_the_usual_rule_alarms_in_most_small_windows_without_drift(numbers: Popu
 
 
 @pytest.mark.parametrize("sigmas", [0.5, -0.5])
+@pytest.mark.slow
 def test_half_a_sigma_is_seen_in_four_windows_of_five_with_200_customers(sigmas: float):
     random = np.random.default_rng(7)
     names = [f"x{place}" for place in range(FAMILY // 2)]
@@ -90,6 +92,7 @@ def test_half_a_sigma_is_seen_in_four_windows_of_five_with_200_customers(sigmas:
 
 
 @pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.slow
 def test_a_window_alone_is_judged_as_the_many_that_the_rule_is_calibrated_on(healthy: Population, rows: int):
     many = healthy.windows(rows, 100)
     one_by_one = [

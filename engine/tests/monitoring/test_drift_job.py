@@ -240,6 +240,7 @@ def test_who_is_asked_about_again_and_again_counts_once_with_the_latest_row(refe
     size=st.integers(1, 7),
     merge=st.integers(1, 10),
 )
+@pytest.mark.slow
 def test_the_latest_row_counts_whatever_the_order_and_size_of_the_parts(
     asked: list[tuple[int, float]], size: int, merge: int
 ):

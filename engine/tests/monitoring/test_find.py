@@ -80,6 +80,7 @@ def test_an_answer_that_the_log_does_not_hold_is_said_so(own: Path, run: Run):
 
 
 @pytest.mark.needs("postgres")
+@pytest.mark.slow
 def test_an_answer_is_found_in_the_database(
     own: Path, run: Run, database: str, monkeypatch: pytest.MonkeyPatch
 ):

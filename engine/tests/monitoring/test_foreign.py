@@ -70,6 +70,7 @@ def compacted(folder: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.slow
 def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(tmp_path: Path, foreign: bytes):
     good = [line(number) for number in range(4)]
     log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
@@ -85,6 +86,7 @@ def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(tmp_p
 
 
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.slow
 def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
     log_file(tmp_path, foreign + b"\n")
 
@@ -231,6 +233,7 @@ def damaged(whole: bytes) -> dict[str, bytes]:
 
 @pytest.mark.fault
 @pytest.mark.parametrize("how", damaged(bytes(100)))
+@pytest.mark.slow
 def test_a_damaged_file_of_parquet_is_named_with_what_to_do_and_never_read_as_something_else(
     project: Path, run: Run, how: str
 ):

@@ -54,6 +54,7 @@ def test_every_answer_comes_back_beside_what_was_asked(asked: tuple[Path, list[d
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1), junk=st.binary(max_size=20).filter(lambda junk: b"\n" not in junk))
+@pytest.mark.slow
 def test_a_torn_line_costs_itself_and_no_other(
     asked: tuple[Path, list[dict]], tmp_path: Path, position: float, junk: bytes
 ):

@@ -79,6 +79,7 @@ def one_by_one(said: Sequence[dict], asked: tuple[int, float, str | None], as_of
 
 @quickly
 @given(predictions=PREDICTIONS, said=OUTCOMES, as_of=st.integers(0, 40))
+@pytest.mark.slow
 def test_every_label_is_the_one_that_a_person_would_find(
     tmp_path_factory: pytest.TempPathFactory, predictions: list, said: list, as_of: int
 ):
@@ -91,6 +92,7 @@ def test_every_label_is_the_one_that_a_person_would_find(
 
 @quickly
 @given(predictions=PREDICTIONS, said=OUTCOMES, later=OUTCOMES, as_of=st.integers(0, 40))
+@pytest.mark.slow
 def test_what_is_recorded_later_changes_nothing_that_is_dated_earlier(
     tmp_path_factory: pytest.TempPathFactory, predictions: list, said: list, later: list, as_of: int
 ):
@@ -103,6 +105,7 @@ def test_what_is_recorded_later_changes_nothing_that_is_dated_earlier(
 
 @quickly
 @given(predictions=PREDICTIONS, said=OUTCOMES, seed=st.integers(0, 9))
+@pytest.mark.slow
 def test_neither_the_order_of_arrival_nor_repetition_changes_a_label(
     tmp_path_factory: pytest.TempPathFactory, predictions: list, said: list, seed: int
 ):

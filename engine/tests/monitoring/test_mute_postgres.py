@@ -67,6 +67,7 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mute]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_reader_says_that_one_does_not_even_welcome_it(tmp_path: Path):
     with closing(Mute(b"")) as mute, pytest.raises(LogStoreError, match="does not answer"):
         remembered(tmp_path, mute.url)

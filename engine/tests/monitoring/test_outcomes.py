@@ -143,6 +143,7 @@ def test_fields_around_the_outcomes_are_counted_before_anything_is_validated(
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_one_wrong_outcome_refuses_all_and_is_named(connect: Connect, tmp_path: Path, wrong: Any, field: str):
     with connect() as client:
         answer = post(client, {"prediction_id": B, "outcome": 0}, wrong)
@@ -269,6 +270,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 @pytest.mark.fault
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_killed_server_keeps_every_outcome_that_it_accepted(trained: Path, tmp_path: Path):
     own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
     configure(own, "serving", max_batch_rows=500)
@@ -285,6 +287,7 @@ def test_a_killed_server_keeps_every_outcome_that_it_accepted(trained: Path, tmp
     assert len(known) >= accepted
 
 
+@pytest.mark.slow
 def test_a_real_server_takes_outcomes_of_what_it_answered(trained: Path, tmp_path: Path, run: Run):
     own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
     with serving(own) as (url, _):

@@ -106,6 +106,7 @@ def test_bands_are_of_as_many_draws_as_the_page_says():
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier", "roc_auc", "event_rate"])
+@pytest.mark.slow
 def test_a_band_holds_the_truth_about_as_often_as_it_says(name: str):
     random = np.random.default_rng(2)
     truth = getattr(measure(answered(many := random.beta(1.5, 2.5, 200_000)), many), name).value
@@ -151,6 +152,7 @@ def test_without_concept_drift_the_alarm_is_rare(rows: int, times: int):
 
 
 @pytest.mark.parametrize("log_odds", [-1.0, 1.0])
+@pytest.mark.slow
 def test_where_customers_behave_otherwise_the_alarm_is_raised(log_odds: float):
     random = np.random.default_rng(5)
     states = []

@@ -414,6 +414,7 @@ def test_a_database_without_a_folder_for_bad_times_is_a_configuration_error(tmp_
 
 @pytest.mark.fault
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_database_that_hangs_is_given_up_and_taken_back_when_it_wakes(written, server, monkeypatch):
     monkeypatch.setattr(postgres_log, "PAUSE_SECONDS", 0.2)
     own = written()
@@ -439,6 +440,7 @@ def test_a_database_that_hangs_is_given_up_and_taken_back_when_it_wakes(written,
 
 @pytest.mark.fault
 @pytest.mark.posix
+@pytest.mark.slow
 def test_closing_does_not_wait_for_a_database_that_hangs(written, server):
     own = written(seconds=60)
     own.add(1)

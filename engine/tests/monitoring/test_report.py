@@ -120,6 +120,7 @@ def weeks(*states: str) -> list[Week]:
     ]
 
 
+@pytest.mark.slow
 def test_the_page_is_one_small_file_that_loads_nothing_and_runs_nothing(page: Path):
     text = page.read_text()
     outline = Outline(text)
@@ -174,6 +175,7 @@ def test_an_owner_reads_what_changed_in_the_words_of_the_contract(page: Path):
 
 
 @pytest.mark.parametrize("change", ["answers", "outcomes", "promotion"])
+@pytest.mark.slow
 def test_a_report_of_a_moment_stays_the_same_whatever_comes_later(
     told: Path, run: Run, tmp_path: Path, change: str
 ):
@@ -254,6 +256,7 @@ def test_a_page_that_cannot_be_written_is_named_as_it_was_given(told: Path, run:
         ([("column", "insufficient_data"), ("score", "ok")], ["too_few"], "not enough data"),
     ],
 )
+@pytest.mark.slow
 def test_each_state_has_its_words(
     told: Path, findings: list[tuple[str, str]], states: list[str], expected: str
 ):
@@ -301,6 +304,7 @@ def test_a_name_cannot_become_markup_or_a_formula(told: Path):
     assert all(line.isprintable() for line in page.split("\n"))
 
 
+@pytest.mark.slow
 def test_who_decided_and_why_is_text_whatever_it_holds(told: Path, run: Run, tmp_path: Path):
     folder = Path(shutil.copytree(told, tmp_path / "own"))
     evil = "<script>alert(1)</script>\x1b[1A\u202e\x9b\u2028<img src=x onerror=alert(1)>"

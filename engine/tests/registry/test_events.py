@@ -426,6 +426,7 @@ def test_an_event_of_a_later_version_of_this_code_can_be_read(registry: Registry
     assert registry.events() == [event]
 
 
+@pytest.mark.slow
 def test_training_again_registers_again_only_if_something_came_between(trained: Path, tmp_path: Path, run):
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     config = (own / "config.yaml").read_text()

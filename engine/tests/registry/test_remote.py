@@ -73,6 +73,7 @@ def promote(version: str) -> Decided:
     return Decided(kind="promote", version=version, alias="production", who="ada@host")
 
 
+@pytest.mark.slow
 def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, version: Path, files):
     first, second = mirror("one"), mirror("two")
 
@@ -91,6 +92,7 @@ def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, ve
     assert mirror("four").versions() == [version.name]
 
 
+@pytest.mark.slow
 def test_of_eight_writers_one_wins_each_round(mirror: Open):
     writers = [mirror(f"mirror {number}") for number in range(WRITERS)]
 
@@ -109,6 +111,7 @@ def test_of_eight_writers_one_wins_each_round(mirror: Open):
     assert [event.number for event in writers[-1].events()] == list(range(1, ROUNDS + 1))
 
 
+@pytest.mark.slow
 def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, files, monkeypatch):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     monkeypatch.setattr(store_module, "CHUNK", 10_000)
@@ -167,6 +170,7 @@ def misplaced(packed: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [bloated, damaged, escaping, misplaced, truncated])
+@pytest.mark.slow
 def test_what_is_not_what_was_written_never_reaches_the_mirror_and_is_downloaded_afresh_when_it_is(
     mirror: Open, version: Path, files, tmp_path: Path, s3: str, spoil: Callable[[bytes], bytes]
 ):
@@ -186,6 +190,7 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror_and_is_downloaded
     assert registry.find(version.name).is_dir()
 
 
+@pytest.mark.slow
 def test_what_is_larger_than_any_version_is_not_downloaded(
     mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
 ):
@@ -213,6 +218,7 @@ def as_json(event: Event, **fields: object) -> bytes:
     ],
     ids=["no time", "the future", "too large", "empty"],
 )
+@pytest.mark.slow
 def test_a_damaged_event_in_the_store_is_named_changes_nothing_and_heals(
     mirror: Open, spoil: Callable[[Event], bytes], said: str
 ):
@@ -234,6 +240,7 @@ def test_a_damaged_event_in_the_store_is_named_changes_nothing_and_heals(
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_an_event_that_is_damaged_in_the_mirror_is_brought_again(mirror: Open):
     registry = mirror("one")
     event = registry.record(promote(ABSENT), [])
@@ -242,6 +249,7 @@ def test_an_event_that_is_damaged_in_the_mirror_is_brought_again(mirror: Open):
     assert (registry.events(), registry.stale) == ([event], None)
 
 
+@pytest.mark.slow
 def test_several_processes_that_share_a_mirror_download_once(
     mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
 ):
@@ -260,6 +268,7 @@ def test_several_processes_that_share_a_mirror_download_once(
     assert len(downloads) == 1
 
 
+@pytest.mark.slow
 def test_each_store_has_a_mirror_of_its_own(s3: str, tmp_path: Path, version: Path, files):
     first, other = (
         open_registry(RegistryConfig(path=url, cache="cache"), tmp_path) for url in (s3, "s3://bucket/other")
@@ -271,6 +280,7 @@ def test_each_store_has_a_mirror_of_its_own(s3: str, tmp_path: Path, version: Pa
     assert first.folder != other.folder
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_no_empty_registry(s3: str, tmp_path: Path):
     registry = open_registry(RegistryConfig(path=s3.replace("bucket", "bukcet"), cache="cache"), tmp_path)
 
@@ -279,6 +289,7 @@ def test_a_bucket_that_is_not_there_is_no_empty_registry(s3: str, tmp_path: Path
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_an_error_page_in_an_events_place_does_not_stay_in_the_mirror(mirror: Open):
     decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
     first = mirror("one").record(decided, [])
@@ -297,6 +308,7 @@ def test_an_error_page_in_an_events_place_does_not_stay_in_the_mirror(mirror: Op
     assert (stale is None, registry.stale) == (False, None)
 
 
+@pytest.mark.slow
 def test_a_store_that_lists_less_than_it_had_is_not_believed(mirror: Open):
     decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
     registry = mirror("one")
@@ -310,6 +322,7 @@ def test_a_store_that_lists_less_than_it_had_is_not_believed(mirror: Open):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
     registry = mirror("one")
     registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
@@ -322,6 +335,7 @@ def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror: Open, version: Path, files):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry = mirror("two")
@@ -332,6 +346,7 @@ def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror:
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_of_several_who_meet_a_damaged_mirror_one_mends_it(mirror: Open, version: Path, files):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     sharing = [mirror("shared") for _ in range(4)]
@@ -343,6 +358,7 @@ def test_of_several_who_meet_a_damaged_mirror_one_mends_it(mirror: Open, version
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_with_the_store_down_nothing_that_the_mirror_holds_is_thrown_away(
     own: Path, store: subprocess.Popen, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
@@ -363,6 +379,7 @@ def test_with_the_store_down_nothing_that_the_mirror_holds_is_thrown_away(
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_a_rollback_does_not_pass_over_what_could_only_not_be_asked_for(
     own: Path, run: Run, mirror: Open, version: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -382,6 +399,7 @@ def test_a_rollback_does_not_pass_over_what_could_only_not_be_asked_for(
     assert (done.returncode, "the store is away" in done.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
     mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
 ):
@@ -402,6 +420,7 @@ def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
     assert (refused, len(downloads)) == (1, 2)
 
 
+@pytest.mark.slow
 def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there_is_not_signed_later(
     s3: str, tmp_path: Path, version: Path, files
 ):
@@ -428,6 +447,7 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, files, monkeypatch):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry, asked = mirror("two"), []
@@ -441,6 +461,7 @@ def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, f
 
 @pytest.mark.fault
 @pytest.mark.parametrize("words", [("list",), ("verify",), ("show",), ("history",)], ids=" ".join)
+@pytest.mark.slow
 def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     own: Path, store: subprocess.Popen, run: Run, words: tuple[str, ...]
 ):
@@ -457,6 +478,7 @@ def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     assert "Traceback" not in done.stderr + decided.stderr
 
 
+@pytest.mark.slow
 def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_after(mirror: Open, monkeypatch):
     registry = mirror("one")
     decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
@@ -472,6 +494,7 @@ def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_afte
     assert mirror("two").state().holder("staging") == decided.version
 
 
+@pytest.mark.slow
 def test_an_unknown_version_is_named(mirror: Open):
     with pytest.raises(ArtifactNotFoundError, match=ABSENT):
         mirror().find(ABSENT)
@@ -486,6 +509,7 @@ def test_a_store_that_cannot_create_exclusively_is_only_read(tmp_path: Path, ver
     assert registry.events() == []
 
 
+@pytest.mark.slow
 def test_a_store_that_ignores_the_condition_of_a_write_is_found_out_at_the_first_event(
     mirror: Open, monkeypatch: pytest.MonkeyPatch
 ):
@@ -498,6 +522,7 @@ def test_a_store_that_ignores_the_condition_of_a_write_is_found_out_at_the_first
         registry.record(promote(ABSENT), [])
 
 
+@pytest.mark.slow
 def test_whether_a_store_heeds_the_condition_is_tried_once(mirror: Open, monkeypatch: pytest.MonkeyPatch):
     registry, created, create = mirror("one"), list[str](), Store.create
     monkeypatch.setattr(Store, "create", lambda *words: (created.append(words[1]), create(*words)))

@@ -110,6 +110,7 @@ def test_to_go_on_is_to_repeat_and_what_is_done_is_not_done_again(score: Score, 
 
 @pytest.mark.fault
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(trained: Path, score: Score, tmp_path: Path):
     source = make_parts(tmp_path / "in", [f"{number:02}.parquet" for number in range(40)], 4000)
     out = tmp_path / "out"
@@ -421,6 +422,7 @@ def test_a_cluster_has_no_use_for_a_single_file(score: Score, parts: Path, tmp_p
     assert (refused.returncode, "one" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_named(
     trained: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

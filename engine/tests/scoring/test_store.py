@@ -51,6 +51,7 @@ def objects() -> dict[str, bytes]:
     return {path.removeprefix("bucket/out/"): files.cat_file(path) for path in files.find("bucket/out")}
 
 
+@pytest.mark.slow
 def test_a_store_gets_what_a_disk_gets(score: Score, parts: Path, tmp_path: Path):
     assert score("s3://bucket/in", "s3://bucket/out").returncode == 0
     assert score(parts, tmp_path / "out").returncode == 0
@@ -70,6 +71,7 @@ def test_a_store_gets_what_a_disk_gets(score: Score, parts: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("parts")
+@pytest.mark.slow
 def test_in_a_store_too_to_go_on_is_to_repeat(score: Score):
     score("s3://bucket/in/**/*.parquet", "s3://bucket/out")
     before = objects()
@@ -82,6 +84,7 @@ def test_in_a_store_too_to_go_on_is_to_repeat(score: Score):
 
 
 @pytest.mark.usefixtures("parts")
+@pytest.mark.slow
 def test_one_object_is_scored_to_one_and_replaced_only_if_asked(score: Score, tmp_path: Path):
     first = score("s3://bucket/in/b.csv", "s3://bucket/out/b.csv")
     before = objects()
@@ -94,6 +97,7 @@ def test_one_object_is_scored_to_one_and_replaced_only_if_asked(score: Score, tm
 
 
 @pytest.mark.usefixtures("parts")
+@pytest.mark.slow
 def test_nothing_in_a_store_is_skipped_in_silence(score: Score):
     files = s3fs.S3FileSystem()
     files.pipe_file("bucket/in/c.CSV.gz", gzip.compress(files.cat_file("bucket/in/b.csv")))
@@ -112,6 +116,7 @@ def test_nothing_in_a_store_is_skipped_in_silence(score: Score):
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("parts")
+@pytest.mark.slow
 def test_rejects_of_an_earlier_state_do_not_stay_in_a_store(score: Score):
     score("s3://bucket/in", "s3://bucket/out")
     s3fs.S3FileSystem().copy("bucket/in/day=1/a.parquet", "bucket/in/a.parquet")
@@ -124,6 +129,7 @@ def test_rejects_of_an_earlier_state_do_not_stay_in_a_store(score: Score):
 @pytest.mark.fault
 @pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize("url", ["s3://bucket/nothing.csv", "s3://nowhere/in", "s3://bucket/in"])
+@pytest.mark.slow
 def test_a_store_that_lacks_it_or_is_down_is_named_without_its_traces(
     score: Score, store: subprocess.Popen, url: str
 ):

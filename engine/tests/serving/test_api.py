@@ -428,6 +428,7 @@ def test_a_wrong_road_is_a_problem_too(client: TestClient, method: str, path: st
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
+@pytest.mark.slow
 def test_the_documentation_opens_in_a_closed_network(client: TestClient, path: str):
     page = client.get(path)
 

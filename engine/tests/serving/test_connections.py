@@ -30,6 +30,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.mark.parametrize(
     ("path", "key", "status"), [("/predict", "", 413), ("/predict", "wrong", 401), ("/nothing", "", 404)]
 )
+@pytest.mark.slow
 def test_who_reads_only_after_sending_all_of_a_refused_body_reads_the_refusal(
     server: Server, path: str, key: str, status: int
 ):

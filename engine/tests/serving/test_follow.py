@@ -56,6 +56,7 @@ def other(two: tuple[Path, str, str]) -> str:
 
 
 @pytest.mark.parametrize("alias", ["newest", "staging"])
+@pytest.mark.slow
 def test_an_alias_that_is_set_is_followed_by_the_version_it_stands_for(own: Path, newest: str, alias: str):
     put(own, newest, "staging")
     config = load_config(own / "config.yaml", PROJECT)
@@ -106,6 +107,7 @@ def test_every_process_follows_a_promotion_and_a_rollback(
     assert {answer.body["model_version"] for answer in load.answers} == {newest, other}
 
 
+@pytest.mark.slow
 def test_a_pinned_version_is_not_left(own: Path, newest: str, other: str, run: Run):
     with serving(own, "--version", newest) as (url, _):
         done = run(own, "registry", "promote", other, "--to", "production", *FORCED)
@@ -114,6 +116,7 @@ def test_a_pinned_version_is_not_left(own: Path, newest: str, other: str, run: R
     assert (done.returncode, after) == (0, newest)
 
 
+@pytest.mark.slow
 def test_while_nothing_was_promoted_what_is_trained_meanwhile_waits_for_the_next_start(
     own: Path, newest: str
 ):

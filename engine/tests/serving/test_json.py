@@ -263,6 +263,7 @@ def test_the_parameters_below_are_all_that_a_route_takes():
 @pytest.mark.filterwarnings("ignore")  # of FastAPI, about what some of these values mean to its document
 @pytest.mark.parametrize("included", [False, True], ids=["on the application", "on a router"])
 @pytest.mark.parametrize(("name", "value"), DECLARED)
+@pytest.mark.slow
 def test_whatever_a_route_declares_holds_on_every_request(name: str, value: Any, *, included: bool):
     def declare(app: FastAPI, route_class: type[APIRoute]) -> None:
         router = APIRouter(route_class=route_class) if included else app.router
@@ -487,6 +488,7 @@ ENDPOINTS = [
 @pytest.mark.parametrize(
     "endpoint", ENDPOINTS, ids=lambda each: getattr(each, "__name__", type(each).__name__)
 )
+@pytest.mark.slow
 def test_whatever_an_endpoint_takes_or_gives_it_does_so_on_every_request(endpoint: Callable[..., Any]):
     def declare(app: FastAPI, _: type[APIRoute]) -> None:
         app.add_api_route("/look", endpoint, methods=["POST"])
@@ -745,6 +747,7 @@ documents = st.recursive(
 
 
 @given(document=documents, ascii_only=st.booleans(), indent=st.sampled_from([None, 2]))
+@pytest.mark.slow
 def test_what_json_writes_is_read(document: Any, indent: int | None, *, ascii_only: bool):
     body = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
 
@@ -805,6 +808,7 @@ def test_no_other_encoding_is_guessed(client: TestClient, encoding: str):
     ],
     ids=["empty customers", "numbers", "unknown fields in a batch", "unknown fields"],
 )
+@pytest.mark.slow
 def test_no_body_makes_the_service_list_very_many_faults(build, connect, body: bytes):
     """Each would cost a microsecond and a kilobyte: a body of the largest size, seconds and a gigabyte."""
     if b"[{}" in body and not fields(nullable=False):
@@ -823,6 +827,7 @@ FIFTY_THOUSAND = b",".join(b'"%d":1' % number for number in range(50_000))
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/models/newest/predict"])
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
 @pytest.mark.parametrize("listed", [b"[]", b"1", json.dumps([CONTRACT.example()]).encode()])
+@pytest.mark.slow
 def test_fields_around_the_customers_count_as_theirs_do(
     client: TestClient, path: str, content_type: str, listed: bytes
 ):
@@ -843,6 +848,7 @@ def test_fields_around_the_customers_count_as_theirs_do(
     # A table may have a column of its own called "customers" or "unknown".
     dict.fromkeys([*(column.name for column in fields()), ID, "unknown", "customers"]),
 )
+@pytest.mark.slow
 def test_whatever_a_field_holds_is_one_fault(client: TestClient, name: str, value: bytes):
     body = json.dumps({**CONTRACT.example(), name: "@"}).encode().replace(b'"@"', value)
 

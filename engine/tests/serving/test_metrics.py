@@ -75,6 +75,7 @@ def test_what_was_refused_is_counted_and_nothing_was_lost(build, connect):
     assert counted["model_fallback_predictions_total"] == {(): 0}
 
 
+@pytest.mark.slow
 def test_a_thousand_unknown_paths_are_one_more_series(build, connect):
     letters = random.Random(7)  # noqa: S311 - paths, not secrets
     paths = {"".join(letters.choices(string.ascii_letters + "/.-_~", k=12)) for _ in range(1000)}

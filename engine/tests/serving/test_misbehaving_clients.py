@@ -81,6 +81,7 @@ MISBEHAVIOUR: dict[str, Callable[[socket.socket], object]] = {
 
 
 @pytest.mark.parametrize("misbehave", MISBEHAVIOUR.values(), ids=MISBEHAVIOUR.keys())
+@pytest.mark.slow
 def test_whatever_a_caller_does_the_next_is_answered_and_nothing_stays(
     server: Server, misbehave: Callable[[socket.socket], object]
 ):

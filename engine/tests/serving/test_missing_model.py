@@ -54,6 +54,7 @@ def metrics(url: str) -> str:
         return answer.read().decode()
 
 
+@pytest.mark.slow
 def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own: Path, run):
     shutil.rmtree(own / "models")
     config = load_config(
@@ -80,6 +81,7 @@ def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own
     assert after["trained_at"] is not None
 
 
+@pytest.mark.slow
 def test_a_damaged_model_opens_no_port_and_ends_with_three(own: Path):
     (path,) = (own / "models").glob(f"*/{ONNX}")
     path.write_bytes(path.read_bytes()[:1000])
@@ -102,6 +104,7 @@ def occupied(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "largest_file"), [(occupied, UNLIMITED), (lambda _: None, 20_000)], ids=["no folder", "full"]
 )
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written_stops_no_answer_and_lost_lines_are_counted(
     own: Path, spoil: Callable[[Path], None], largest_file: int
 ):

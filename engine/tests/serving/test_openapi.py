@@ -56,11 +56,13 @@ def test_the_document_names_every_road():
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
+@pytest.mark.slow
 def test_what_the_document_allows_is_answered(build: Build, path: str, method: str):
     assert 200 in check_every_case(build, path, method, GenerationMode.POSITIVE)
 
 
 @pytest.mark.parametrize(("path", "method"), REQUESTS_WITH_A_BODY)
+@pytest.mark.slow
 def test_what_the_document_forbids_is_refused(build: Build, path: str, method: str):
     refused = {400, 401, 413, 415, 422} | ({404} if "{" in path else set())  # no such name
 

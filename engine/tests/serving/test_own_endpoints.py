@@ -120,6 +120,7 @@ def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(client
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_uvicorn_serves_the_application_by_its_import_string(trained: Path, version: Path):
     command = [sys.executable, "-W", "error", "-m", "uvicorn", "churn_service.api:app"]
 

@@ -121,6 +121,7 @@ def test_a_call_that_ends_after_its_loop_is_closed_harms_nobody():
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_ctrl_c_ends_a_process_with_a_hanging_thread():
     process = subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE, text=True)
     with process:

@@ -100,6 +100,7 @@ def test_sigterm_under_load_loses_no_request_of_callers_who_heed_ready(
 
 
 @BOTH
+@pytest.mark.slow
 def test_who_is_connected_when_it_stops_may_still_ask(own: Path, words: tuple[str, ...]):
     configure(own, "serving", drain_seconds=0)
     with serving(own, *words) as (url, server), connected(url) as early:
@@ -113,6 +114,7 @@ def test_who_is_connected_when_it_stops_may_still_ask(own: Path, words: tuple[st
     assert (answer.status, code) == (200, 0)
 
 
+@pytest.mark.slow
 def test_a_large_batch_on_its_way_is_answered_before_it_stops(own: Path):
     rows = 20_000
     configure(own, "serving", max_batch_rows=rows, max_body_bytes=2**27)

@@ -97,6 +97,7 @@ def made_up(version: str, like: Predictor, before: Callable[[], Any] = lambda: N
     return Predictor(replace(like.source, version=version), CONTRACT, probabilities)
 
 
+@pytest.mark.slow
 def test_what_was_promoted_answers_from_the_next_look_on(
     own: Path, first: str, other: str, service: Service, connect
 ):

@@ -31,6 +31,7 @@ main()
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_it_answers_over_http_and_stops_cleanly_on_sigterm(trained: Path, version: Path):
     with serving(trained) as (url, server):
         prediction = ask(f"{url}/predict", CONTRACT.example())
@@ -40,6 +41,7 @@ def test_it_answers_over_http_and_stops_cleanly_on_sigterm(trained: Path, versio
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_ctrl_c_stops_it_cleanly_and_it_said_where_it_was(trained: Path):
     with serving(trained) as (url, server):
         server.send_signal(signal.SIGINT)
@@ -54,6 +56,7 @@ def test_ctrl_c_stops_it_cleanly_and_it_said_where_it_was(trained: Path):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_with_keys_it_says_where_one_goes(trained: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHURN_API_KEYS", new_key("crm", "predict")[1])
     with serving(trained) as (_, server):
@@ -65,6 +68,7 @@ def test_with_keys_it_says_where_one_goes(trained: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.posix
 @pytest.mark.parametrize("words", [(), ("--workers", "2")])
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path, words: tuple[str, ...]):
     with serving(trained, *words) as (_, server):
         server.send_signal(signal.SIGHUP)
@@ -100,6 +104,7 @@ def test_workers_leave_when_the_process_that_started_them_was_killed(trained: Pa
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_several_workers_answer_alike(trained: Path, version: Path):
     with serving(trained, "--workers", "2") as (url, _):
         answers = [ask(f"{url}/predict", CONTRACT.example()) for _ in range(20)]
@@ -137,6 +142,7 @@ def test_one_flipped_byte_makes_serve_refuse_with_three_and_name_the_file(
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_workers_on_a_taken_port_end_with_one_and_announce_nothing(trained: Path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -177,6 +183,7 @@ def test_without_a_model_serve_says_how_to_make_one(project: Path, run):
     assert (done.returncode, "`train`" in done.stderr) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_ends_with_one(trained: Path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -149,6 +149,7 @@ def alone(two: Two) -> list[Predictor]:
 
 @settings(max_examples=40)
 @given(payload=payloads(CONTRACT))
+@pytest.mark.slow
 def test_each_version_answers_as_itself_bit_for_bit(
     asking: TestClient, alone: list[Predictor], payload: dict[str, Any]
 ):

@@ -101,6 +101,7 @@ def test_a_page_may_load_only_what_the_service_itself_holds(client: TestClient, 
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_real_server_does_not_say_what_it_is(trained: Path):
     with serving(trained) as (url, _), urllib.request.urlopen(f"{url}/health") as answer:  # noqa: S310 - loopback
         names = {name.lower() for name in answer.headers}

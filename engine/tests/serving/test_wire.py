@@ -63,6 +63,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize(("begin", "more"), FLOODS.values(), ids=FLOODS.keys())
+@pytest.mark.slow
 def test_what_is_no_body_and_never_ends_ends_the_connection(keyed: Server, begin: bytes, more: bytes):
     part, sent = more * (10_000 // len(more)), 0
     with keyed.connect() as connection, contextlib.suppress(ConnectionError):
@@ -124,6 +125,7 @@ def test_a_length_counts_with_or_without_a_blank_behind(keyed: Server, blank: by
 
 
 @pytest.mark.parametrize("blank", [b"", *BLANKS])
+@pytest.mark.slow
 def test_a_caller_on_this_host_is_one_with_a_blank_behind_its_name(
     trained: Path, tmp_path: Path, blank: bytes
 ):
@@ -216,6 +218,7 @@ def write(sent: Sequence[tuple[bytes, bytes, bytes, bytes]]) -> bytes:
     requests=st.lists(st.tuples(fields, chunks, fields), min_size=1, max_size=3),
     cuts=st.sets(st.integers(1, 400)),
 )
+@pytest.mark.slow
 def test_however_bytes_arrive_a_header_has_no_blanks_and_a_trailer_is_no_header(requests, cuts):
     stream, expected = b"", []
     for headers, body, trailers in requests:
@@ -255,6 +258,7 @@ def waits_and_is_left(server: Server) -> None:
         assert read(connection) == b""
 
 
+@pytest.mark.slow
 def test_a_connection_is_kept_between_requests_for_longer_than_a_slow_caller(trained: Path, tmp_path: Path):
     late = asking(b" " * 100, b"X-API-Key: wrong").replace(b"Connection: close\r\n", b"")
     with started(trained, tmp_path / "own", keep_alive_seconds=3600) as server:
@@ -281,6 +285,7 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_slow_caller(tra
     ],
     ids=["idle", "slow"],
 )
+@pytest.mark.slow
 def test_a_kept_connection_ends_if_nothing_or_no_whole_head_comes(
     trained: Path, tmp_path: Path, begun: bytes, bounds: dict[str, Any]
 ):

@@ -96,6 +96,7 @@ def test_another_salt_is_another_holdout(table: pd.DataFrame):
 @pytest.mark.parametrize(
     ("delimiter", "written"), [(",", "\t"), (";", "\t"), (";", ";"), ("\t", "\t"), (",", ",")]
 )
+@pytest.mark.slow
 def test_tabs_separate_a_tsv_unless_its_header_says_otherwise(
     table: pd.DataFrame, tmp_path: Path, name: str, delimiter: str, written: str
 ):

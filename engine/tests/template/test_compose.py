@@ -148,6 +148,7 @@ def test_the_log_is_where_the_database_is(secrets: Path):
 
 @pytest.mark.posix
 @pytest.mark.needs("postgres")
+@pytest.mark.slow
 def test_postgresql_starts_with_the_options_it_is_given():
     from postgres import Postgres
 

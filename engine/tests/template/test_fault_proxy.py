@@ -52,6 +52,7 @@ def begin(connection: ssl.SSLSocket, sent: bytes) -> bytes:
     return connection.recv(12)
 
 
+@pytest.mark.slow
 def test_thousands_of_idle_connections_and_slow_heads_end_at_the_proxy(crowd: Crowd):
     idle = min(3_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SLOW - KEPT - 300)
     whole = HEAD + crowd.key + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY

@@ -113,6 +113,7 @@ def test_an_image_whose_archive_lacks_a_layer_is_not_weighed_as_a_light_one(tmp_
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_the_health_check_knows_a_service_that_answers_from_none(trained: Path):
     def healthy(port: str) -> bool:
         return not subprocess.run(

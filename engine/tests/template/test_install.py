@@ -155,6 +155,7 @@ def test_what_is_no_environment_is_not_emptied(small: Path, kind: str):
     assert kept.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_where_pip_alone_is_told_of_a_mirror_pip_installs_and_says_so(small: Path):
     mirror = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(small)}
     done = run_install("--into", small / ".venv", "--lock", small / "small.lock", **mirror)
@@ -163,6 +164,7 @@ def test_where_pip_alone_is_told_of_a_mirror_pip_installs_and_says_so(small: Pat
     assert installed(small / ".venv")
 
 
+@pytest.mark.slow
 def test_where_uv_cannot_be_had_pip_installs_and_says_so(small: Path):
     mirror = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(small), "UV_NO_INDEX": "1"}
     done = run_install("--into", small / ".venv", "--lock", small / "small.lock", **mirror)
@@ -171,6 +173,7 @@ def test_where_uv_cannot_be_had_pip_installs_and_says_so(small: Path):
     assert installed(small / ".venv")
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_installed_by_neither(small: Path):
     make_wheel(small, "small-thing", "1.0", ("Summary: not what was locked",))
     mirror = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(small)}
@@ -253,6 +256,7 @@ BROKEN = {
 @pytest.mark.posix
 @pytest.mark.needs("make")
 @pytest.mark.parametrize("break_it", BROKEN.values(), ids=BROKEN)
+@pytest.mark.slow
 def test_make_makes_an_environment_that_does_not_work_anew(made: Path, break_it: Callable[[Path], None]):
     break_it(made / ".venv")
 

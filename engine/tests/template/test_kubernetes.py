@@ -65,6 +65,7 @@ def test_what_kubernetes_would_not_take_is_refused():
 
 
 @pytest.mark.needs("kubectl")
+@pytest.mark.slow
 def test_an_overlay_renders_to_what_kubernetes_takes(rendered: list[dict[str, Any]]):
     for document in rendered:
         refuse_invalid(document)

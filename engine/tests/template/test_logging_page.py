@@ -32,6 +32,7 @@ def test_every_column_of_the_table_is_named():
 
 
 @pytest.mark.parametrize("command", re.findall(r"\$ churn-service (log \w+)", PAGE))
+@pytest.mark.slow
 def test_every_command_is_there(command: str):
     said = subprocess.check_output(
         [sys.executable, "-m", "churn_service", *command.split(), "--help"],

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from fastapi.testclient import TestClient
 
 from churn_service.config import Config
@@ -67,6 +68,7 @@ def test_every_metric_is_shown(client: TestClient):
     assert named <= shown
 
 
+@pytest.mark.slow
 def test_keys_new_prints_what_the_page_shows():
     shown = re.search(r"\$ churn-service (keys new .*)\n", PAGE)[1].split()
 

@@ -127,6 +127,7 @@ def routes(build) -> list[str]:
     return sorted(found | {f"/v1{path}" for path in found if not path.startswith(DOCUMENTATION)})
 
 
+@pytest.mark.slow
 def test_every_route_passes_if_it_is_public_and_only_then(behind: Behind, routes: list[str]):
     passed = {path for path in routes if behind.reached_by(path, "POST") == [path]}
 
@@ -163,6 +164,7 @@ def test_no_encoding_of_what_is_not_public_passes(
 
 
 @pytest.mark.needs("curl")
+@pytest.mark.slow
 def test_http_2_is_no_way_around(behind: Behind):
     """curl asks by HTTP/2 where the proxy speaks it."""
     url = f"https://localhost:{behind.front.port}"

@@ -65,6 +65,7 @@ def test_the_readmes_record_is_the_example():
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_the_readmes_python_client_works_as_it_stands(real: Path, tmp_path: Path):
     (tmp_path / "customer.json").write_text(json.dumps(CONTRACT.example()))
     with serving(real) as (url, _):

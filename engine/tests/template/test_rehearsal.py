@@ -53,6 +53,7 @@ def predict(front: Front, *headers: str) -> tuple[int, str]:
 
 @pytest.mark.posix
 @pytest.mark.needs("haproxy", "openssl")
+@pytest.mark.slow
 def test_the_proxy_passes_who_has_a_key_and_takes_nobody_for_one_on_the_host(front: Front, secrets: Path):
     key = f"X-API-Key: {(secrets / 'caller.key').read_text()}"
     admin = f"X-API-Key: {(secrets / 'prometheus.key').read_text()}"

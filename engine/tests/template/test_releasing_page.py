@@ -30,6 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 @pytest.mark.needs("kubectl")
+@pytest.mark.slow
 def test_the_secrets_that_are_made_are_those_that_pods_ask_for(made: dict[str, set[str]]):
     needed, allowed, whole = dict[str, set[str]](), dict[str, set[str]](), set()
     for container in (
@@ -51,6 +52,7 @@ def test_the_secrets_that_are_made_are_those_that_pods_ask_for(made: dict[str, s
 
 
 @pytest.mark.needs("kubectl")
+@pytest.mark.slow
 def test_what_is_asked_of_the_cluster_is_in_the_manifests():
     known = {
         f"{document['kind']}/{document['metadata']['name']}".lower()

@@ -88,6 +88,7 @@ def test_the_engine_keeps_its_words(project: Path):
     assert contents(project / "engine/src") == before
 
 
+@pytest.mark.slow
 def test_what_is_about_the_event_stays(project: Path):
     def events(tree: dict[str, bytes]) -> int:
         everything = b"".join(content for _, content in sorted(tree.items()))
@@ -102,6 +103,7 @@ def test_what_is_about_the_event_stays(project: Path):
 
 
 @pytest.mark.parametrize("name", [SHORTEST, LONGEST])
+@pytest.mark.slow
 def test_no_name_changes_the_layout_of_the_code(project: Path, name: str):
     renamed(project, name, "--uncommitted")
 
@@ -112,6 +114,7 @@ def test_no_name_changes_the_layout_of_the_code(project: Path, name: str):
         assert done.returncode == 0, f"leave room in these lines for a name like {name}\n{done.stdout}"
 
 
+@pytest.mark.slow
 def test_a_renamed_project_works_and_reads_the_renamed_variables(project: Path):
     renamed(project, "lapse-model", "--uncommitted")
     variables = {"PYTHONPATH": str(project / "src"), "LAPSE_CONFIG": "nowhere.yaml"}
@@ -285,6 +288,7 @@ def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(
         assert [path.name for path in (folder / "src").iterdir()] == [package]
 
 
+@pytest.mark.slow
 def test_what_the_table_calls_its_own_stays_where_the_file_knows_the_table(project: Path):
     table = 'HEADERS: Final[dict[str, str]] = {"flag": "CHURN_FLAG", "of": "churn_service"}\n'
     values = 'SCORES = ("CHURN_RISK_SCORE", "churn-service", "CHURN_PORT")  # as in the table\n'

@@ -55,6 +55,7 @@ def is_printed(message: str) -> bool:
     return any(pattern.search(literal) for literal in LITERALS)
 
 
+@pytest.mark.slow
 def test_what_is_quoted_is_printed():
     messages = quoted()
 
@@ -86,6 +87,7 @@ def test_every_link_leads_somewhere(page: Path):
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.slow
 def test_every_command_that_a_page_names_is_there_with_its_options(page: Path):
     for words, rest in COMMAND.findall(page.read_text()):
         command = typer.main.get_command(app)

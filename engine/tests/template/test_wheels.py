@@ -56,6 +56,7 @@ def run(folder: Path, packages: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_recipe_of_make_takes_the_engine_of_the_clone_whatever_an_index_offers(tmp_path: Path):
     recipe = (ROOT / "Makefile").read_text()
     assert (

@@ -82,6 +82,7 @@ def all_files(project: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("by", ["version", "newest"])
+@pytest.mark.slow
 def test_a_version_comes_out_again_from_its_record(trained: Path, version: Path, by: str, run):
     done = run(trained, "train", "--reproduce", version.name if by == "version" else by)
 
@@ -93,6 +94,7 @@ def test_a_version_comes_out_again_from_its_record(trained: Path, version: Path,
     assert all(line.split()[1:] == ["same"] for line in compared)
 
 
+@pytest.mark.slow
 def test_other_data_are_named_by_both_hashes(own: Path, recorded: Metadata, run):
     found = drop_the_last_customer(own)
 
@@ -105,6 +107,7 @@ def test_other_data_are_named_by_both_hashes(own: Path, recorded: Metadata, run)
     assert "identical" not in done.stdout
 
 
+@pytest.mark.slow
 def test_another_lock_is_named_even_if_the_model_comes_out_the_same(own: Path, recorded: Metadata, run):
     with (own / "requirements-dev.lock").open("a") as lock:
         lock.write("# another\n")
@@ -115,6 +118,7 @@ def test_another_lock_is_named_even_if_the_model_comes_out_the_same(own: Path, r
     assert f"sha256: recorded {recorded.identity.lock_sha256}, found " in done.stdout
 
 
+@pytest.mark.slow
 def test_the_record_rebuilds_the_version_whatever_the_configuration_says_now(own: Path, version: Path, run):
     changed = edit_config(own, change_every_section)
 
@@ -126,6 +130,7 @@ def test_the_record_rebuilds_the_version_whatever_the_configuration_says_now(own
     assert sorted(noted) == sorted(f"{key}:" for key in changed)
 
 
+@pytest.mark.slow
 def test_another_commit_and_other_libraries_are_notes_where_the_model_is_the_same(
     own: Path, version: Path, run
 ):
@@ -143,6 +148,7 @@ def test_another_commit_and_other_libraries_are_notes_where_the_model_is_the_sam
     assert "note: numpy: recorded 1.0, found " in done.stdout
 
 
+@pytest.mark.slow
 def test_uncommitted_changes_are_never_taken_for_the_same(own: Path, version: Path, recorded: Metadata, run):
     edit_record(own, lambda record: record["checkout"].update({"state": "dirty"}))
     (own / "src/code.py").write_text("# changed\n")
@@ -154,6 +160,7 @@ def test_uncommitted_changes_are_never_taken_for_the_same(own: Path, version: Pa
     assert "git_commit" not in done.stdout
 
 
+@pytest.mark.slow
 def test_code_that_is_unknown_is_never_taken_for_the_same(own: Path, version: Path, recorded: Metadata, run):
     shutil.rmtree(own / ".git")
     reason = read_checkout(own).reason
@@ -166,6 +173,7 @@ def test_code_that_is_unknown_is_never_taken_for_the_same(own: Path, version: Pa
     assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_other_columns_and_features_of_the_code_are_named(
     trained: Path, recorded: Metadata, monkeypatch: pytest.MonkeyPatch, run
 ):
@@ -219,6 +227,7 @@ def test_nothing_that_makes_another_version_passes_unnamed(
 
 
 @pytest.mark.parametrize(("data", "code"), [("the same", 0), ("other", 3)])
+@pytest.mark.slow
 def test_nothing_is_registered_recorded_or_written(own: Path, data: str, code: int, run):
     if data == "other":
         drop_the_last_customer(own)
@@ -231,6 +240,7 @@ def test_nothing_is_registered_recorded_or_written(own: Path, data: str, code: i
     assert all_files(own) == before
 
 
+@pytest.mark.slow
 def test_json_is_one_object_of_what_differs(own: Path, version: Path, recorded: Metadata, run):
     same = run(own, "train", "--reproduce", "newest", "--json")
     found = drop_the_last_customer(own)
@@ -301,6 +311,7 @@ def test_a_damaged_or_unknown_version_is_refused_before_any_work(own: Path, vers
     assert "training on" not in damaged.stderr + unknown.stderr
 
 
+@pytest.mark.slow
 def test_a_knob_that_changes_no_answer_changes_no_version_and_the_first_record_is_kept(
     own: Path, version: Path, recorded: Metadata, run
 ):
