@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from churn_service.project import project
-from skewless.models.predict import load_predictor
+from skewless.models.artifact import Artifact
+from skewless.models.predict import open_predictor
 from skewless.registry.registry import Registry
 from skewless.tables.simulate import simulate
 
@@ -74,9 +75,9 @@ def calibration() -> None:
         print(f"| {rows:,} | {plain:.1%} | {wrong:.1%} | {seen:.1%} |")
 
 
-def write_log(folder: Path, version: Path, rows: int) -> None:
+def write_log(folder: Path, version: Artifact, rows: int) -> None:
     """Write a week of answers, a file per day."""
-    predictor = load_predictor(version, project)
+    predictor = open_predictor(version, project)
     made = simulate(RECORDS, 3, CONTRACT)
     customers = {column.name: made[column.name] for column in CONTRACT.columns}
     scores = predictor.probabilities(customers).tolist()
@@ -111,7 +112,7 @@ def cost(rows: int) -> None:
                 capture_output=True,
             )
         log = folder / "predictions"
-        write_log(log, Registry(folder / "models").find(), rows)
+        write_log(log, Registry(folder / "models").load(), rows)
         size = sum(path.stat().st_size for path in log.iterdir())
         started = time.perf_counter()
         done = subprocess.run(

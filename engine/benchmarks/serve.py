@@ -35,7 +35,7 @@ from churn_service.project import project
 from churn_service.schema import Customer
 from skewless.core.arrays import as_columns
 from skewless.core.workspace import open_workspace
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from skewless.registry.registry import Registry
 from skewless.serving.access import new_key
 from skewless.serving.follow import find_models
@@ -93,7 +93,7 @@ elif kind == "plain":
     from skewless.core.feature_matrix import feature_matrix
     from skewless.registry.remote import open_registry
     from skewless.tables.table import typed
-    model = joblib.load(open_registry(config.registry, root).find() / "model.joblib")
+    model = joblib.load(io.BytesIO(open_registry(config.registry, root).load().files["model.joblib"]))
     def probabilities(customers):
         table = typed(pd.DataFrame([customer.model_dump() for customer in customers]), project.contract)
         return model.predict_proba(feature_matrix(project, table, config.features))[:, 1]
@@ -179,7 +179,7 @@ def wait_until_it_answers() -> None:
 
 def in_process(seconds: int) -> float:
     """Rows per second of bytes → parsed → validated → features → ONNX, without a server."""
-    predictor = load_predictor(Registry(ROOT / "models").find(), project)
+    predictor = open_predictor(Registry(ROOT / "models").load(), project)
     body = json.dumps({"customers": [EXAMPLE] * ROWS}).encode()
     rows, started = 0, time.perf_counter()
     while time.perf_counter() < started + seconds:

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from churn_service.project import project as PROJECT  # noqa: N812 - a constant, and the fixture has its name
+from skewless.core.answer import Decision
 from skewless.core.contract import Contract
-from skewless.core.decision import Decision
 from skewless.core.workspace import Workspace
 from skewless.serving.follow import Models
 from skewless.serving.service import Service

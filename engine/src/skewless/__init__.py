@@ -17,8 +17,7 @@ from skewless.core.feature_matrix import feature_matrix, one_hot
 from skewless.core.metrics import Metrics, calibration
 from skewless.core.project import Project, Training
 from skewless.core.record import DAY, NO_CONTROLS, WHOLE, Record
-from skewless.core.section import Section
-from skewless.core.sections import BaseConfig, ModelSection
+from skewless.core.sections import BaseConfig, ModelSection, Section
 
 __all__ = [
     "DAY",

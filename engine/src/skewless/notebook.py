@@ -9,7 +9,7 @@ from skewless.models.plots import (
     draw_roc,
     draw_target_by_column,
 )
-from skewless.models.predict import load_predictor
+from skewless.models.predict import load_predictor, open_predictor
 from skewless.registry.remote import open_registry
 from skewless.tables.faults import check_table, find_faults
 from skewless.tables.simulate import simulate
@@ -31,6 +31,7 @@ __all__ = [
     "is_holdout",
     "load_predictor",
     "measure",
+    "open_predictor",
     "open_registry",
     "open_workspace",
     "read_table",

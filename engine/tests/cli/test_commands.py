@@ -12,7 +12,7 @@ from conftest import TABLE
 from fields import field
 from own import CONTRACT, ID, PROJECT, TARGET
 from skewless.core.config_file import load_config
-from skewless.core.markup import code, in_markdown
+from skewless.core.escaping import code, in_markdown
 from skewless.tables.table import read_table, write_table
 
 COMMANDS = [

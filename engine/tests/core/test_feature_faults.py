@@ -19,8 +19,7 @@ from own import CONTRACT, PROJECT
 from skewless.core.arrays import as_columns
 from skewless.core.contract import Columns
 from skewless.core.errors import ConfigError
-from skewless.core.feature_faults import FIELDS, OPERATIONS
-from skewless.core.feature_matrix import feature_matrix
+from skewless.core.feature_matrix import FIELDS, OPERATIONS, feature_matrix
 from skewless.models.artifact import read_artifact
 from skewless.testing import run_command
 

@@ -24,10 +24,8 @@ from fields import required
 from own import CONTRACT, ID, PROJECT, TARGET
 from skewless.core.checkout import Checkout
 from skewless.core.errors import ConfigError, TableError
-from skewless.core.markup import code, in_html, in_markdown
-from skewless.core.printable import masked, printable
+from skewless.core.escaping import code, in_html, in_markdown, masked, printable, shown_only
 from skewless.core.sections import RegistryConfig
-from skewless.core.spreadsheet import shown_only
 from skewless.core.url import Url
 from skewless.models.artifact import read_artifact
 from skewless.models.card import render_card

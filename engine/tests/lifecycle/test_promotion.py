@@ -76,7 +76,8 @@ def own(several: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
 @pytest.fixture
 def worse(own: Path, versions: dict[str, str]) -> str:
     """Name the version that learnt by heart, if that is any worse: of a few categories it may not be."""
-    if Registry(own / "models").metadata(versions["worse"]).metrics["model"]["log_loss"] < 1.1 * math.log(2):
+    learnt = Registry(own / "models").load(versions["worse"]).metadata
+    if learnt.metrics["model"]["log_loss"] < 1.1 * math.log(2):
         pytest.skip("nothing that could be learnt by heart is in this contract's simulated table")
     return versions["worse"]
 
@@ -110,7 +111,7 @@ def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
     done = decide("promote", "newest", *PRODUCTION)
 
     origin, check = last(own).evidence
-    rows = Registry(own / "models").metadata(versions["good"]).holdout.rows
+    rows = Registry(own / "models").load(versions["good"]).metadata.holdout.rows
     assert (done.returncode, holder(own)) == (0, versions["good"]), done.stderr
     assert (last(own).kind, check.name, check.passed) == ("promote", "baseline", True)
     assert (origin.name, origin.passed) == ("artefact", True)
@@ -259,7 +260,7 @@ def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commi
     said = f"trained by commit {commit} with uncommitted changes, so nobody else can rebuild it"
     assert (done.returncode, evidence(own)["artefact"]) == (3, False)
     assert said in done.stderr
-    assert Registry(own / "models").metadata(version).commit == f"{commit} with uncommitted changes"
+    assert Registry(own / "models").load(version).metadata.commit == f"{commit} with uncommitted changes"
 
 
 def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_recorded(own: Path):
@@ -268,7 +269,7 @@ def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_record
 
     version = train(own, model={"max_iter": 31})
 
-    assert Registry(own / "models").metadata(version).checkout.state == "clean"
+    assert Registry(own / "models").load(version).metadata.checkout.state == "clean"
 
 
 @pytest.mark.posix
@@ -359,7 +360,7 @@ def test_who_was_held_out_by_another_rule_is_not_compared(
 ):
     config, folder = load_config(own / "config.yaml", PROJECT), own / "models" / versions["good"]
     work = Workspace(PROJECT, config, own, Settings(_env_file=None))
-    metadata, predictor = Registry(own / "models").metadata(folder.name), load_predictor(folder, PROJECT)
+    metadata, predictor = Registry(own / "models").load(folder.name).metadata, load_predictor(folder, PROJECT)
     resplit = metadata.model_copy(update={"holdout": metadata.holdout.model_copy(update=other)})
 
     checks = gather(Version(resplit, predictor), Version(metadata, predictor), work)
@@ -390,7 +391,7 @@ def test_the_version_tells_who_was_held_out_and_the_baseline_is_kept_with_the_ev
 
     facts = last(own).evidence[1].facts
     assert done.returncode == 0, done.stderr
-    assert facts["rows"] == Registry(own / "models").metadata(versions["good"]).holdout.rows
+    assert facts["rows"] == Registry(own / "models").load(versions["good"]).metadata.holdout.rows
     assert facts["baseline"]["probabilities"] == [0.5] * len(facts["baseline"]["probabilities"])
 
 

@@ -25,8 +25,7 @@ from skewless.core.feature_matrix import feature_matrix
 from skewless.core.workspace import open_workspace
 from skewless.lifecycle import retrain as retraining
 from skewless.lifecycle.promotion import Promotion
-from skewless.models.artifact import read_artifact
-from skewless.models.metadata import Metadata
+from skewless.models.artifact import Artifact, read_artifact
 from skewless.models.predict import Predictor, load_predictor
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.learned import Growth, grow
@@ -171,7 +170,7 @@ def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_c
     assert {check["name"] for check in found["evidence"]} >= {"artefact", "baseline", "production", "replay"}
     table = check_table(read_table(own / found["table"], CONTRACT), CONTRACT)
     assert (len(table), found["growth"]["added"]) == (len(before) + ROWS, ROWS)
-    assert Registry(own / "models").metadata(new).identity.data_sha256 == pipeline.data_hash(table)
+    assert Registry(own / "models").load(new).metadata.identity.data_sha256 == pipeline.data_hash(table)
     assert (again.returncode, held["result"], applying(held, "brakes")) == (0, "held back", ["cool-down"])
     assert len(records(own)) == 1
 
@@ -378,8 +377,10 @@ def test_somebody_who_decides_meanwhile_is_no_refusal_but_a_failure_and_leaves_a
 @pytest.mark.usefixtures("shifted")
 def test_a_version_from_before_there_were_references_can_still_be_too_old(own: Path, now: datetime):
     class Old(Registry):
-        def metadata(self, version: str) -> Metadata:
-            return super().metadata(version).model_copy(update={"reference": None})
+        def load(self, name: str | None = None) -> Artifact:
+            found = super().load(name)
+            metadata = found.metadata.model_copy(update={"reference": None})
+            return found.model_copy(update={"metadata": metadata})
 
     configure(own, "retrain", max_age_days=1e-9)
 

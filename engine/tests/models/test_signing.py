@@ -145,15 +145,15 @@ def test_a_signed_older_version_is_refused_under_the_name_of_a_newer_one(
     run(own, "train")
     (new,) = set((own / "models").glob("*-*")) - {old}
     registry = Registry(own / "models", PUBLIC)
-    assert registry.find(new.name) == new
+    assert registry.load(new.name).metadata.version == new.name
 
     shutil.copy(old / SIGNATURE, new / SIGNATURE)
     with pytest.raises(SignatureError, match="or for another manifest"):
-        registry.find(new.name)
+        registry.load(new.name)
 
     shutil.copytree(old, new, dirs_exist_ok=True)
     with pytest.raises(TamperedArtifactError, match=f"{new.name}: holds version {old.name}"):
-        registry.find(new.name)
+        registry.load(new.name)
 
 
 def test_a_version_that_is_damaged_is_not_signed(own_version: Path):
@@ -317,7 +317,7 @@ def test_train_signs_a_new_version_and_one_that_is_there_unsigned(
     shutil.rmtree(own / "models")
     anew = run(own, "train")
     assert (anew.returncode, "signing the version" in anew.stderr) == (0, True), anew.stderr
-    assert Registry(own / "models", PUBLIC).find() == folder
+    assert Registry(own / "models", PUBLIC).load().metadata.version == folder.name
 
 
 def test_train_refuses_a_malformed_key_before_the_work(own: Path, run, monkeypatch: pytest.MonkeyPatch):

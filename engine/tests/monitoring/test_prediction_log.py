@@ -24,7 +24,7 @@ from skewless.core.answer import Answer, Answered
 from skewless.core.config_file import load_config
 from skewless.core.contract import Column
 from skewless.core.errors import ConfigError
-from skewless.core.service_sections import MonitoringConfig
+from skewless.core.sections import MonitoringConfig
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.predict import Predictor, load_predictor

@@ -14,9 +14,8 @@ from fastapi.testclient import TestClient
 
 from churn_service.schema import Customer
 from own import CONTRACT, PROJECT, service_of
-from skewless.core.answer import Answer, Answered
+from skewless.core.answer import Answer, Answered, Source
 from skewless.core.config_file import load_config
-from skewless.core.decision import Source
 from skewless.core.errors import ArtifactNotFoundError, TamperedArtifactError
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace

@@ -14,7 +14,7 @@ from conftest import UNTRACED
 from own import PROJECT
 from skewless.core.sections import RegistryConfig
 from skewless.models.artifact import MANIFEST
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from skewless.registry.remote import open_registry
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
@@ -39,7 +39,7 @@ elif what == "promote":
     for _ in range(20):
         registry.record(promoted, registry.events())
 else:
-    registry.find()
+    registry.load()
 print("done", flush=True)
 """
 
@@ -72,9 +72,9 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
         done += killed(what, version, path, root, after=moments.uniform(0, LONGEST_SECONDS))
 
         for name in registry.versions() if path == "models" else []:
-            registry.metadata(name)
+            registry.load(name)
         assert registry.state().newest in {None, version.name}
         registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
-        assert load_predictor(registry.find(), PROJECT).version == version.name
+        assert open_predictor(registry.load(), PROJECT).version == version.name
 
     assert 0 < done < times or times < 100

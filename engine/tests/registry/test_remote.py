@@ -81,7 +81,8 @@ def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, ve
         each.write(version.name, files, who="ada@host", checkout=UNTRACED) for each in (first, second)
     ]
     second.record(promote(version.name), second.events())
-    folder = mirror("three").find("production")
+    third = mirror("three")
+    folder = third.folder / third.load("production").metadata.version
 
     assert was_there == [False, True]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
@@ -129,9 +130,9 @@ def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, fi
 
     monkeypatch.setattr(registry._store._files, "cat_file", fails_at(30_000))  # noqa: SLF001 - the same
     with pytest.raises(StoreError, match="try again"):
-        registry.metadata(version.name)
+        registry.load(version.name)
     monkeypatch.setattr(registry._store._files, "cat_file", fails_at(float("inf")))  # noqa: SLF001 - the same
-    registry.metadata(version.name)
+    registry.load(version.name)
 
     assert asked == list(range(0, asked[-1] + 1, 10_000))
     assert load_predictor(registry.folder / version.name, PROJECT).version == version.name
@@ -181,13 +182,13 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror_and_is_downloaded
 
     registry = mirror("two")
     with pytest.raises(TamperedArtifactError, match=f"^{s3}: {version.name}[/:]"):
-        registry.find(version.name)
+        registry.load(version.name)
     left = {each.name for each in registry.folder.iterdir()} - {"events", f".{version.name}.lock"}
     fs.pipe_file(path, good)
 
     assert left == set()
     assert not list(tmp_path.rglob("escaped"))
-    assert registry.find(version.name).is_dir()
+    assert registry.load(version.name).metadata.version == version.name
 
 
 @pytest.mark.slow
@@ -200,7 +201,7 @@ def test_what_is_larger_than_any_version_is_not_downloaded(
     monkeypatch.setattr(Store, "download", lambda *_, **__: pytest.fail("it was downloaded"))
 
     with pytest.raises(TamperedArtifactError, match=f"{version.name}: takes 4,294,967,296 bytes"):
-        registry.find(version.name)
+        registry.load(version.name)
 
 
 def as_json(event: Event, **fields: object) -> bytes:
@@ -262,9 +263,9 @@ def test_several_processes_that_share_a_mirror_download_once(
 
     monkeypatch.setattr(Store, "download", counting)
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda registry: registry.find(version.name), sharing))
+        found = set(pool.map(lambda registry: registry.load(version.name).metadata.version, sharing))
 
-    assert {path.name for path in found} == {version.name}
+    assert found == {version.name}
     assert len(downloads) == 1
 
 
@@ -326,10 +327,11 @@ def test_a_store_that_lists_less_than_it_had_is_not_believed(mirror: Open):
 def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
     registry = mirror("one")
     registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
-    damaged = registry.find(version.name) / ONNX
+    registry.load(version.name)
+    damaged = registry.folder / version.name / ONNX
     damaged.write_bytes(b"")
 
-    registry.find(version.name)
+    registry.load(version.name)
 
     assert damaged.read_bytes() == files[ONNX]
 
@@ -342,7 +344,7 @@ def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror:
     registry.folder.mkdir(parents=True)
     (registry.folder / f".{version.name}.partial").write_bytes(b"x" * 1000)
 
-    assert registry.find(version.name).is_dir()
+    assert registry.load(version.name).metadata.version == version.name
 
 
 @pytest.mark.fault
@@ -351,7 +353,8 @@ def test_of_several_who_meet_a_damaged_mirror_one_mends_it(mirror: Open, version
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     sharing = [mirror("shared") for _ in range(4)]
     for _ in range(3):
-        (sharing[0].find(version.name) / ONNX).write_bytes(b"")
+        sharing[0].load(version.name)
+        (sharing[0].folder / version.name / ONNX).write_bytes(b"")
         with ThreadPoolExecutor(4) as pool:
             found = [pool.submit(registry.find, version.name) for registry in sharing]
         assert {each.result().name for each in found} == {version.name}
@@ -412,10 +415,10 @@ def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
 
     for _ in range(3):
         with pytest.raises(TamperedArtifactError):
-            registry.find(version.name)
+            registry.load(version.name)
     refused = len(downloads)
     fs.pipe_file(path, good)
-    registry.find(version.name)
+    registry.load(version.name)
 
     assert (refused, len(downloads)) == (1, 2)
 
@@ -431,7 +434,7 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
     asking = open_registry(config, tmp_path / "two", public_key=ours.public_key())
 
     with pytest.raises(SignatureError, match="it is not signed"):
-        asking.find(version.name)
+        asking.load(version.name)
     with pytest.raises(ConfigError, match="signed when it is trained"):
         unsigned.sign(version.name, ours)
     left = Registry(asking.folder).versions()
@@ -439,7 +442,7 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
     open_registry(config, tmp_path / "three").write(version.name, files, who="a", checkout=UNTRACED, key=ours)
 
     assert left == []
-    assert asking.find(version.name).is_dir()
+    assert asking.load(version.name).metadata.version == version.name
     with pytest.raises(SignatureError, match="not by this key"):
         open_registry(config, tmp_path / "four").write(
             version.name, files, who="a", checkout=UNTRACED, key=theirs
@@ -454,7 +457,7 @@ def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, f
     monkeypatch.setattr(registry._store._files, "cat_file", lambda *_, **__: asked.append(1) or b"")  # noqa: SLF001 - a network that fails
 
     with pytest.raises(StoreError):
-        registry.find(version.name)
+        registry.load(version.name)
 
     assert len(asked) == 1
 
@@ -497,7 +500,7 @@ def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_afte
 @pytest.mark.slow
 def test_an_unknown_version_is_named(mirror: Open):
     with pytest.raises(ArtifactNotFoundError, match=ABSENT):
-        mirror().find(ABSENT)
+        mirror().load(ABSENT)
 
 
 def test_a_store_that_cannot_create_exclusively_is_only_read(tmp_path: Path, version: Path, files):

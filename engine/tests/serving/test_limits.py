@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from own import CONTRACT
 from skewless.serving import service as composition
 from skewless.serving.access import new_key
-from skewless.serving.window import SECONDS, MemoryWindow
+from skewless.serving.rate_window import SECONDS, MemoryWindow
 
 KEY, LINE = new_key("crm", "predict")
 OTHER, OTHER_LINE = new_key("shop", "predict")

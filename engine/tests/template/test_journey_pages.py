@@ -93,7 +93,7 @@ from pathlib import Path
 import pandas as pd
 
 from skewless.core.config_file import load_config
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from churn_service.project import project
 from skewless.registry.registry import Registry
 from skewless.tables.split import is_holdout
@@ -107,7 +107,7 @@ X = pd.get_dummies(df.drop(columns=["subscriber", "left"]))
 X_train, y_train = X[~held_out], df["left"][~held_out]
 """
 DIFFERENCE = """
-ours = load_predictor(Registry(Path("models")).find("newest"), project).probabilities(df)
+ours = open_predictor(Registry(Path("models")).load("newest"), project).probabilities(df)
 print(abs(model.predict_proba(X)[:, 1] - ours).max())
 """
 
@@ -165,14 +165,14 @@ LOADED = """
 from pathlib import Path
 
 from skewless.core.errors import UnsafeModelError
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from churn_service.project import project
 from skewless.registry.registry import Registry
 
-folder = Registry(Path("models")).find("newest")
-print((folder / "model.onnx").read_text()[:2])
+version = Registry(Path("models")).load("newest")
+print(version.files["model.onnx"][:2].decode())
 try:
-    load_predictor(folder, project, runtime="onnx")
+    open_predictor(version, project, runtime="onnx")
 except UnsafeModelError:
     print(True)
 """

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, copy_makefiles
-from skewless.core.service_sections import RetrainConfig
+from skewless.core.sections import RetrainConfig
 
 PAGE = (ROOT / "docs/monitoring/retraining.md").read_text()
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text())

@@ -97,7 +97,7 @@ def performance(
 
     work = open_workspace(context, config)
     as_of_moment = moment(as_of, datetime.now(UTC))
-    version = version and open_registry(work).find(version).name
+    version = version and open_registry(work).load(version).metadata.version
     found = check_performance(work, as_of=as_of_moment, weeks=weeks, version=version)
     states = {week.state for week in found}
     if as_json:

@@ -20,7 +20,7 @@ from skewless.models.signing import read_signing_key
 
 if TYPE_CHECKING:
     from skewless.core.workspace import Workspace
-    from skewless.models.metadata import Metadata
+    from skewless.models.artifact import Artifact
     from skewless.registry.events import Event, State
     from skewless.registry.registry import Registry
 
@@ -106,12 +106,12 @@ def show(
 
     Example: registry show
     """
-    from skewless.models.artifact import CARD, read_artifact
+    from skewless.models.artifact import CARD
     from skewless.registry.registry import NEWEST
 
     work = open_workspace(context, config)
     registry = open_registry(work)
-    artifact = read_artifact(registry.find(version or NEWEST), registry.public_key)
+    artifact = registry.load(version or NEWEST)
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
@@ -139,7 +139,7 @@ def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
         IncompatibleArtifactError,
         TamperedArtifactError,
     )
-    from skewless.models.predict import load_predictor
+    from skewless.models.predict import open_predictor
     from skewless.registry.events import fold
 
     work = open_workspace(context, config)
@@ -155,8 +155,7 @@ def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
         raise ArtifactNotFoundError(msg)
     for name in names:
         try:
-            _metadata(registry, name)
-            load_predictor(registry.folder / name, work.project, public_key=registry.public_key)
+            open_predictor(_load(registry, name), work.project)
             say(f"{name}  whole, and answers as it did when it was trained")
         except IncompatibleArtifactError as error:
             say(f"{name}  whole, but no longer served: {error}")
@@ -186,7 +185,7 @@ def sign(
         msg = f"{variable}: not set. Give the key as PEM text, or the path of a file with it"
         raise ConfigError(msg)
     registry = open_registry(work, checked=False)
-    found = registry.find(version or NEWEST).name
+    found = registry.load(version or NEWEST).metadata.version
     registry.sign(found, key)
     say(f"{found}  verified and signed")
 
@@ -201,7 +200,7 @@ def _described(registry: Registry, version: str, state: State) -> dict[str, Any]
     aliases += [alias for alias in ALIASES if version == state.holder(alias)]
     row = {"version": version, "trained_at": None, "roc_auc": None, "aliases": aliases, "fault": None}
     try:
-        metadata = _metadata(registry, version)
+        metadata = _load(registry, version).metadata
     except SignatureError as error:  # whole, and to be seen, so that somebody may sign it
         row["fault"] = str(error)
         if not (registry.folder / version).is_dir():  # a mirror holds nothing unsigned
@@ -212,12 +211,12 @@ def _described(registry: Registry, version: str, state: State) -> dict[str, Any]
     return row | {"trained_at": metadata.trained_at, "roc_auc": metadata.metrics["model"]["roc_auc"]}
 
 
-def _metadata(registry: Registry, version: str) -> Metadata:
+def _load(registry: Registry, version: str) -> Artifact:
     """Verify a version that the folder or the events name."""
     from skewless.core.errors import ArtifactNotFoundError
 
     try:
-        return registry.metadata(version)
+        return registry.load(version)
     except ArtifactNotFoundError as error:
         why = "the events need it and it is absent. Restore the folder from a backup, or train it again"
         msg = f"{version}: {why}"

@@ -121,7 +121,7 @@ def score(
     if spreadsheet:
         _refuse_parquet(out, is_folder=listing is not None)
     registry = open_registry(work)
-    name = registry.metadata(registry.resolve(version)).version
+    name = registry.load(version).metadata.version
     signed = registry.public_key is not None
     model = Model(work.project, work.config.registry, work.root, name, signed=signed)
     load_model(model)  # what is refused here would be refused for each file

@@ -13,7 +13,7 @@ import typer
 
 from skewless.core import workspace
 from skewless.core.errors import ConfigError
-from skewless.core.printable import printable
+from skewless.core.escaping import printable
 from skewless.core.project import Project
 from skewless.core.workspace import Workspace
 from skewless.models.signing import read_public_key

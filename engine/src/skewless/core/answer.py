@@ -1,11 +1,62 @@
-"""What was answered, in the engine's own words; a project says it in its own (`to_response`)."""
+"""What follows from a probability, who said so, and what is answered, in the engine's own words.
+
+A project says it in its own words (`to_response`).
+"""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, get_args
 
+import numpy as np
 from pydantic import BaseModel
 
-from skewless.core.decision import RiskTier, Source
+from skewless.core.contract import Column
+from skewless.core.errors import PredictionError
+from skewless.core.sections import DecisionConfig
+
+RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
+TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
+
+
+class Decision(NamedTuple):
+    """A probability and what follows from it."""
+
+    probability: float
+    decision: bool
+    tier: RiskTier
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who answers, and what decides besides the probability."""
+
+    version: str
+    trained_at: str | None
+    columns: tuple[Column, ...]
+    decision: DecisionConfig
+
+
+def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Apply the threshold and the tiers to float64 (n,), as `Predictor.decide` does to a few.
+
+    Returns
+    -------
+    tuple of ndarray, each (n,)
+        The decision about each, bool; its tier, str.
+
+    Raises
+    ------
+    PredictionError
+        One of them is no probability.
+    """
+    right = (probabilities >= 0) & (probabilities <= 1)
+    if not right.all():
+        msg = f"{source.version} answered {probabilities[~right][0]}, which is no probability"
+        raise PredictionError(msg)
+    bounds = source.decision.medium_risk, source.decision.high_risk
+    tiers = np.array(TIERS, dtype=object)[np.searchsorted(bounds, probabilities, side="right")]
+    return probabilities >= source.decision.threshold, tiers
+
 
 ID_DIGITS: Final = 32  # hexadecimal, of a prediction's random id
 

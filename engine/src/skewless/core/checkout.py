@@ -11,7 +11,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final, Literal
 
-from skewless.core.printable import printable
+from skewless.core.escaping import printable
 
 SOURCES: Final = ("src", "engine/src")  # of the project, and of the engine where it is in the clone
 CODE: Final = (*SOURCES, "requirements-dev.lock")  # config.yaml is recorded by its content

@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from typing import Any, Final
 
 from skewless.core.errors import OutputError
-from skewless.core.markup import code
+from skewless.core.escaping import code
 from skewless.core.project import Project
 from skewless.core.standard_output import standard_output
 

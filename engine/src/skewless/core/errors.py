@@ -32,7 +32,7 @@ command ends with: 1 failed, 2 usage or configuration, 3 the answer is no.
 
 from typing import Any, ClassVar
 
-from skewless.core.printable import printable
+from skewless.core.escaping import printable
 
 
 class SkewlessError(Exception):

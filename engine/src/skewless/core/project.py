@@ -12,8 +12,7 @@ from pydantic import BaseModel
 
 from skewless.core.contract import Columns, Contract, TableFormat
 from skewless.core.errors import ConfigError
-from skewless.core.section import Section
-from skewless.core.sections import BaseConfig, ModelSection
+from skewless.core.sections import BaseConfig, ModelSection, Section
 
 FeaturesT = TypeVar("FeaturesT", bound=Section)
 ModelT = TypeVar("ModelT", bound=ModelSection)

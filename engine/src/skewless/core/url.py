@@ -8,7 +8,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from skewless.core.errors import ConfigError
-from skewless.core.printable import BOUNDARY, MASK, NETWORK_PLACE, NUMBERED, SCHEME, masked_url
+from skewless.core.escaping import BOUNDARY, MASK, NETWORK_PLACE, NUMBERED, SCHEME, masked_url
 
 START: Final = re.compile(
     rf"\s*((?:[a-z][a-z0-9+.-]*::)*{SCHEME.pattern})", re.IGNORECASE

@@ -8,7 +8,7 @@ from skewless.core.errors import ArtifactError, GateError, IncompatibleArtifactE
 from skewless.core.provenance import who
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.evidence import Version, gather
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from skewless.models.signing import read_public_key
 from skewless.registry.events import Alias, Check, Decided, Event, fold
 from skewless.registry.remote import open_registry
@@ -126,9 +126,8 @@ class Promotion:
         return None
 
     def _load(self, version: str) -> Version:
-        metadata = self._registry.metadata(version)
-        folder, key = self._registry.folder / version, self._registry.public_key
-        return Version(metadata, load_predictor(folder, self._work.project, public_key=key))
+        artifact = self._registry.load(version)
+        return Version(artifact.metadata, open_predictor(artifact, self._work.project))
 
     def _by(self, alias: Alias) -> dict[str, Any]:
         """Say what is decided about, by whom and where."""

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from skewless.core.service_sections import GateConfig, Privacy
+from skewless.core.sections import GateConfig, Privacy
 from skewless.lifecycle.gate import Replayed, check_replay
 from skewless.models.predict import GOLDEN_TOLERANCE, Predictor
 from skewless.monitoring.history import History, read_predictions

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from skewless.core.markup import Markdown, code, in_markdown
+from skewless.core.escaping import Markdown, code, in_markdown
 from skewless.core.metrics import SCORES
 from skewless.core.project import Project
 from skewless.models.metadata import Metadata

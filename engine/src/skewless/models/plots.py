@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from skewless.core.contract import Column
+from skewless.core.escaping import printable
 from skewless.core.metrics import CalibrationBin
-from skewless.core.printable import printable
 
 BINS = 30
 LABELS_FIT = 30  # characters under a small picture, before they run into each other

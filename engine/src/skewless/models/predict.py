@@ -13,9 +13,9 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ValidationError
 
+from skewless.core.answer import TIERS, Decision, Source
 from skewless.core.arrays import as_columns, as_scalars, to_arrays
 from skewless.core.contract import Columns, Contract
-from skewless.core.decision import TIERS, Decision, Source
 from skewless.core.errors import IncompatibleArtifactError, PredictionError, UnsafeModelError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
@@ -174,9 +174,15 @@ def load_predictor(
         One of its subclasses, for each reason to refuse.
     """
     artifact = read_artifact(folder, public_key)
-    predictor = predictor_of(
-        artifact.metadata, project, _scorer(artifact, runtime, allow_pickle=allow_pickle)
-    )
+    return open_predictor(artifact, project, runtime=runtime, allow_pickle=allow_pickle)
+
+
+def open_predictor(
+    artifact: Artifact, project: Project[Any, Any], *, runtime: Runtime = "onnx", allow_pickle: bool = False
+) -> Predictor:
+    """Load and try out a version that was verified; see `load_predictor`."""
+    scorer = _scorer(artifact, runtime, allow_pickle=allow_pickle)
+    predictor = predictor_of(artifact.metadata, project, scorer)
     predictor.model_bytes = len(artifact.files[ONNX])
     return predictor
 

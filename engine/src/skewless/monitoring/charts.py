@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from skewless.core.decision import TIERS
+from skewless.core.answer import TIERS
 from skewless.models.plots import as_svg
 from skewless.models.reference import Distribution
 from skewless.monitoring.performance import Week

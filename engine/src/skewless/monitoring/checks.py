@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from skewless.core.workspace import Workspace
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from skewless.monitoring.drift_job import Found, Span, find_drift
 from skewless.monitoring.history import read_predictions
 from skewless.monitoring.labels import join_outcomes
@@ -34,10 +34,9 @@ def check_drift(work: Workspace, registry: Registry, *, span: Span, version: str
     ArtifactError
         There is no such version, or this code cannot serve it.
     """
-    folder = registry.find(version)
-    predictor = load_predictor(folder, work.project, public_key=registry.public_key)
-    asked = read_predictions(open_log(work), since=span.since, until=span.until, version=folder.name)
-    metadata = registry.metadata(folder.name)
+    artifact = registry.load(version)
+    metadata, predictor = artifact.metadata, open_predictor(artifact, work.project)
+    asked = read_predictions(open_log(work), since=span.since, until=span.until, version=metadata.version)
     return find_drift(asked, metadata, predictor, hidden=work.config.monitoring.hidden, span=span)
 
 

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from skewless.core.contract import Contract
 from skewless.core.errors import TableError
+from skewless.core.escaping import printable
 from skewless.core.formats import format_of
-from skewless.core.printable import printable
 from skewless.core.sections import PLAIN, FormatConfig
 from skewless.monitoring.outcomes import Outcome, outcome_models
 from skewless.tables.faults import PLAIN_TEXT, describe

@@ -28,7 +28,7 @@ from skewless.core.answer import ID_DIGITS
 from skewless.core.atomic import flush_folder, naming
 from skewless.core.contract import Contract
 from skewless.core.record import NO_CONTROLS, WHOLE
-from skewless.core.service_sections import Privacy
+from skewless.core.sections import Privacy
 from skewless.core.settings import Settings
 from skewless.monitoring.line_log import last_byte, private, process_name
 from skewless.monitoring.prediction_log import hiding

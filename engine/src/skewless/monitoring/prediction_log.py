@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from skewless.core.answer import Answered
 from skewless.core.errors import ConfigError
-from skewless.core.service_sections import Privacy
+from skewless.core.sections import Privacy
 from skewless.core.settings import Settings
 
 HASH_DIGITS = 32

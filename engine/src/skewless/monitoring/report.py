@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from skewless.core.markup import in_html
+from skewless.core.escaping import in_html
 from skewless.monitoring import charts, drift, performance, words
 from skewless.monitoring.drift_job import Found
 from skewless.monitoring.performance import Week

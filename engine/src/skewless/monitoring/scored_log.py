@@ -16,14 +16,13 @@ import pyarrow as pa
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
-from skewless.core.answer import Answer, Answered
+from skewless.core.answer import Answer, Answered, Source
 from skewless.core.arrays import as_dates, to_json
 from skewless.core.atomic import flush_folder, naming
 from skewless.core.contract import Column, Contract
-from skewless.core.decision import Source
 from skewless.core.errors import ConfigError, LogStoreError
 from skewless.core.project import Project
-from skewless.core.service_sections import Privacy
+from skewless.core.sections import Privacy
 from skewless.core.settings import load_settings
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import sha256

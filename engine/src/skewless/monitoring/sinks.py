@@ -1,7 +1,7 @@
 """Where the log is → what writes predictions and outcomes there: a database if one is set, else files."""
 
 from skewless.core.contract import Contract
-from skewless.core.service_sections import MonitoringConfig
+from skewless.core.sections import MonitoringConfig
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.monitoring.line_log import LineLog, Report

@@ -69,7 +69,7 @@ def judge(work: Workspace, registry: Registry, *, now: datetime) -> Verdict:
     now
         With an offset.
     """
-    metadata, rules = registry.metadata(registry.resolve()), work.config.retrain
+    metadata, rules = registry.load().metadata, work.config.retrain
     age = (now - datetime.fromisoformat(metadata.trained_at)) / DAY
     windows = list[Figures]()
     if metadata.reference is not None:
@@ -165,7 +165,7 @@ def _trained_on(data: str, registry: Registry) -> tuple[bool, list[str]]:
     unreadable = []
     for version in registry.versions():
         try:
-            trained_on = registry.metadata(version).identity.data_sha256
+            trained_on = registry.load(version).metadata.identity.data_sha256
         except SkewlessError as error:
             unreadable.append(str(error))
             continue

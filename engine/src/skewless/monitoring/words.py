@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from skewless.core.printable import printable
+from skewless.core.escaping import printable
 from skewless.models.reference import Distribution
 from skewless.monitoring.drift_figures import Figures, Finding
 from skewless.monitoring.drift_job import Found

@@ -17,8 +17,8 @@ from skewless.core.errors import (
     DamagedLogError,
     VersionExistsError,
 )
-from skewless.models.artifact import read_artifact
-from skewless.models.metadata import VERSION, Metadata
+from skewless.models.artifact import Artifact, read_artifact
+from skewless.models.metadata import VERSION
 from skewless.models.packaging import sign_artifact, write_artifact
 from skewless.models.signing import PublicKey, SigningKey
 from skewless.registry.event_log import EventLog
@@ -132,20 +132,19 @@ class Registry:
         """Verify a version and sign it; ArtifactError if that cannot be, or another key has."""
         sign_artifact(self.folder / version, key)
 
-    def metadata(self, version: str) -> Metadata:
-        """Verify a version and return its metadata.
+    def load(self, name: str | None = None) -> Artifact:
+        """Read a version or what an alias stands for, verified; by default production's, else the newest.
 
         Raises
         ------
         ArtifactError
-            The version is absent or not what was written.
+            There is no version (of that name), or it is not what was written.
         """
+        version = self.resolve(name)
         if not VERSION.fullmatch(version):
             msg = f"{version!r} is no version; one looks like 0.1.0-1a2b3c4d, and `registry list` names them"
             raise ArtifactNotFoundError(msg)
-        if not (self.folder / version).is_dir():
-            self._fetch(version)
-        return read_artifact(self.folder / version, self.public_key).metadata
+        return self._read(version)
 
     def resolve(self, name: str | None = None) -> str:
         """Name the version that a version or an alias stands for; by default production, else the newest.
@@ -169,15 +168,10 @@ class Registry:
             raise ArtifactNotFoundError(msg)
         return version
 
-    def find(self, name: str | None = None) -> Path:
-        """Return the folder of a version or alias; by default of production, else of the newest.
-
-        Raises
-        ------
-        ArtifactError
-            There is no version (of that name), or it is damaged.
-        """
-        return self.folder / self.metadata(self.resolve(name)).version
+    def _read(self, version: str) -> Artifact:
+        if not (self.folder / version).is_dir():
+            self._fetch(version)
+        return read_artifact(self.folder / version, self.public_key)
 
     def _refresh(self) -> None:
         """Bring events that are not in the folder; here they are nowhere else."""
@@ -191,7 +185,7 @@ class Registry:
             write_artifact(self.folder, version, files)
             already_there = False
         except VersionExistsError:
-            self.metadata(version)
+            self.load(version)
             already_there = True
         if key is not None:
             self.sign(version, key)

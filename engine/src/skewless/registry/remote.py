@@ -29,8 +29,8 @@ from skewless.core.errors import (
 from skewless.core.sections import RegistryConfig
 from skewless.core.url import Url
 from skewless.models.archive import LARGEST_ARCHIVE
-from skewless.models.artifact import is_whole, sha256
-from skewless.models.metadata import VERSION, Metadata
+from skewless.models.artifact import Artifact, is_whole, sha256
+from skewless.models.metadata import VERSION
 from skewless.models.packaging import UNFINISHED, pack, place, sign_artifact, unpack, write_artifact
 from skewless.models.signing import SIGNATURE, PublicKey, SigningKey
 from skewless.registry.event_log import NUMBERED
@@ -100,16 +100,16 @@ class RemoteRegistry(Registry):
             if not (self.folder / EVENTS).is_dir():
                 raise
 
-    def metadata(self, version: str) -> Metadata:
-        """Verify a version, bringing it again if the mirror's is damaged; see `Registry.metadata`."""
+    def _read(self, version: str) -> Artifact:
+        """Read a version, bringing it again if the mirror's is damaged."""
         try:
-            return super().metadata(version)
+            return super()._read(version)
         except TamperedArtifactError:
             if not (self.folder / version).is_dir():
                 raise  # the store's own is
             LOG.warning("the mirror of %s is damaged; bringing it again", version)
             self._fetch(version)
-            return super().metadata(version)
+            return super()._read(version)
 
     def versions(self) -> list[str]:
         """Name the versions in the store and in the mirror; in the mirror alone if the store is down."""
@@ -147,7 +147,7 @@ class RemoteRegistry(Registry):
         try:
             self._store.create(f"versions/{version}.zip", packed)
         except FileExistsError:
-            self.metadata(version)
+            self.load(version)
         else:
             return False
         if key is not None:

@@ -17,7 +17,7 @@ from skewless.core.project import Project
 from skewless.core.sections import RegistryConfig
 from skewless.core.settings import load_settings
 from skewless.core.url import Url
-from skewless.models.predict import Predictor, load_predictor
+from skewless.models.predict import Predictor, open_predictor
 from skewless.models.signing import read_public_key
 from skewless.registry.remote import open_registry
 from skewless.scoring.places import Source, brought, delivered, is_below, names_below, opened
@@ -163,7 +163,7 @@ def load_model(model: Model) -> Predictor:
         msg = f"{variable} is not set where a worker runs, so nothing is verified. Set it there"
         raise ConfigError(msg)
     registry = open_registry(model.registry, model.root, public_key=key)
-    return load_predictor(registry.find(model.version), model.project, public_key=key)
+    return open_predictor(registry.load(model.version), model.project)
 
 
 def _name(source: Source) -> str:

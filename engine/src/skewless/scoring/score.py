@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from skewless.core.answer import decide
 from skewless.core.atomic import atomic_path, naming
 from skewless.core.contract import Contract
-from skewless.core.decision import decide
 from skewless.core.errors import TableError
+from skewless.core.escaping import shown_only
 from skewless.core.sections import PLAIN, FormatConfig
-from skewless.core.spreadsheet import shown_only
 from skewless.models.predict import Predictor
 from skewless.tables.faults import find_faults
 from skewless.tables.table import read_parts, typed

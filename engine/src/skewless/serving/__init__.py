@@ -3,8 +3,7 @@
 What a project's api.py uses is here; `skewless.serving.service` puts the parts together.
 """
 
-from skewless.core.answer import Answer
-from skewless.core.decision import RiskTier
+from skewless.core.answer import Answer, RiskTier
 from skewless.serving.application import create_app
 from skewless.serving.follow import load_model
 from skewless.serving.model import Model, ServedModel

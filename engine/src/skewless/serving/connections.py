@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from skewless.core.service_sections import ServingConfig
+from skewless.core.sections import ServingConfig
 from skewless.serving.messages import Problem
 
 MOST_FRAMING_BYTES = 64 * 1024  # in a row: a head, the line of a chunk, trailers; a read more may be seen

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from skewless.core.decision import Source
+from skewless.core.answer import Source
 from skewless.core.workspace import Workspace
 from skewless.models.baseline import baseline_probability
 from skewless.models.predict import Predictor

@@ -15,7 +15,7 @@ from fastapi import HTTPException, Request
 from skewless.core.errors import RefusedError, SkewlessError
 from skewless.core.project import Project
 from skewless.core.workspace import Workspace, open_workspace
-from skewless.models.predict import Predictor, load_predictor
+from skewless.models.predict import Predictor, open_predictor
 from skewless.models.signing import read_public_key
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
@@ -59,14 +59,9 @@ def find_models(work: Workspace) -> Models:
         return registry.resolve(pinned)
 
     def open_version(name: str | None) -> Predictor:
-        folder, serving = registry.find(name), config.serving
-        return load_predictor(
-            folder,
-            work.project,
-            runtime=serving.runtime,
-            allow_pickle=serving.allow_pickle,
-            public_key=key,
-        )
+        runtime, allow_pickle = config.serving.runtime, config.serving.allow_pickle
+        artifact = registry.load(name)
+        return open_predictor(artifact, work.project, runtime=runtime, allow_pickle=allow_pickle)
 
     def load() -> Predictor:
         return open_version(wanted() or settings.start_version)

@@ -10,9 +10,9 @@ from skewless.core.settings import Settings
 from skewless.serving.access import Caller, Keys
 from skewless.serving.messages import Problem
 from skewless.serving.problems import problem
+from skewless.serving.rate_window import SECONDS, Window
 from skewless.serving.request_state import RequestState, request_state
 from skewless.serving.state import ServiceState
-from skewless.serving.window import SECONDS, Window
 
 OPEN: Final = ("/health", "/ready", "/docs", "/redoc", "/openapi.json")
 STATIC: Final = "/static-offline-docs/"

@@ -9,7 +9,7 @@ import asyncio
 
 from pydantic import BaseModel
 
-from skewless.core.decision import Decision
+from skewless.core.answer import Decision
 from skewless.models.predict import Predictor
 
 

@@ -8,8 +8,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from skewless.core.answer import ID_DIGITS, Answer, Answered
-from skewless.core.decision import Decision
+from skewless.core.answer import ID_DIGITS, Answer, Answered, Decision
 from skewless.models.predict import Predictor
 from skewless.serving.request_state import request_state
 from skewless.serving.state import ServiceState, service_state

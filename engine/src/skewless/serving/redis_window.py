@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from skewless.core.errors import ConfigError
 from skewless.core.url import Url
-from skewless.serving.window import SECONDS, MemoryWindow, Taken
+from skewless.serving.rate_window import SECONDS, MemoryWindow, Taken
 
 CONNECTIONS = 16  # to Redis, per process; more requests than that wait for one
 PATIENCE_SECONDS = 0.1  # that a request may wait for Redis

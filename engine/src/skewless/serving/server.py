@@ -20,7 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from skewless.core.service_sections import ServingConfig
+from skewless.core.sections import ServingConfig
 from skewless.core.settings import hand_down
 from skewless.core.workspace import Workspace
 from skewless.serving.connections import Connection

@@ -32,10 +32,10 @@ from skewless.serving.logs import open_log
 from skewless.serving.metrics import Meter
 from skewless.serving.pool import Pool
 from skewless.serving.problems import BodyLimit
+from skewless.serving.rate_window import MemoryWindow, Window
 from skewless.serving.state import ServiceState
 from skewless.serving.versions import Versions
 from skewless.serving.watch import Watch
-from skewless.serving.window import MemoryWindow, Window
 
 
 class Service:

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from skewless.core.errors import NotReadyError
 from skewless.core.project import Project
-from skewless.core.service_sections import ServingConfig
+from skewless.core.sections import ServingConfig
 from skewless.models.predict import Predictor
 from skewless.monitoring.outcomes import Outcomes
 from skewless.serving.journal import Journal

@@ -9,7 +9,7 @@ from pandera.errors import SchemaErrors
 
 from skewless.core.contract import CONTROL, HALF, Column, Contract, TableFormat
 from skewless.core.errors import TableError
-from skewless.core.printable import printable
+from skewless.core.escaping import printable
 from skewless.tables.cells import read_cells
 from skewless.tables.table import typed
 

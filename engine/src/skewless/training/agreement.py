@@ -18,7 +18,7 @@ from skewless.core.provenance import engine_sha256
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import sha256
 from skewless.models.metadata import Metadata
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from skewless.registry.registry import NEWEST, Registry
 from skewless.training.pipeline import LOCK, NO_LOCK
 
@@ -153,17 +153,16 @@ def _docs(root: Path, programs: Collection[str], commands: Collection[str]) -> F
 def _newest(work: Workspace, registry: Registry) -> Iterator[Finding]:
     """Tell whether the newest version is what this configuration and lock would make, and of which commit."""
     try:
-        folder = registry.find(NEWEST)
-        load_predictor(folder, work.project, public_key=registry.public_key)
-        metadata = registry.metadata(folder.name)
+        artifact = registry.load(NEWEST)
+        open_predictor(artifact, work.project)  # its golden rows must come out as they were
     except StoreError as error:
         yield cannot_tell("version", str(error), "ask again when the registry answers")
         return
     except SkewlessError as error:
         yield judge("version", "; ".join(error.args), "make train", fine="")
         return
-    yield _version(metadata, work, stale=registry.stale)
-    yield _commit(metadata)
+    yield _version(artifact.metadata, work, stale=registry.stale)
+    yield _commit(artifact.metadata)
 
 
 def _version(metadata: Metadata, work: Workspace, *, stale: str | None) -> Finding:

@@ -11,7 +11,7 @@ from skewless.core.metrics import Metrics
 from skewless.core.project import Project
 from skewless.core.workspace import Workspace
 from skewless.models.baseline import baseline_probability
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 from skewless.registry.registry import NEWEST, Registry
 from skewless.tables.faults import check_table
 from skewless.tables.simulate import is_simulated, true_probability
@@ -86,9 +86,8 @@ def evaluate_version(
     TableError
         The table breaks the contract.
     """
-    folder = registry.find(version or NEWEST)
-    predictor = load_predictor(folder, work.project, public_key=registry.public_key)
-    split = registry.metadata(folder.name).holdout
+    artifact = registry.load(version or NEWEST)
+    predictor, split = open_predictor(artifact, work.project), artifact.metadata.holdout
     data, contract = work.config.data, work.contract
     checked = check_table(read_table(table or work.root / data.path, contract, data.format), contract)
     holdout = checked[is_holdout(checked[contract.id], fraction=split.fraction, salt=split.salt)]

@@ -194,7 +194,7 @@ def _register(
     text = {CARD: render_card(metadata, work.project), METADATA: metadata.model_dump_json(indent=2) + "\n"}
     contents = files | {name: value.encode() for name, value in text.items()}
     already_there = registry.write(metadata.version, contents, who=who(), checkout=metadata.checkout, key=key)
-    kept = registry.metadata(metadata.version) if already_there else metadata
+    kept = registry.load(metadata.version).metadata if already_there else metadata
     return Trained(registry.folder / metadata.version, kept, already_there)
 
 

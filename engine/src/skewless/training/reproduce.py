@@ -88,7 +88,7 @@ def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Repr
     """
     config = work.config
     registry = open_registry(config.registry, work.root)
-    recorded = registry.metadata(registry.resolve(name))
+    recorded = registry.load(name).metadata
     rebuilt_by = _recorded_config(recorded, work)
     try:
         found, _ = make_version(replace(work, config=rebuilt_by), say=say)

@@ -1,11 +1,13 @@
-r"""Text from outside → text that a terminal, a log or a page can hold: nothing hidden, no password.
+r"""Text from outside → text that does nothing where it is shown: a terminal, a log, Markdown, HTML, a cell.
 
 A cell, a file's name, a user's name or a reason may hold what a terminal obeys: ``\x1b[1A\x1b[2K`` erases the
 line above it, a line break begins what looks like another message, a bidi override turns words around.
+Markdown and HTML have marks of their own, and a spreadsheet runs `=HYPERLINK(…)`. No password of a URL is
+shown anywhere.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 MASK: Final = "***"
 SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,40}://", re.IGNORECASE)  # bounded, for texts of a megabyte
@@ -87,3 +89,62 @@ def _masked_word(found: re.Match[str]) -> str:
     before, url = word[: start.start()], word[start.start() :]
     bare = url.rstrip(PUNCTUATION)
     return before + masked_url(bare) + url[len(bare) :]
+
+
+BLANK: Final = re.compile(r"\s")
+SIGN: Final = re.compile(r"[\\`*_\[\]<>&|~$]")  # what Markdown, or GitHub's, may take for a mark in a line
+TICKS: Final = re.compile("`+")
+
+
+class Markdown(str):
+    """Markdown that is written already, as `code` returns it; `in_markdown` leaves it alone."""
+
+    __slots__ = ()
+
+
+def in_markdown(value: object) -> str:
+    r"""Write a value as text inside a line or a table's cell.
+
+    >>> print(in_markdown("a|b *c*\n<script>"))
+    a\|b \*c\* \<script\>
+    """
+    if isinstance(value, Markdown):
+        return value
+    return SIGN.sub(r"\\\g<0>", _line(value))
+
+
+def code(value: object, *, cell: bool = False) -> Markdown:
+    r"""Write a value as code; inside a table's cell the sign between cells has to be marked, and only there.
+
+    >>> print(code("a_b"), code("a`|b", cell=True))
+    `a_b` ``a`\|b``
+    """
+    text = _line(value)
+    ticks = "`" * (1 + max(map(len, TICKS.findall(text)), default=0))
+    pad = " " if text.startswith(("`", " ")) or text.endswith(("`", " ")) else ""
+    text = text.replace("|", r"\|") if cell else text
+    return Markdown(f"{ticks}{pad}{text}{pad}{ticks}" if text.strip() else "")
+
+
+def in_html(value: Any) -> Any:
+    """Write text for the eye, before jinja2 escapes it; what is HTML already stays."""
+    return _line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _line(value: object) -> str:
+    return printable(BLANK.sub(" ", str(value)))
+
+
+BEGINS: Final = "=+\\-@\t\r\n＝＋－＠"  # noqa: RUF001 - a spreadsheet takes the wide forms of East Asia as well
+RUN: Final = re.compile(rf'(^|[;|\t"])(?=[{BEGINS}])')
+"""Where a cell begins; also behind what separates cells where a country writes its numbers with a comma."""
+NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+
+
+def shown_only(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run; a number stays one.
+
+    >>> [shown_only(text) for text in ("=1+1", "@SUM(A1)", "-5", "c-1042", "a;=1+1")]
+    ["'=1+1", "'@SUM(A1)", '-5', 'c-1042', "a;'=1+1"]
+    """
+    return text if NUMBER.fullmatch(text) else RUN.sub(r"\1'", text)
