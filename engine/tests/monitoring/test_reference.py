@@ -135,7 +135,9 @@ def test_of_a_few_scores_others_in_the_same_order_are_no_shift_and_who_changes_p
 def test_a_column_is_worth_what_is_lost_without_it():
     columns = {"used": np.arange(100.0), "unused": np.arange(100.0)}
 
-    found = importances(columns, lambda known: float(np.abs(known["used"] - np.arange(100)).mean()))
+    found = importances(
+        columns, np.arange(100), lambda known, outcomes: float(np.abs(known["used"] - outcomes).mean())
+    )
 
     assert found["unused"] == 0
     assert found["used"] == pytest.approx(100 / 3, rel=0.1)  # of two uniform numbers, on average

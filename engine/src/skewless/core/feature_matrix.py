@@ -20,7 +20,7 @@ OPERATIONS: Final = ". Only arithmetic, comparisons and NumPy functions do on ar
 def fault_in_code(error: Exception, features: Callable[..., Any]) -> ConfigError:
     """Name the lines of the file of `features` that raised an exception in a function of it."""
     file = inspect.getfile(inspect.unwrap(features))
-    (_, *steps) = traceback.extract_tb(error.__traceback__)  # the first is in `feature_matrix`
+    (_, *steps) = traceback.extract_tb(error.__traceback__)  # the first is in `features_of`
     lines = dict.fromkeys(f"; line {step.lineno}: {step.line}" for step in steps if step.filename == file)
     said, advice = f"{type(error).__name__}: {error}", FIELDS if isinstance(error, KeyError) else OPERATIONS
     if isinstance(error, SkewlessError):
@@ -58,6 +58,14 @@ def one_hot(records: Columns, name: str, record: type[BaseModel]) -> dict[str, A
     return {f"{name}_{category}": records[name] == category for category in categories(record, name)}
 
 
+def features_of(project: Project[Any, Any], records: Columns, config: Any) -> Mapping[str, Any]:
+    """Compute the features by name, in declared order; see `feature_matrix`."""
+    try:
+        return project.features(records, config)
+    except Exception as error:
+        raise fault_in_code(error, project.features) from error
+
+
 def feature_matrix(
     project: Project[Any, Any], records: Columns, config: Any, *, names: Sequence[str] | None = None
 ) -> np.ndarray:
@@ -86,10 +94,7 @@ def feature_matrix(
     ConfigError
         A line of the features' function fails, or a feature is not a number per record; names it.
     """
-    try:
-        made = project.features(records, config)
-    except Exception as error:
-        raise fault_in_code(error, project.features) from error
+    made = features_of(project, records, config)
     try:
         names = tuple(made) if names is None else names
         # A row per feature, then turned: the quickest way with scalars, and as quick as any with columns.

@@ -1,13 +1,29 @@
 """The transparent rule from config: what a model must beat."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from skewless.core.contract import Columns
+from skewless.core.errors import ConfigError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
 from skewless.core.sections import AnyConfig
+
+
+def check_baseline(config: AnyConfig, names: Sequence[str]) -> None:
+    """Refuse a scorecard on a column that is none of the features.
+
+    Raises
+    ------
+    ConfigError
+        Names those that are.
+    """
+    column = config.baseline.column
+    if column not in names:
+        msg = f"config.yaml: baseline.column: found {column!r}; allowed are {', '.join(names)}"
+        raise ConfigError(msg)
 
 
 def baseline_probability(project: Project[Any, Any], records: Columns, config: AnyConfig) -> np.ndarray:
@@ -23,7 +39,7 @@ def baseline_probability(project: Project[Any, Any], records: Columns, config: A
     Raises
     ------
     KeyError
-        `baseline.column` is not a feature.
+        `baseline.column` is not a feature; see `check_baseline`.
     """
     baseline = config.baseline
     values = feature_matrix(project, records, config.features, names=[baseline.column])[:, 0]

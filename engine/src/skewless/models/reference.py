@@ -100,7 +100,9 @@ def _plain(values: np.ndarray) -> np.ndarray:
 
 
 def importances(
-    records: Mapping[str, np.ndarray], loss: Callable[[Mapping[str, np.ndarray]], float]
+    records: Mapping[str, np.ndarray],
+    outcomes: np.ndarray,
+    loss: Callable[[Mapping[str, np.ndarray], np.ndarray], float],
 ) -> dict[str, float]:
     """Measure what each column is worth: the rise of the loss when it is shuffled (Breiman 2001).
 
@@ -108,20 +110,23 @@ def importances(
     ----------
     records
         The record's columns of rows that the model never saw, each (n,).
+    outcomes
+        Of those rows, 0 or 1, (n,).
     loss
-        Mean log loss of the model on such columns; nats per record.
+        Mean log loss of the model on such columns and outcomes; nats per record.
 
     Returns
     -------
     dict of str to float
         Nats per record, mean of several shuffles; about 0, or below by chance, for a column of no use.
     """
-    random, before = np.random.default_rng(SEED), loss(records)
-
-    def shuffled(name: str) -> float:
-        return loss({**records, name: random.permutation(records[name])})
-
-    return {name: float(np.mean([shuffled(name) for _ in range(SHUFFLES)])) - before for name in records}
+    random, before = np.random.default_rng(SEED), loss(records, outcomes)
+    repeated = {name: np.tile(values, SHUFFLES) for name, values in records.items()}
+    worth = {}
+    for name, values in records.items():
+        shuffled = np.concatenate([random.permutation(values) for _ in range(SHUFFLES)])
+        worth[name] = loss({**repeated, name: shuffled}, np.tile(outcomes, SHUFFLES)) - before
+    return worth
 
 
 def psi(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:

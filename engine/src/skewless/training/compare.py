@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skewless.core.errors import ConfigError
+from skewless.core.feature_matrix import features_of
 from skewless.core.metrics import Metrics
 from skewless.core.project import Project
 from skewless.core.workspace import Workspace
-from skewless.models.baseline import baseline_probability
+from skewless.models.baseline import baseline_probability, check_baseline
 from skewless.models.predict import open_predictor
 from skewless.registry.registry import NEWEST, Registry
 from skewless.tables.faults import check_table
@@ -27,13 +27,8 @@ def beside_references(holdout: pd.DataFrame, model: np.ndarray, work: Workspace)
     ConfigError
         `baseline.column` is not a feature.
     """
-    config = work.config
-    try:
-        found = {"model": model, "baseline": baseline_probability(work.project, holdout, config)}
-    except KeyError as error:
-        known = ", ".join(work.project.features(holdout, config.features))
-        msg = f"config.yaml: baseline.column: found {config.baseline.column!r}; allowed are {known}"
-        raise ConfigError(msg) from error
+    check_baseline(work.config, tuple(features_of(work.project, holdout[:1], work.config.features)))
+    found = {"model": model, "baseline": baseline_probability(work.project, holdout, work.config)}
     if is_simulated(holdout[work.contract.id]):
         found["best possible"] = true_probability(holdout, work.contract)
     return found

@@ -1,7 +1,7 @@
 """config.yaml + table → a registered version: the road of training, end to end."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +14,12 @@ from sklearn.metrics import log_loss
 
 from skewless.core.arrays import to_arrays, to_json
 from skewless.core.checkout import read_checkout
-from skewless.core.feature_matrix import feature_matrix
+from skewless.core.feature_matrix import feature_matrix, features_of
+from skewless.core.metrics import Metrics
 from skewless.core.provenance import engine_sha256, provenance, who
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256
+from skewless.models.baseline import check_baseline
 from skewless.models.card import render_card
 from skewless.models.export import check_parity, export_model
 from skewless.models.exportable import check_training, made_exportable
@@ -102,9 +104,10 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
     held_out = is_holdout(
         table[contract.id], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
     )
-    beside_references(table[:1], np.zeros(1), work)  # refuses a wrong baseline before the work, not after
-    matrix, target = feature_matrix(project, table, config.features), table[contract.target].to_numpy()
-    names = tuple(project.features(table, config.features))
+    names = tuple(features_of(project, table[:1], config.features))
+    check_baseline(config, names)
+    matrix = feature_matrix(project, table, config.features)
+    target = table[contract.target].to_numpy()
 
     check_training(matrix[~held_out], target[~held_out], names)
     say(f"training on {np.sum(~held_out):,} records, {np.sum(held_out):,} held out")
@@ -134,14 +137,18 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
         provenance=provenance() | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
         reference=reference,
     )
-    outcomes = holdout[contract.target].to_numpy()
-    pictures = {
-        PICTURES[0]: as_svg(lambda axes: draw_roc(axes, outcomes, probabilities)),
-        PICTURES[1]: as_svg(
-            lambda axes: draw_calibration(axes, {name: each.calibration for name, each in metrics.items()})
-        ),
-    }
+    pictures = _pictures(holdout[contract.target].to_numpy(), probabilities, metrics)
     return metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
+
+
+def _pictures(
+    outcomes: np.ndarray, probabilities: Mapping[str, np.ndarray], metrics: Mapping[str, Metrics]
+) -> dict[str, bytes]:
+    curves = {name: each.calibration for name, each in metrics.items()}
+    return {
+        PICTURES[0]: as_svg(lambda axes: draw_roc(axes, outcomes, probabilities)),
+        PICTURES[1]: as_svg(lambda axes: draw_calibration(axes, curves)),
+    }
 
 
 def _reference(
@@ -150,12 +157,12 @@ def _reference(
     known = {column.name: table[column.name].to_numpy() for column in work.contract.columns}
     score, some = onnx_scorer(exported), np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
     outcomes, features = table[work.contract.target].to_numpy()[some], work.config.features
-    worth = importances(
-        {name: values[some] for name, values in known.items()},
-        lambda records: log_loss(
-            outcomes, score(feature_matrix(work.project, records, features)), labels=[0, 1]
-        ),
-    )
+
+    def loss(records: Mapping[str, np.ndarray], outcomes: np.ndarray) -> float:
+        probabilities = score(feature_matrix(work.project, records, features))
+        return float(log_loss(outcomes, probabilities, labels=[0, 1]))
+
+    worth = importances({name: values[some] for name, values in known.items()}, outcomes, loss)
     frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
     return Reference(columns=frozen, score=freeze(scores))
 
