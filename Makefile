@@ -57,14 +57,15 @@ scored: train
 # Words of the command line only: a shell may have an ID of its own. make exports them, and the recipe's shell reads
 # them there, so that a header may hold any sign.
 said = $(and $(filter command%,$(origin $(1))),$($(1)),$(2)"$$$(1)")
-adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [DRY_RUN=1] [FORCE=1, without a commit before]
+adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [RECORD=loan] [EVENT=default] [DRY_RUN=1] [FORCE=1, without a commit before]
 	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted) $(call said,ID,--id=) \
-		$(call said,POSITIVE,--positive=) $(call said,TARGET,--target=) $(call said,TABLE,-- )
+		$(call said,POSITIVE,--positive=) $(call said,RECORD,--record=) $(call said,EVENT,--event=) \
+		$(call said,TARGET,--target=) $(call said,TABLE,-- )
 
 .PHONY: rename
-rename: ## give the project another name: NAME= [DRY_RUN=1, which only shows] [FORCE=1, without a commit before]
+rename: ## give the project another name, or other nouns: [NAME=] [RECORD=loan] [EVENT=default] [DRY_RUN=1, which only shows] [FORCE=1, without a commit before]
 	@$(PYTHON) scripts/rename.py $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted) \
-		$(if $(filter command%,$(origin NAME)),-- "$$NAME")
+		$(call said,RECORD,--record=) $(call said,EVENT,--event=) $(call said,NAME,-- )
 	@[ -n "$$DRY_RUN" ] || [ ! -x $(BIN)/ruff ] || { $(BIN)/ruff check --fix-only --quiet; $(BIN)/ruff format --quiet; }
 
 .PHONY: test

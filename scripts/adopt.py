@@ -23,6 +23,7 @@ import yaml
 from skewless.cli.terminal import say
 from skewless.core.errors import SkewlessError
 
+import rename
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
@@ -31,7 +32,6 @@ from adoption.settings import with_settings
 from adoption.staging import changes, formatted, in_git, refuse_uncommitted, stage, try_out, write_all
 from adoption.table_settings import path_from, table_settings
 from adoption.telling import next_steps, summary
-from adoption.template import remove, template_only
 
 ROOT: Final = Path(__file__).parents[1]
 SCHEMA: Final = "src/churn_service/schema.py"
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         help="header of the column that names a row; none: no column does (default: found by its name)",
     )
     parser.add_argument("--positive", help="the target's word to predict, where it is not plain")
+    parser.add_argument("--record", help="what a row is, such as loan; see rename.py")
+    parser.add_argument("--event", help="what is predicted, such as default; see rename.py")
     parser.add_argument("--dry-run", action="store_true", help="write nothing, show what would change")
     parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
     return parser
@@ -89,12 +91,20 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         steps = ["nothing was written; leave out --dry-run (DRY_RUN) to write it"]
     else:
         known = in_git(ROOT, dict.fromkeys(FILES))
-        removed = template_only(ROOT) if known else []
+        removed = rename.template_only(ROOT) if known else []
         write_all(ROOT, files)
-        remove(ROOT, removed)
+        rename.remove(ROOT, removed)
+        _say_nouns(asked)
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         steps = list(next_steps(FILES, removed, makefile, in_git=known))
     say(*summary(decided, path_from(ROOT, table)), *steps)
+
+
+def _say_nouns(asked: argparse.Namespace) -> None:
+    """Give the project the nouns that were asked for, as `make rename` does."""
+    nouns = [f"--{name}={noun}" for name in ("record", "event") if (noun := getattr(asked, name))]
+    if nouns:
+        rename.main([*nouns, "--uncommitted", f"--folder={ROOT}"])
 
 
 def _rendered(decided: Decisions) -> dict[str, str]:

@@ -54,8 +54,8 @@ CONFIG: Final[dict[str, dict[str, Any]]] = {
         "cool_down_days": 1.0,
         "promote": "production",
     },
-    # Customers here behave so differently that a version that knows them decides otherwise. In earnest keep
-    # these limits: the gate then stops such a version, and a person looks at it.
+    # Customers here behave so differently that a version that knows them decides otherwise. In earnest
+    # keep these limits: the gate then stops such a version, and a person looks at it.
     "gate": {
         "replay_requests": CUSTOMERS,
         "max_flip_share": 1.0,

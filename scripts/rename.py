@@ -1,13 +1,14 @@
-"""Give the project another name: command, package and prefix of the variables, wherever they stand.
+"""Give the project another name, and other nouns: what a record is, and which event is predicted.
 
-Usage: python scripts/rename.py NAME [--dry-run] [--uncommitted] [--folder FOLDER]
+Usage: python scripts/rename.py [NAME] [--record NOUN] [--event NOUN] [--dry-run] [--uncommitted]
 
 copier calls this where it has copied the files to, also when it updates a project.
 
 ``my-service`` is the name and the command; the package becomes ``my_service``, and the variables ``MY_…``
-after the first word, in front of the names of settings. The present name is read from pyproject.toml. What is
-about the event and not about the project stays: the word churn, the fields of an answer, what the table calls
-its columns and values; and so does LICENSE.
+after the first word, in front of the names of settings. With the record ``loan`` the class is `Loan`, a batch
+has `loans`, and the id is `loan_id`; with the event ``default`` an answer has `default_probability`. The
+present words are read from pyproject.toml. What the table calls its columns and values stays, and so does
+LICENSE.
 """
 
 import argparse
@@ -19,15 +20,16 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from git_status import Refused, check_committed, list_files
+from git_status import Refused, check_committed, list_files, uncommitted
+from nouns import EVENT, RECORD, Nouns, complaint_of_nouns, replace_nouns, replace_nouns_in_code
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)+")  # PEP 508, and a module's name with _ for -
+NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)*")  # PEP 508, and a module's name with _ for -
 MOST_LETTERS: Final = 24  # so many, and ten in the first word, leave the layout of the code as it is
 # Whoever wrote the template stays named; and what speaks of renaming shows names that are examples.
 KEPT: Final = {
@@ -35,12 +37,13 @@ KEPT: Final = {
     for name in (
         "LICENSE",
         "copier.yml",
-        "engine/docs/promises.md",
         "docs/template.md",
-        "scripts/rename.py",
+        "engine/docs/promises.md",
         "engine/tests/template/test_copier.py",
         "engine/tests/template/test_levels.py",
         "engine/tests/template/test_rename.py",
+        "scripts/nouns.py",
+        "scripts/rename.py",
     )
 }
 # Where a file that knows the table speaks of the project; its other words are the table's own.
@@ -57,6 +60,16 @@ SETTINGS: Final = (
     "engine/src/*/core/settings.py",
     ".venv/lib/python*/site-packages/skewless/core/settings.py",
 )
+# What says nothing of a record or an event, or says what another table may call them.
+WITHOUT_NOUNS: Final = (
+    "engine",
+    "CHANGELOG.md",
+    "docs/adopting.md",
+    "docs/decisions",
+    "scripts/adoption/identity.py",
+)
+# Where the event's noun is a word of a sentence, and not the name of a host or a folder.
+WITH_PROSE: Final = ("src", "tests", "notebooks", "examples", "README.md", "pyproject.toml", "config.yaml")
 START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"  # of a word, or behind an escape in a string
 END: Final = rb"(?![A-Za-z0-9_])"
 
@@ -113,7 +126,7 @@ def replace(content: bytes, old: Names, new: Names, *, variables: AbstractSet[st
     names = {one.encode(): other.encode() for one, other in zip(old, new, strict=True)}
     if not any(name in content for name in names):
         return content, 0  # the usual case, many times faster
-    command, package, prefix = map(re.escape, names)
+    command, package, prefix = (re.escape(word.encode()) for word in old)
     known = "|".join(sorted(variables)).encode()  # or none: what follows is made up when it runs
     words = b"(?:(?:%s|%s)%s|%s(?=(?:%s)?%s))" % (command, package, END, prefix, known, END)
     return re.subn(START + words, lambda found: names[found[0]], content)
@@ -140,22 +153,27 @@ def is_kept(name: Path) -> bool:
     return name in KEPT or name.is_relative_to("engine/src")
 
 
-def present_name(folder: Path) -> str:
-    """Read what a project is called now."""
+def present_words(folder: Path) -> "Words":
+    """Read what a project, a record and the event are called now."""
     document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(document["project"]["name"])
+    nouns = document.get("tool", {}).get("nouns", {})
+    present = Nouns(nouns.get("record", RECORD), nouns.get("event", EVENT))
+    return Words(Names.of(document["project"]["name"]), present)
 
 
 def complaint(name: str, folder: Path) -> str | None:
     """Say what is wrong with a name by itself, or None."""
     if not NAME.fullmatch(name) or len(name) > MOST_LETTERS:
         return (
-            "it must be two or more words of small letters and digits with - between, such as my-service; "
+            "it must be words of small letters and digits with - between, such as my-service; "
             f"the first of two to ten letters, all of at most {MOST_LETTERS}"
         )
     locks = "".join(path.read_text(encoding="utf-8") for path in folder.glob("requirements*.lock"))
     if name.replace("-", "_") in sys.stdlib_module_names or f"\n{name}==" in locks:
         return "a package that the project installs is called so"
+    present = present_words(folder).names.command
+    if "-" in name and "-" not in present:
+        return f"from {present}, a name of one word, only to another of one word"
     return None
 
 
@@ -180,8 +198,15 @@ def tidy(folder: Path) -> None:
         tidy(folder.parent)
 
 
+class Words(NamedTuple):
+    """All that a project is called by."""
+
+    names: Names
+    nouns: Nouns
+
+
 def plan(
-    folder: Path, files: list[Path], *, old: Names, new: Names, variables: AbstractSet[str]
+    folder: Path, files: list[Path], *, old: Words, new: Words, variables: AbstractSet[str]
 ) -> Iterator[Change]:
     """Work out every change.
 
@@ -195,16 +220,39 @@ def plan(
         if is_kept(name) or not (path.is_file() or path.is_symlink()):
             continue
         before, there = read(path), os.fsencode(name)
-        moved, moves = replace(there, old, new, variables=variables)
-        after, count, back = before, 0, before
-        if b"\0" not in before:
-            after, count = replace_in(name, before, old=old, new=new, variables=variables)
-            back, _ = replace_in(name, after, old=new, new=old, variables=variables)
-        if (back, replace(moved, new, old, variables=variables)[0]) != (before, there):
-            msg = f"{name} has {new.command}, {new.package} or {new.prefix} in it already"
-            raise Refused(msg)
-        if count or moves:
-            yield Change(path, folder / os.fsdecode(moved), before, after, count + moves)
+        moved, moves = replace(there, old.names, new.names, variables=variables)
+        after, count = before, 0
+        if b"\0" not in before and old.names != new.names:
+            after, count = replace_in(name, before, old=old.names, new=new.names, variables=variables)
+            _, taken = replace_in(
+                name, there + b"\n" + before, old=new.names, new=old.names, variables=variables
+            )
+            if taken:
+                names = new.names
+                msg = f"{name} has {names.command}, {names.package} or {names.prefix} in it already"
+                raise Refused(msg)
+        after, nouns = nouns_in(name, after, old=old.nouns, new=new.nouns)
+        if count or moves or nouns:
+            yield Change(path, folder / os.fsdecode(moved), before, after, count + moves + nouns)
+
+
+def nouns_in(name: Path, content: bytes, *, old: Nouns, new: Nouns) -> tuple[bytes, int]:
+    """Put new nouns for the old ones in a file of the project, and count them."""
+    is_silent = any(name.is_relative_to(place) for place in WITHOUT_NOUNS)
+    if old == new or is_silent or b"\0" in content:
+        return content, 0
+    text = content.decode(errors="surrogateescape")
+    prose = old.event == EVENT and any(name.is_relative_to(place) for place in WITH_PROSE)
+    if name.name not in OF_THE_PROJECT:
+        after, count = replace_nouns(text, old, new, prose=prose)
+    elif name.suffix == ".py":
+        after, count = replace_nouns_in_code(text, old, new)
+    else:  # config.yaml, whose values are the table's
+        spoken = re.compile(COMMENT.decode())
+        replaced = [replace_nouns(each[0], old, new, prose=prose)[1] for each in spoken.finditer(text)]
+        after = spoken.sub(lambda found: replace_nouns(found[0], old, new, prose=prose)[0], text)
+        count = sum(replaced)
+    return after.encode(errors="surrogateescape"), count
 
 
 def apply(changes: list[Change]) -> None:
@@ -229,21 +277,50 @@ def apply(changes: list[Change]) -> None:
             tidy(change.path.parent)
 
 
-def rename(folder: Path, name: str, files: list[Path], *, variables: AbstractSet[str]) -> list[Change]:
-    """Work out the changes that give some of a project's files another name.
+def rename(folder: Path, wanted: Words, files: list[Path], *, variables: AbstractSet[str]) -> list[Change]:
+    """Work out the changes that give some of a project's files another name, or other nouns.
 
     Raises
     ------
     Refused
-        The name cannot be used.
+        A word cannot be used.
     """
-    old, new = Names.of(present_name(folder)), Names.of(name)
-    if old == new:
-        return []
-    if wrong := complaint(name, folder):
-        msg = f"{name}: {wrong}"
+    old = present_words(folder)
+    if old.names != wanted.names and (wrong := complaint(wanted.names.command, folder)):
+        msg = f"{wanted.names.command}: {wrong}"
         raise Refused(msg)
-    return list(plan(folder, files, old=old, new=new, variables=variables))
+    if wrong := complaint_of_nouns(wanted.nouns, old.nouns, folder):
+        raise Refused(wrong)
+    if old == wanted:
+        return []
+    return list(plan(folder, files, old=old, new=wanted, variables=variables))
+
+
+def template_only(folder: Path) -> list[str]:
+    """Name what a clone has only to make projects, as copier leaves it out, if git could bring it back.
+
+    None in a project that copier made, and none where git does not tell.
+    """
+    listed = folder / "copier.yml"
+    if not listed.exists():
+        return []
+    always = re.findall(r"(?m)^  - ([\w./]+)$", listed.read_text(encoding="utf-8"))
+    try:
+        changed = uncommitted(folder)
+    except Refused:
+        return []
+    lost = {name for name in always for each in changed if each == name or each.startswith(f"{name}/")}
+    return [name for name in always if name != ".git" and name not in lost and (folder / name).exists()]
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove files and folders."""
+    for name in names:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def introduce(folder: Path, description: str = "", holder: str = "") -> None:
@@ -263,7 +340,9 @@ def _replace_line(path: Path, line: str, by: Callable[[re.Match[str]], str]) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of the project; default: as it is")
+    parser.add_argument("--record", metavar="NOUN", help="what a row is, such as loan")
+    parser.add_argument("--event", metavar="NOUN", help="what is predicted, such as default")
     parser.add_argument("--dry-run", action="store_true", help="show what would change")
     parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
     parser.add_argument("--folder", type=Path, default=ROOT, help="the project; default: this one")
@@ -277,23 +356,40 @@ def main(words: list[str] | None = None) -> None:
     """Rename the project, or show what would change."""
     said = _parser().parse_args(words)
     folder = said.folder.resolve()
+    leaving = [] if said.copied else template_only(folder)
     try:
-        files = list(list_files(ROOT if said.copied else folder))
-        changes = rename(folder, said.name, files, variables=settings(folder))
-        if changes and not said.dry_run and not said.uncommitted:
-            check_committed(folder, (str(change.path.relative_to(folder)) for change in changes))
+        changes = _changes(folder, said, leaving)
     except Refused as why:
         sys.exit(f"refused: {why}")
     for change in changes:
         there = "" if change.path == change.moved else f" -> {change.moved.relative_to(folder).as_posix()}"
         print(f"{change.path.relative_to(folder).as_posix()}: {change.names}{there}")
-    taken = [change.moved for change in changes if change.moved != change.path and change.moved.exists()]
-    if taken and not said.copied:  # what copier updates is there, and it merges what an owner changed
-        sys.exit(f"refused: {taken[0]} is there already")
+    print(f"{sum(change.names for change in changes)} names in {len(changes)} files")
+    if changes and leaving:
+        print(f"removed, as it only makes projects: {', '.join(leaving)}")
     if not said.dry_run:
         apply(changes)
         introduce(folder, said.description, said.holder)
-    print(f"{sum(change.names for change in changes)} names in {len(changes)} files")
+        remove(folder, leaving if changes else [])
+
+
+def _changes(folder: Path, said: argparse.Namespace, leaving: list[str]) -> list[Change]:
+    present = present_words(folder)
+    nouns = Nouns(said.record or present.nouns.record, said.event or present.nouns.event)
+    wanted = Words(Names.of(said.name or present.names.command), nouns)
+    files = [name for name in list_files(ROOT if said.copied else folder) if not _is_in(name, leaving)]
+    changes = rename(folder, wanted, files, variables=settings(folder))
+    if changes and not said.dry_run and not said.uncommitted:
+        check_committed(folder, (str(change.path.relative_to(folder)) for change in changes))
+    taken = [change.moved for change in changes if change.moved != change.path and change.moved.exists()]
+    if taken and not said.copied:  # what copier updates is there, and it merges what an owner changed
+        msg = f"{taken[0]} is there already"
+        raise Refused(msg)
+    return changes
+
+
+def _is_in(name: Path, folders: Iterable[str]) -> bool:
+    return any(name.is_relative_to(folder) for folder in folders)
 
 
 if __name__ == "__main__":

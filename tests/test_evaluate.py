@@ -7,7 +7,7 @@ from skewless import TableError
 from churn_service.evaluate import campaign_value, evaluate
 
 
-def test_metrics_of_four_customers():
+def test_metrics_worked_out_by_hand():
     probabilities, outcomes = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
 
     metrics = evaluate(probabilities, outcomes, threshold=0.4)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 NAME = "03_from_notebook_to_service.ipynb"
 
 
-def test_the_notebook_and_the_service_give_a_customer_the_same_probability(
+def test_the_notebook_and_the_service_give_the_same_probability(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -40,7 +40,7 @@ def test_training_and_serving_see_the_same_features(customers: list[Customer], f
 
 
 @given(customers=CUSTOMERS, data=st.data())
-def test_a_customers_features_do_not_depend_on_who_else_is_in_the_table(
+def test_features_do_not_depend_on_who_else_is_in_the_table(
     customers: list[Customer], data: st.DataObject, features: FeaturesConfig
 ):
     order = data.draw(st.permutations(range(len(customers))))

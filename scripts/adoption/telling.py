@@ -116,7 +116,8 @@ def _about_rows(decided: Decisions) -> Iterator[str]:
     if decided.foreign.rows < FEW_ROWS:
         yield f"{decided.foreign.rows:,} rows are few: the figures of the holdout will be uncertain"
     if decided.repeated:
-        yield f"rows of one customer may be on both sides of the holdout: {_listed(decided.repeated)} repeats"
+        repeats = f"{_listed(decided.repeated)} repeats"
+        yield f"rows of one customer may be on both sides of the holdout: {repeats}"
     if decided.id is None:
         yield "without an id a corrected row is a new one and may change its side of the holdout: see ID="
 

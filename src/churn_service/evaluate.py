@@ -30,8 +30,8 @@ def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: floa
     """
     if len(np.unique(outcomes)) < 2:  # noqa: PLR2004 - both classes
         msg = (
-            f"the holdout has {len(outcomes)} customers and {int(np.sum(outcomes))} churned; both outcomes "
-            "are needed to evaluate. Give a larger table or raise data.holdout_fraction"
+            f"all {len(outcomes)} customers of the holdout have the same outcome; both are needed to "
+            "evaluate. Give a larger table or raise data.holdout_fraction"
         )
         raise TableError(msg)
     counts = confusion_matrix(outcomes, probabilities >= threshold, labels=[0, 1]).ravel()
@@ -66,7 +66,7 @@ def campaign_value(
     contact_cost
         Of one retention offer, in money.
     saved_value
-        Expected value of offering it to somebody who would have churned, in the same money.
+        Expected value of offering it to a customer with the outcome 1, in the same money.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Record columns → model columns: the one function that training and serving share.
 
 `add_features` is written with arithmetic, comparisons and NumPy ufuncs only, so the same expression runs on a
-pandas or Dask Series, on an array and on a single NumPy scalar. It works row by row: a customer's features
-never depend on who else is in the table. To add a feature, add a line; its key is the only list there is.
+pandas or Dask Series, on an array and on a single NumPy scalar. It works row by row: features never depend
+on who else is in the table. To add a feature, add a line; its key is the only list there is.
 """
 
 from typing import Any

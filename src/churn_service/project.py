@@ -9,8 +9,8 @@ from churn_service.features import add_features
 from churn_service.schema import TABLE, Customer
 
 INTENDED_USE: Final = """\
-Rank customers for a retention offer and tell how likely each is to leave. A person or a campaign decides what
-follows. Not for pricing, credit, employment or any decision with legal effect on a person."""
+Rank customers for a retention offer and tell how likely each is to leave. A person or a campaign decides
+what follows. Not for pricing, credit, employment or any decision with legal effect on a person."""
 
 project: Final = Project(
     name="churn-service",

@@ -28,11 +28,11 @@ from adoption.settings import with_settings
 from adoption.staging import formatted, in_git
 from adoption.table_settings import path_from
 from adoption.telling import next_steps, summary
-from adoption.template import template_only
 from adoption.worth import own_auc, scorecard
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from rename import template_only
 
 import adopt
 from conftest import NOBODY, ROOT

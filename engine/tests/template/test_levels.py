@@ -53,7 +53,8 @@ def test_a_level_lacks_whole_files_and_has_the_others_as_a_rename_leaves_them(
 ):
     whole = copy_project(tmp_path / "whole")
     files = list(list_files(whole))
-    rename.apply(rename.rename(whole, "lapse-model", files, variables=rename.settings(whole)))
+    wanted = rename.present_words(whole)._replace(names=rename.Names.of("lapse-model"))
+    rename.apply(rename.rename(whole, wanted, files, variables=rename.settings(whole)))
     rename.introduce(whole, DESCRIPTION, HOLDER)
     expected, tree = contents(whole), contents(made)
 

@@ -25,7 +25,7 @@ from skewless.training.agreement import (
 )
 
 TEMPLATE: Final = "churn-service"
-INTENDED_USE: Final = "Rank customers for a retention offer"
+INTENDED_USE: Final = "for a retention offer"
 THRESHOLDS: Final = DecisionConfig(threshold=0.5, medium_risk=0.4, high_risk=0.7)
 ROWS: Final = 1_000  # of the table, to see whose it is
 LEVELS: Final = {
