@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from skewless.notebook import open_workspace
-from skewless.testing import Done, make_project, run_command
+from skewless.testing import Done, make_project, open_workspace, run_command
 
 from churn_service.config import FeaturesConfig
 from churn_service.project import project
@@ -15,7 +14,7 @@ from churn_service.project import project
 ROOT = Path(__file__).parents[1]
 
 # A test decides, and times nothing: on a busy machine an example may take long.
-settings.register_profile("untimed", deadline=None, max_examples=50)
+settings.register_profile("untimed", deadline=None, max_examples=30)
 settings.load_profile("untimed")
 
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
-from skewless.notebook import load_predictor, open_workspace
-from skewless.testing import connect, payloads
+from skewless.notebook import load_predictor
+from skewless.testing import connect, open_workspace, payloads
 
 from churn_service.api import Prediction, app
 from churn_service.project import project

@@ -8,8 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from skewless.notebook import open_workspace
-from skewless.testing import Done
+from skewless.testing import Done, open_workspace
 
 from churn_service.config import Config
 from churn_service.project import project
