@@ -10,11 +10,11 @@ check-engine: $(INSTALLED)
 
 .PHONY: test-engine
 test-engine: $(INSTALLED)
-	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 -m "not slow"
+	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 .PHONY: test-all-engine
 test-all-engine: $(INSTALLED) ## every test of the engine and the template, with coverage [LEAVE_OUT=FOLDER]
-	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --all --cov --cov-report=term --cov-fail-under=95 \
+	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --dist worksteal --all --cov --cov-report=term --cov-fail-under=95 \
 		$(addprefix --ignore=,$(LEAVE_OUT))
 
 .PHONY: bench

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import kubernetes_validate
 import yaml
 
 from conftest import ROOT, find_program
@@ -33,6 +32,8 @@ END_SECONDS: Final = CONFIG.serving.drain_seconds + (
 
 def refuse_invalid(document: Any) -> None:
     """Raise if Kubernetes would not take a document as it stands."""
+    import kubernetes_validate  # takes seconds, which every worker would wait for
+
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 

@@ -187,6 +187,7 @@ def test_numbers_with_a_sign_are_said_to_be_numbers(of):
         (["30.02.2024", "31.04.2024", "01.01.2024"], "category"),
     ],
 )
+@pytest.mark.slow
 def test_a_columns_kind_is_read_off_its_cells(of, cells: list[str], kind: str):
     found = of(table(it=[cells[row % len(cells)] for row in range(ROWS)]))
 
@@ -716,6 +717,7 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
     assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_git_ignores_is_not_written_over(clone: Path, messy: Path, capsys):
     for words in (["rm", "-q", "--cached", adopt.SCHEMA], ["commit", "-q", "-m", "Forget it"]):
         subprocess.run(["git", *NOBODY, *words], cwd=clone, check=True)

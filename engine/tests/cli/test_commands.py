@@ -31,6 +31,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.slow
 def test_every_command_has_help_with_an_example(words: list[str], project: Path, run):
     done = run(project, *words, "--help")
 
@@ -88,6 +89,7 @@ def test_training_on_a_bad_table_names_every_fault_and_writes_them_where_asked(
     assert len(list((bad / "models").glob("*-*"))) == 1
 
 
+@pytest.mark.slow
 def test_the_list_of_faults_replaces_no_file_and_its_name_is_checked_before_the_work(
     trained: Path, tmp_path: Path, run
 ):
@@ -123,6 +125,7 @@ def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path
     assert (done.returncode, "holdout_fraction" in done.stderr) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nothing_of_real_customers_says_so(trained: Path, version: Path, run):
     assert "this model knows nothing of your data" in run(trained, "train").stdout
     assert "**The table is the simulator's.**" in (version / "card.md").read_text()

@@ -72,6 +72,7 @@ def test_what_the_tools_write_agrees_in_a_fresh_clone(examined: Doctor):
     } == dict.fromkeys(("config schema", "lock", "docs", "version"), "ok"), found
 
 
+@pytest.mark.slow
 def test_what_is_the_templates_is_to_do_until_it_is_ones_own(
     clone: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ):
@@ -108,6 +109,7 @@ def test_what_make_no_longer_does_in_a_settled_clone_is_said_otherwise(
     assert f"make {target}" not in after
 
 
+@pytest.mark.slow
 def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(clone: Path, examined: Doctor):
     document = yaml.safe_load((clone / "config.yaml").read_text())
     document["decision"] = doctor.THRESHOLDS.model_dump()
@@ -163,6 +165,7 @@ def test_what_is_locked_for_every_system_and_not_installed_is_named(clone: Path,
     assert examined()["installed"]["said"] == "locked and not installed: nobody-has-this"
 
 
+@pytest.mark.slow
 def test_an_extra_in_the_lock_hides_no_dependency(clone: Path, examined: Doctor):
     edit(clone / "requirements-dev.lock", "\njoblib==", "\njoblib[extra]==0.")
 
@@ -256,6 +259,7 @@ def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(
         ),
     ],
 )
+@pytest.mark.slow
 def test_the_commit_of_the_newest_version_is_told_or_why_nobody_knows_it(
     clone: Path, examined: Doctor, checkout: dict[str, str], state: str, said: str
 ):

@@ -55,6 +55,7 @@ def edited(project: Path, key: str, value: Any) -> Path:
         ("baseline.probabilities", [0.5], r"baseline: .* cuts need \d+ probabilities"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_value_is_refused_by_its_full_path(project: Path, key: str, value: Any, told: str):
     path = edited(project, key, value)
 

@@ -261,6 +261,7 @@ def test_a_configuration_is_quoted_as_text(own: Path, run: Run, text: str):
 
 
 @pytest.mark.parametrize("section", ["data", "registry"])
+@pytest.mark.slow
 def test_a_path_of_the_configuration_is_printed_as_text(own: Path, run: Run, section: str):
     configure(own, section, path=HOSTILE)
 

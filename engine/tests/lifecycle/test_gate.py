@@ -49,6 +49,7 @@ def checked(found: Replayed, **limits: float) -> Check:
 
 
 @given(st.lists(st.tuples(probabilities, st.integers(0, 1)), min_size=1, max_size=50))
+@pytest.mark.slow
 def test_the_mean_of_the_losses_is_the_log_loss_of_scikit_learn(rows: list[tuple[float, int]]):
     predicted, outcomes = (np.array(values) for values in zip(*rows, strict=True))
 

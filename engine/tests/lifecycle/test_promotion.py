@@ -105,6 +105,7 @@ def test_each_command_has_help_with_an_example(decide: Callable[..., Done], comm
     assert (done.returncode, "Example: " in done.stdout) == (0, True)
 
 
+@pytest.mark.slow
 def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
     own: Path, versions: dict[str, str], decide: Callable[..., Done]
 ):
@@ -121,6 +122,7 @@ def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
     assert f"{versions['good']} is in production (event {last(own).number})" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_beat_the_baseline_is_refused_even_if_nothing_is_in_production(
     own: Path, worse: str, decide: Callable[..., Done]
 ):
@@ -131,6 +133,7 @@ def test_a_version_that_does_not_beat_the_baseline_is_refused_even_if_nothing_is
 
 
 @pytest.mark.parametrize("alias", ["production", "staging"])
+@pytest.mark.slow
 def test_who_holds_an_alias_already_is_told_so_and_nothing_is_recorded(
     own: Path, decide: Callable[..., Done], alias: str
 ):
@@ -145,6 +148,7 @@ def test_who_holds_an_alias_already_is_told_so_and_nothing_is_recorded(
     assert json.loads(as_json.stdout) == {"recorded": False}
 
 
+@pytest.mark.slow
 def test_a_worse_version_is_refused_with_its_interval_and_what_would_overrule_that(
     own: Path, versions: dict[str, str], worse: str, decide: Callable[..., Done]
 ):
@@ -184,6 +188,7 @@ def test_force_without_a_reason_is_a_usage_error(
     assert (done.returncode, "--reason" in done.stderr, last(own)) == (2, True, before)
 
 
+@pytest.mark.slow
 def test_forced_with_a_reason_it_is_recorded_with_the_evidence_that_was_overruled(
     own: Path,
     versions: dict[str, str],
@@ -239,6 +244,7 @@ def test_the_history_of_one_version_is_what_was_decided_about_it(
     assert [(told[-1]["before"], told[-1]["version"])] == [(versions["worse"], versions["good"])]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_json_too_where_asked(worse: str, decide: Callable[..., Done]):
     done = decide("promote", worse, *PRODUCTION, "--json")
 
@@ -263,6 +269,7 @@ def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commi
     assert Registry(own / "models").load(version).metadata.commit == f"{commit} with uncommitted changes"
 
 
+@pytest.mark.slow
 def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_recorded(own: Path):
     for words in (["add", "config.yaml"], [*NOBODY, "commit", "-q", "-m", "Configure"]):
         subprocess.run(["git", *words], cwd=own, check=True)
@@ -488,13 +495,13 @@ def test_while_production_is_damaged_nothing_can_be_compared_with_it_but_force_g
 def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothing(
     own: Path, versions: dict[str, str], decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ):
-    load = promotion.load_predictor
+    load = promotion.open_predictor
 
     def rival_is_faster(*words: object, **options: object) -> object:
         put(own, versions["worse"])
         return load(*words, **options)
 
-    monkeypatch.setattr(promotion, "load_predictor", rival_is_faster)
+    monkeypatch.setattr(promotion, "open_predictor", rival_is_faster)
     done = decide("promote", "newest", *PRODUCTION)
 
     assert (done.returncode, holder(own)) == (1, versions["worse"])
@@ -502,6 +509,7 @@ def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothin
     assert "registry history" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_rollback_goes_back_and_a_second_one_further_until_there_is_nothing(
     own: Path, versions: dict[str, str], decide: Callable[..., Done]
 ):

@@ -100,6 +100,7 @@ def test_the_latency_ratio_is_the_candidates_time_over_productions(
     assert replayed(own).facts["latency_ratio"] == 2.5
 
 
+@pytest.mark.slow
 def test_a_version_that_answers_alike_is_promoted_and_its_figures_are_kept(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done]
 ):
@@ -133,6 +134,7 @@ def test_a_version_that_decides_otherwise_is_refused_with_the_largest_flips(
     assert "largest flips " in done.stderr
 
 
+@pytest.mark.slow
 def test_the_last_requests_are_repeated(own: Path, versions: dict[str, str], promote: Callable[[str], Done]):
     ask(own, versions["production"], records(ASKED, seed=1))
     last = ask(own, versions["production"], records(ASKED, seed=2))
@@ -164,6 +166,7 @@ def test_only_requests_that_production_answered_count(
         ({"privacy": {REQUIRED: "drop"}}, f"monitoring.privacy hides {REQUIRED}"),
     ],
 )
+@pytest.mark.slow
 def test_without_a_log_of_whole_requests_the_evidence_is_missing(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done], monitoring: dict[str, Any], said: str
 ):

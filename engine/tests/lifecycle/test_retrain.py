@@ -133,6 +133,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / "predictions/retrain").glob("2*.json"))]
 
 
+@pytest.mark.slow
 def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
     own: Path, ask: Callable[..., Any], tell: Callable[..., None], run: Run
 ):
@@ -223,6 +224,7 @@ def test_outcomes_that_were_known_before_the_version_was_trained_are_not_new(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_while_nothing_is_in_production_nothing_is_trained_that_would_answer_without_the_gate(
     own: Path, retrain: Callable[..., Any]
 ):
@@ -249,6 +251,7 @@ def test_a_file_of_the_log_that_is_there_twice_adds_nobody_twice(own: Path, retr
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_disk_that_fails_leaves_a_record_with_the_reason_and_no_table(
     own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
@@ -266,6 +269,7 @@ def test_a_disk_that_fails_leaves_a_record_with_the_reason_and_no_table(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(own: Path, run: Run):
     before = files(own)
 
@@ -316,6 +320,7 @@ def test_the_gate_stands_before_production_and_its_refusal_is_kept(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_into_production_if_that_is_configured_and_the_evidence_holds(own: Path, retrain: Callable[..., Any]):
     configure(own, "retrain", promote="production")
     configure(own, "gate", **NEVER, replay_requests=ROWS)
@@ -328,6 +333,7 @@ def test_into_production_if_that_is_configured_and_the_evidence_holds(own: Path,
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Path, run: Run):
     table = (own / TABLE).read_text()
     (own / TABLE).write_text(table + table.splitlines()[1] + "\n")
@@ -342,6 +348,7 @@ def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Pat
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_whatever_fails_in_between_leaves_a_record(own: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: Any) -> float:
         msg = "0.1 apart"
@@ -357,6 +364,7 @@ def test_whatever_fails_in_between_leaves_a_record(own: Path, run: Run, monkeypa
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_somebody_who_decides_meanwhile_is_no_refusal_but_a_failure_and_leaves_a_record(
     own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
@@ -393,6 +401,7 @@ def test_a_version_from_before_there_were_references_can_still_be_too_old(own: P
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.parametrize("hidden", [*OTHERS[-1:], ID])
+@pytest.mark.slow
 def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_table_is_another(
     own: Path, retrain: Callable[..., Any], hidden: str
 ):
@@ -410,6 +419,7 @@ def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_t
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_version_that_cannot_be_read_may_have_been_trained_on_the_table_so_privacy_holds_back(
     own: Path, version: Path, retrain: Callable[..., Any]
 ):
@@ -426,6 +436,7 @@ def test_a_version_that_cannot_be_read_may_have_been_trained_on_the_table_so_pri
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_try_whose_record_is_damaged_counts_for_the_cool_down(
     own: Path, now: datetime, retrain: Callable[..., Any]
 ):
@@ -475,6 +486,7 @@ def test_the_same_version_again_is_refused_once_and_not_every_night(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_table_that_came_out_as_the_version_that_answers_does_not_stay(
     own: Path, version: Path, retrain: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
@@ -488,6 +500,7 @@ def test_a_table_that_came_out_as_the_version_that_answers_does_not_stay(
 
 
 @pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_a_version_that_staging_refuses_is_not_trained_again_each_night(
     own: Path, retrain: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
@@ -505,6 +518,7 @@ def test_a_version_that_staging_refuses_is_not_trained_again_each_night(
     assert len(list((own / "data").glob("*.retrain-*"))) == 1  # of a version that is registered
 
 
+@pytest.mark.slow
 def test_who_was_held_out_stays_held_out(
     own: Path,
     ask: Callable[..., Any],

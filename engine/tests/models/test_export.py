@@ -156,6 +156,7 @@ def test_another_estimator_exports_too(estimator: BaseEstimator):
     assert 0 <= difference <= PARITY
 
 
+@pytest.mark.slow
 def test_a_calibration_of_scores_in_float32_is_exported_in_float64():
     matrix, target = training_data()
     matrix = np.nan_to_num(matrix)

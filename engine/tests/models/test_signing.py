@@ -134,6 +134,7 @@ def test_a_signature_that_is_no_plain_file_is_refused(signed: Path):
         read_artifact(signed, PUBLIC)
 
 
+@pytest.mark.slow
 def test_a_signed_older_version_is_refused_under_the_name_of_a_newer_one(
     own: Path, run, monkeypatch: pytest.MonkeyPatch
 ):
@@ -273,6 +274,7 @@ def test_every_command_that_loads_a_model_refuses_an_unsigned_one(
 
 
 @pytest.mark.parametrize("words", LOADING, ids=" ".join)
+@pytest.mark.slow
 def test_every_command_that_loads_a_model_ends_with_two_by_a_malformed_key(
     trained: Path, words: list[str], run, monkeypatch: pytest.MonkeyPatch
 ):
@@ -342,6 +344,7 @@ print("cryptography" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_process_without_a_public_key_does_not_load_the_library(signed: Path):
     command = [sys.executable, "-c", LOADS, signed]
     with_key = os.environ | {"CHURN_PUBLIC_KEY": public_pem(OURS)}  # noqa: TID251 - the child inherits ours

@@ -56,6 +56,7 @@ def known(folder: Path, **asked: Any) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["prediction_id"])
 
 
+@pytest.mark.slow
 def test_closed_days_read_as_before_from_a_file_by_date_and_version(log: Path):
     before, one = known(log), known(log, version="0.1.0-0", since=NOON + timedelta(seconds=10))
 
@@ -84,6 +85,7 @@ def test_a_second_time_there_is_nothing_to_do(log: Path):
     assert {path: path.read_bytes() for path in log.rglob("*.*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_unfinished_is_not_read(log: Path):
     done(log)
     before = known(log)
@@ -132,6 +134,7 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     assert known(log) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_becomes_parquet_while_it_is_about_to_be_read_is_read_as_that(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -229,6 +232,7 @@ def test_outcomes_go_when_that_is_asked_for(log: Path):
 
 
 @pytest.mark.needs("postgres", "initdb")
+@pytest.mark.slow
 def test_pruning_reaches_the_database(database: str, tmp_path: Path):
     lines = [line(30 * day + n, NOON + day * DAY) for day in range(3) for n in range(10)]
     report = (lambda _: None, lambda *_, **__: None)
@@ -258,6 +262,7 @@ def project(tmp_path: Path, log: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_they_did_to_a_person_and_to_a_program(project: Path, run: Run):
     said = run(project, "log", "compact", "--before", "2026-03-02")
     data = run(project, "log", "compact", "--json")

@@ -298,6 +298,7 @@ def test_the_worst_comes_first_and_what_weighs_most_before_what_weighs_less():
     assert by_name[SCORE].impact is None
 
 
+@pytest.mark.slow
 def test_counts_of_days_and_workers_judge_like_those_of_all_rows(healthy: Population):
     parts = [healthy.windows(300, seed=seed) for seed in (1, 2)]
     together = {name: sum(part[name] for part in parts)[0] for name in parts[0]}

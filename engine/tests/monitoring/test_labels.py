@@ -200,6 +200,7 @@ def test_a_prediction_of_nobody_is_its_own_customer(tmp_path: Path):
     assert joined["record"].nunique() == 3
 
 
+@pytest.mark.slow
 def test_many_outcomes_of_one_customer_are_found_without_a_product_of_the_two(tmp_path: Path):
     rows = 3_000
     spread = np.linspace(0, 30, rows)

@@ -319,6 +319,7 @@ def asked(project: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".CSV.gz", ".parquet"])
+@pytest.mark.slow
 def test_a_file_is_recorded_and_what_it_says_again_or_of_nobody_is_counted(
     asked: Path, run: Run, suffix: str
 ):

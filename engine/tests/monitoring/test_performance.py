@@ -63,6 +63,7 @@ def shifted(chances: np.ndarray, log_odds: float) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=2, max_size=30))
+@pytest.mark.slow
 def test_the_realised_measures_are_those_of_scikit_learn(pairs: list[tuple[float, int]]):
     probabilities, outcomes = (np.array(values) for values in zip(*pairs, strict=True))
 
@@ -78,6 +79,7 @@ def test_the_realised_measures_are_those_of_scikit_learn(pairs: list[tuple[float
         assert found.roc_auc is None
 
 
+@pytest.mark.slow
 def test_the_estimate_is_what_many_draws_of_outcomes_come_to_on_average():
     random = np.random.default_rng(1)
     chances = random.beta(1.5, 2.5, 2_000)
@@ -93,6 +95,7 @@ def test_the_estimate_is_what_many_draws_of_outcomes_come_to_on_average():
     assert estimated.confusion == pytest.approx(np.mean([each.confusion for each in drawn], axis=0), rel=0.02)
 
 
+@pytest.mark.slow
 def test_bands_are_of_as_many_draws_as_the_page_says():
     page, random = (ROOT / "docs/monitoring/outcomes.md").read_text(), np.random.default_rng(11)
     ratios = []
@@ -163,6 +166,7 @@ def test_where_customers_behave_otherwise_the_alarm_is_raised(log_odds: float):
     assert states.count("concept_drift") >= 0.8 * len(states)
 
 
+@pytest.mark.slow
 def test_outcomes_flipped_for_a_third_are_seen():
     random = np.random.default_rng(6)
     states = []
@@ -260,6 +264,7 @@ def watched(project: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_the_command_tells_week_by_week_and_ends_with_3_where_outcomes_contradict(watched: Path, run: Run):
     done = run(watched, "performance", "--as-of", "2026-03-01", "--json")
     table = run(watched, "performance", "--as-of", "2026-03-01")
@@ -278,6 +283,7 @@ def test_the_command_tells_week_by_week_and_ends_with_3_where_outcomes_contradic
     assert "train on newer outcomes" in table.stdout
 
 
+@pytest.mark.slow
 def test_a_report_of_a_day_is_the_same_for_ever(watched: Path, run: Run):
     asked = ("performance", "--as-of", "2026-02-01T12:00:00+01:00", "--json")
     before = run(watched, *asked)

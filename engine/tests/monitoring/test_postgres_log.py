@@ -91,6 +91,7 @@ def written(tmp_path: Path, database: str) -> Iterator[Callable[..., Written]]:
         each.log.close()
 
 
+@pytest.mark.slow
 def test_the_table_is_made_on_first_use_and_gives_back_what_a_file_would(
     written, tmp_path: Path, database: str
 ):
@@ -300,6 +301,7 @@ def test_a_reader_says_that_the_database_does_not_answer(tmp_path: Path):
 
 @pytest.mark.fault
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_reader_gives_up_a_database_that_hangs_while_it_reads(
     written, server, database: str, tmp_path: Path, monkeypatch
 ):

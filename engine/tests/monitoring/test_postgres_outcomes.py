@@ -96,6 +96,7 @@ def test_where_no_file_can_be_written_for_the_refused_the_table_takes_none(
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_while_the_database_is_away_files_take_them_and_nothing_is_lost(log: Log, server: Postgres):
     sink = opened(log)
     sink.add([FIRST])

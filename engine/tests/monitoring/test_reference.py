@@ -83,6 +83,7 @@ def test_bins_are_the_same_after_they_were_stored(column: np.ndarray):
 
 
 @given(samples, st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_the_same_distribution_has_no_psi_in_whatever_order(sample: np.ndarray, random):
     shuffled = np.array(random.sample(sample.tolist(), len(sample)))
 

@@ -143,6 +143,7 @@ def test_the_page_is_one_small_file_that_loads_nothing_and_runs_nothing(page: Pa
     assert {each["href"][0] for _, each in outline.tags if "href" in each} == {"#"}
 
 
+@pytest.mark.slow
 def test_a_reader_who_cannot_see_it_is_told_what_it_shows(page: Path):
     outline = Outline(page.read_text())
 
@@ -210,6 +211,7 @@ def test_a_report_from_before_there_was_a_version_is_refused(told: Path, run: Ru
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_page_that_is_there_is_kept_unless_told_otherwise(told: Path, run: Run, tmp_path: Path):
     path = tmp_path / "report.html"
     path.write_text("mine")

@@ -193,6 +193,7 @@ def test_a_challenger_that_is_refused_is_told_of_once_and_a_good_one_takes_its_p
     assert len(own.written()) == 1
 
 
+@pytest.mark.slow
 def test_a_service_with_a_shadow_answers_by_production_and_writes_down_both(
     trained: Path, tmp_path: Path, production: Predictor, run
 ):

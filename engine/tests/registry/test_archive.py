@@ -144,6 +144,7 @@ def test_what_was_packed_is_unpacked_byte_for_byte(packed: bytes, version: Path,
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+@pytest.mark.slow
 def test_what_is_not_what_was_packed_is_an_error_that_names_the_version_and_nothing_stays(
     packed: bytes, version: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ):
@@ -154,6 +155,7 @@ def test_what_is_not_what_was_packed_is_an_error_that_names_the_version_and_noth
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+@pytest.mark.slow
 def test_what_the_manifest_does_not_promise_is_never_written(
     packed: bytes, version: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ):
@@ -182,6 +184,7 @@ def test_of_an_archive_without_the_signature_that_is_asked_for_only_the_manifest
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=4))
+@pytest.mark.slow
 def test_whatever_the_end_of_an_archive_says_it_is_unpacked_whole_or_refused(
     packed: bytes, version: Path, tmp_path_factory: pytest.TempPathFactory, places: list[tuple[int, int]]
 ):

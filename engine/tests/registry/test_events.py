@@ -124,6 +124,7 @@ def race(folder: Path, rounds: int, place: int, barrier: object, won: object) ->
 
 
 @pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_of_eight_processes_exactly_one_wins_each_round(tmp_path: Path, rounds: int):
     spawn = multiprocessing.get_context("spawn")
     barrier, won = spawn.Barrier(WRITERS), spawn.Queue()
@@ -160,6 +161,7 @@ while True:
 @pytest.mark.fault
 @pytest.mark.posix
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_every_event_whole_and_loses_none_it_told_of(
     tmp_path: Path, times: int
 ):
@@ -500,6 +502,7 @@ def test_verify_reads_the_events_and_the_versions_that_are_there_all_the_same(ow
     "fields",
     [{"version": ""}, {"alias": None}, {"kind": "rollback"}, {"kind": "rollback", "alias": "staging"}],
 )
+@pytest.mark.slow
 def test_a_damaged_decision_is_never_passed_over_for_an_older_one(own: Path, version: Path, run, fields):
     path = own / "models/events/00000003.json"
     assert Registry(own / "models").resolve() == version.name

@@ -55,6 +55,7 @@ def killed(*words: object, after: float) -> bool:
 
 
 @pytest.mark.parametrize("times", [6, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
     s3: str, version: Path, tmp_path: Path, times: int
 ):

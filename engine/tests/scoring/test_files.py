@@ -44,6 +44,7 @@ def scored(source: Path, output: Path, predictor: Predictor):
 
 @pytest.mark.parametrize("read", SUFFIXES)
 @pytest.mark.parametrize("write", SUFFIXES)
+@pytest.mark.slow
 def test_a_file_scores_like_the_table_in_a_notebook(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, read: str, write: str
 ):
@@ -224,6 +225,7 @@ def test_the_header_of_a_file_without_rows_is_checked_too(
         scored(tmp_path / f"in{read}", tmp_path / "out.csv", predictor)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did_and_replaces_nothing_unasked(trained: Path, tmp_path: Path, run):
     first = run(trained, "score", "data/table.csv", tmp_path / "out.parquet", "--json")
     again = run(trained, "score", "data/table.csv", tmp_path / "out.parquet")

@@ -68,6 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_every_table_of_a_folder_is_scored_as_it_is_alone(score: Score, parts: Path, tmp_path: Path):
     done = score(parts, tmp_path / "out", "--json")
 
@@ -81,6 +82,7 @@ def test_every_table_of_a_folder_is_scored_as_it_is_alone(score: Score, parts: P
 
 
 @pytest.mark.parametrize("pattern", ["in/*.parquet", "in/**/*.parquet", "in/[ab].*"])
+@pytest.mark.slow
 def test_a_pattern_names_the_files_that_it_matches(score: Score, parts: Path, tmp_path: Path, pattern: str):
     expected = {
         "in/*.parquet": ["a.parquet"],
@@ -225,6 +227,7 @@ def test_every_format_is_read_whatever_the_case_of_its_name(score: Score, mixed:
 
 
 @pytest.mark.parametrize("name", ["notes.md", "x.csv.bak", "old.CSV.zip", "parts.orc", "day=1/README", "x"])
+@pytest.mark.slow
 def test_what_cannot_be_read_ends_the_command_before_it_begins(
     score: Score, parts: Path, tmp_path: Path, name: str
 ):
@@ -303,6 +306,7 @@ def test_a_linked_folder_and_a_pipe_are_named_and_nobody_waits_for_them(
 
 
 @pytest.mark.parametrize("name", ["b.csv", "a.parquet"])
+@pytest.mark.slow
 def test_a_file_with_only_a_header_is_treated_alike_alone_and_in_a_folder(
     score: Score, parts: Path, tmp_path: Path, name: str
 ):
@@ -396,6 +400,7 @@ def test_a_table_without_rows_among_others_comes_out_without_answers(
     ],
 )
 @pytest.mark.usefixtures("parts")
+@pytest.mark.slow
 def test_what_cannot_be_meant_is_refused_and_nothing_is_written(
     score: Score, tmp_path: Path, source: str, out: str, said: str
 ):

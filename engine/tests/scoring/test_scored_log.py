@@ -82,6 +82,7 @@ def test_a_scored_customer_is_logged_as_one_that_was_asked_about(
     assert len(set(ids(remembered(owned / "predictions")))) == ROWS
 
 
+@pytest.mark.slow
 def test_a_table_is_logged_once_however_often_and_however_it_is_scored(
     owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
 ):
@@ -101,6 +102,7 @@ def test_a_table_is_logged_once_however_often_and_however_it_is_scored(
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_a_crash_between_log_and_output_neither_loses_nor_doubles_a_row(
     owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
 ):
@@ -172,6 +174,7 @@ def test_without_a_log_to_write_to_nothing_is_scored(owned: Path, source: Path, 
 
 
 @pytest.mark.needs("postgres", "initdb")
+@pytest.mark.slow
 def test_a_database_takes_scored_tables_once_and_no_file_does(
     owned: Path, source: Path, tmp_path: Path, score: Score, database: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -186,6 +189,7 @@ def test_a_database_takes_scored_tables_once_and_no_file_does(
 
 @pytest.mark.needs("postgres", "initdb")
 @pytest.mark.fault
+@pytest.mark.slow
 def test_a_database_that_is_away_fails_the_files_and_the_next_run_goes_on(
     owned: Path, source: Path, tmp_path: Path, score: Score, database: str, monkeypatch: pytest.MonkeyPatch
 ):

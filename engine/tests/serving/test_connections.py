@@ -49,6 +49,7 @@ def test_who_reads_only_after_sending_all_of_a_refused_body_reads_the_refusal(
     assert (first.status, refusal["status"], after) == (status, status, 200)
 
 
+@pytest.mark.slow
 def test_after_a_refused_body_the_head_is_still_bounded(server: Server):
     with server.connect() as connection:
         connection.sendall(asking(b" " * 100, b"X-API-Key: wrong").replace(b"Connection: close\r\n", b""))

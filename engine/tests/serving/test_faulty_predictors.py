@@ -26,6 +26,7 @@ DIFFERENT = movable().name  # the field in which they differ
 
 @pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), 2.0, -0.1])
 @pytest.mark.parametrize("rows", [1, 3, INLINE_ROWS + 1])
+@pytest.mark.slow
 def test_an_answer_that_is_no_probability_is_a_500_and_the_next_request_works(
     build, connect, predictor: Predictor, nonsense: float, rows: int
 ):
@@ -122,6 +123,7 @@ def test_when_the_model_changes_each_is_answered_by_the_one_it_asked(predictor: 
     assert [found.probability for found in asyncio.run(play())] == [0.25, 0.75] * 2
 
 
+@pytest.mark.slow
 def test_a_large_batch_that_hangs_is_a_503_while_health_is_answered(build, connect, predictor: Predictor):
     hangs, release, calls = threading.Event(), threading.Event(), []
 

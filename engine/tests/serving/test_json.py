@@ -535,6 +535,7 @@ def with_a_handler_of_refusals(app: FastAPI) -> None:
 @pytest.mark.parametrize(
     "change", [with_middleware, with_an_override, with_a_denying_override, with_a_handler_of_refusals]
 )
+@pytest.mark.slow
 def test_what_an_owner_changes_on_the_application_holds_on_every_request(change: Callable[[FastAPI], None]):
     def declare(app: FastAPI, _: type[APIRoute]) -> None:
         app.add_api_route("/look", look, methods=["POST"], dependencies=[Depends(pass_some)])

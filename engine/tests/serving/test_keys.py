@@ -77,6 +77,7 @@ def test_several_keys_may_be_separated_as_one_likes(separator: str):
         f"{GOOD};{GOOD}",
     ],
 )
+@pytest.mark.slow
 def test_a_malformed_part_stops_serve_and_nothing_of_it_is_repeated(
     project: Path, part: str, run, monkeypatch
 ):

@@ -39,6 +39,7 @@ async def ask(asgi, method: str, path: str, receive) -> tuple[int, bytes | None]
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 100), st.sampled_from("ab"), st.integers(0, 9)), max_size=30))
+@pytest.mark.slow
 def test_a_window_holds_what_was_taken_since_it_began_and_lasts_a_minute(steps: list[tuple[int, str, int]]):
     time = [0]
     window, begun, used = (

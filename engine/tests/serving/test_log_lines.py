@@ -92,6 +92,7 @@ def test_probes_are_logged_for_debugging_only(build, connect, level: str, shown:
     assert [line["route"] for line in requests(lines) if line["level"] == "debug"] == shown
 
 
+@pytest.mark.slow
 def test_whatever_callers_send_a_line_is_one_json_object_and_repeats_none_of_it(build, connect):
     values = st.text(st.characters(codec="latin-1", exclude_characters="\0\r\n"), max_size=30)
     statuses = []

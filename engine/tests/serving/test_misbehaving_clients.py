@@ -92,6 +92,7 @@ def test_whatever_a_caller_does_the_next_is_answered_and_nothing_stays(
     until(lambda: held(server.pid) <= server.idle, "every connection is gone")
 
 
+@pytest.mark.slow
 def test_who_never_reads_a_large_answer_is_left(server: Server):
     head = HEAD.replace(b"/predict", b"/predict/batch")
     with server.connect() as connection:
@@ -140,6 +141,7 @@ def test_what_is_odd_gets_its_answer_and_the_next_is_answered(server: Server, se
 
 
 @pytest.mark.parametrize("offered", [b"h2c", b"websocket", b"TLS/1.0, h2c"])
+@pytest.mark.slow
 def test_however_the_bytes_arrive_an_offer_changes_neither_the_body_nor_where_it_ends(
     server: Server, offered: bytes
 ):

@@ -52,6 +52,7 @@ def status(url: str, path: str) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_at_most_its_own_requests_with_it_and_comes_back(trained: Path):
     with serving(trained, *TWO) as (url, server):
         before = until(lambda: len(found := workers(server.pid)) == 2 and found, "two workers")
@@ -75,6 +76,7 @@ def test_a_killed_worker_takes_at_most_its_own_requests_with_it_and_comes_back(t
     [((), False), pytest.param(TWO, False, marks=pytest.mark.slow), (TWO, True)],
     ids=["one process", "two workers", "two workers, each signalled too"],
 )
+@pytest.mark.slow
 def test_sigterm_under_load_loses_no_request_of_callers_who_heed_ready(
     own: Path, words: tuple[str, ...], *, everyone: bool
 ):

@@ -119,6 +119,7 @@ def test_what_was_promoted_answers_from_the_next_look_on(
     assert (told["level"], told["model_version"], told["before"]) == ("info", other, first)
 
 
+@pytest.mark.slow
 def test_a_look_that_finds_nothing_new_opens_nothing(service: Service, connect):
     with connect(service) as client:
         before = service.state.predictor
@@ -161,6 +162,7 @@ def undecided(models: Path, _version: str) -> None:
     ],
     ids=["damaged", "absent", "log of events"],
 )
+@pytest.mark.slow
 def test_what_is_refused_changes_nothing_until_it_is_mended(
     own: Path, first: str, other: str, service: Service, connect, spoil, said: str, *, wanted: bool
 ):

@@ -162,6 +162,7 @@ def test_each_version_answers_as_itself_bit_for_bit(
         assert answer == said(expected) | source | {"prediction_id": answer["prediction_id"]}
 
 
+@pytest.mark.slow
 def test_a_version_counts_by_the_size_of_its_file(alone: list[Predictor], two: Two):
     sizes = [(two.models / each.version / ONNX).stat().st_size for each in alone]
 

@@ -31,6 +31,7 @@ def test_a_harmless_request_id_is_taken_over(build, connect, proposed: str):
 @pytest.mark.parametrize(
     "proposed", ["", " ", "a b", "x" * 65, "é", 'a"b', "a\nb", "a\r\nX-Evil: 1", "a\x00", "a\n", "{a}"]
 )
+@pytest.mark.slow
 def test_any_other_request_id_is_replaced(build, connect, proposed: str):
     with logged(connect(build())) as (client, lines):
         answer = client.get("/nothing", headers={"X-Request-ID": proposed.encode()})
@@ -58,6 +59,7 @@ def test_no_two_requests_have_the_same_id(client: TestClient):
         ("\n", (None, None)),
     ],
 )
+@pytest.mark.slow
 def test_a_trace_is_carried_into_the_log_if_it_is_one(build, connect, sent: str, carried: tuple[Any, Any]):
     with logged(connect(build())) as (client, lines):
         client.post("/predict", json=CONTRACT.example(), headers={"traceparent": sent})

@@ -76,6 +76,7 @@ def test_what_is_no_body_and_never_ends_ends_the_connection(keyed: Server, begin
     until(lambda: held(keyed.pid) <= keyed.idle, "every connection is gone")
 
 
+@pytest.mark.slow
 def test_a_key_in_a_trailer_is_none(keyed: Server):
     answered = first_line(keyed, HEAD + CHUNKED + CHUNK + LAST + NAMED + b"\r\n\r\n")
 

@@ -119,6 +119,7 @@ def messy_with(old: str, new: str, folder: Path, encoding: str = "latin-1") -> P
         ("; Ja", ";1", 4, TARGET, "'1'"),
     ],
 )
+@pytest.mark.slow
 def test_a_cell_that_is_written_otherwise_is_named(
     old: str, new: str, row: int, column: str, found: str, tmp_path: Path
 ):

@@ -62,6 +62,7 @@ def test_a_number_out_of_range_is_named(table: pd.DataFrame, column: Column, bey
 
 @pytest.mark.parametrize("wrong", ["abc", "1;2", "true"])
 @pytest.mark.parametrize("column", NUMBERS, ids=lambda column: column.name)
+@pytest.mark.slow
 def test_text_in_a_number_column_is_named_and_the_other_rows_are_not(
     table: pd.DataFrame, column: Column, wrong: str
 ):
@@ -164,6 +165,7 @@ def test_rows_are_counted_from_one_across_a_file(table: pd.DataFrame, suffix: st
 
 @pytest.mark.parametrize("column", INTEGERS, ids=lambda column: column.name)
 @pytest.mark.parametrize("cell", [True, pd.Timestamp("2026-01-01"), 1j, [1]], ids=repr)
+@pytest.mark.slow
 def test_a_cell_of_another_type_is_named(table: pd.DataFrame, column: Column, cell: object):
     table.at[2, column.name] = cell  # noqa: PD008 - the only way to place a list
 

@@ -127,6 +127,7 @@ def test_the_health_check_knows_a_service_that_answers_from_none(trained: Path):
     assert (answered, refused) == (True, False)
 
 
+@pytest.mark.slow
 def test_the_build_is_told_where_packages_are_but_no_folder_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -72,6 +72,7 @@ def test_the_notebooks_features_depend_on_other_rows_and_on_rows_held_out(table:
 
 
 @pytest.mark.usefixtures("table")
+@pytest.mark.slow
 def test_the_notebook_splits_otherwise_in_every_run():
     first, second = run_notebook(3), run_notebook(3)
 

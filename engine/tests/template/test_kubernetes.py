@@ -6,7 +6,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 from fastapi.routing import APIRoute
@@ -57,10 +56,12 @@ def test_a_file_is_what_kubernetes_takes(path: Path):
 
 
 def test_what_kubernetes_would_not_take_is_refused():
+    from kubernetes_validate import ValidationError
+
     wrong = copy.deepcopy(DEPLOYMENT)
     wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
 
-    with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
+    with pytest.raises(ValidationError, match="readinesProbe"):
         refuse_invalid(wrong)
 
 

@@ -113,6 +113,7 @@ def only_what_asks_git(clone: Path) -> None:
 
 
 @HOW
+@pytest.mark.slow
 def test_make_check_does_not_pass_where_git_names_no_file(
     clone: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ):

@@ -137,6 +137,7 @@ def test_every_route_passes_if_it_is_public_and_only_then(behind: Behind, routes
 
 
 @pytest.mark.parametrize("alias", ["newest", "staging", "production"])
+@pytest.mark.slow
 def test_an_alias_passes_as_a_version_does(behind: Behind, alias: str):
     assert behind.reached_by(f"/models/{alias}/predict", "POST") == [f"/models/{alias}/predict"]
 
@@ -153,6 +154,7 @@ def test_another_spelling_of_what_is_not_public_does_not_pass(behind: Behind, ta
     behind_it=st.sampled_from(["", "%0a", "%0d", "/", ";", "?predict", "#predict", "/."]),
     encoded=st.sets(st.integers(0, 15)),
 )
+@pytest.mark.slow
 def test_no_encoding_of_what_is_not_public_passes(
     behind: Behind, path: str, before: str, behind_it: str, encoded: set[int]
 ):

@@ -40,6 +40,7 @@ def header(kind: str) -> bytes:
         "PGP PRIVATE KEY BLOCK",
     ],
 )
+@pytest.mark.slow
 def test_a_private_key_is_refused_wherever_it_stands(tmp_path: Path, kind: str) -> None:
     path = written(tmp_path / "notes.bin", b"\x00\xff some text\n" + header(kind) + b"MIIB")
 

@@ -68,6 +68,7 @@ def test_the_proxy_passes_who_has_a_key_and_takes_nobody_for_one_on_the_host(fro
 
 @pytest.mark.posix
 @pytest.mark.needs("haproxy", "openssl")
+@pytest.mark.slow
 def test_a_process_that_is_not_there_costs_no_request(front: Front, secrets: Path):
     key = f"X-API-Key: {(secrets / 'caller.key').read_text()}"
 

@@ -132,6 +132,7 @@ def test_other_nouns_stand_wherever_the_project_says_them_and_its_tests_pass(
         assert said.returncode == 0, said.stdout + said.stderr
 
 
+@pytest.mark.slow
 def test_what_only_makes_projects_goes(committed: Path):
     assert renamed(committed, "lapse-model").returncode == 0
 
@@ -398,6 +399,7 @@ def test_the_pages_own_commands_are_accepted(project: Path):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_make_hands_the_name_over_as_it_is_and_not_to_the_shell(project: Path):
     for name in ("`touch made-by-shell`", "$(touch made-by-shell)", '"; touch made-by-shell; "', "--folder"):
         word = name.replace("$", "$$")

@@ -25,6 +25,8 @@ OF_THE_DEFAULT = {"README.md", "CHANGELOG.md"}  # its own documentation
 OF_ANY_TABLE = (  # they speak of what an owner's table may call things, and of the id's name in JSON
     "docs/adopting.md",
     "docs/from-your-notebook.md",
+    "docs/template.md",
+    "scripts/nouns.py",
     "scripts/adoption/",
     "engine/tests/adopt/test_adopt.py",
 )

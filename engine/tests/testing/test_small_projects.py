@@ -65,7 +65,13 @@ class AtWork:
         return as_records({name: table[name].to_numpy() for name in wanted}, contract)
 
 
-@pytest.fixture(scope="module", params=SMALL, ids=lambda each: each.name)
+QUICK = ("tiny", "dates")  # the others take longer
+PARAMS = [
+    pytest.param(each, id=each.name, marks=[] if each.name in QUICK else pytest.mark.slow) for each in SMALL
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def at_work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
     small: Small = request.param
     folder = small.make(tmp_path_factory.mktemp(small.name) / "project")
@@ -86,7 +92,7 @@ def some(at_work: AtWork, strategy: Any) -> Any:
     return st.lists(strategy(at_work.work.contract), min_size=1, max_size=6)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_features_are_the_same_in_the_table_in_a_batch_and_alone(at_work: AtWork, data: st.DataObject):
     project, contract = at_work.small.project, at_work.work.contract
@@ -100,7 +106,7 @@ def test_features_are_the_same_in_the_table_in_a_batch_and_alone(at_work: AtWork
     assert in_table.tobytes() == in_batch.tobytes() == np.vstack(alone).tobytes()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_contract_allows_is_answered_alike_on_every_path(
     at_work: AtWork, predictor: Predictor, data: st.DataObject

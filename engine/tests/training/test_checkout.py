@@ -90,6 +90,7 @@ def add_a_compiled_module_that_git_ignores(folder: Path) -> None:
     ],
     ids=lambda change: change.__name__,
 )
+@pytest.mark.slow
 def test_code_that_the_commit_does_not_hold_is_dirty_however_git_is_configured(
     checkout: Path, change: Callable[[Path], None]
 ):
