@@ -36,7 +36,7 @@ def flushed(answers: list[Answer], now: float) -> list[Answer]:
 
 @pytest.mark.fault
 @pytest.mark.posix
-@pytest.mark.parametrize("times", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [20])
 @pytest.mark.slow
 def test_a_killed_process_loses_only_what_it_had_not_flushed(trained: Path, tmp_path: Path, times: int):
     own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))

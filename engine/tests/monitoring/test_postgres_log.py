@@ -459,7 +459,7 @@ def test_closing_does_not_wait_for_a_database_that_hangs(written, server):
 @pytest.mark.fault
 @pytest.mark.posix
 @pytest.mark.slow
-@pytest.mark.parametrize("times", [20])
+@pytest.mark.parametrize("times", [8])
 def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_doubles_none(
     server, database: str, trained: Path, tmp_path: Path, monkeypatch, times: int
 ):

@@ -123,7 +123,7 @@ def race(folder: Path, rounds: int, place: int, barrier: object, won: object) ->
         won.put(number)
 
 
-@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [60])
 @pytest.mark.slow
 def test_of_eight_processes_exactly_one_wins_each_round(tmp_path: Path, rounds: int):
     spawn = multiprocessing.get_context("spawn")
@@ -160,7 +160,7 @@ while True:
 
 @pytest.mark.fault
 @pytest.mark.posix
-@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [40])
 @pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_every_event_whole_and_loses_none_it_told_of(
     tmp_path: Path, times: int
