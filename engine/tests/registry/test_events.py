@@ -25,7 +25,7 @@ from skewless.registry.events import LARGEST_EVENT, Check, Decided, Event, fold
 from skewless.registry.registry import Registry
 from skewless.testing import run_command
 
-ROUNDS, WRITERS = 20, 8
+WRITERS = 8
 TIME = "2026-01-01T00:00:00.000+00:00"
 VERSIONS = [f"0.1.0-{number:08x}" for number in range(4)]
 

@@ -79,9 +79,7 @@ def serve(url: str) -> set[str]:
     return {version for (version,), serves in found.items() if serves}
 
 
-@pytest.mark.parametrize(
-    "count", [1, 2], ids=["one process", "two workers"]
-)
+@pytest.mark.parametrize("count", [1, 2], ids=["one process", "two workers"])
 @pytest.mark.slow
 def test_every_process_follows_a_promotion_and_a_rollback(
     own: Path, newest: str, other: str, count: int, run: Run
