@@ -23,6 +23,13 @@ def churn() -> tuple[dict[str, Any], int]:
     try:
         customer = Customer.model_validate_json(request.get_data())
     except ValidationError as error:
-        return {"errors": error.errors(include_url=False, include_input=False, include_context=False)}, 422
+        return {
+            "errors": error.errors(
+                include_url=False, include_input=False, include_context=False
+            )
+        }, 422
     (decision,) = model.predict([customer])
-    return {"churn_probability": decision.probability, "model_version": model.version}, 200
+    return {
+        "churn_probability": decision.probability,
+        "model_version": model.version,
+    }, 200

@@ -1,15 +1,18 @@
-"""Make the project that of another table: from a CSV or Parquet file to a contract, features and settings.
+"""Adapt the project to another table, read from a CSV or Parquet file.
 
 Example: make adopt TABLE=data/telco.csv TARGET=Churn ID=customerID POSITIVE=Yes
 
-Without make: python scripts/adopt.py data/telco.csv --target Churn --id customerID --positive Yes
+Without make: python scripts/adopt.py data/telco.csv --target Churn --id customerID
+    --positive Yes
 
-Reads the whole table, decides what its columns are, and writes the files that know the table: schema.py,
-features.py, config.py, their known-value test, config.yaml and its schema. In a clone it removes what only
-makes projects, which copier.yml lists. It says what it decided, what it left out and what to look at.
-Nothing is written unless the changed project reads every row of the table. A file with changes that are not
-committed is not written over, nor is any file where git cannot tell, unless --uncommitted allows it.
-Ends with 0 done, 1 failed, 2 usage, 3 the table is unfit, and why.
+Reads the whole table, decides what its columns are, and writes a contract, features and
+settings: the files that know the table, which are schema.py, features.py, config.py,
+their known-value test, config.yaml and its schema. In a clone it removes what only
+makes projects, which copier.yml lists. It says what it decided, what it left out and
+what to look at. Nothing is written unless the changed project reads every row of the
+table. A file with changes that are not committed is not written over, nor is any file
+where git cannot tell, unless --uncommitted allows it. Ends with 0 done, 1 failed,
+2 usage, 3 the table is unfit, and why.
 """
 
 import argparse
@@ -27,9 +30,22 @@ import rename
 from adoption.asked import Asked
 from adoption.decisions import Decisions, decide
 from adoption.reading import open_foreign
-from adoption.rendering import render_config, render_features, render_known_values, render_schema
+from adoption.rendering import (
+    render_config,
+    render_features,
+    render_known_values,
+    render_schema,
+)
 from adoption.settings import with_settings
-from adoption.staging import changes, formatted, in_git, refuse_uncommitted, stage, try_out, write_all
+from adoption.staging import (
+    changes,
+    formatted,
+    in_git,
+    refuse_uncommitted,
+    stage,
+    try_out,
+    write_all,
+)
 from adoption.table_settings import path_from, table_settings
 from adoption.telling import next_steps, summary
 
@@ -46,8 +62,9 @@ FILES: Final = (SCHEMA, FEATURES, KNOBS, KNOWN_VALUES, CONFIG, CONFIG_SCHEMA)
 def main(words: list[str] | None = None) -> int:
     """Adopt a table; return the exit code."""
     asked = _parser().parse_args(words)
+    prefix = "churn-service-adopt-"
     try:
-        with tempfile.TemporaryDirectory(prefix="churn-service-adopt-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=prefix) as scratch:
             _adopt(asked, Path(scratch))
     except SkewlessError as error:
         say(*f"error: {error}".split("\n"), err=True)
@@ -61,19 +78,36 @@ def main(words: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     head, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
-        description=head, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=head,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("table", type=Path, help="a .csv or .parquet file, one row per customer")
-    parser.add_argument("--target", required=True, help="header of the column to predict")
+    parser.add_argument(
+        "table", type=Path, help="a .csv or .parquet file, one row per customer"
+    )
+    parser.add_argument(
+        "--target", required=True, help="header of the column to predict"
+    )
     parser.add_argument(
         "--id",
-        help="header of the column that names a row; none: no column does (default: found by its name)",
+        help=(
+            "header of the column that names a row; none: no column does "
+            "(default: found by its name)"
+        ),
     )
-    parser.add_argument("--positive", help="the target's word to predict, where it is not plain")
+    parser.add_argument(
+        "--positive", help="the target's word to predict, where it is not plain"
+    )
     parser.add_argument("--record", help="what a row is, such as loan; see rename.py")
-    parser.add_argument("--event", help="what is predicted, such as default; see rename.py")
-    parser.add_argument("--dry-run", action="store_true", help="write nothing, show what would change")
-    parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
+    parser.add_argument(
+        "--event", help="what is predicted, such as default; see rename.py"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write nothing, show what would change"
+    )
+    parser.add_argument(
+        "--uncommitted", action="store_true", help="even if git could not take you back"
+    )
     return parser
 
 
@@ -82,7 +116,11 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         refuse_uncommitted(ROOT, dict.fromkeys(FILES))
     table = asked.table.resolve()
     foreign = open_foreign(table, scratch)
-    decided = decide(foreign, Asked(asked.target, asked.id, asked.positive), say=partial(say, err=True))
+    decided = decide(
+        foreign,
+        Asked(asked.target, asked.id, asked.positive),
+        say=partial(say, err=True),
+    )
     files = _rendered(decided)
     say("trying the changed project on the whole table", err=True)
     files[CONFIG_SCHEMA] = try_out(stage(ROOT, files, scratch), table)
@@ -102,7 +140,11 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
 
 def _say_nouns(asked: argparse.Namespace) -> None:
     """Give the project the nouns that were asked for, as `make rename` does."""
-    nouns = [f"--{name}={noun}" for name in ("record", "event") if (noun := getattr(asked, name))]
+    nouns = [
+        f"--{name}={noun}"
+        for name in ("record", "event")
+        if (noun := getattr(asked, name))
+    ]
     if nouns:
         rename.main([*nouns, "--uncommitted", f"--folder={ROOT}"])
 

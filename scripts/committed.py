@@ -1,4 +1,7 @@
-"""Folder of a rehearsal → a git checkout of this project's code, so that the gate sees it committed."""
+"""Make the folder of a rehearsal a git checkout of this project's code.
+
+That way the gate sees the code committed.
+"""
 
 import shutil
 import subprocess
@@ -17,10 +20,15 @@ ANYBODY: Final = [
 
 
 def commit_code(folder: Path) -> None:
-    """Copy the code that runs, and the lock, into a folder, and commit both there; end with 1 without git."""
+    """Copy the code that runs, and the lock, into a folder, and commit both there.
+
+    Without git, end with 1.
+    """
     leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for sources in SOURCES:
-        shutil.copytree(ROOT / sources, folder / sources, ignore=leave_out, dirs_exist_ok=True)
+        shutil.copytree(
+            ROOT / sources, folder / sources, ignore=leave_out, dirs_exist_ok=True
+        )
     shutil.copy(ROOT / LOCK, folder)
     _git(folder, "init", "--quiet")
     _git(folder, "add", "--force", *SOURCES, LOCK)
@@ -29,6 +37,10 @@ def commit_code(folder: Path) -> None:
 
 def _git(folder: Path, *words: str) -> None:
     try:
-        subprocess.run(["git", *ANYBODY, *words], cwd=folder, check=True)  # noqa: S603, S607 - fixed words, git from PATH
+        subprocess.run(  # noqa: S603 - fixed words
+            ["git", *ANYBODY, *words],  # noqa: S607 - git from PATH
+            cwd=folder,
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"git is needed, and failed: {error}")

@@ -1,4 +1,7 @@
-"""Start the real service, ask it for one prediction and for a batch, show the answers, stop it."""
+"""Start the real service, ask it for predictions, show the answers, and stop it.
+
+It is asked for one prediction and for a batch.
+"""
 
 import json
 import signal
@@ -18,7 +21,9 @@ COMMAND = [sys.executable, "-m", "churn_service"]
 def ask(url: str, body: Any = None) -> Any:
     """GET, or POST a JSON body; return the JSON answer."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own http URL
+    request = urllib.request.Request(  # noqa: S310 - our own http URL
+        url, data, {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - ditto
         return json.load(response)
 
@@ -42,15 +47,20 @@ def main() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    customer = json.loads(subprocess.check_output([*COMMAND, "example"]))  # noqa: S603 - our own command
-    service = subprocess.Popen([*COMMAND, "serve", "--port", str(port)], cwd=Path.cwd())  # noqa: S603 - ditto
+    example = subprocess.check_output([*COMMAND, "example"])  # noqa: S603 - our own
+    customer = json.loads(example)
+    service = subprocess.Popen(  # noqa: S603 - ditto
+        [*COMMAND, "serve", "--port", str(port)], cwd=Path.cwd()
+    )
     try:
         wait_until_ready(url, service)
         print("one customer:", json.dumps(ask(f"{url}/predict", customer), indent=2))
         batch = ask(f"{url}/predict/batch", {"customers": [customer] * 3})
-        print(f"batch of {batch['batch_size']}: {[p['churn_probability'] for p in batch['predictions']]}")
+        probabilities = [each["churn_probability"] for each in batch["predictions"]]
+        print(f"batch of {batch['batch_size']}: {probabilities}")
     finally:
-        service.send_signal(signal.SIGINT)  # at once; SIGTERM would let callers leave first
+        # At once; SIGTERM would let callers leave first.
+        service.send_signal(signal.SIGINT)
         code = service.wait(timeout=DEADLINE)
     print(f"stopped, exit code {code}")
     sys.exit(code)

@@ -1,7 +1,8 @@
-"""Rehearse a bad month in minutes, in a folder of its own: drift, outcomes, retraining, promotion, rollback.
+"""Rehearse a bad month in minutes, in a folder of its own.
 
-Every step is a real command or a request to a real server; none touches the project's own registry or log. A
-step that does not come out as it should ends the drill with 1.
+It goes through drift, outcomes, retraining, promotion and rollback. Every step is a
+real command or a request to a real server; none touches the project's own registry or
+log. A step that does not come out as it should ends the drill with 1.
 
 Usage: python scripts/drill.py [REPORT.html]
 """
@@ -40,22 +41,31 @@ WINDOW_SECONDS = 10.0
 FLUSHED_SECONDS = 0.5  # until answers are in the log
 DAY_SECONDS = 24 * 60 * 60
 PATIENCE = 30  # seconds
-ELSEWHERE: Final = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}  # noqa: TID251 - the children inherit it
+ELSEWHERE: Final = {
+    name: value
+    for name, value in os.environ.items()  # noqa: TID251 - the children inherit it
+    if not name.startswith("CHURN_")
+}
 CONFIG: Final[dict[str, dict[str, Any]]] = {
     "data": {  # never the owner's table
         "path": "data/drill.csv",
         "format": PLAIN.model_dump(mode="json"),
         "sample": {"rows": 6_000, "random_state": 42},
     },
-    "serving": {"poll_seconds": 0.5, "drain_seconds": 0, "rate_limit_per_minute": 10**6},
+    "serving": {
+        "poll_seconds": 0.5,
+        "drain_seconds": 0,
+        "rate_limit_per_minute": 10**6,
+    },
     "monitoring": {"flush_seconds": 0.2},
     "retrain": {
         "window_days": WINDOW_SECONDS / DAY_SECONDS,
         "cool_down_days": 1.0,
         "promote": "production",
     },
-    # Customers here behave so differently that a version that knows them decides otherwise. In earnest
-    # keep these limits: the gate then stops such a version, and a person looks at it.
+    # Customers here behave so differently that a version that knows them decides
+    # otherwise. In earnest keep these limits: the gate then stops such a version, and a
+    # person looks at it.
     "gate": {
         "replay_requests": CUSTOMERS,
         "max_flip_share": 1.0,
@@ -102,27 +112,41 @@ def rehearse(url: str, do: Callable[..., str], report: Path) -> None:
     second = close_the_loop(url, do, shifted[1:])
 
     step("And back, at once")
-    do("registry", "rollback", "--reason", "the drill is over", shows=f"{first} is in production again")
+    do(
+        "registry",
+        "rollback",
+        "--reason",
+        "the drill is over",
+        shows=f"{first} is in production again",
+    )
     expect(follows(url, second) == first, f"{first} answers again")
     do("registry", "history", shows="rollback production")
 
 
 def stay_calm(url: str, do: Callable[..., str], first: str) -> None:
     """Let nothing happen while nothing changes."""
-    step(f"{first} answers for customers like those it knows, and their outcomes come back")
+    step(
+        f"{first} answers for customers like those it knows, "
+        "and their outcomes come back"
+    )
     healthy = wave(7)
     tell(url, healthy, answers(url, healthy, first))
     do("drift", "--since", "1h", shows="what to do: ")
     do("retrain", shows="nothing to do")
 
 
-def raise_alarm(url: str, do: Callable[..., str], shifted: Wave, *, report: Path) -> None:
+def raise_alarm(
+    url: str, do: Callable[..., str], shifted: Wave, *, report: Path
+) -> None:
     """Let other customers come, who leave for other reasons than before."""
     step("Customers change: an alarm")
     since = datetime.now(UTC).isoformat()
     given = answers(url, shifted, version(url))
     do("drift", "--since", since, "--report", report, code=3, shows=" drift ")
-    expect(report.stat().st_size, f"the report is in {report}, {report.stat().st_size:,} bytes")
+    expect(
+        report.stat().st_size,
+        f"the report is in {report}, {report.stat().st_size:,} bytes",
+    )
 
     step("Outcomes come late, and contradict what was predicted")
     tell(url, shifted, given)
@@ -131,9 +155,14 @@ def raise_alarm(url: str, do: Callable[..., str], shifted: Wave, *, report: Path
 
 def close_the_loop(url: str, do: Callable[..., str], shifted: Sequence[Wave]) -> str:
     """Let it go on, train on it, and promote; return the version that answers then."""
-    step("It goes on for a second window: trigger, table, training, gate, staging, production")
+    step(
+        "It goes on for a second window: "
+        "trigger, table, training, gate, staging, production"
+    )
     first = version(url)
-    for seconds, customers in zip((WINDOW_SECONDS, FLUSHED_SECONDS), shifted, strict=True):
+    for seconds, customers in zip(
+        (WINDOW_SECONDS, FLUSHED_SECONDS), shifted, strict=True
+    ):
         tell(url, customers, answers(url, customers, first))
         time.sleep(seconds)
     said = do("retrain", shows="production: ")
@@ -162,11 +191,17 @@ def expect(holds: object, what: str) -> None:
 
 
 def run(folder: Path, *words: object, code: int = 0, shows: str = "") -> str:
-    """Run a command, show what it says, and ask for its exit code and a text; return what it says."""
+    """Run a command, show what it says, and return it.
+
+    The exit code must be `code`, and the text of `shows` must be in what it says.
+    """
     said = [str(word) for word in words]
     command = [*COMMAND, *said]
-    done = subprocess.run(command, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    print(f"$ churn-service {' '.join(said)}\n{textwrap.indent(done.stdout, '   ')}", end="")
+    done = subprocess.run(  # noqa: S603 - our own command
+        command, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, check=False
+    )
+    print(f"$ churn-service {' '.join(said)}")
+    print(textwrap.indent(done.stdout, "   "), end="")
     if done.returncode != code:
         print(done.stderr)
     expect(done.returncode == code, f"exit code {done.returncode}, expected {code}")
@@ -176,7 +211,7 @@ def run(folder: Path, *words: object, code: int = 0, shows: str = "") -> str:
 
 
 def wave(seed: int, *, shifts: bool = False) -> Wave:
-    """Draw customers; if they shift, values lie otherwise, and who stayed would leave."""
+    """Draw customers; if they shift, values differ, and who stayed would leave."""
     made = simulate(CUSTOMERS, seed, project.contract)
     for column in project.contract.columns:
         if shifts:
@@ -185,27 +220,40 @@ def wave(seed: int, *, shifts: bool = False) -> Wave:
     chances = 1 - chances if shifts else chances
     ids = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
     cells = {project.contract.id: ids} | {
-        column.name: to_json(made[column.name], column) for column in project.contract.columns
+        column.name: to_json(made[column.name], column)
+        for column in project.contract.columns
     }
-    requests = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    requests = [
+        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
+    ]
     return Wave(requests, np.random.default_rng(seed).random(CUSTOMERS) < chances)
 
 
 def move(values: np.ndarray, column: Column) -> np.ndarray:
-    """Let numbers lie three times as high, and make any other value the last that there is."""
+    """Make numbers three times as high, and any other value the last that there is."""
     if column.kind in {"category", "boolean"}:
         last = column.categories[-1] if column.categories else 1
-        return np.array([None if value is None else last for value in values.tolist()], dtype=column.dtype)
+        return np.array(
+            [None if value is None else last for value in values.tolist()],
+            dtype=column.dtype,
+        )
     low, high = column.bounds
     return np.clip(low + 3 * (values - low), low, high)
 
 
 def answers(url: str, customers: Wave, expected: str) -> list[str]:
-    """Ask about customers; return the ids of the answers, which must be of one version."""
-    given = ask(f"{url}/predict/batch", {"customers": customers.requests})["predictions"]
+    """Ask about customers; return the ids of the answers.
+
+    The answers must all be of the expected version.
+    """
+    batch = ask(f"{url}/predict/batch", {"customers": customers.requests})
+    given = batch["predictions"]
     found = {each["model_version"] for each in given}
     mean = sum(each["churn_probability"] for each in given) / len(given)
-    expect(found == {expected}, f"{len(given):,} answers by {', '.join(found)}, mean probability {mean:.3f}")
+    expect(
+        found == {expected},
+        f"{len(given):,} answers by {', '.join(found)}, mean probability {mean:.3f}",
+    )
     return [each["prediction_id"] for each in given]
 
 
@@ -216,7 +264,10 @@ def tell(url: str, customers: Wave, ids: list[str]) -> None:
         for name, outcome in zip(ids, customers.churns, strict=True)
     ]
     accepted = ask(f"{url}/outcomes", {"outcomes": said})["accepted"]
-    expect(accepted == len(ids), f"{accepted:,} outcomes accepted, {customers.churns.mean():.1%} churned")
+    expect(
+        accepted == len(ids),
+        f"{accepted:,} outcomes accepted, {customers.churns.mean():.1%} churned",
+    )
 
 
 def version(url: str) -> str:
@@ -230,15 +281,23 @@ def follows(url: str, before: str) -> str:
     while version(url) == before and time.monotonic() < started + PATIENCE:
         time.sleep(0.1)
     after = version(url)
-    expect(after != before, f"{after} answers in place of {before}, {time.monotonic() - started:.1f} s later")
+    expect(
+        after != before,
+        f"{after} answers in place of {before}, "
+        f"{time.monotonic() - started:.1f} s later",
+    )
     return after
 
 
 def ask(url: str, body: Any = None) -> Any:
     """GET, or POST a JSON body; return the JSON answer."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own http URL
-    with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310 - ditto
+    request = urllib.request.Request(  # noqa: S310 - our own http URL
+        url, data, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(  # noqa: S310 - ditto
+        request, timeout=PATIENCE
+    ) as response:
         return json.load(response)
 
 
@@ -250,10 +309,14 @@ def serving(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     words = ["serve", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen([*COMMAND, *words], cwd=folder, env=ELSEWHERE, stdout=log, stderr=log)  # noqa: S603 - our own command
+        server = subprocess.Popen(  # noqa: S603 - our own command
+            [*COMMAND, *words], cwd=folder, env=ELSEWHERE, stdout=log, stderr=log
+        )
     try:
         deadline = time.monotonic() + PATIENCE
-        while server.poll() is None and time.monotonic() < deadline and not is_ready(port):
+        while (
+            server.poll() is None and time.monotonic() < deadline and not is_ready(port)
+        ):
             time.sleep(0.1)
         expect(is_ready(port), f"a server is ready on port {port}")
         yield f"http://127.0.0.1:{port}"

@@ -1,7 +1,8 @@
-"""What builds images and runs containers: Docker, or buildah and runc where no Docker engine runs.
+"""What builds images and runs containers: Docker, or buildah and runc.
 
-Both run a container as the image's own user, without a capability, with a root file system that cannot be
-written to, and on the host's network.
+The latter do it where no Docker engine runs. Both run a container as the image's own
+user, without a capability, with a root file system that cannot be written to, and on
+the host's network.
 """
 
 import json
@@ -20,10 +21,18 @@ from typing import Any, Final, NamedTuple
 from git_status import Refused
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-STORE: Final = Path(os.environ.get("IMAGE_STORE") or ROOT / "dist" / "images")  # noqa: TID251 - a program's own words
+STORE: Final = Path(
+    os.environ.get("IMAGE_STORE")  # noqa: TID251 - a program's own words
+    or ROOT / "dist" / "images"
+)
 USER: Final = 10001  # whose the volumes are; the Dockerfile says so
 SUITE: Final = "bookworm"  # Debian's, of the base that is made where none can be pulled
-PACKAGES: Final = ("ca-certificates", "libstdc++6", "python-is-python3", "usr-is-merged")
+PACKAGES: Final = (
+    "ca-certificates",
+    "libstdc++6",
+    "python-is-python3",
+    "usr-is-merged",
+)
 TO_BUILD: Final = (*PACKAGES, "binutils", "python3-pip")
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 WITHOUT: Final = ("man", "doc", "locale", "info")  # of /usr/share
@@ -50,7 +59,9 @@ def sh(*words: object, **options: Any) -> str:
     """
     said = [str(word) for word in words]
     try:
-        done = subprocess.run(said, check=True, stdout=subprocess.PIPE, text=True, **options)  # noqa: S603 - our own
+        done = subprocess.run(  # noqa: S603 - our own
+            said, check=True, stdout=subprocess.PIPE, text=True, **options
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         msg = f"{said[0]}: {error}"
         raise Refused(msg) from error
@@ -65,10 +76,22 @@ class Docker:
     def __init__(self) -> None:
         self._names = dict[int, str]()
 
-    def build(self, target: str, image: str, *, args: Mapping[str, str], hidden: Mapping[str, Path]) -> None:
+    def build(
+        self,
+        target: str,
+        image: str,
+        *,
+        args: Mapping[str, str],
+        hidden: Mapping[str, Path],
+    ) -> None:
         """Build a target of the Dockerfile."""
         words = ["docker", "build", "--target", target, "--tag", image]
-        sh(*words, *_flags(args, hidden), ROOT, env=os.environ | {"DOCKER_BUILDKIT": "1"})  # noqa: TID251 - Docker's own settings
+        sh(
+            *words,
+            *_flags(args, hidden),
+            ROOT,
+            env=os.environ | {"DOCKER_BUILDKIT": "1"},  # noqa: TID251 - Docker's own
+        )
 
     def save(self, image: str, path: Path) -> None:
         """Write an image as an archive."""
@@ -79,16 +102,28 @@ class Docker:
         return dict(json.loads(sh("docker", "image", "inspect", image))[0]["Config"])
 
     def start(self, image: str, run: Run, **pipes: Any) -> subprocess.Popen[bytes]:
-        """Start a container; signals to the process reach it, and its exit code is the container's."""
+        """Start a container.
+
+        Signals to the process reach it, and its exit code is the container's.
+        """
         name = f"of-{os.getpid()}-{secrets.token_hex(4)}"
-        words = ["docker", "run", "--rm", f"--name={name}", "--read-only", "--network=host"]
+        words = [
+            "docker",
+            "run",
+            "--rm",
+            f"--name={name}",
+            "--read-only",
+            "--network=host",
+        ]
         words += ["--cap-drop=ALL", "--security-opt=no-new-privileges"]
         words += [f"--env={variable}={value}" for variable, value in run.env.items()]
         for volume, path in run.volumes.items():
             words += [f"--volume={volume}:{path}" if volume else f"--tmpfs={path}"]
         entry = list(run.entrypoint or [])
         words += [f"--entrypoint={entry[0]}"] if entry else []
-        started = subprocess.Popen([*words, image, *entry[1:], *run.words], **pipes)  # noqa: S603 - our own
+        started = subprocess.Popen(  # noqa: S603 - our own
+            [*words, image, *entry[1:], *run.words], **pipes
+        )
         self._names[started.pid] = name
         return started
 
@@ -98,7 +133,10 @@ class Docker:
         started.wait()
 
     def volume(self, name: str) -> str:
-        """Make a volume; Docker gives it the owner of the folder that it is mounted over."""
+        """Make a volume.
+
+        Docker gives it the owner of the folder that it is mounted over.
+        """
         return sh("docker", "volume", "create", name).strip()
 
     def remove_volume(self, name: str) -> None:
@@ -107,43 +145,94 @@ class Docker:
 
 
 class Buildah:
-    """buildah, runc and a base of Debian's packages: no daemon and no registry of images, but root."""
+    """buildah, runc and a base of Debian's packages.
+
+    They need no daemon and no registry of images, but root.
+    """
 
     def __init__(self) -> None:
-        self.bases: Final = {"BASE": _made_of(PACKAGES), "BUILD_BASE": _made_of(TO_BUILD)}
-        self._words = ["buildah", "--storage-driver=vfs", f"--root={STORE}/store", f"--runroot={STORE}/run"]
+        self.bases: Final = {
+            "BASE": _made_of(PACKAGES),
+            "BUILD_BASE": _made_of(TO_BUILD),
+        }
+        self._words = [
+            "buildah",
+            "--storage-driver=vfs",
+            f"--root={STORE}/store",
+            f"--runroot={STORE}/run",
+        ]
         self._runc = ["runc", f"--root={STORE}/runc"]
         self._names = dict[int, str]()
         (STORE / "bundles").mkdir(parents=True, exist_ok=True)
         STORE.chmod(0o711)  # the user of a container walks through it to its root
 
-    def build(self, target: str, image: str, *, args: Mapping[str, str], hidden: Mapping[str, Path]) -> None:
+    def build(
+        self,
+        target: str,
+        image: str,
+        *,
+        args: Mapping[str, str],
+        hidden: Mapping[str, Path],
+    ) -> None:
         """Build a target of the Dockerfile."""
         self._make_bases({*args.values()})
-        words = [*self._words, "bud", "--quiet", "--isolation=chroot", "--format=docker"]
-        words += [f"--timestamp={args['SOURCE_DATE_EPOCH']}", f"--target={target}", f"--tag={image}"]
+        words = [
+            *self._words,
+            "bud",
+            "--quiet",
+            "--isolation=chroot",
+            "--format=docker",
+        ]
+        words += [
+            f"--timestamp={args['SOURCE_DATE_EPOCH']}",
+            f"--target={target}",
+            f"--tag={image}",
+        ]
         sh(*words, *_flags(args, hidden), ROOT)
         # Mounted once for all of its containers, none of which can write to it.
-        if _mounted(image) in sh(*self._words, "containers", "--format={{.ContainerName}}").split():
+        there = sh(*self._words, "containers", "--format={{.ContainerName}}").split()
+        if _mounted(image) in there:
             sh(*self._words, "rm", _mounted(image))
         sh(*self._words, "from", f"--name={_mounted(image)}", image)
         sh(*self._words, "rmi", "--prune")  # what the tag stood for before
 
     def _make_bases(self, wanted: AbstractSet[str]) -> None:
-        """Make our own bases that are wanted and not there, all at once; `make clean` takes them away."""
+        """Make our own bases that are wanted and not there, all at once.
+
+        `make clean` takes them away.
+        """
         with tempfile.TemporaryDirectory(dir=STORE) as folder:
             made = [
-                (name, _mmdebstrap(Path(folder) / f"{len(packages)}.tar", packages), f"{len(packages)}.tar")
-                for name, packages in zip(self.bases.values(), (PACKAGES, TO_BUILD), strict=True)
-                if name in wanted and not sh(*self._words, "images", "--quiet", f"--filter=reference={name}")
+                (
+                    name,
+                    _mmdebstrap(Path(folder) / f"{len(packages)}.tar", packages),
+                    f"{len(packages)}.tar",
+                )
+                for name, packages in zip(
+                    self.bases.values(), (PACKAGES, TO_BUILD), strict=True
+                )
+                if name in wanted
+                and not sh(
+                    *self._words, "images", "--quiet", f"--filter=reference={name}"
+                )
             ]
             for name, making, tar in made:
                 if making.wait():
-                    msg = "mmdebstrap failed; IMAGE_BASE and IMAGE_BUILD_BASE name bases that exist"
+                    msg = (
+                        "mmdebstrap failed; "
+                        "IMAGE_BASE and IMAGE_BUILD_BASE name bases that exist"
+                    )
                     raise Refused(msg)
                 lines = ["FROM scratch", f"ADD {tar} /", f"ENV PATH={PATH}"]
                 (Path(folder) / "Dockerfile").write_text("\n".join(lines))
-                sh(*self._words, "bud", "--quiet", "--timestamp=0", f"--tag={name}", folder)
+                sh(
+                    *self._words,
+                    "bud",
+                    "--quiet",
+                    "--timestamp=0",
+                    f"--tag={name}",
+                    folder,
+                )
 
     def save(self, image: str, path: Path) -> None:
         """Write an image as an archive."""
@@ -151,15 +240,22 @@ class Buildah:
 
     def config(self, image: str) -> dict[str, Any]:
         """Tell what an image says of itself."""
-        return dict(json.loads(sh(*self._words, "inspect", "--type=image", image))["Docker"]["config"])
+        said = json.loads(sh(*self._words, "inspect", "--type=image", image))
+        return dict(said["Docker"]["config"])
 
     def start(self, image: str, run: Run, **pipes: Any) -> subprocess.Popen[bytes]:
-        """Start a container; signals to the process reach it, and its exit code is the container's."""
+        """Start a container.
+
+        Signals to the process reach it, and its exit code is the container's.
+        """
         bundle = Path(tempfile.mkdtemp(dir=STORE / "bundles"))
         sh("runc", "spec", cwd=bundle)
         spec = json.loads((bundle / "config.json").read_text())
         _confine(spec, self.config(image), run)
-        spec["root"] = {"path": sh(*self._words, "mount", _mounted(image)).strip(), "readonly": True}
+        spec["root"] = {
+            "path": sh(*self._words, "mount", _mounted(image)).strip(),
+            "readonly": True,
+        }
         (bundle / "config.json").write_text(json.dumps(spec))
         words = [*self._runc, "run", f"--bundle={bundle}", bundle.name]
         started = subprocess.Popen(words, **pipes)  # noqa: S603 - our own
@@ -200,16 +296,22 @@ def pick_engine(asked: str | None) -> Engine:
     if asked == "docker" or (not asked and _answers("docker", "info")):
         return Docker()
     if os.geteuid() != 0 or not shutil.which("buildah"):
-        msg = "no Docker engine answers; without one, `make services` installs buildah, which needs root here"
+        msg = (
+            "no Docker engine answers; without one, "
+            "`make services` installs buildah, which needs root here"
+        )
         raise Refused(msg)
     return Buildah()
 
 
 def _answers(*words: str) -> bool:
     try:
-        return not subprocess.run(words, capture_output=True, check=False).returncode  # noqa: S603 - our own
+        done = subprocess.run(  # noqa: S603 - our own
+            words, capture_output=True, check=False
+        )
     except OSError:
         return False
+    return not done.returncode
 
 
 def _flags(args: Mapping[str, str], hidden: Mapping[str, Path]) -> list[str]:
@@ -220,7 +322,8 @@ def _flags(args: Mapping[str, str], hidden: Mapping[str, Path]) -> list[str]:
 
 def _made_of(packages: Sequence[str]) -> str:
     """Name a base, so that other packages are another base."""
-    return f"localhost/debian-python:{sha256(' '.join((SUITE, *packages)).encode()).hexdigest()[:8]}"
+    digest = sha256(" ".join((SUITE, *packages)).encode()).hexdigest()
+    return f"localhost/debian-python:{digest[:8]}"
 
 
 def _mounted(image: str) -> str:
@@ -228,7 +331,12 @@ def _mounted(image: str) -> str:
 
 
 def _mmdebstrap(path: Path, packages: Sequence[str]) -> subprocess.Popen[bytes]:
-    words = ["mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(packages)}"]
+    words = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=essential",
+        f"--include={','.join(packages)}",
+    ]
     words += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in WITHOUT]
     words += ["--dpkgopt=path-include=/usr/share/doc/*/copyright", SUITE, str(path)]
     return subprocess.Popen(words, stdout=sys.stderr)  # noqa: S603 - our own
@@ -241,15 +349,25 @@ def _confine(spec: dict[str, Any], image: dict[str, Any], run: Run) -> None:
     spec["process"] |= {
         "terminal": False,
         "user": {"uid": int(user), "gid": int(group), "additionalGids": []},
-        "args": [*words, *(run.words or (image["Cmd"] if run.entrypoint is None else []))],
+        "args": [
+            *words,
+            *(run.words or (image["Cmd"] if run.entrypoint is None else [])),
+        ],
         "env": [*image["Env"], *(f"{name}={value}" for name, value in run.env.items())],
         "cwd": image["WorkingDir"],
         "capabilities": {},
         "noNewPrivileges": True,
     }
-    spec["linux"]["namespaces"] = [one for one in spec["linux"]["namespaces"] if one["type"] != "network"]
+    spec["linux"]["namespaces"] = [
+        one for one in spec["linux"]["namespaces"] if one["type"] != "network"
+    ]
     spec["mounts"] += [
-        {"destination": path, "type": "bind", "source": name, "options": ["rbind", "rw", "nosuid", "nodev"]}
+        {
+            "destination": path,
+            "type": "bind",
+            "source": name,
+            "options": ["rbind", "rw", "nosuid", "nodev"],
+        }
         if name
         else {
             "destination": path,
@@ -259,7 +377,8 @@ def _confine(spec: dict[str, Any], image: dict[str, Any], run: Run) -> None:
         }
         for name, path in run.volumes.items()
     ]
-    # The host's names, as every engine gives them: a service that is called by name needs them.
+    # The host's names, as every engine gives them: a service that is called by name
+    # needs them.
     spec["mounts"] += [
         {"destination": path, "type": "bind", "source": path, "options": ["bind", "ro"]}
         for path in ("/etc/hosts", "/etc/resolv.conf")

@@ -1,6 +1,9 @@
-"""Folder → whether git could bring its files back; asked before a script writes over them.
+"""Tell whether git could bring a folder's files back.
 
-Usage: python scripts/git_status.py    (fails if a tracked file differs from the commit, and shows how)
+A script asks this before it writes over them.
+
+Usage: python scripts/git_status.py
+    (fails if a tracked file differs from the commit, and shows how)
 """
 
 import os
@@ -12,18 +15,26 @@ from pathlib import Path
 from typing import Final
 
 PATIENCE_SECONDS: Final = 60
-NOT_LOOKED_AT: Final = re.compile(r"[a-zS] ")  # how `ls-files -v` marks assume-unchanged and skip-worktree
-MADE: Final = {".git", ".venv", "__pycache__"}  # left out of a folder that is no checkout
+# How `ls-files -v` marks assume-unchanged and skip-worktree.
+NOT_LOOKED_AT: Final = re.compile(r"[a-zS] ")
+# Left out of a folder that is no checkout.
+MADE: Final = {".git", ".venv", "__pycache__"}
 QUIETLY: Final = ("--no-optional-locks", "-c", "core.fsmonitor=false")
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened
-    """It cannot be done here or now, or did not come out as it should; the message says why."""
+    """It cannot be done here or now, or did not come out as it should.
+
+    The message says why.
+    """
 
 
 def shown(text: str) -> str:
     """Write a name on one line, with control characters by their code."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 def ask_git(folder: Path, *words: str) -> str:
@@ -36,7 +47,7 @@ def ask_git(folder: Path, *words: str) -> str:
     """
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
-            ["git", *QUIETLY, *words],  # noqa: S607 - git from PATH, as a person calls it
+            ["git", *QUIETLY, *words],  # noqa: S607 - git from PATH, as people call it
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -72,7 +83,10 @@ def tracked(folder: Path) -> list[str]:
 
 
 def unseen(folder: Path) -> list[str]:
-    """Name the files that git was told not to look at: assume-unchanged or skip-worktree."""
+    """Name the files that git was told not to look at.
+
+    They are marked assume-unchanged or skip-worktree.
+    """
     marked = _listed(ask_git(folder, "ls-files", "-v", "-z"))
     return [entry[2:] for entry in marked if NOT_LOOKED_AT.match(entry)]
 
@@ -85,7 +99,8 @@ def uncommitted(folder: Path, names: Iterable[str] = ()) -> list[str]:
     folder
         A checkout, or a folder in one.
     names
-        Files below it that git has to have, if they are there; a file that git ignores is not changed to git.
+        Files below it that git has to have, if they are there; a file that git ignores
+        is not changed to git.
 
     Raises
     ------
@@ -93,12 +108,25 @@ def uncommitted(folder: Path, names: Iterable[str] = ()) -> list[str]:
         Git cannot tell, or has no file of the folder.
     """
     known = set(tracked(folder))
-    words = ["--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"]
-    above = ask_git(folder, "rev-parse", "--show-prefix").strip("\n")  # status names files from the top
+    words = [
+        "--porcelain",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+        "--ignore-submodules=none",
+    ]
+    # Status names files from the top.
+    above = ask_git(folder, "rev-parse", "--show-prefix").strip("\n")
     status = _listed(ask_git(folder, "status", *words, "--", "."))
     changed = [entry[3:].removeprefix(above) for entry in status]
-    foreign = [name for name in names if name not in known and os.path.lexists(folder / name)]
-    return [*changed, *unseen(folder), *(name for name in foreign if name not in changed)]
+    foreign = [
+        name for name in names if name not in known and os.path.lexists(folder / name)
+    ]
+    return [
+        *changed,
+        *unseen(folder),
+        *(name for name in foreign if name not in changed),
+    ]
 
 
 def list_files(folder: Path) -> Iterator[Path]:
@@ -107,10 +135,13 @@ def list_files(folder: Path) -> Iterator[Path]:
     Raises
     ------
     Refused
-        It is a checkout, and git does not say what is in it: secrets and data may lie there too.
+        It is a checkout, and git does not say what is in it: secrets and data may lie
+        there too.
     """
     try:
-        known = ask_git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        known = ask_git(
+            folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
+        )
     except Refused:
         if (folder / ".git").exists():
             raise
@@ -118,7 +149,11 @@ def list_files(folder: Path) -> Iterator[Path]:
     if known:
         yield from (Path(name) for name in sorted(set(known.split("\0")) - {""}))
     else:
-        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
+        paths = (
+            path.relative_to(folder)
+            for path in sorted(folder.rglob("*"))
+            if not path.is_dir()
+        )
         yield from (path for path in paths if not MADE.intersection(path.parts))
 
 
@@ -135,9 +170,13 @@ def check_committed(folder: Path, names: Iterable[str]) -> None:
     Raises
     ------
     Refused
-        Not everything is committed, git does not have all of the files, or does not tell.
+        Not everything is committed, git does not have all of the files, or does not
+        tell.
     """
-    to_do = "commit first, so that git can take you back; or say --uncommitted (FORCE=1 behind make)"
+    to_do = (
+        "commit first, so that git can take you back; "
+        "or say --uncommitted (FORCE=1 behind make)"
+    )
     try:
         changed = uncommitted(folder, names)
     except Refused as why:
@@ -156,19 +195,26 @@ def _diff(folder: Path) -> str:
     """Return how the tracked files of a folder differ from the commit."""
     tracked(folder)
     if hidden := unseen(folder):
-        msg = f"git was told not to look at {shown(hidden[0])}: assume-unchanged or skip-worktree"
+        msg = (
+            f"git was told not to look at {shown(hidden[0])}: "
+            "assume-unchanged or skip-worktree"
+        )
         raise Refused(msg)
     return ask_git(folder, "diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ".")
 
 
 def main() -> int:
-    """Show how the tracked files differ from the commit; return 1 if any does or git cannot tell, else 0."""
+    """Show how the tracked files differ from the commit.
+
+    Return 1 if any does or git cannot tell, else 0.
+    """
     try:
         changes = _diff(Path.cwd())
     except Refused as why:
         print(
             f"NOT CHECKED: whether files are as they were committed, because {why}. "
-            "Install git, and run this in a clone; or git init, git add --all, git commit",
+            "Install git, and run this in a clone; "
+            "or git init, git add --all, git commit",
             file=sys.stderr,
         )
         return 1

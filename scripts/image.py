@@ -2,10 +2,11 @@
 
 Usage: python scripts/image.py {build,size} [serve] [jobs]
 
-IMAGE_ENGINE=docker or buildah picks what builds; by default Docker where it answers. IMAGE_BASE and
-IMAGE_BUILD_BASE name other base images, TAG=… what the images are tagged with, MODELS=none leaves out what
-models/ holds. Where pip is configured to ask another index, or the environment names a proxy or a bundle of
-certificates, the build is told of it and the images keep nothing of it.
+IMAGE_ENGINE=docker or buildah picks what builds; by default Docker where it answers.
+IMAGE_BASE and IMAGE_BUILD_BASE name other base images, TAG=… what the images are tagged
+with, MODELS=none leaves out what models/ holds. Where pip is configured to ask another
+index, or the environment names a proxy or a bundle of certificates, the build is told
+of it and the images keep nothing of it.
 """
 
 import ast
@@ -23,12 +24,22 @@ from typing import Any, Final, NamedTuple
 from engines import ROOT, Engine, Run, pick_engine, sh
 from git_status import Refused, ask_git, uncommitted
 
-IMAGES: Final = {"serve": "churn-service", "jobs": "churn-service-jobs"}
+IMAGES: Final = {
+    "serve": "churn-service",
+    "jobs": "churn-service-jobs",
+}
 LIMITS: Final = {"above the base": 150e6, "compressed": 200e6}
 """Bytes; of the image that serves."""
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 BUNDLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-ASKED: Final = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
+ASKED: Final = (
+    "index-url",
+    "extra-index-url",
+    "trusted-host",
+    "proxy",
+    "timeout",
+    "default-timeout",
+)
 CONTENTS: Final = Path(__file__).with_name("image_contents.py")
 HERE: Final = dict(os.environ)  # noqa: TID251 - a program's own words come from there
 
@@ -48,10 +59,18 @@ def tag(target: str) -> str:
 
 def build(engine: Engine, target: str, image: str) -> None:
     """Build a target of the Dockerfile as an image."""
-    bases = {name: HERE.get(f"IMAGE_{name}") or base for name, base in engine.bases.items()}
+    bases = {
+        name: HERE.get(f"IMAGE_{name}") or base for name, base in engine.bases.items()
+    }
+    proxies = {
+        name: HERE[one]
+        for name in PROXIES
+        for one in (name, name.lower())
+        if HERE.get(one)
+    }
     args = {
         **bases,
-        **{name: HERE[one] for name in PROXIES for one in (name, name.lower()) if HERE.get(one)},
+        **proxies,
         "SOURCE_DATE_EPOCH": HERE.get("SOURCE_DATE_EPOCH") or commit_time(),
         "REVISION": revision(),
     }
@@ -62,18 +81,27 @@ def build(engine: Engine, target: str, image: str) -> None:
 
 
 def revision() -> str:
-    """Name the commit, with -changed behind it if a file differs from it; unknown if git cannot tell."""
+    """Name the commit, with -changed behind it if a file differs from it.
+
+    It is unknown if git cannot tell.
+    """
     try:
         commit = ask_git(ROOT, "rev-parse", "--verify", "HEAD").strip()
         changes = uncommitted(ROOT)
     except Refused as why:
-        print(f"the image's revision is unknown, as git does not tell it ({why})", file=sys.stderr)
+        print(
+            f"the image's revision is unknown, as git does not tell it ({why})",
+            file=sys.stderr,
+        )
         return "unknown"
     return f"{commit}-changed" if changes else commit
 
 
 def commit_time() -> str:
-    """Tell when the commit was made, in seconds since 1970; 0, the same each time, if git cannot tell."""
+    """Tell when the commit was made, in seconds since 1970.
+
+    It is 0, the same each time, if git cannot tell.
+    """
     try:
         return ask_git(ROOT, "log", "-1", "--format=%ct").strip()
     except Refused:
@@ -81,15 +109,29 @@ def commit_time() -> str:
 
 
 def pip_secrets(folder: Path) -> dict[str, Path]:
-    """Write down what pip here is told of where packages are; an address may hold a password."""
+    """Write down what pip here is told of where packages are.
+
+    An address may hold a password.
+    """
     said = list[str]()
     with contextlib.suppress(Refused):  # no pip here, so nothing that it is told
-        said = sh(sys.executable, "-m", "pip", "config", "list", stderr=subprocess.DEVNULL).splitlines()
+        said = sh(
+            sys.executable, "-m", "pip", "config", "list", stderr=subprocess.DEVNULL
+        ).splitlines()
     found = {
-        key.split(".", 1)[1]: ast.literal_eval(value) for key, value in (line.split("=", 1) for line in said)
+        key.split(".", 1)[1]: ast.literal_eval(value)
+        for key, value in (line.split("=", 1) for line in said)
     }
-    lines = [f"{name} = {_remote(found[name])}" for name in ASKED if _remote(found.get(name, ""))]
-    bundles = [path for path in (found.get("cert"), *map(HERE.get, BUNDLES)) if path and Path(path).is_file()]
+    lines = [
+        f"{name} = {_remote(found[name])}"
+        for name in ASKED
+        if _remote(found.get(name, ""))
+    ]
+    bundles = [
+        path
+        for path in (found.get("cert"), *map(HERE.get, BUNDLES))
+        if path and Path(path).is_file()
+    ]
     secrets = {}
     if bundles:
         secrets["ca.pem"] = Path(bundles[0])
@@ -102,7 +144,9 @@ def pip_secrets(folder: Path) -> dict[str, Path]:
 
 def _remote(value: str) -> str:
     """Leave out folders of this machine, which the build does not see."""
-    return " ".join(word for word in value.split() if not word.startswith(("file:", "/")))
+    return " ".join(
+        word for word in value.split() if not word.startswith(("file:", "/"))
+    )
 
 
 def layers(engine: Engine, image: str) -> list[Layer]:
@@ -111,7 +155,9 @@ def layers(engine: Engine, image: str) -> list[Layer]:
         path = Path(folder) / "image.tar"
         engine.save(image, path)
         with tarfile.open(path) as archive:
-            return [_layer(archive, one["digest"]) for one in _manifest(archive)["layers"]]
+            return [
+                _layer(archive, one["digest"]) for one in _manifest(archive)["layers"]
+            ]
 
 
 def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
@@ -134,7 +180,10 @@ def _blob(digest: str) -> str:
 def _read(archive: tarfile.TarFile, name: str) -> bytes:
     file = archive.extractfile(name)
     if file is None:
-        msg = f"{name} is no plain file of the image's archive, so the image cannot be weighed"
+        msg = (
+            f"{name} is no plain file of the image's archive, "
+            "so the image cannot be weighed"
+        )
         raise Refused(msg)
     return file.read()
 
@@ -165,7 +214,8 @@ def show_size(engine: Engine, image: str) -> None:
     print(f"{image}\n\n| part | MB |\n|---|---:|")
     for name, size in parts[:20]:
         print(f"| {name} | {size / 1e6:.1f} |")
-    print(f"| {len(parts[20:])} others | {sum(size for _, size in parts[20:]) / 1e6:.1f} |")
+    others = sum(size for _, size in parts[20:])
+    print(f"| {len(parts[20:])} others | {others / 1e6:.1f} |")
     for name, size in measure(engine, image).items():
         limit = f", may be {LIMITS[name] / 1e6:.0f}" if image == tag("serve") else ""
         print(f"| **{name}**{limit} | **{size / 1e6:.1f}** |")
@@ -184,7 +234,11 @@ def main(what: str, *targets: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in {"build", "size"} or not {*sys.argv[2:]} <= {*IMAGES}:  # noqa: PLR2004 - the program and a verb
+    if (
+        len(sys.argv) < 2  # noqa: PLR2004 - the program and a verb
+        or sys.argv[1] not in {"build", "size"}
+        or not {*sys.argv[2:]} <= {*IMAGES}
+    ):
         sys.exit(__doc__)
     try:
         main(*sys.argv[1:])

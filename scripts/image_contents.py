@@ -1,4 +1,7 @@
-"""Print what the image that this runs in holds above its base: bytes by package, and what can be imported."""
+"""Print what the image that this runs in holds above its base.
+
+That is bytes by package, and what can be imported.
+"""
 
 import json
 import os
@@ -12,12 +15,18 @@ HEAVY = ("pandas", "sklearn", "scipy", "matplotlib", "pyarrow", "pytest")
 owners = {}
 for distribution in distributions():
     for file in distribution.files or ():
-        owners[os.path.realpath(str(distribution.locate_file(file)))] = distribution.name
+        owners[os.path.realpath(str(distribution.locate_file(file)))] = (
+            distribution.name
+        )
 held = Counter[str]()
 for place in ("/opt/venv", "/app"):
     for path in Path(place).rglob("*"):
         if path.is_file() and not path.is_symlink():
-            other = path.relative_to("/").parts[1] if place == "/opt/venv" else f"/app/{path.parts[2]}"
+            other = (
+                path.relative_to("/").parts[1]
+                if place == "/opt/venv"
+                else f"/app/{path.parts[2]}"
+            )
             held[owners.get(str(path), other)] += path.stat().st_size
 said = {
     "bytes": held,

@@ -1,15 +1,18 @@
-"""Install a lock, checked by hash, into a virtual environment: with uv, or with pip where only pip can.
+"""Install a lock, checked by hash, into a virtual environment.
+
+uv installs it, or pip where only pip can.
 
 Usage: python scripts/install.py [--into .venv] [--lock requirements-dev.lock] [--bare]
 
-Needs only a Python with its own venv and pip, so that `make install` works on a bare machine. uv comes by
-hash, from requirements-uv.lock. uv reads neither pip.conf nor PIP_…: where pip is told to ask another index
-and uv is not, pip installs. INSTALLER=pip or INSTALLER=uv decides it by hand.
+Needs only a Python with its own venv and pip, so that `make install` works on a bare
+machine. uv comes by hash, from requirements-uv.lock. uv reads neither pip.conf nor
+PIP_…: where pip is told to ask another index and uv is not, pip installs. INSTALLER=pip
+or INSTALLER=uv decides it by hand.
 """
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - tells it to who calls this with an older one
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one is told so
     found = ".".join(map(str, sys.version_info[:3]))
     name_one = "; name one: make install PYTHON=python3.13"
     sys.exit("Python 3.11 or newer is needed, this is " + found + name_one)
@@ -36,7 +39,14 @@ UV_INDEX: Final = (
 )
 PIP_MIRROR: Final = re.compile(r"(?m)^\S+\.(index-url|no-index)=")
 PIP_CERTIFICATES: Final = re.compile(r"(?m)^\S+\.cert='(.+)'$")
-BARE_PIP: Final = ("--no-cache-dir", "--no-compile", "--only-binary", ":all:", "--root-user-action", "ignore")
+BARE_PIP: Final = (
+    "--no-cache-dir",
+    "--no-compile",
+    "--only-binary",
+    ":all:",
+    "--root-user-action",
+    "ignore",
+)
 SLOWLY: Final = "installing with pip, which takes one to three minutes"
 BARE_UV: Final = ("--no-cache", "--only-binary", ":all:")
 
@@ -70,34 +80,59 @@ def _parse(words: Sequence[str]) -> tuple[Wanted, str]:
     parser = argparse.ArgumentParser(
         description="Install a lock, checked by hash, into a virtual environment."
     )
-    parser.add_argument("--into", type=Path, default=Path(".venv"), help="the environment, made anew")
-    parser.add_argument("--lock", type=Path, default=Path("requirements-dev.lock"), help="what to install")
     parser.add_argument(
-        "--bare", action="store_true", help="for an image: keep neither pip nor uv, compile nothing"
+        "--into", type=Path, default=Path(".venv"), help="the environment, made anew"
+    )
+    parser.add_argument(
+        "--lock",
+        type=Path,
+        default=Path("requirements-dev.lock"),
+        help="what to install",
+    )
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="for an image: keep neither pip nor uv, compile nothing",
     )
     asked = parser.parse_args(words)
     installer = ENVIRONMENT.get("INSTALLER") or "auto"
     if installer not in INSTALLERS:
-        parser.error(f"INSTALLER: found {installer!r}; allowed are {', '.join(INSTALLERS)}")
+        parser.error(
+            f"INSTALLER: found {installer!r}; allowed are {', '.join(INSTALLERS)}"
+        )
     return Wanted(asked.into, asked.lock, asked.bare), installer
 
 
 def _make_environment(wanted: Wanted) -> None:
-    """Make the virtual environment anew, so that nothing stays in it that the lock does not name."""
+    """Make the virtual environment anew.
+
+    That way nothing stays in it that the lock does not name.
+    """
     folder = wanted.folder
     if folder.is_symlink():
-        msg = f"{folder} is a link to {folder.readlink()}, which would be emptied. Remove it and run again"
+        msg = (
+            f"{folder} is a link to {folder.readlink()}, which would be emptied. "
+            "Remove it and run again"
+        )
         raise Refused(msg)
     if folder.exists() and not folder.is_dir():
         msg = f"{folder} is a file. Move it away, and run again"
         raise Refused(msg)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-        msg = f"{folder} holds files but is no virtual environment. Move it away, and run again"
+    if (
+        folder.exists()
+        and any(folder.iterdir())
+        and not (folder / "pyvenv.cfg").is_file()
+    ):
+        msg = (
+            f"{folder} holds files but is no virtual environment. "
+            "Move it away, and run again"
+        )
         raise Refused(msg)
     options = ["--clear", *(["--without-pip"] if wanted.bare else [])]
     if _run([sys.executable, "-m", "venv", *options, str(folder)]) != 0:
         msg = (
-            f"{sys.executable} could not make an environment, see above. On Debian: apt install python3-venv"
+            f"{sys.executable} could not make an environment, see above. "
+            "On Debian: apt install python3-venv"
         )
         raise Refused(msg)
 
@@ -120,37 +155,69 @@ def _install(wanted: Wanted, installer: str) -> None:
         raise Refused(msg)
     if installer == "auto":
         print(f"uv could not install, see above: {SLOWLY}")
-    options = [*pip, "--python", python, "install", "-qq", "--disable-pip-version-check"]
+    options = [
+        *pip,
+        "--python",
+        python,
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+    ]
     options += BARE_PIP if wanted.bare else ()
     if not _install_lock(options, wanted):
-        msg = f"{wanted.lock.name} could not be installed, see above. docs/troubleshooting.md lists causes"
+        msg = (
+            f"{wanted.lock.name} could not be installed, see above. "
+            "docs/troubleshooting.md lists causes"
+        )
         raise Refused(msg)
 
 
 def _is_for_pip_alone(configured: str) -> bool:
-    return bool(PIP_MIRROR.search(configured)) and not any(map(ENVIRONMENT.get, UV_INDEX))
+    return bool(PIP_MIRROR.search(configured)) and not any(
+        map(ENVIRONMENT.get, UV_INDEX)
+    )
 
 
 def _install_with_uv(wanted: Wanted, pip: Sequence[str], configured: str) -> bool:
     """Install uv by hash, then the lock with it; tell whether that worked."""
     with tempfile.TemporaryDirectory() as name:
         tools = Path(name) / "tools" if wanted.bare else wanted.folder
-        if wanted.bare and _run([sys.executable, "-m", "venv", "--without-pip", str(tools)]) != 0:
+        if (
+            wanted.bare
+            and _run([sys.executable, "-m", "venv", "--without-pip", str(tools)]) != 0
+        ):
             return False
-        options = ["-qq", "--disable-pip-version-check", *(BARE_PIP if wanted.bare else ())]
+        options = [
+            "-qq",
+            "--disable-pip-version-check",
+            *(BARE_PIP if wanted.bare else ()),
+        ]
         by_hash = ["--require-hashes", "--only-binary", ":all:", "-r", str(UV_LOCK)]
         if _run([*pip, "--python", _python(tools), "install", *options, *by_hash]) != 0:
             return False
         found = PIP_CERTIFICATES.search(configured)
         certificates = {"SSL_CERT_FILE": found[1]} if found else {}
-        uv = [_python(tools), "-m", "uv", "pip", "install", "--quiet", "--python", _python(wanted.folder)]
+        uv = [
+            _python(tools),
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            _python(wanted.folder),
+        ]
         uv += BARE_UV if wanted.bare else ()
         return _install_lock(uv, wanted, certificates)
 
 
-def _install_lock(install: Sequence[str], wanted: Wanted, environment: dict[str, str] | None = None) -> bool:
+def _install_lock(
+    install: Sequence[str], wanted: Wanted, environment: dict[str, str] | None = None
+) -> bool:
     """Install what the lock names, and nothing else; tell whether that worked."""
-    return _run([*install, "--require-hashes", "-r", str(wanted.lock)], environment) == 0
+    return (
+        _run([*install, "--require-hashes", "-r", str(wanted.lock)], environment) == 0
+    )
 
 
 def _python(folder: Path) -> str:
@@ -160,11 +227,17 @@ def _python(folder: Path) -> str:
 
 def _run(words: Sequence[str], environment: dict[str, str] | None = None) -> int:
     variables = {**(environment or {}), **ENVIRONMENT}
-    return subprocess.run(words, env=variables, check=False).returncode  # noqa: S603 - words of this file
+    done = subprocess.run(  # noqa: S603 - words of this file
+        words, env=variables, check=False
+    )
+    return done.returncode
 
 
 def _output(words: Sequence[str]) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout  # noqa: S603 - ditto
+    done = subprocess.run(  # noqa: S603 - ditto
+        words, capture_output=True, text=True, check=False
+    )
+    return done.stdout
 
 
 if __name__ == "__main__":

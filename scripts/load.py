@@ -1,10 +1,12 @@
 """The service at its expected peak, and beyond what it can do.
 
-First a fixed rate, whatever the answers take (open loop: `serving.expected_per_second`), against the
-threshold that 99 of 100 answers come within 100 ms. Then one, two and five times the rate that it reached at
-most: what was accepted should stay fast and plenty, the rest be refused, and /health answer throughout.
+First a fixed rate, whatever the answers take (open loop:
+`serving.expected_per_second`), against the threshold that 99 of 100 answers come within
+100 ms. Then one, two and five times the rate that it reached at most: what was accepted
+should stay fast and plenty, the rest be refused, and /health answer throughout.
 
-The service, started by its own command with everything on, has one core; h2load has the other.
+The service, started by its own command with everything on, has one core; h2load has the
+other.
 
 Usage: python scripts/load.py [SECONDS]
 """
@@ -48,8 +50,9 @@ class Outcome(NamedTuple):
     seconds: float
 
     def percentile(self, share: float) -> float:
-        """Time within which a share of the accepted requests was answered, in milliseconds."""
-        return statistics.quantiles(self.accepted_ms, n=1000, method="inclusive")[round(share * 1000) - 1]
+        """Milliseconds within which a share of the accepted requests was answered."""
+        cuts = statistics.quantiles(self.accepted_ms, n=1000, method="inclusive")
+        return cuts[round(share * 1000) - 1]
 
 
 @contextlib.contextmanager
@@ -60,18 +63,28 @@ def service(
     sections: dict[str, dict[str, Any]] | None = None,
     variables: dict[str, str] | None = None,
 ) -> Iterator[None]:
-    """Serve with the project's configuration, but for limits that are about callers and what is changed."""
+    """Serve with the project's configuration, but for limits that are about callers.
+
+    `sections` and `variables` change it further.
+    """
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     document["registry"]["path"] = str(ROOT / document["registry"]["path"])
     document["serving"] |= {"rate_limit_per_minute": 10**9, "drain_seconds": 0}
     for name, values in (sections or {}).items():
         document[name] = document.get(name, {}) | values
     (folder / "config.yaml").write_text(yaml.safe_dump(document))
-    command = [sys.executable, "-m", "churn_service", "serve", "--port", str(PORT)]
-    environment = {**os.environ, "CHURN_API_KEYS": line, **(variables or {})}  # noqa: TID251 - of the service
+    command = [sys.executable, "-m", "churn_service"]
+    command += ["serve", "--port", str(PORT)]
+    environment = {
+        **os.environ,  # noqa: TID251 - of the service
+        "CHURN_API_KEYS": line,
+        **(variables or {}),
+    }
     log = (folder / "stderr").open("w")
     pinned = ["taskset", "-c", "0", *command]
-    served = subprocess.Popen(pinned, cwd=folder, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own command
+    served = subprocess.Popen(  # noqa: S603 - our own command
+        pinned, cwd=folder, env=environment, stdout=log, stderr=log
+    )
     try:
         for _ in range(300):
             with contextlib.suppress(URLError, ConnectionError):
@@ -92,20 +105,33 @@ class Load:
         self._folder = folder
         (folder / "body").write_text(json.dumps(project.contract.example()))
         headers = ["-H", "content-type: application/json", "-H", f"x-api-key: {key}"]
-        self._command = ["taskset", "-c", "1", "h2load", "--h1", *headers, "-d", str(folder / "body")]
+        self._command = [
+            "taskset",
+            "-c",
+            "1",
+            "h2load",
+            "--h1",
+            *headers,
+            "-d",
+            str(folder / "body"),
+        ]
 
     def run(self, connections: int, seconds: int, rate: float | None = None) -> Outcome:
-        """Send at a rate, or as fast as answers come; read what came of each request."""
+        """Send at a rate, or as fast as answers come; read what came of each."""
         log = self._folder / "log"
         log.unlink(missing_ok=True)
         words = ["-c", str(connections), "-D", str(seconds), f"--log-file={log}"]
         pace = [f"--rps={rate / connections:.4f}"] if rate else []
         command = [*self._command, *words, *pace, f"{URL}/predict"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a program of ours
+        subprocess.run(  # noqa: S603 - a program of ours
+            command, check=True, stdout=subprocess.DEVNULL
+        )
         rows = [row.split("\t") for row in log.read_text().splitlines()]
         accepted = [int(row[2]) / 1000 for row in rows if row[1] == "200"]
         refused = sum(row[1] == "503" for row in rows)
-        return Outcome(len(rows), accepted, refused, len(rows) - len(accepted) - refused, seconds)
+        return Outcome(
+            len(rows), accepted, refused, len(rows) - len(accepted) - refused, seconds
+        )
 
 
 @contextlib.contextmanager
@@ -136,8 +162,10 @@ def main(seconds: int) -> None:
     """Try the expected peak, find the capacity, go beyond it."""
     absent = [name for name in ("h2load", "taskset") if shutil.which(name) is None]
     if absent or len(os.sched_getaffinity(0)) < CORES:
-        sys.exit(f"needs {', '.join(absent) or 'two cores'}: `make services` installs programs")
-    expected = yaml.safe_load((ROOT / "config.yaml").read_text())["serving"]["expected_per_second"]
+        needed = ", ".join(absent) or "two cores"
+        sys.exit(f"needs {needed}: `make services` installs programs")
+    document = yaml.safe_load((ROOT / "config.yaml").read_text())
+    expected = document["serving"]["expected_per_second"]
     key, line = new_key("load", "predict")
     with tempfile.TemporaryDirectory() as name, service(Path(name), line):
         load = Load(Path(name), key)
@@ -145,8 +173,14 @@ def main(seconds: int) -> None:
         peak = load.run(min(50, expected), seconds, expected)
         p50, p99, p999 = (peak.percentile(share) for share in (0.5, 0.99, 0.999))
         verdict = "met" if p99 < THRESHOLD_MS else "missed"
-        print(f"{expected}/s for {seconds} s: {peak.sent} sent, {len(peak.accepted_ms)} answered")
-        print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, p99.9 {p999:.1f} ms; p99 < {THRESHOLD_MS} ms: {verdict}")
+        print(
+            f"{expected}/s for {seconds} s: "
+            f"{peak.sent} sent, {len(peak.accepted_ms)} answered"
+        )
+        print(
+            f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, p99.9 {p999:.1f} ms; "
+            f"p99 < {THRESHOLD_MS} ms: {verdict}"
+        )
         capacity = len(load.run(32, seconds).accepted_ms) / seconds
         print(f"capacity: {capacity:,.0f}/s at 32 connections")
         for multiple in MULTIPLES:
@@ -155,14 +189,17 @@ def main(seconds: int) -> None:
             report(multiple, outcome, capacity, slowest_probe=max(times))
 
 
-def report(multiple: int, outcome: Outcome, capacity: float, *, slowest_probe: float) -> None:
+def report(
+    multiple: int, outcome: Outcome, capacity: float, *, slowest_probe: float
+) -> None:
     """Print a line of the overload curve."""
     goodput = len(outcome.accepted_ms) / outcome.seconds
     print(
         f"{multiple}x of capacity, {outcome.sent / outcome.seconds:,.0f}/s sent: "
         f"goodput {goodput:,.0f}/s ({goodput / capacity:.2f} of capacity), "
         f"p99 of the accepted {outcome.percentile(0.99):.0f} ms, "
-        f"refused {outcome.refused / max(outcome.sent, 1):.0%}, failed {outcome.failed}, "
+        f"refused {outcome.refused / max(outcome.sent, 1):.0%}, "
+        f"failed {outcome.failed}, "
         f"slowest /health {slowest_probe:.0f} ms"
     )
 

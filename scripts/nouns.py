@@ -1,4 +1,7 @@
-"""What a record is and which event is predicted → the same in other nouns, wherever the project says them."""
+"""Say in other nouns what a record is and which event is predicted.
+
+They change wherever the project says them.
+"""
 
 import ast
 import builtins
@@ -31,7 +34,12 @@ class Nouns(NamedTuple):
         several = plural(self.record)
         record = (several, self.record, several.capitalize(), self.record.capitalize())
         constants = (several.upper(), self.record.upper(), f"{self.record}_id")
-        return (*record, *constants, f"{self.event}_probability", f"{self.event}_prediction")
+        return (
+            *record,
+            *constants,
+            f"{self.event}_probability",
+            f"{self.event}_prediction",
+        )
 
     def words(self) -> tuple[str, str]:
         """Spell the event as a sentence does."""
@@ -50,17 +58,23 @@ def plural(noun: str) -> str:
 
 
 def replace_nouns(text: str, old: Nouns, new: Nouns, *, prose: bool) -> tuple[str, int]:
-    """Put new nouns for the old ones and count them; the event alone, as a word, in prose only.
+    """Put new nouns for the old ones and count them.
+
+    The event alone, as a word, changes in prose only.
 
     >>> old, new = Nouns("customer", "churn"), Nouns("loan", "default")
-    >>> replace_nouns("batch.customers: Customer, churn_probability, churn", old, new, prose=False)
+    >>> code = "batch.customers: Customer, churn_probability, churn"
+    >>> replace_nouns(code, old, new, prose=False)
     ('batch.loans: Loan, default_probability, churn', 3)
-    >>> replace_nouns("Churn, as churn-service says of data/customers.csv", old, new, prose=True)
+    >>> said = "Churn, as churn-service says of data/customers.csv"
+    >>> replace_nouns(said, old, new, prose=True)
     ('Default, as churn-service says of data/customers.csv', 1)
     >>> replace_nouns("A customer is", old, Nouns("order", "return"), prose=False)
     ('An order is', 1)
     """
-    put = dict(zip((*old.names(), *old.words()), (*new.names(), *new.words()), strict=True))
+    put = dict(
+        zip((*old.names(), *old.words()), (*new.names(), *new.words()), strict=True)
+    )
     longest = "|".join(sorted(old.names(), key=len, reverse=True))
     pattern = rf"(?:(?<![A-Za-z0-9_])|(?<=\\n))(?<!data/)(?:{longest})(?![A-Za-z0-9_])"
     if prose:  # and not a part of a host, a path or another name
@@ -70,18 +84,27 @@ def replace_nouns(text: str, old: Nouns, new: Nouns, *, prose: bool) -> tuple[st
         article, noun = found["article"], put[found["noun"]]
         if not article:
             return noun
-        return f"{article[0]}n {noun}" if noun[0].lower() in VOWELS else f"{article[0]} {noun}"
+        return (
+            f"{article[0]}n {noun}"
+            if noun[0].lower() in VOWELS
+            else f"{article[0]} {noun}"
+        )
 
     return re.subn(rf"(?P<article>\b[Aa]n? )?(?P<noun>{pattern})", written, text)
 
 
 def replace_nouns_in_code(source: str, old: Nouns, new: Nouns) -> tuple[str, int]:
-    r"""Put new nouns for the old ones in code that knows the table: not in its texts, which are the table's.
+    r"""Put new nouns for the old ones in code that knows the table.
 
-    Those that speak of the project change as well: docstrings, descriptions, and where `TABLE` names the id.
+    Its texts stay, as they are the table's. Those that speak of the project change as
+    well: docstrings, descriptions, and where `TABLE` names the id.
 
-    >>> code = 'TABLE = T(id="customer_id", headers={"customer_id": "customer"})  # of customers\n'
-    >>> replace_nouns_in_code(code, Nouns("customer", "churn"), Nouns("loan", "default"))
+    >>> old, new = Nouns("customer", "churn"), Nouns("loan", "default")
+    >>> code = (
+    ...     'TABLE = T(id="customer_id", headers={"customer_id": "customer"})'
+    ...     "  # of customers\n"
+    ... )
+    >>> replace_nouns_in_code(code, old, new)
     ('TABLE = T(id="loan_id", headers={"loan_id": "customer"})  # of loans\n', 3)
     """
     lines, count = source.splitlines(keepends=True), 0
@@ -91,7 +114,9 @@ def replace_nouns_in_code(source: str, old: Nouns, new: Nouns) -> tuple[str, int
         if is_text or token.type in {tokenize.NAME, tokenize.COMMENT}:
             (first, begin), (last, end) = token.start, token.end
             after, found = replace_nouns(token.string, old, new, prose=True)
-            lines[first - 1 : last] = [lines[first - 1][:begin] + after + lines[last - 1][end:]]
+            lines[first - 1 : last] = [
+                lines[first - 1][:begin] + after + lines[last - 1][end:]
+            ]
             count += found
     return "".join(lines), count
 
@@ -102,18 +127,28 @@ def complaint_of_nouns(new: Nouns, old: Nouns, folder: Path) -> str | None:
         if not NOUN.fullmatch(noun) or keyword.iskeyword(noun):
             return f"{noun}: it must be a noun of three to twelve small letters"
     taken = (set(new.names()) - set(old.names())) & _names_in_code(folder)
-    return f"{', '.join(sorted(taken))}: the project uses that name already" if taken else None
+    return (
+        f"{', '.join(sorted(taken))}: the project uses that name already"
+        if taken
+        else None
+    )
 
 
 def _names_in_code(folder: Path) -> set[str]:
     """Name whatever the project's code names, and Python's own functions."""
     found = set(dir(builtins))
-    for path in (path for top in ("src", "tests") for path in (folder / top).rglob("*.py")):
+    for path in (
+        path for top in ("src", "tests") for path in (folder / top).rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_bytes())):
             match node:
                 case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):
                     found.add(name)
-                case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.alias(name=name):
+                case (
+                    ast.ClassDef(name=name)
+                    | ast.FunctionDef(name=name)
+                    | ast.alias(name=name)
+                ):
                     found.add(name)
                 case ast.keyword(arg=str(name)):
                     found.add(name)
@@ -127,7 +162,9 @@ def _texts_of_the_project(tree: ast.AST) -> Iterator[ast.expr]:
         match node:
             case ast.Expr(value=ast.Constant(value=str()) as text):
                 yield text
-            case ast.keyword(arg="description" | "id", value=ast.Constant(value=str()) as text):
+            case ast.keyword(
+                arg="description" | "id", value=ast.Constant(value=str()) as text
+            ):
                 yield text
             case ast.keyword(arg="headers" | "dates", value=ast.Dict(keys=keys)):
                 yield from (key for key in keys if key is not None)

@@ -1,8 +1,10 @@
-"""Rehearse a release under load: another image, another model, both back, and a process that is killed.
+"""Rehearse a release under load.
 
-Two real processes behind a real HAProxy, by deploy/compose/haproxy.cfg and with the secrets that
-deploy/compose/secrets.sh makes, in a folder of its own. An image is a copy of the code, as no container is
-started here. Every request is counted; if one fails that should not, this ends with 1.
+Another image comes, then another model; both go back, and a process is killed. Two real
+processes stand behind a real HAProxy, by deploy/compose/haproxy.cfg and with the
+secrets that deploy/compose/secrets.sh makes, in a folder of its own. An image is a copy
+of the code, as no container is started here. Every request is counted; if one fails
+that should not, this ends with 1.
 
 Usage: python scripts/rehearse.py
 """
@@ -46,7 +48,11 @@ CALLERS = 6
 CUSTOMERS = 500  # at once they are more than the proxy keeps to send it again
 STAGE_ANSWERS = 300  # that every stage waits for
 PATIENCE = 60  # seconds
-ELSEWHERE: Final = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}  # noqa: TID251 - the children inherit it
+ELSEWHERE: Final = {
+    name: value
+    for name, value in os.environ.items()  # noqa: TID251 - the children inherit it
+    if not name.startswith("CHURN_")
+}
 CONFIG: Final[dict[str, dict[str, Any]]] = {
     "data": {  # never the owner's table
         "path": "data/rehearsal.csv",
@@ -54,7 +60,8 @@ CONFIG: Final[dict[str, dict[str, Any]]] = {
         "sample": {"rows": 6_000, "random_state": 42},
     },
     "serving": {"poll_seconds": 0.5, "rate_limit_per_minute": 10**9},
-    # Two versions that are about the same, one of them timed beside processes under load.
+    # Two versions that are about the same, one of them timed beside processes under
+    # load.
     "gate": {"max_flip_share": 1.0, "max_psi": 10.0, "max_latency_ratio": 100.0},
 }
 
@@ -64,7 +71,9 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name, ExitStack() as stack:
         folder = Path(name)
-        subprocess.run([COMPOSE / "secrets.sh", folder / "secrets"], check=True)  # noqa: S603 - our own command
+        subprocess.run(  # noqa: S603 - our own command
+            [COMPOSE / "secrets.sh", folder / "secrets"], check=True
+        )
         commit_code(folder)
         first, second = (train(folder, number) for number in ("0.1.0", "0.2.0"))
         do(folder, "registry", "promote", first, "--to", "production")
@@ -77,21 +86,36 @@ def main() -> None:
     print(f"\nthe rehearsal went as it should, in {time.monotonic() - started:.0f} s")
 
 
-def rehearse(folder: Path, apps: list["App"], load: "Load", *, versions: tuple[str, str]) -> None:
+def rehearse(
+    folder: Path, apps: list["App"], load: "Load", *, versions: tuple[str, str]
+) -> None:
     """Change everything that can be changed, and back."""
     first, second = versions
     load.stage("both processes answer", lambda: None)
     load.stage("another image, one process after the other", lambda: release(apps, "2"))
     registry = partial(do, folder, "registry")
     registry("promote", second, "--to", "staging")
-    load.stage("the model's promotion", lambda: registry("promote", "staging", "--to", "production"), second)
-    load.stage("the model's rollback", lambda: registry("rollback", "--reason", "the rehearsal"), first)
-    load.stage("the image's rollback, one process after the other", lambda: release(apps, "1"))
+    load.stage(
+        "the model's promotion",
+        lambda: registry("promote", "staging", "--to", "production"),
+        second,
+    )
+    load.stage(
+        "the model's rollback",
+        lambda: registry("rollback", "--reason", "the rehearsal"),
+        first,
+    )
+    load.stage(
+        "the image's rollback, one process after the other", lambda: release(apps, "1")
+    )
     expect(set(load.versions) == set(versions), "both versions answered, and no other")
     refuse(load)
 
     load.stage("one of two processes is killed (kill -9)", lambda: kill(apps[0]))
-    expect(len(load.failed) <= CALLERS, f"{len(load.failed)} requests were lost with it: {load.failed}")
+    expect(
+        len(load.failed) <= CALLERS,
+        f"{len(load.failed)} requests were lost with it: {load.failed}",
+    )
     load.failed.clear()
     load.stage("it is started again", lambda: apps[0].start("1"))
 
@@ -122,14 +146,17 @@ class App:
         self.start(image, asked=False)
 
     def start(self, image: str, *, asked: bool = True) -> None:
-        """Start a process of an image, and wait until it is ready, or until the proxy asks it."""
+        """Start a process of an image; wait until it is ready or the proxy asks it."""
         code = self._folder / "images" / image
         if not code.exists():
             for sources in SOURCES:
                 leave_out = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(ROOT / sources, code, ignore=leave_out, dirs_exist_ok=True)
+                shutil.copytree(
+                    ROOT / sources, code, ignore=leave_out, dirs_exist_ok=True
+                )
         keys = dict(
-            line.split("=", 1) for line in (self._folder / "secrets/service.env").read_text().splitlines()
+            line.split("=", 1)
+            for line in (self._folder / "secrets/service.env").read_text().splitlines()
         )
         environment = ELSEWHERE | {
             "PYTHONPATH": str(code),
@@ -139,9 +166,16 @@ class App:
         words = ["serve", "--port", str(self.port)]
         with (self._folder / "app.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
-                [*COMMAND, *words], cwd=self._folder, env=environment, stdout=log, stderr=log
+                [*COMMAND, *words],
+                cwd=self._folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
-        until(lambda: self.answered() >= asked, f"image {image} answers on port {self.port}")
+        until(
+            lambda: self.answered() >= asked,
+            f"image {image} answers on port {self.port}",
+        )
         print(f"   image {image} answers on port {self.port}", flush=True)
 
     def drain(self) -> None:
@@ -149,7 +183,10 @@ class App:
         answered = self.answered()
         self.process.terminate()
         code = self.process.wait(PATIENCE)
-        expect(code == 0 and answered, f"port {self.port} drained with {code}, after {answered:,} answers")
+        expect(
+            code == 0 and answered,
+            f"port {self.port} drained with {code}, after {answered:,} answers",
+        )
 
     def end(self) -> None:
         """End whatever runs."""
@@ -159,25 +196,40 @@ class App:
     def answered(self) -> int:
         """Count what it answered; -1 while it does not listen."""
         try:
-            with urllib.request.urlopen(f"http://{HERE}:{self.port}/metrics", timeout=10) as metrics:
+            with urllib.request.urlopen(
+                f"http://{HERE}:{self.port}/metrics", timeout=10
+            ) as metrics:
                 lines = metrics.read().decode().splitlines()
         except urllib.error.URLError:
             return -1
-        counts = (line for line in lines if line.startswith("http_request_duration_seconds_count"))
-        return int(sum(float(line.rpartition(" ")[2]) for line in counts if "/predict" in line))
+        counts = (
+            line
+            for line in lines
+            if line.startswith("http_request_duration_seconds_count")
+        )
+        return int(
+            sum(float(line.rpartition(" ")[2]) for line in counts if "/predict" in line)
+        )
 
 
 class Load:
-    """Callers who ask one thing after the other, by TLS and with a key; every request is accounted for."""
+    """Callers who ask one thing after the other, by TLS and with a key.
+
+    Every request is accounted for.
+    """
 
     def __init__(self, folder: Path, port: int) -> None:
         self._address, self._done = (HERE, port), threading.Event()
         self._trust = ssl.create_default_context(cafile=folder / "secrets/tls.crt")
         key = (folder / "secrets/caller.key").read_text()
         self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
-        self.versions, self.failed, self._lock = Counter[str](), list[str](), threading.Lock()
+        self.versions, self.failed = Counter[str](), list[str]()
+        self._lock = threading.Lock()
         self._latest, self._requests = deque[str](maxlen=50), requests()
-        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
+        self._threads = [
+            threading.Thread(target=self._call, args=(number,))
+            for number in range(CALLERS)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -190,16 +242,28 @@ class Load:
             thread.join(PATIENCE)
 
     def stage(self, what: str, act: Callable[[], object], version: str = "") -> None:
-        """Do something under load, wait until only `version` answers, tell what became of the requests."""
+        """Do something under load, and tell what became of the requests.
+
+        First wait until only `version` answers.
+        """
         print(f"\n== {what}", flush=True)
-        before, failed, started = self.versions.copy(), len(self.failed), time.monotonic()
+        before, failed = self.versions.copy(), len(self.failed)
+        started = time.monotonic()
         act()
-        until(lambda: not version or self._latest_are(version), f"only {version} answers")
-        until(lambda: (self.versions - before).total() >= STAGE_ANSWERS, "the load goes on")
-        counts = ", ".join(f"{number:,} by {name}" for name, number in (self.versions - before).items())
+        until(
+            lambda: not version or self._latest_are(version), f"only {version} answers"
+        )
+        until(
+            lambda: (self.versions - before).total() >= STAGE_ANSWERS,
+            "the load goes on",
+        )
+        counts = ", ".join(
+            f"{number:,} by {name}" for name, number in (self.versions - before).items()
+        )
         seconds = time.monotonic() - started
         print(
-            f"   requests answered: {counts}; failed: {len(self.failed) - failed}; {seconds:.1f} s",
+            f"   requests answered: {counts}; "
+            f"failed: {len(self.failed) - failed}; {seconds:.1f} s",
             flush=True,
         )
 
@@ -209,7 +273,9 @@ class Load:
 
     def _call(self, number: int) -> None:
         """Ask on, some with a new connection now and then."""
-        connection = http.client.HTTPSConnection(*self._address, context=self._trust, timeout=20)
+        connection = http.client.HTTPSConnection(
+            *self._address, context=self._trust, timeout=20
+        )
         for turn in count(number):
             if self._done.is_set():
                 break
@@ -220,7 +286,12 @@ class Load:
                 connection.request("POST", path, sent, self._headers)
                 answer = connection.getresponse()
                 self._account(answer.status, answer.read())
-            except (OSError, http.client.HTTPException, LookupError, ValueError) as error:
+            except (
+                OSError,
+                http.client.HTTPException,
+                LookupError,
+                ValueError,
+            ) as error:
                 self.failed.append(f"{path}: {error!r}")
                 connection.close()
         connection.close()
@@ -237,11 +308,16 @@ class Load:
 
 
 def requests() -> list[tuple[str, str]]:
-    """Return what is asked: many customers one by one, and now and then all of them at once."""
+    """Return what is asked: customers one by one, at times many at once."""
     made = simulate(CUSTOMERS, 7, project.contract)
     cells = {project.contract.id: [f"rehearsal-{row}" for row in range(CUSTOMERS)]}
-    cells |= {column.name: to_json(made[column.name], column) for column in project.contract.columns}
-    customers = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    cells |= {
+        column.name: to_json(made[column.name], column)
+        for column in project.contract.columns
+    }
+    customers = [
+        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
+    ]
     single = [("/predict", json.dumps(customer)) for customer in customers]
     return [*single, ("/predict/batch", json.dumps({"customers": customers}))]
 
@@ -259,9 +335,14 @@ def proxied(folder: Path, apps: list[App]) -> Iterator[int]:
     }
     words = ["haproxy", "-db", "-f", str(COMPOSE / "haproxy.cfg")]
     with (folder / "proxy.log").open("wb") as log:
-        proxy = subprocess.Popen(words, env=environment, stdout=log, stderr=log)  # noqa: S603 - on PATH
+        proxy = subprocess.Popen(  # noqa: S603 - on PATH
+            words, env=environment, stdout=log, stderr=log
+        )
     try:
-        until(lambda: proxy.poll() is not None or answers(f"http://{HERE}:{probe}/"), "the proxy has servers")
+        until(
+            lambda: proxy.poll() is not None or answers(f"http://{HERE}:{probe}/"),
+            "the proxy has servers",
+        )
         expect(proxy.poll() is None, f"HAProxy answers on port {port}")
         yield port
     finally:
@@ -283,9 +364,12 @@ def train(folder: Path, number: str) -> str:
 def do(folder: Path, *words: str) -> str:
     """Run a command; return what it says, or end if it fails."""
     command = [*COMMAND, *words]
-    done = subprocess.run(command, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(  # noqa: S603 - our own command
+        command, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, check=False
+    )
     why = done.stderr if done.returncode else ""
-    expect(done.returncode == 0, " ".join(["churn-service", *words, why]).rstrip())
+    said = " ".join(["churn-service", *words, why])
+    expect(done.returncode == 0, said.rstrip())
     return done.stdout
 
 

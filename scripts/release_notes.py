@@ -1,4 +1,6 @@
-"""Print what CHANGELOG.md says of a version, if the project is of that version and the section is dated.
+"""Print what CHANGELOG.md says of a version.
+
+The project must be of that version, and the section must be dated.
 
 Usage: python scripts/release_notes.py vX.Y.Z
 """
@@ -17,15 +19,24 @@ def notes(tag: str, changelog: str, version: str) -> str:
     Raises
     ------
     ValueError
-        The tag is of another version than the project, or the section is absent, undated or empty.
+        The tag is of another version than the project, or the section is absent,
+        undated or empty.
     """
     if tag != f"v{version}":
-        msg = f"the tag is {tag or 'not given'}, but pyproject.toml says {version}; tag v{version}"
+        msg = (
+            f"the tag is {tag or 'not given'}, "
+            f"but pyproject.toml says {version}; tag v{version}"
+        )
         raise ValueError(msg)
-    section = re.compile(rf"(?ms)^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)")
+    section = re.compile(
+        rf"(?ms)^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)"
+    )
     found = section.search(changelog)
     if found is None or not found[1].strip():
-        msg = f"CHANGELOG.md: write what is new under the heading '## [{version}] - YYYY-MM-DD'"
+        msg = (
+            "CHANGELOG.md: write what is new under the heading "
+            f"'## [{version}] - YYYY-MM-DD'"
+        )
         raise ValueError(msg)
     return found[1].strip()
 

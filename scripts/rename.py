@@ -1,13 +1,17 @@
-"""Give the project another name, and other nouns: what a record is, and which event is predicted.
+"""Give the project another name, and other nouns.
 
-Usage: python scripts/rename.py [NAME] [--record NOUN] [--event NOUN] [--dry-run] [--uncommitted]
+The nouns say what a record is, and which event is predicted.
+
+Usage: python scripts/rename.py [NAME] [--record NOUN] [--event NOUN] [--dry-run]
+    [--uncommitted]
 
 copier calls this where it has copied the files to, also when it updates a project.
 
-``my-service`` is the name and the command; the package becomes ``my_service``, and the variables ``MY_…``
-after the first word, in front of the names of settings. With the record ``loan`` the class is `Loan`, a batch
-has `loans`, and the id is `loan_id`; with the event ``default`` an answer has `default_probability`. The
-present words are read from pyproject.toml. What the table calls its columns and values stays, and so does
+``my-service`` is the name and the command; the package becomes ``my_service``, and the
+variables ``MY_…`` after the first word, in front of the names of settings. With the
+record ``loan`` the class is `Loan`, a batch has `loans`, and the id is `loan_id`; with
+the event ``default`` an answer has `default_probability`. The present words are read
+from pyproject.toml. What the table calls its columns and values stays, and so does
 LICENSE.
 """
 
@@ -26,12 +30,22 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from git_status import Refused, check_committed, list_files, uncommitted
-from nouns import EVENT, RECORD, Nouns, complaint_of_nouns, replace_nouns, replace_nouns_in_code
+from nouns import (
+    EVENT,
+    RECORD,
+    Nouns,
+    complaint_of_nouns,
+    replace_nouns,
+    replace_nouns_in_code,
+)
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)*")  # PEP 508, and a module's name with _ for -
-MOST_LETTERS: Final = 24  # so many, and ten in the first word, leave the layout of the code as it is
-# Whoever wrote the template stays named; and what speaks of renaming shows names that are examples.
+# PEP 508, and a module's name with _ for -.
+NAME: Final = re.compile(r"[a-z][a-z0-9]{1,9}(-[a-z0-9]+)*")
+# So many, and ten in the first word, leave the layout of the code as it is.
+MOST_LETTERS: Final = 24
+# Whoever wrote the template stays named; and what speaks of renaming shows names that
+# are examples.
 KEPT: Final = {
     Path(name)
     for name in (
@@ -46,7 +60,8 @@ KEPT: Final = {
         "scripts/rename.py",
     )
 }
-# Where a file that knows the table speaks of the project; its other words are the table's own.
+# Where a file that knows the table speaks of the project; its other words are the
+# table's own.
 IMPORT: Final = rb"(?m)^[ \t]*(?:from|import)[ \t]+[\w.]+"
 COMMENT: Final = rb"(?m)(?:^|[ \t])#.*"
 OF_THE_PROJECT: Final = {
@@ -68,9 +83,19 @@ WITHOUT_NOUNS: Final = (
     "docs/decisions",
     "scripts/adoption/identity.py",
 )
-# Where the event's noun is a word of a sentence, and not the name of a host or a folder.
-WITH_PROSE: Final = ("src", "tests", "notebooks", "examples", "README.md", "pyproject.toml", "config.yaml")
-START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"  # of a word, or behind an escape in a string
+# Where the event's noun is a word of a sentence, and not the name of a host or a
+# folder.
+WITH_PROSE: Final = (
+    "src",
+    "tests",
+    "notebooks",
+    "examples",
+    "README.md",
+    "pyproject.toml",
+    "config.yaml",
+)
+# Of a word, or behind an escape in a string.
+START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
 END: Final = rb"(?![A-Za-z0-9_])"
 
 
@@ -85,14 +110,14 @@ class Names(NamedTuple):
     def of(cls, name: str) -> "Names":
         """Derive the others from the name.
 
-        >>> Names.of("credit-risk-model")
-        Names(command='credit-risk-model', package='credit_risk_model', prefix='CREDIT_')
+        >>> tuple(Names.of("credit-risk-model"))
+        ('credit-risk-model', 'credit_risk_model', 'CREDIT_')
         """
         return cls(name, name.replace("-", "_"), name.partition("-")[0].upper() + "_")
 
 
 class Change(NamedTuple):
-    """A file: where it is and will be, what it holds and will hold, how many names change in it."""
+    """A file, before and after: where it is, what it holds, how many names change."""
 
     path: Path
     moved: Path
@@ -103,7 +128,12 @@ class Change(NamedTuple):
 
 def settings(folder: Path) -> set[str]:
     """Name the variables of a project, and of this one, without their prefix."""
-    paths = (path for top in {folder, ROOT} for place in SETTINGS for path in sorted(top.glob(place)))
+    paths = (
+        path
+        for top in {folder, ROOT}
+        for place in SETTINGS
+        for path in sorted(top.glob(place))
+    )
     return {
         field.target.id.upper()
         for path in paths
@@ -114,28 +144,43 @@ def settings(folder: Path) -> set[str]:
     }
 
 
-def replace(content: bytes, old: Names, new: Names, *, variables: AbstractSet[str]) -> tuple[bytes, int]:
-    r"""Put new names for the old ones, where they are words of their own, and count them.
+def replace(
+    content: bytes, old: Names, new: Names, *, variables: AbstractSet[str]
+) -> tuple[bytes, int]:
+    r"""Put new names for the old ones, where they are whole words, and count them.
 
     >>> old, new = Names.of("churn-service"), Names.of("my-service")
-    >>> replace(b"churn-service churn_service.api event_rate the-churn-service", old, new, variables=set())
+    >>> said = b"churn-service churn_service.api event_rate the-churn-service"
+    >>> replace(said, old, new, variables=set())
     (b'my-service my_service.api event_rate the-churn-service', 2)
-    >>> replace(b"CHURN_PORT CHURN_{name} CHURN_RISK CHURN_PORTS", old, new, variables={"PORT"})
+    >>> said = b"CHURN_PORT CHURN_{name} CHURN_RISK CHURN_PORTS"
+    >>> replace(said, old, new, variables={"PORT"})
     (b'MY_PORT MY_{name} CHURN_RISK CHURN_PORTS', 2)
     """
     names = {one.encode(): other.encode() for one, other in zip(old, new, strict=True)}
     if not any(name in content for name in names):
         return content, 0  # the usual case, many times faster
     command, package, prefix = (re.escape(word.encode()) for word in old)
-    known = "|".join(sorted(variables)).encode()  # or none: what follows is made up when it runs
-    words = b"(?:(?:%s|%s)%s|%s(?=(?:%s)?%s))" % (command, package, END, prefix, known, END)
+    # Or none: what follows is made up when it runs.
+    known = "|".join(sorted(variables)).encode()
+    words = b"(?:(?:%s|%s)%s|%s(?=(?:%s)?%s))" % (
+        command,
+        package,
+        END,
+        prefix,
+        known,
+        END,
+    )
     return re.subn(START + words, lambda found: names[found[0]], content)
 
 
 def replace_in(
     name: Path, content: bytes, *, old: Names, new: Names, variables: AbstractSet[str]
 ) -> tuple[bytes, int]:
-    """Put new names for the old ones in a file; in one that knows the table, where it names the project."""
+    """Put new names for the old ones in a file.
+
+    In one that knows the table, do so where it names the project.
+    """
     if name.name not in OF_THE_PROJECT:
         return replace(content, old, new, variables=variables)
     counts = [0]
@@ -149,7 +194,10 @@ def replace_in(
 
 
 def is_kept(name: Path) -> bool:
-    """Tell whether a file keeps its words: one that shows names, or of the engine, which knows no project."""
+    """Tell whether a file keeps its words.
+
+    One that shows names does, and one of the engine, which knows no project.
+    """
     return name in KEPT or name.is_relative_to("engine/src")
 
 
@@ -165,10 +213,13 @@ def complaint(name: str, folder: Path) -> str | None:
     """Say what is wrong with a name by itself, or None."""
     if not NAME.fullmatch(name) or len(name) > MOST_LETTERS:
         return (
-            "it must be words of small letters and digits with - between, such as my-service; "
+            "it must be words of small letters and digits with - between, "
+            "such as my-service; "
             f"the first of two to ten letters, all of at most {MOST_LETTERS}"
         )
-    locks = "".join(path.read_text(encoding="utf-8") for path in folder.glob("requirements*.lock"))
+    locks = "".join(
+        path.read_text(encoding="utf-8") for path in folder.glob("requirements*.lock")
+    )
     if name.replace("-", "_") in sys.stdlib_module_names or f"\n{name}==" in locks:
         return "a package that the project installs is called so"
     present = present_words(folder).names.command
@@ -192,7 +243,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove a folder in which nothing is left but what Python made, and so those around it."""
+    """Remove a folder that has only what Python made in it, and so those around it."""
     if {path.name for path in folder.glob("*")} <= {"__pycache__"}:
         shutil.rmtree(folder, ignore_errors=True)
         tidy(folder.parent)
@@ -206,7 +257,12 @@ class Words(NamedTuple):
 
 
 def plan(
-    folder: Path, files: list[Path], *, old: Words, new: Words, variables: AbstractSet[str]
+    folder: Path,
+    files: list[Path],
+    *,
+    old: Words,
+    new: Words,
+    variables: AbstractSet[str],
 ) -> Iterator[Change]:
     """Work out every change.
 
@@ -223,34 +279,54 @@ def plan(
         moved, moves = replace(there, old.names, new.names, variables=variables)
         after, count = before, 0
         if b"\0" not in before and old.names != new.names:
-            after, count = replace_in(name, before, old=old.names, new=new.names, variables=variables)
+            after, count = replace_in(
+                name, before, old=old.names, new=new.names, variables=variables
+            )
             _, taken = replace_in(
-                name, there + b"\n" + before, old=new.names, new=old.names, variables=variables
+                name,
+                there + b"\n" + before,
+                old=new.names,
+                new=old.names,
+                variables=variables,
             )
             if taken:
                 names = new.names
-                msg = f"{name} has {names.command}, {names.package} or {names.prefix} in it already"
+                msg = (
+                    f"{name} has {names.command}, {names.package} or {names.prefix} "
+                    "in it already"
+                )
                 raise Refused(msg)
         after, nouns = nouns_in(name, after, old=old.nouns, new=new.nouns)
         if count or moves or nouns:
-            yield Change(path, folder / os.fsdecode(moved), before, after, count + moves + nouns)
+            yield Change(
+                path, folder / os.fsdecode(moved), before, after, count + moves + nouns
+            )
 
 
-def nouns_in(name: Path, content: bytes, *, old: Nouns, new: Nouns) -> tuple[bytes, int]:
+def nouns_in(
+    name: Path, content: bytes, *, old: Nouns, new: Nouns
+) -> tuple[bytes, int]:
     """Put new nouns for the old ones in a file of the project, and count them."""
     is_silent = any(name.is_relative_to(place) for place in WITHOUT_NOUNS)
     if old == new or is_silent or b"\0" in content:
         return content, 0
     text = content.decode(errors="surrogateescape")
-    prose = old.event == EVENT and any(name.is_relative_to(place) for place in WITH_PROSE)
+    prose = old.event == EVENT and any(
+        name.is_relative_to(place) for place in WITH_PROSE
+    )
     if name.name not in OF_THE_PROJECT:
         after, count = replace_nouns(text, old, new, prose=prose)
     elif name.suffix == ".py":
         after, count = replace_nouns_in_code(text, old, new)
     else:  # config.yaml, whose values are the table's
         spoken = re.compile(COMMENT.decode())
-        replaced = [replace_nouns(each[0], old, new, prose=prose)[1] for each in spoken.finditer(text)]
-        after = spoken.sub(lambda found: replace_nouns(found[0], old, new, prose=prose)[0], text)
+        replaced = [
+            replace_nouns(each[0], old, new, prose=prose)[1]
+            for each in spoken.finditer(text)
+        ]
+        after = spoken.sub(
+            lambda found: replace_nouns(found[0], old, new, prose=prose)[0], text
+        )
         count = sum(replaced)
     return after.encode(errors="surrogateescape"), count
 
@@ -267,7 +343,8 @@ def apply(changes: list[Change]) -> None:
     except BaseException:
         for change in reversed(done):
             change.path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # the one that failed had not moved
+            # The one that failed had not moved.
+            with contextlib.suppress(FileNotFoundError):
                 change.moved.replace(change.path)
             write(change.path, change.before)
         raise
@@ -277,8 +354,10 @@ def apply(changes: list[Change]) -> None:
             tidy(change.path.parent)
 
 
-def rename(folder: Path, wanted: Words, files: list[Path], *, variables: AbstractSet[str]) -> list[Change]:
-    """Work out the changes that give some of a project's files another name, or other nouns.
+def rename(
+    folder: Path, wanted: Words, files: list[Path], *, variables: AbstractSet[str]
+) -> list[Change]:
+    """Work out how some of a project's files change for another name, or other nouns.
 
     Raises
     ------
@@ -297,9 +376,10 @@ def rename(folder: Path, wanted: Words, files: list[Path], *, variables: Abstrac
 
 
 def template_only(folder: Path) -> list[str]:
-    """Name what a clone has only to make projects, as copier leaves it out, if git could bring it back.
+    """Name what a clone has only to make projects, if git could bring it back.
 
-    None in a project that copier made, and none where git does not tell.
+    That is what copier leaves out. None in a project that copier made, and none where
+    git does not tell.
     """
     listed = folder / "copier.yml"
     if not listed.exists():
@@ -309,8 +389,17 @@ def template_only(folder: Path) -> list[str]:
         changed = uncommitted(folder)
     except Refused:
         return []
-    lost = {name for name in always for each in changed if each == name or each.startswith(f"{name}/")}
-    return [name for name in always if name != ".git" and name not in lost and (folder / name).exists()]
+    lost = {
+        name
+        for name in always
+        for each in changed
+        if each == name or each.startswith(f"{name}/")
+    }
+    return [
+        name
+        for name in always
+        if name != ".git" and name not in lost and (folder / name).exists()
+    ]
 
 
 def remove(folder: Path, names: Iterable[str]) -> None:
@@ -324,13 +413,18 @@ def remove(folder: Path, names: Iterable[str]) -> None:
 
 
 def introduce(folder: Path, description: str = "", holder: str = "") -> None:
-    """Say what the project is, and who holds the copyright of what is added, where that is known."""
+    """Say what the project is, and who holds the copyright of what is added.
+
+    Each is said where it is known.
+    """
     if description:
         line = f"description = {json.dumps(description, ensure_ascii=False)}"
         _replace_line(folder / "pyproject.toml", r"description = .*", lambda _: line)
     if holder:
         line_below = f"\nCopyright (c) {holder}"
-        _replace_line(folder / "LICENSE", r"Copyright .*", lambda found: found[0] + line_below)
+        _replace_line(
+            folder / "LICENSE", r"Copyright .*", lambda found: found[0] + line_below
+        )
 
 
 def _replace_line(path: Path, line: str, by: Callable[[re.Match[str]], str]) -> None:
@@ -339,16 +433,32 @@ def _replace_line(path: Path, line: str, by: Callable[[re.Match[str]], str]) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("name", metavar="NAME", nargs="?", help="of the project; default: as it is")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="of the project; default: as it is"
+    )
     parser.add_argument("--record", metavar="NOUN", help="what a row is, such as loan")
-    parser.add_argument("--event", metavar="NOUN", help="what is predicted, such as default")
+    parser.add_argument(
+        "--event", metavar="NOUN", help="what is predicted, such as default"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would change")
-    parser.add_argument("--uncommitted", action="store_true", help="even if git could not take you back")
-    parser.add_argument("--folder", type=Path, default=ROOT, help="the project; default: this one")
-    parser.add_argument("--copied", action="store_true", help="only files that this project has, too")
-    parser.add_argument("--description", default="", help="what the project is, in a sentence")
-    parser.add_argument("--holder", default="", help="who holds the copyright of what is added")
+    parser.add_argument(
+        "--uncommitted", action="store_true", help="even if git could not take you back"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT, help="the project; default: this one"
+    )
+    parser.add_argument(
+        "--copied", action="store_true", help="only files that this project has, too"
+    )
+    parser.add_argument(
+        "--description", default="", help="what the project is, in a sentence"
+    )
+    parser.add_argument(
+        "--holder", default="", help="who holds the copyright of what is added"
+    )
     return parser
 
 
@@ -362,7 +472,11 @@ def main(words: list[str] | None = None) -> None:
     except Refused as why:
         sys.exit(f"refused: {why}")
     for change in changes:
-        there = "" if change.path == change.moved else f" -> {change.moved.relative_to(folder).as_posix()}"
+        there = (
+            ""
+            if change.path == change.moved
+            else f" -> {change.moved.relative_to(folder).as_posix()}"
+        )
         print(f"{change.path.relative_to(folder).as_posix()}: {change.names}{there}")
     print(f"{sum(change.names for change in changes)} names in {len(changes)} files")
     if changes and leaving:
@@ -373,16 +487,31 @@ def main(words: list[str] | None = None) -> None:
         remove(folder, leaving if changes else [])
 
 
-def _changes(folder: Path, said: argparse.Namespace, leaving: list[str]) -> list[Change]:
+def _changes(
+    folder: Path, said: argparse.Namespace, leaving: list[str]
+) -> list[Change]:
     present = present_words(folder)
-    nouns = Nouns(said.record or present.nouns.record, said.event or present.nouns.event)
+    nouns = Nouns(
+        said.record or present.nouns.record, said.event or present.nouns.event
+    )
     wanted = Words(Names.of(said.name or present.names.command), nouns)
-    files = [name for name in list_files(ROOT if said.copied else folder) if not _is_in(name, leaving)]
+    files = [
+        name
+        for name in list_files(ROOT if said.copied else folder)
+        if not _is_in(name, leaving)
+    ]
     changes = rename(folder, wanted, files, variables=settings(folder))
     if changes and not said.dry_run and not said.uncommitted:
-        check_committed(folder, (str(change.path.relative_to(folder)) for change in changes))
-    taken = [change.moved for change in changes if change.moved != change.path and change.moved.exists()]
-    if taken and not said.copied:  # what copier updates is there, and it merges what an owner changed
+        check_committed(
+            folder, (str(change.path.relative_to(folder)) for change in changes)
+        )
+    taken = [
+        change.moved
+        for change in changes
+        if change.moved != change.path and change.moved.exists()
+    ]
+    # What copier updates is there, and it merges what an owner changed.
+    if taken and not said.copied:
         msg = f"{taken[0]} is there already"
         raise Refused(msg)
     return changes

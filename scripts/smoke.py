@@ -1,10 +1,11 @@
-"""Prove that the built images work, confined as production confines them, and end with 1 if they do not.
+"""Prove that the built images work, confined as production confines them.
 
 Usage: python scripts/smoke.py
 
-The image that serves answers by the versions inside it, if there are any. Then the one for jobs trains into
-an object store, which is started here, scores, and the first serves from there. What the engine does not
-confine stands in docs/service/image.md.
+Ends with 1 if they do not. The image that serves answers by the versions inside it, if
+there are any. Then the one for jobs trains into an object store, which is started here,
+scores, and the first serves from there. What the engine does not confine stands in
+docs/service/image.md.
 """
 
 import contextlib
@@ -47,10 +48,11 @@ for folder in ("/", "/app", "/app/models", "/opt/venv", "/tmp", "/var/tmp"):
         raise AssertionError(f"{folder} can be written to")
 """
 INSIDE: Final = "import pathlib; print(len([*pathlib.Path('/app/models').glob('*-*')]))"
-LINES: Final = """
-import pathlib
-print(sum(len(path.read_text().splitlines()) for path in pathlib.Path("/app/predictions").rglob("*.jsonl")))
-"""
+LINES: Final = (
+    "\nimport pathlib\n"
+    "print(sum(len(path.read_text().splitlines()) "
+    'for path in pathlib.Path("/app/predictions").rglob("*.jsonl")))\n'
+)
 
 
 class Place(NamedTuple):
@@ -71,9 +73,13 @@ class Asked(NamedTuple):
         """Ask for a road; read JSON where the answer is JSON."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - loopback
-            self.url + road, data, {"X-API-Key": self.key, "Content-Type": "application/json"}
+            self.url + road,
+            data,
+            {"X-API-Key": self.key, "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(  # noqa: S310 - loopback
+            request, timeout=10
+        ) as answer:
             text = answer.read().decode()
         return json.loads(text) if text.startswith(("{", "[")) else text
 
@@ -96,25 +102,47 @@ def expect(holds: object, what: str) -> None:
     print(f"   ok: {what}", flush=True)
 
 
-def command(place: Place, target: str, *words: str, codes: tuple[int, ...] = (0,), code: str = "") -> str:
-    """Run a command in a container to its end, or a program in Python; return what it printed."""
+def command(
+    place: Place,
+    target: str,
+    *words: str,
+    codes: tuple[int, ...] = (0,),
+    code: str = "",
+) -> str:
+    """Run a command in a container to its end; return what it printed.
+
+    With `code` it runs a program in Python.
+    """
     entry = ["python", "-c", code] if code else None
     run = Run(words, entrypoint=entry, env=place.env, volumes=place.volumes)
-    with place.engine.start(tag(target), run, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as started:
+    with place.engine.start(
+        tag(target), run, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as started:
         said = started.communicate()[0].decode()
     if not code:
-        print(f"$ {target}: {' '.join(words)}  → {started.returncode}\n   {said.strip()[:300]}")
+        print(
+            f"$ {target}: {' '.join(words)}  → {started.returncode}\n"
+            f"   {said.strip()[:300]}"
+        )
     expect(started.returncode in codes, f"exit code {started.returncode}, of {codes}")
     return said
 
 
 @contextlib.contextmanager
 def serving(place: Place) -> Iterator[tuple[Asked, subprocess.Popen[bytes]]]:
-    """Start the service and wait until it is ready; it is killed if it was not ended."""
-    made = json.loads(command(place, "serve", "keys", "new", "--id", "smoke", "--scope", "admin", "--json"))
+    """Start the service, wait until it is ready, and kill it if it was not ended."""
+    made = json.loads(
+        command(
+            place, "serve", "keys", "new", "--id", "smoke", "--scope", "admin", "--json"
+        )
+    )
     asked = Asked(f"http://127.0.0.1:{free_port()}", made["key"])
     port = asked.url.rpartition(":")[2]
-    here = {"CHURN_HOST": "127.0.0.1", "CHURN_PORT": port, "CHURN_API_KEYS": made["line"]}
+    here = {
+        "CHURN_HOST": "127.0.0.1",
+        "CHURN_PORT": port,
+        "CHURN_API_KEYS": made["line"],
+    }
     run = Run([], env=place.env | here, volumes=place.volumes)
     started = time.monotonic()
     with LOG.open("wb") as log:
@@ -147,16 +175,24 @@ def expect_running(service: subprocess.Popen[bytes], deadline: float) -> None:
 
 
 def answers(place: Place, version: str | None = None) -> None:
-    """Let a service answer, refuse, measure, remember, and end while it is still asked."""
+    """Let a service answer, refuse, measure, remember, and end while still asked."""
     customer = json.loads(command(place, "serve", "example"))
     before = int(command(place, "serve", code=LINES))
     with serving(place) as (asked, service):
         expect(asked("/health")["model_loaded"], "/health says that a model is loaded")
         first = asked("/predict", customer)
-        expect(0 <= first["churn_probability"] <= 1, f"/predict answers by {first['model_version']}")
-        expect(version in {None, first["model_version"]}, "that is the version asked for")
+        expect(
+            0 <= first["churn_probability"] <= 1,
+            f"/predict answers by {first['model_version']}",
+        )
+        expect(
+            version in {None, first["model_version"]}, "that is the version asked for"
+        )
         expect(refuses(asked), "/predict refuses an empty record with 422")
-        expect("model_predictions_total" in asked("/metrics"), "/metrics counts predictions")
+        expect(
+            "model_predictions_total" in asked("/metrics"),
+            "/metrics counts predictions",
+        )
         expect_health(place, asked.url.rpartition(":")[2], codes=(0,))
         given = 1 + end_while_asked(asked, service, customer)
         expect_health(place, asked.url.rpartition(":")[2], codes=(1,))
@@ -183,7 +219,9 @@ def expect_health(place: Place, port: str, *, codes: tuple[int, ...]) -> None:
     expect(code in codes, f"the health check ends with {code}")
 
 
-def end_while_asked(asked: Asked, service: subprocess.Popen[bytes], customer: Mapping[str, Any]) -> int:
+def end_while_asked(
+    asked: Asked, service: subprocess.Popen[bytes], customer: Mapping[str, Any]
+) -> int:
     """End the service while it is asked; return how many answers it gave."""
     given, begun = [], threading.Event()
 
@@ -203,7 +241,11 @@ def end_while_asked(asked: Asked, service: subprocess.Popen[bytes], customer: Ma
     service.send_signal(signal.SIGTERM)
     code = service.wait(GRACE)
     caller.join()
-    expect(code == 0, f"SIGTERM ended it with {code} after {time.monotonic() - started:.1f} s, of {GRACE}")
+    expect(
+        code == 0,
+        f"SIGTERM ended it with {code} "
+        f"after {time.monotonic() - started:.1f} s, of {GRACE}",
+    )
     expect(len(given) > before, f"{len(given) - before} answers came after SIGTERM")
     return len(given)
 
@@ -217,12 +259,27 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def object_store() -> Iterator[dict[str, str]]:
-    """Start an S3 server with a bucket on loopback; yield the variables that lead to a registry in it."""
+    """Start an S3 server with a bucket on loopback.
+
+    Yield the variables that lead to a registry in it.
+    """
     url = f"http://127.0.0.1:{free_port()}"
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", url.rpartition(":")[2]]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:  # noqa: S603 - our own
+    words = [
+        sys.executable,
+        "-m",
+        "moto.server",
+        "-H",
+        "127.0.0.1",
+        "-p",
+        url.rpartition(":")[2],
+    ]
+    with subprocess.Popen(  # noqa: S603 - our own
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         try:
-            bucket = urllib.request.Request(f"{url}/bucket", method="PUT")  # noqa: S310 - loopback
+            bucket = urllib.request.Request(  # noqa: S310 - loopback
+                f"{url}/bucket", method="PUT"
+            )
             until_answered(bucket)
             yield {
                 "AWS_ENDPOINT_URL": url,
@@ -252,7 +309,9 @@ def volumes(engine: Engine) -> Iterator[dict[str, str]]:
     """Make what the images say is written to; remove it at the end."""
     folders = ["models-cache", "data"]
     folders.append("predictions")
-    made = {engine.volume(f"smoke-{os.getpid()}-{name}"): f"/app/{name}" for name in folders}
+    made = {
+        engine.volume(f"smoke-{os.getpid()}-{name}"): f"/app/{name}" for name in folders
+    }
     try:
         yield made
     finally:
@@ -266,8 +325,12 @@ def do_jobs(place: Place) -> str:
     version = json.loads(command(place, "jobs", "train", "--json"))["version"]
     # Forced, as the images may be of code that is being worked on.
     forced = ("--force", "--reason", "to show that the images work")
-    command(place, "jobs", "registry", "promote", "newest", "--to", "production", *forced)
-    command(place, "jobs", "score", "data/customers.csv", "data/scored.csv", "--overwrite")
+    command(
+        place, "jobs", "registry", "promote", "newest", "--to", "production", *forced
+    )
+    command(
+        place, "jobs", "score", "data/customers.csv", "data/scored.csv", "--overwrite"
+    )
     return str(version)
 
 
@@ -290,14 +353,22 @@ def main() -> None:
             step("The versions in the image answer")
             answers(inside)
         else:
-            print("no version is in the image: it needs a registry, which CHURN_REGISTRY_URL names")
+            print(
+                "no version is in the image: it needs a registry, "
+                "which CHURN_REGISTRY_URL names"
+            )
         with object_store() as env:
             step("Jobs train into an object store, promote there, and score")
-            version = do_jobs(Place(engine, mounted | {"": "/tmp"}, env))  # noqa: S108 - in the container
+            jobs = Place(
+                engine,
+                mounted | {"": "/tmp"},  # noqa: S108 - in the container
+                env,
+            )
+            version = do_jobs(jobs)
             step("The service answers from that store")
             answers(Place(engine, written, env), version)
             step("Jobs look at what was answered")
-            watch(Place(engine, mounted | {"": "/tmp"}, env))  # noqa: S108 - ditto
+            watch(jobs)
     print("\nboth images work")
 
 

@@ -20,7 +20,7 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def run() -> Callable[..., Done]:
-    """Return what runs a command of this project in a folder: ``run(folder, "train")``."""
+    """Return what runs the project's commands in a folder: ``run(folder, "train")``."""
     return partial(run_command, project)
 
 

@@ -1,4 +1,7 @@
-"""The HTTP contract: what is answered, what is refused, and that all endpoints agree about a customer."""
+"""The HTTP contract: what is answered, and what is refused.
+
+All endpoints agree about a customer.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +14,10 @@ from hypothesis import strategies as st
 from skewless.notebook import load_predictor
 from skewless.testing import connect, open_workspace, payloads
 
-from churn_service.api import Prediction, app
+from churn_service.api import (
+    Prediction,
+    app,
+)
 from churn_service.project import project
 from churn_service.schema import Customer
 
@@ -29,19 +35,26 @@ def client(trained: Path) -> Iterator[TestClient]:
 def test_one_by_one_in_a_batch_and_in_python_the_answer_is_the_same(
     customers: list[dict[str, Any]], client: TestClient, version: Path
 ):
-    here = load_predictor(version, project).predict([Customer(**customer) for customer in customers])
+    here = load_predictor(version, project).predict(
+        [Customer(**customer) for customer in customers]
+    )
 
-    alone = [client.post("/predict", json=customer).json() for customer in customers]
-    batch = client.post("/predict/batch", json={"customers": customers}).json()
+    alone = [client.post("/predict", json=each).json() for each in customers]
+    sent = {"customers": customers}
+    batch = client.post("/predict/batch", json=sent).json()
 
-    assert [answer["churn_probability"] for answer in alone] == [each.probability for each in here]
+    assert [answer["churn_probability"] for answer in alone] == [
+        each.probability for each in here
+    ]
     assert [answer["churn_probability"] for answer in batch["predictions"]] == [
         each.probability for each in here
     ]
     assert batch["batch_size"] == len(customers)
 
 
-def test_an_answer_has_every_field_and_names_its_model(client: TestClient, version: Path):
+def test_an_answer_has_every_field_and_names_its_model(
+    client: TestClient, version: Path
+):
     answer = client.post("/predict", json=EXAMPLE).json()
 
     assert answer.keys() == set(Prediction.__dataclass_fields__)
@@ -52,19 +65,29 @@ def test_an_answer_has_every_field_and_names_its_model(client: TestClient, versi
     ("customer", "field"),
     [
         (EXAMPLE | {"no_such_field": 1}, "no_such_field"),
-        ({CONTRACT.id: "c-1"}, next(column.name for column in CONTRACT.columns if not column.nullable)),
+        (
+            {CONTRACT.id: "c-1"},
+            next(column.name for column in CONTRACT.columns if not column.nullable),
+        ),
         (EXAMPLE | {CONTRACT.columns[0].name: {}}, CONTRACT.columns[0].name),
     ],
     ids=["unknown", "missing", "wrong"],
 )
-def test_a_field_that_breaks_the_contract_is_named(client: TestClient, customer: dict[str, Any], field: str):
+def test_a_field_that_breaks_the_contract_is_named(
+    client: TestClient, customer: dict[str, Any], field: str
+):
     answer = client.post("/predict", json=customer)
 
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        422,
+        "application/problem+json",
+    )
     assert field in [fault["field"] for fault in answer.json()["errors"]]
 
 
-def test_the_service_is_ready_and_describes_its_model(client: TestClient, version: Path):
+def test_the_service_is_ready_and_describes_its_model(
+    client: TestClient, version: Path
+):
     assert client.get("/ready").json()["model_version"] == version.name
     assert [field["name"] for field in client.get("/model").json()["fields"]] == [
         column.name for column in CONTRACT.columns
@@ -73,6 +96,7 @@ def test_the_service_is_ready_and_describes_its_model(client: TestClient, versio
 
 def test_the_documentation_shows_the_record_with_an_example(client: TestClient):
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    shown = schemas["Customer"]
 
-    assert schemas["Customer"]["properties"].keys() == Customer.model_fields.keys()
-    assert client.post("/predict", json=schemas["Customer"]["examples"][0]).status_code == 200
+    assert shown["properties"].keys() == Customer.model_fields.keys()
+    assert client.post("/predict", json=shown["examples"][0]).status_code == 200

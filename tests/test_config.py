@@ -30,16 +30,24 @@ def test_the_committed_configuration_is_valid():
     assert config.data.path == DOCUMENT["data"]["path"]
 
 
-@given(threshold=st.floats(0, 1), salt=st.text(st.characters(codec="ascii", categories=["L"]), min_size=1))
+@given(
+    threshold=st.floats(0, 1),
+    salt=st.text(st.characters(codec="ascii", categories=["L"]), min_size=1),
+)
 def test_a_configuration_written_and_read_again_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, threshold: float, salt: str
 ):
     folder = tmp_path_factory.mktemp("written")
     changed = {"threshold": threshold, "medium_risk": threshold, "high_risk": 1.0}
-    document = DOCUMENT | {"data": DOCUMENT["data"] | {"holdout_salt": salt}, "decision": changed}
+    document = DOCUMENT | {
+        "data": DOCUMENT["data"] | {"holdout_salt": salt},
+        "decision": changed,
+    }
     config = open_workspace(project, written(document, folder)).config
 
-    again = open_workspace(project, written(config.model_dump(mode="json"), folder)).config
+    again = open_workspace(
+        project, written(config.model_dump(mode="json"), folder)
+    ).config
 
     assert again == config
 
@@ -47,8 +55,18 @@ def test_a_configuration_written_and_read_again_is_the_same(
 @pytest.mark.parametrize(
     ("section", "key", "value", "told"),
     [
-        ("decision", "threshold", 1.5, "decision.threshold: found 1.5; .*less than or equal to 1"),
-        ("decision", "treshold", 0.5, "decision.treshold: unknown key, found 0.5; allowed are threshold"),
+        (
+            "decision",
+            "threshold",
+            1.5,
+            "decision.threshold: found 1.5; .*less than or equal to 1",
+        ),
+        (
+            "decision",
+            "treshold",
+            0.5,
+            "decision.treshold: unknown key, found 0.5; allowed are threshold",
+        ),
         ("model", "version", "v1", "model.version: found 'v1'"),
     ],
 )
@@ -68,4 +86,6 @@ def test_a_wrong_value_is_refused_with_its_place_and_what_is_allowed(
 def test_every_number_says_its_unit_or_range():
     lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
 
-    assert [line for line in lines if re.search(r": *[\[0-9]", line) and "#" not in line] == []
+    assert [
+        line for line in lines if re.search(r": *[\[0-9]", line) and "#" not in line
+    ] == []

@@ -1,4 +1,7 @@
-"""The features of a few customers, worked out by hand; add a line for every feature that you add."""
+"""The features of a few customers, worked out by hand.
+
+Add a line for every feature that you add.
+"""
 
 from typing import Any
 
@@ -30,8 +33,12 @@ FEATURES = FeaturesConfig(recent_login_days=30)
         ({"tenure_months": 7}, "tenure_months", 7),
     ],
 )
-def test_a_feature_has_the_value_worked_out_by_hand(given: dict[str, Any], feature: str, expected: Any):
-    customer = as_scalars(Customer(**(project.contract.example() | given)), project.contract)
+def test_a_feature_has_the_value_worked_out_by_hand(
+    given: dict[str, Any], feature: str, expected: Any
+):
+    customer = as_scalars(
+        Customer(**(project.contract.example() | given)), project.contract
+    )
 
     made = add_features(customer, FEATURES)
 

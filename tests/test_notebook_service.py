@@ -1,4 +1,7 @@
-"""The notebook that ends at the service proves, every time it runs, that both give the same number."""
+"""The notebook that ends at the service proves that both give the same number.
+
+It does so every time it runs.
+"""
 
 import re
 import shutil
@@ -19,17 +22,24 @@ def test_the_notebook_and_the_service_give_the_same_probability(
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
-    document["data"] |= {"path": "data/absent.csv", "sample": {"rows": 2000, "random_state": 42}}
+    document["data"] |= {
+        "path": "data/absent.csv",
+        "sample": {"rows": 2000, "random_state": 42},
+    }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
     folder = tmp_path / "notebooks"
     folder.mkdir()
     shutil.copy(ROOT / "notebooks" / NAME, folder)
     notebook = nbformat.read(folder / NAME, as_version=4)
 
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(folder)}}
+    ).execute()
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
+    printed = "".join(
+        output.text for output in outputs if output.get("name") == "stdout"
+    )
     proof = re.search(r"the notebook and the service agree: (\S+) == (\S+)", printed)
     assert proof is not None
     assert proof[1] == proof[2]

@@ -1,4 +1,7 @@
-"""A trained model is the same after it was written and read again: by joblib, by ONNX, and trained anew."""
+"""A trained model is the same after it was written and read again, or trained anew.
+
+It is written by joblib and by ONNX.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -29,9 +32,13 @@ def session(version: Path) -> onnxruntime.InferenceSession:
 
 @given(customers=CUSTOMERS)
 def test_joblib_and_onnx_give_the_same_probabilities(
-    customers: list[Any], estimator: Any, session: onnxruntime.InferenceSession, features: Any
+    customers: list[Any],
+    estimator: Any,
+    session: onnxruntime.InferenceSession,
+    features: Any,
 ):
-    matrix = feature_matrix(project, as_columns(customers, project.contract), features)
+    columns = as_columns(customers, project.contract)
+    matrix = feature_matrix(project, columns, features)
 
     by_joblib = estimator.predict_proba(matrix)[:, 1]
     (by_onnx,) = session.run(None, {session.get_inputs()[0].name: matrix})

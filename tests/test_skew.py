@@ -1,4 +1,4 @@
-"""Train-serve skew: every path from a record to the model computes the same features."""
+"""Train-serve skew: every path from record to model computes the same features."""
 
 import shutil
 from pathlib import Path
@@ -22,21 +22,31 @@ CUSTOMERS = st.lists(records(CONTRACT), min_size=1, max_size=8)
 
 
 def as_table(customers: list[Customer]) -> pd.DataFrame:
-    """Lay customers out as a table that a person would have, before any check."""
+    """Lay customers out as somebody's table would be, before any check."""
     table = pd.DataFrame([customer.model_dump() for customer in customers])
     table[CONTRACT.id] = [f"c-{row}" for row in range(len(customers))]
     return table
 
 
 @given(customers=CUSTOMERS)
-def test_training_and_serving_see_the_same_features(customers: list[Customer], features: FeaturesConfig):
-    at_training = feature_matrix(project, typed(as_table(customers), CONTRACT), features)
+def test_training_and_serving_see_the_same_features(
+    customers: list[Customer], features: FeaturesConfig
+):
+    at_training = feature_matrix(
+        project, typed(as_table(customers), CONTRACT), features
+    )
 
-    in_a_batch = feature_matrix(project, as_columns(customers, CONTRACT), features)
-    one_by_one = [feature_matrix(project, as_scalars(each, CONTRACT), features) for each in customers]
+    columns = as_columns(customers, CONTRACT)
+    in_a_batch = feature_matrix(project, columns, features)
+    one_by_one = [
+        feature_matrix(project, as_scalars(each, CONTRACT), features)
+        for each in customers
+    ]
 
     assert at_training.dtype == np.float32
-    assert at_training.tobytes() == in_a_batch.tobytes() == np.vstack(one_by_one).tobytes()
+    assert (
+        at_training.tobytes() == in_a_batch.tobytes() == np.vstack(one_by_one).tobytes()
+    )
 
 
 @given(customers=CUSTOMERS, data=st.data())
@@ -44,47 +54,70 @@ def test_features_do_not_depend_on_who_else_is_in_the_table(
     customers: list[Customer], data: st.DataObject, features: FeaturesConfig
 ):
     order = data.draw(st.permutations(range(len(customers))))
-    alone = [feature_matrix(project, as_columns([each], CONTRACT), features) for each in customers]
+    alone = [
+        feature_matrix(project, as_columns([each], CONTRACT), features)
+        for each in customers
+    ]
 
-    table = typed(as_table([customers[position] for position in order]), CONTRACT)
+    reordered = [customers[position] for position in order]
+    table = typed(as_table(reordered), CONTRACT)
     together = feature_matrix(project, table, features)
 
-    assert together.tobytes() == np.vstack([alone[position] for position in order]).tobytes()
+    assert (
+        together.tobytes()
+        == np.vstack([alone[position] for position in order]).tobytes()
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @given(customers=CUSTOMERS)
 def test_a_table_that_was_written_and_read_again_has_the_same_features(
-    customers: list[Customer], suffix: str, tmp_path_factory: pytest.TempPathFactory, features: FeaturesConfig
+    customers: list[Customer],
+    suffix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    features: FeaturesConfig,
 ):
     path = tmp_path_factory.mktemp("table") / f"table{suffix}"
     write_table(as_table(customers), path, CONTRACT)
 
-    read = feature_matrix(project, typed(read_table(path, CONTRACT), CONTRACT), features)
+    read = feature_matrix(
+        project, typed(read_table(path, CONTRACT), CONTRACT), features
+    )
 
-    assert read.tobytes() == feature_matrix(project, as_columns(customers, CONTRACT), features).tobytes()
+    columns = as_columns(customers, CONTRACT)
+    served = feature_matrix(project, columns, features)
+    assert read.tobytes() == served.tobytes()
 
 
 @given(customers=CUSTOMERS, data=st.data())
-def test_order_and_company_change_no_answer(customers: list[Customer], data: st.DataObject, version: Path):
+def test_order_and_company_change_no_answer(
+    customers: list[Customer], data: st.DataObject, version: Path
+):
     predictor = load_predictor(version, project)
     order = data.draw(st.permutations(range(len(customers))))
     alone = [predictor.predict([each])[0] for each in customers]
 
-    together = predictor.predict([customers[position] for position in order])
+    reordered = [customers[position] for position in order]
+    together = predictor.predict(reordered)
 
     assert together == [alone[position] for position in order]
 
 
-def test_an_edit_of_the_configuration_changes_no_answer_until_you_train(trained: Path, tmp_path: Path, run):
+def test_an_edit_of_the_configuration_changes_no_answer_until_you_train(
+    trained: Path, tmp_path: Path, run
+):
     edited = Path(shutil.copytree(trained, tmp_path / "edited"))
     document = yaml.safe_load((edited / "config.yaml").read_text())
     document["decision"] = dict.fromkeys(document["decision"], 1.0)
-    document["features"] = {key: value + 1 for key, value in document["features"].items()}
+    document["features"] = {
+        key: value + 1 for key, value in document["features"].items()
+    }
     (edited / "config.yaml").write_text(yaml.safe_dump(document))
     before = run(trained, "score", "data/table.csv", tmp_path / "before.csv")
 
     after = run(edited, "score", "data/table.csv", tmp_path / "after.csv")
 
     assert (before.returncode, after.returncode) == (0, 0), after.stderr
-    assert (tmp_path / "before.csv").read_bytes() == (tmp_path / "after.csv").read_bytes()
+    assert (tmp_path / "before.csv").read_bytes() == (
+        tmp_path / "after.csv"
+    ).read_bytes()

@@ -1,4 +1,7 @@
-"""The training table: every cell that breaks the contract is named, and nobody moves into the holdout."""
+"""The training table: every cell that breaks the contract is named.
+
+Nobody moves into the holdout.
+"""
 
 from pathlib import Path
 
@@ -35,11 +38,15 @@ def test_a_cell_that_breaks_the_contract_is_named(table: pd.DataFrame, column: s
     assert set(faults["row"]) == {3, 7}
 
 
-def test_training_on_a_broken_table_lists_the_rows_and_makes_no_version(trained: Path, tmp_path: Path, run):
+def test_training_on_a_broken_table_lists_the_rows_and_makes_no_version(
+    trained: Path, tmp_path: Path, run
+):
     text = (trained / "data/table.csv").read_text()
     (tmp_path / "config.yaml").write_text((trained / "config.yaml").read_text())
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/table.csv").write_text(text + "," * text.splitlines()[0].count(",") + "\n")
+    (tmp_path / "data/table.csv").write_text(
+        text + "," * text.splitlines()[0].count(",") + "\n"
+    )
 
     done: Done = run(tmp_path, "train")
 
@@ -47,10 +54,15 @@ def test_training_on_a_broken_table_lists_the_rows_and_makes_no_version(trained:
     assert not (tmp_path / "models").exists()
 
 
-@given(ids=st.lists(st.text(min_size=1), min_size=1, unique=True), other=st.lists(st.text(min_size=1)))
+@given(
+    ids=st.lists(st.text(min_size=1), min_size=1, unique=True),
+    other=st.lists(st.text(min_size=1)),
+)
 def test_who_is_in_the_holdout_depends_on_nobody_else(ids: list[str], other: list[str]):
     alone = is_holdout(pd.Series(ids, dtype=object), fraction=0.3, salt="2026")
 
-    together = is_holdout(pd.Series([*other, *ids], dtype=object), fraction=0.3, salt="2026")
+    together = is_holdout(
+        pd.Series([*other, *ids], dtype=object), fraction=0.3, salt="2026"
+    )
 
     assert np.array_equal(together[len(other) :], alone)

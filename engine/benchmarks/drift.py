@@ -1,7 +1,8 @@
-"""How often the drift rule is wrong, beside plain "PSI > 0.2", and what reading a long log costs.
+"""How often the drift rule is wrong, and what reading a long log costs.
 
-The table is of windows that are drawn as the training table was, so that every alarm is false. The log is
-written here and not by a service; most of its rows are of customers who were asked about twice or more.
+The rule is shown beside plain "PSI > 0.2". The table is of windows that are drawn as
+the training table was, so that every alarm is false. The log is written here and not by
+a service; most of its rows are of customers who were asked about twice or more.
 
 Usage: python engine/benchmarks/drift.py [--rows ROWS]
 """
@@ -32,7 +33,8 @@ TRAINED = 10_000  # rows
 DAYS = 7
 RECORDS = 20_000  # that differ; the log repeats them under other ids
 LINE = (
-    '{"time":"%s","request_id":"r","source":"/predict","threshold":0.5,"latency_ms":0.1,'
+    '{"time":"%s","request_id":"r","source":"/predict",'
+    '"threshold":0.5,"latency_ms":0.1,'
     f'"record":{{"{CONTRACT.id}":"c%d",%s,"answer":{{"probability":%r,"decision":false,'
     '"tier":"LOW","model_version":"%s","trained_at":"","prediction_id":"p%d"}}\n'
 )
@@ -48,7 +50,10 @@ finally:
 
 
 def calibration() -> None:
-    """Print how often each rule alarms without drift, and with a column half a sigma away."""
+    """Print how often each rule alarms without drift, and with a column moved.
+
+    The column is moved by half a sigma.
+    """
     sys.path.append(str(ROOT / "engine/tests"))
     from skewless.monitoring.drift import LARGE, compare, is_drift
     from windows import POOL, customers, freeze_all, population
@@ -62,8 +67,13 @@ def calibration() -> None:
     moved = population(frozen, healthy | {number: healthy[number] + 0.5})
     healthy = population(frozen, healthy)
     looked_at = 2 * len(CONTRACT.columns) + 1
-    print(f"{WINDOWS:,} windows, reference of {TRAINED:,} rows, {looked_at} things looked at")
-    print("| customers | false: PSI > 0.2 | false: this rule | half a sigma: this rule |")
+    print(
+        f"{WINDOWS:,} windows, reference of {TRAINED:,} rows, "
+        f"{looked_at} things looked at"
+    )
+    print(
+        "| customers | false: PSI > 0.2 | false: this rule | half a sigma: this rule |"
+    )
     print("|---:|---:|---:|---:|")
     for rows in SIZES:
         family, shift = compare(frozen, healthy.windows(rows, WINDOWS))
@@ -82,7 +92,12 @@ def write_log(folder: Path, version: Artifact, rows: int) -> None:
     customers = {column.name: made[column.name] for column in CONTRACT.columns}
     scores = predictor.probabilities(customers).tolist()
     records = [
-        json.dumps({name: None if cell != cell else cell for name, cell in zip(customers, row, strict=True)})  # noqa: PLR0124 - NaN
+        json.dumps(
+            {
+                name: None if cell != cell else cell  # noqa: PLR0124 - NaN
+                for name, cell in zip(customers, row, strict=True)
+            }
+        )
         for row in zip(*(values.tolist() for values in customers.values()), strict=True)
     ]
     ids = np.random.default_rng(1).integers(0, rows // 2, rows).tolist()
@@ -92,9 +107,18 @@ def write_log(folder: Path, version: Artifact, rows: int) -> None:
         place = range(day * rows // DAYS, (day + 1) * rows // DAYS)
         with (folder / f"{start.date()}.host-1.000.jsonl").open("w") as file:
             for row in place:
-                moment = (start + timedelta(microseconds=row)).isoformat(timespec="microseconds")
+                moment = (start + timedelta(microseconds=row)).isoformat(
+                    timespec="microseconds"
+                )
                 which = row % RECORDS
-                known = (moment, ids[row], records[which][1:], scores[which], predictor.version, row)
+                known = (
+                    moment,
+                    ids[row],
+                    records[which][1:],
+                    scores[which],
+                    predictor.version,
+                    row,
+                )
                 file.write(LINE % known)
 
 
@@ -116,12 +140,19 @@ def cost(rows: int) -> None:
         size = sum(path.stat().st_size for path in log.iterdir())
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", DRIFT], cwd=folder, stdout=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-c", DRIFT],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         seconds = time.perf_counter() - started
     *_, peak = lines = done.stdout.splitlines()
     print(lines[0])
-    print(f"{rows:,} logged rows, {size / 1e6:,.0f} MB: {seconds:.1f} s, {rows / seconds:,.0f} rows/s")
+    print(
+        f"{rows:,} logged rows, {size / 1e6:,.0f} MB: {seconds:.1f} s, "
+        f"{rows / seconds:,.0f} rows/s"
+    )
     print(f"peak memory {int(peak) / 1e6:,.0f} MB")
 
 

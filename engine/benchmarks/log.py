@@ -1,13 +1,17 @@
-"""What the prediction log costs an answer, by where it is kept; and what reading it takes.
+"""What the prediction log costs an answer, and what reading it takes.
 
-Serving: the service with the log off, in files, in PostgreSQL, and in PostgreSQL while that is stopped.
-Throughput is that of 32 connections; p99 is taken at half of what the service does without a log, the same
-rate for all. The service has one core; h2load and PostgreSQL share the other.
+The cost is measured for each place where the log may be kept.
 
-Reading: rows per second and the highest memory of `read_predictions`, each in a process of its own.
+Serving: the service with the log off, in files, in PostgreSQL, and in PostgreSQL while
+that is stopped. Throughput is that of 32 connections; p99 is taken at half of what the
+service does without a log, the same rate for all. The service has one core; h2load and
+PostgreSQL share the other.
 
-Usage: python engine/benchmarks/log.py [--seconds 5] [--rows 200000] [--postgres-rows 200000]
-           [--only serve|read]
+Reading: rows per second and the highest memory of `read_predictions`, each in a process
+of its own.
+
+Usage: python engine/benchmarks/log.py [--seconds 5] [--rows 200000]
+           [--postgres-rows 200000] [--only serve|read]
 """
 
 import argparse
@@ -60,7 +64,10 @@ class Speed(NamedTuple):
 
 
 def serve(seconds: int) -> None:
-    """Measure each kind in turn, several times; print ratios to no log at all, of the best rounds."""
+    """Measure each kind in turn, several times; print ratios of the best rounds.
+
+    A ratio is to the service without any log.
+    """
     if shutil.which("h2load") is None or len(os.sched_getaffinity(0)) < 2:
         sys.exit("needs h2load and two cores: `make services` installs programs")
     key, said = new_key("log", "predict")
@@ -76,20 +83,30 @@ def serve(seconds: int) -> None:
         rate = 0.0
         for _ in range(ROUNDS):
             for kind, changed in kinds.items():
-                with tempfile.TemporaryDirectory() as name, service(Path(name), said, **changed):
+                with (
+                    tempfile.TemporaryDirectory() as name,
+                    service(Path(name), said, **changed),
+                ):
                     load = Load(Path(name), key)
                     load.run(32, 1)  # to warm up
                     most = len(load.run(32, seconds).accepted_ms) / seconds
                     rate = rate or most / 2
-                    found[kind].append(Speed(most, load.run(50, seconds, rate).percentile(0.99)))
+                    found[kind].append(
+                        Speed(most, load.run(50, seconds, rate).percentile(0.99))
+                    )
     best = {
-        kind: Speed(max(s.rate for s in each), min(s.p99_ms for s in each)) for kind, each in found.items()
+        kind: Speed(max(s.rate for s in each), min(s.p99_ms for s in each))
+        for kind, each in found.items()
     }
     for kind, speed in best.items():
         ratios = (
-            f"throughput {speed.rate / best['off'].rate:.2f}, p99 {speed.p99_ms / best['off'].p99_ms:.2f}"
+            f"throughput {speed.rate / best['off'].rate:.2f}, "
+            f"p99 {speed.p99_ms / best['off'].p99_ms:.2f}"
         )
-        print(f"{kind} / off: {ratios} ({speed.rate:,.0f}/s; {speed.p99_ms:.2f} ms at {rate:,.0f}/s)")
+        print(
+            f"{kind} / off: {ratios} "
+            f"({speed.rate:,.0f}/s; {speed.p99_ms:.2f} ms at {rate:,.0f}/s)"
+        )
 
 
 class postgres:  # noqa: N801 - reads as what it gives
@@ -113,15 +130,26 @@ def lines(rows: int) -> Iterator[tuple[str, list[bytes]]]:
     made = simulate(CUSTOMERS, 1, project.contract)
     columns = [made[name].tolist() for name in made]
     customers = [
-        {name: None if value != value else value for name, value in zip(made, row, strict=True)}  # noqa: PLR0124 - NaN
+        {
+            name: None if value != value else value  # noqa: PLR0124 - NaN
+            for name, value in zip(made, row, strict=True)
+        }
         for row in zip(*columns, strict=True)
     ]
-    known = [line(number, record=customer)[:-1] for number, customer in enumerate(customers)]
-    parts = [re.split(rb'(?<="time": ")[^"]+|(?<=")r-\d+|(?<=")p-\d+', each) for each in known]
+    known = [
+        line(number, record=customer)[:-1] for number, customer in enumerate(customers)
+    ]
+    parts = [
+        re.split(rb'(?<="time": ")[^"]+|(?<=")r-\d+|(?<=")p-\d+', each)
+        for each in known
+    ]
     for start in range(0, rows, BATCH):
         day = NOON + timedelta(days=start * DAYS // rows)
         numbers = range(start, min(start + BATCH, rows))
-        yield f"{day.date()}.host-{start // PER_FILE}.000.jsonl", [_line(parts, n, day) for n in numbers]
+        yield (
+            f"{day.date()}.host-{start // PER_FILE}.000.jsonl",
+            [_line(parts, n, day) for n in numbers],
+        )
 
 
 def _line(parts: list[list[bytes]], number: int, day: datetime) -> bytes:
@@ -140,7 +168,8 @@ from skewless.monitoring.history import read_predictions
 from skewless.monitoring.place import Database, Log
 database = Database(Url(sys.argv[2]), "the URL") if sys.argv[2] else None
 log = Log(Path(sys.argv[1]), database)
-peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", \
+Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 started = time.perf_counter()
 rows = sum(len(part.answers) for part in read_predictions(log))
@@ -160,10 +189,22 @@ def read(rows: int, postgres_rows: int) -> None:
                 out.writelines(made)
         report("JSONL", folder)
         started = time.perf_counter()
-        done = list(compact(folder, before=NOON.date() + timedelta(days=365), now=time.time() + 10**6))
-        sizes = [sum(getattr(each, when) for each in done) / 1e6 for when in ("bytes_before", "bytes_after")]
+        done = list(
+            compact(
+                folder,
+                before=NOON.date() + timedelta(days=365),
+                now=time.time() + 10**6,
+            )
+        )
+        sizes = [
+            sum(getattr(each, when) for each in done) / 1e6
+            for when in ("bytes_before", "bytes_after")
+        ]
         seconds = time.perf_counter() - started
-        print(f"compact: {seconds:.1f} s, {sizes[0]:,.0f} MB -> {sizes[1]:,.0f} MB", flush=True)
+        print(
+            f"compact: {seconds:.1f} s, {sizes[0]:,.0f} MB -> {sizes[1]:,.0f} MB",
+            flush=True,
+        )
         report("Parquet", folder)
     with postgres() as server:
         url = SecretStr(server.new_database())
@@ -174,15 +215,26 @@ def read(rows: int, postgres_rows: int) -> None:
         for _, made in lines(postgres_rows):
             with known.begin() as connection:
                 array = b"[" + b",".join(each[:-1] for each in made) + b"]"
-                connection.execute(INSERT, {"lines": array.decode(), "id": project.contract.id})
-        print(f"PostgreSQL takes {postgres_rows / (time.perf_counter() - started):,.0f} rows/s")
+                connection.execute(
+                    INSERT, {"lines": array.decode(), "id": project.contract.id}
+                )
+        print(
+            "PostgreSQL takes "
+            f"{postgres_rows / (time.perf_counter() - started):,.0f} rows/s"
+        )
         known.dispose()
-        report("PostgreSQL", Path(tempfile.gettempdir()) / "no-such-log", url.get_secret_value())
+        report(
+            "PostgreSQL",
+            Path(tempfile.gettempdir()) / "no-such-log",
+            url.get_secret_value(),
+        )
 
 
 def report(kind: str, folder: Path, url: str = "") -> None:
     """Read in a process of its own, so that its memory is its own."""
-    said = subprocess.check_output([sys.executable, "-c", READ, str(folder), url], text=True)
+    said = subprocess.check_output(
+        [sys.executable, "-c", READ, str(folder), url], text=True
+    )
     print(f"{kind}: {said.strip()}", flush=True)
 
 

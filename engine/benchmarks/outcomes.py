@@ -1,6 +1,9 @@
-"""How often `churn-service performance` raises an alarm, without concept drift and with it.
+"""How often `churn-service performance` raises an alarm.
 
-Usage: OMP_NUM_THREADS=1 python engine/benchmarks/outcomes.py [--weeks 1000]. Takes five minutes.
+That is measured without concept drift and with it.
+
+Usage: OMP_NUM_THREADS=1 python engine/benchmarks/outcomes.py [--weeks 1000]. Takes five
+minutes.
 """
 
 import argparse
@@ -23,7 +26,9 @@ def worlds(chances: np.ndarray, random: np.random.Generator) -> dict[str, np.nda
         "+0.05": uniform < np.clip(chances + 0.05, 0, 1),
         "odds x1.6": uniform < 1 - 1 / (1 + odds * np.exp(0.5)),
         "odds x2.7": uniform < 1 - 1 / (1 + odds * np.exp(1)),
-        "third flipped": np.where(random.random(len(chances)) < 1 / 3, ~as_predicted, as_predicted),
+        "third flipped": np.where(
+            random.random(len(chances)) < 1 / 3, ~as_predicted, as_predicted
+        ),
     }
 
 
@@ -48,15 +53,26 @@ def main() -> None:
     weeks = parser.parse_args().weeks
     print(
         f"{'customers':>9}"
-        + "".join(f"{name:>15}" for name in worlds(np.array([0.5]), np.random.default_rng()))
+        + "".join(
+            f"{name:>15}" for name in worlds(np.array([0.5]), np.random.default_rng())
+        )
     )
     for customers in CUSTOMERS:
         random = np.random.default_rng(customers)
         found = []
         for _ in range(weeks):
             chances = random.beta(1.5, 2.5, customers)
-            found.append([alarm(chances, outcomes) for outcomes in worlds(chances, random).values()])
-        print(f"{customers:9,}" + "".join(f"{share:15.1%}" for share in np.mean(found, axis=0)), flush=True)
+            found.append(
+                [
+                    alarm(chances, outcomes)
+                    for outcomes in worlds(chances, random).values()
+                ]
+            )
+        print(
+            f"{customers:9,}"
+            + "".join(f"{share:15.1%}" for share in np.mean(found, axis=0)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""Score a folder of many rows by one thread, all cores and a Dask cluster, beside the bare limit.
+"""Score a folder of many rows by one thread, all cores and a Dask cluster.
 
-The bare limit reads the same files, makes the same features, runs the same model on all cores and writes
-probabilities: it checks no cell, decides nothing and could not go on after a crash. Each is a process of its
-own, timed from its start to its end; memory is the highest sum over it and its children.
+Each is shown beside the bare limit.
+
+The bare limit reads the same files, makes the same features, runs the same model on all
+cores and writes probabilities: it checks no cell, decides nothing and could not go on
+after a crash. Each is a process of its own, timed from its start to its end; memory is
+the highest sum over it and its children.
 
 Usage: python engine/benchmarks/score.py [--rows ROWS] [--rounds ROUNDS]
 """
@@ -43,7 +46,8 @@ from skewless.core.feature_matrix import feature_matrix
 from skewless.models.predict import INPUT, OUTPUT
 from churn_service.project import project
 
-version, source, out, cores = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+version, source, out, cores = Path(sys.argv[1]), Path(sys.argv[2]), \
+Path(sys.argv[3]), int(sys.argv[4])
 artifact = read_artifact(version)
 identity = artifact.metadata.identity
 contract = project.contract
@@ -55,11 +59,14 @@ out.mkdir()
 
 
 def score(path):
-    table = pq.read_table(path, columns=[contract.id, *(column.name for column in contract.columns)])
-    customers = {column.name: table[column.name].to_numpy() for column in contract.columns}
+    table = pq.read_table(path, columns=[contract.id, \
+*(column.name for column in contract.columns)])
+    customers = {column.name: table[column.name].to_numpy() \
+for column in contract.columns}
     matrix = feature_matrix(project, customers, config, names=identity.feature_names)
     (probabilities,) = session.run([OUTPUT], {INPUT: matrix})
-    answers = pa.table({contract.id: table[contract.id], "probability": probabilities.ravel()})
+    answers = pa.table({contract.id: table[contract.id], \
+"probability": probabilities.ravel()})
     pq.write_table(answers, out / path.name)
 
 
@@ -77,7 +84,10 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         """Look until it has ended."""
-        while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
+        while (
+            self._process.is_running()
+            and self._process.status() != psutil.STATUS_ZOMBIE
+        ):
             held = 0
             for each in (self._process, *self._process.children(recursive=True)):
                 try:
@@ -91,7 +101,9 @@ class Memory(threading.Thread):
 def measure(words: Sequence[object], folder: Path) -> tuple[float, int]:
     """Run a program; return its seconds, and the most bytes that it held."""
     started = time.perf_counter()
-    with subprocess.Popen(list(map(str, words)), cwd=folder, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        list(map(str, words)), cwd=folder, stdout=subprocess.DEVNULL
+    ) as process:
         watch = Memory(psutil.Process(process.pid))
         watch.start()
         if process.wait():
@@ -111,7 +123,9 @@ def prepare(folder: Path, rows: int) -> Path:
     (folder / "in").mkdir()
     contract = project.contract
     for number in range(FILES):
-        made = pd.DataFrame(simulate(rows // FILES, number, contract)).drop(columns=contract.target)
+        made = pd.DataFrame(simulate(rows // FILES, number, contract)).drop(
+            columns=contract.target
+        )
         write_table(made, folder / f"in/{number:02}.parquet", contract)
     (version,) = (folder / "models").glob("*-*")
     return version
@@ -119,7 +133,9 @@ def prepare(folder: Path, rows: int) -> Path:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=1, help="the median counts")
     asked = parser.parse_args()
@@ -130,7 +146,15 @@ def main() -> None:
         folder = Path(name)
         version = prepare(folder, asked.rows)
         roads = {
-            "bare limit, all cores": [sys.executable, "-c", BARE, version, "in", "out", cores],
+            "bare limit, all cores": [
+                sys.executable,
+                "-c",
+                BARE,
+                version,
+                "in",
+                "out",
+                cores,
+            ],
             "score --threads 1": [*score, "--threads", 1],
             f"score, {cores} cores": score,
             f"score --dask local, {cores} workers": [*score, "--dask", "local"],
@@ -139,7 +163,9 @@ def main() -> None:
             for road, words in roads.items():
                 found.setdefault(road, []).append(measure(words, folder))
                 shutil.rmtree(folder / "out")
-    limit, *_ = (statistics.median(seconds for seconds, _ in runs) for runs in found.values())
+    limit, *_ = (
+        statistics.median(seconds for seconds, _ in runs) for runs in found.values()
+    )
     print(f"{asked.rows:,} rows in {FILES} Parquet files")
     print("| | seconds | rows/s | peak memory | rate / bare limit |")
     print("|---|---:|---:|---:|---:|")
@@ -147,7 +173,8 @@ def main() -> None:
         seconds = statistics.median(each for each, _ in runs)
         peak = max(held for _, held in runs)
         figures = (
-            f"{seconds:.1f} | {asked.rows / seconds:,.0f} | {peak / 1e6:,.0f} MB | {limit / seconds:.2f}"
+            f"{seconds:.1f} | {asked.rows / seconds:,.0f} | {peak / 1e6:,.0f} MB | "
+            f"{limit / seconds:.2f}"
         )
         print(f"| {road} | {figures} |")
 

@@ -1,9 +1,12 @@
-"""Requests per second of this service, against an empty FastAPI endpoint and the plain way of serving.
+"""Requests per second of this service, beside those of simpler servers.
 
-Every server has one core and wrk has the other. `service` has everything on: keys, limits, metrics, both
-logs. `empty` is a FastAPI endpoint with the same request and response models that does nothing; `raw` is an
-ASGI application that answers a constant. `plain` is what a notebook turns into: pydantic → DataFrame →
-features → scikit-learn in a `def` route.
+They are an empty FastAPI endpoint, a raw application and the plain way of serving.
+
+Every server has one core and wrk has the other. `service` has everything on: keys,
+limits, metrics, both logs. `empty` is a FastAPI endpoint with the same request and
+response models that does nothing; `raw` is an ASGI application that answers a constant.
+`plain` is what a notebook turns into: pydantic → DataFrame → features → scikit-learn in
+a `def` route.
 
 Usage: python engine/benchmarks/serve.py [SECONDS]
 """
@@ -47,7 +50,15 @@ PORT = 9_101
 ROOT = Path(__file__).parents[2]
 ROWS = 1_000
 ROUNDS = 3
-LIBRARIES = ("fastapi", "numpy", "onnxruntime", "pydantic", "scikit-learn", "uvicorn", "uvloop")
+LIBRARIES = (
+    "fastapi",
+    "numpy",
+    "onnxruntime",
+    "pydantic",
+    "scikit-learn",
+    "uvicorn",
+    "uvloop",
+)
 SERVER = """
 import os, sys
 os.sched_setaffinity(0, {0})  # before a thread is started, which would keep both cores
@@ -72,7 +83,8 @@ monitoring = config.monitoring.model_copy(update={"prediction_log": log})
 serving = config.serving.model_copy(update={"rate_limit_per_minute": 10**9})
 config = config.model_copy(update={"monitoring": monitoring, "serving": serving})
 work = Workspace(project, config, root, load_settings(project.prefix))
-answer = Prediction(churn_probability=0.5, churn_prediction=True, risk_tier="MEDIUM", model_version="0",
+answer = Prediction(churn_probability=0.5, churn_prediction=True, risk_tier="MEDIUM", \
+model_version="0",
                     trained_at="0", prediction_id="0")
 options = {"port": port, "log_level": "warning", "access_log": False}
 app = FastAPI()
@@ -80,8 +92,10 @@ if kind == "raw":
     async def app(scope, receive, send):
         if scope["type"] == "http":
             await receive()
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            headers = [(b"content-type", b"application/json"), \
+(b"content-length", b"2")]
+            await send({"type": "http.response.start", "status": 200, \
+"headers": headers})
             await send({"type": "http.response.body", "body": b"{}"})
 elif kind == "empty":
     @app.post("/predict")
@@ -93,18 +107,23 @@ elif kind == "plain":
     from skewless.core.feature_matrix import feature_matrix
     from skewless.registry.remote import open_registry
     from skewless.tables.table import typed
-    model = joblib.load(io.BytesIO(open_registry(config.registry, root).load().files["model.joblib"]))
+    model = joblib.load(io.BytesIO(\
+open_registry(config.registry, root).load().files["model.joblib"]))
     def probabilities(customers):
-        table = typed(pd.DataFrame([customer.model_dump() for customer in customers]), project.contract)
-        return model.predict_proba(feature_matrix(project, table, config.features))[:, 1]
+        table = typed(pd.DataFrame([customer.model_dump() for customer in customers]), \
+project.contract)
+        return model.predict_proba(\
+feature_matrix(project, table, config.features))[:, 1]
     def predictions(customers):
-        return [Prediction(p, p >= 0.5, "LOW", "0", "0", "0") for p in probabilities(customers).tolist()]
+        return [Prediction(p, p >= 0.5, "LOW", "0", "0", "0") \
+for p in probabilities(customers).tolist()]
     @app.post("/predict")
     def plain(customer: Customer) -> Prediction:
         return predictions([customer])[0]
     @app.post("/predict/batch")
     def plain_batch(batch: BatchRequest) -> BatchPrediction:
-        return BatchPrediction(predictions=predictions(batch.customers), batch_size=1, latency_ms=0)
+        return BatchPrediction(predictions=predictions(batch.customers), \
+batch_size=1, latency_ms=0)
 else:
     app = project.load_app()
     Service(find_models(work), work, app)
@@ -130,7 +149,9 @@ class Speed(NamedTuple):
 def wrk(script: Path, path: str, *, connections: int, seconds: int) -> Speed:
     """Load the server and read wrk's summary."""
     load = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", script]
-    said = subprocess.check_output(["taskset", "-c", "1", *load, f"http://127.0.0.1:{PORT}{path}"], text=True)
+    said = subprocess.check_output(
+        ["taskset", "-c", "1", *load, f"http://127.0.0.1:{PORT}{path}"], text=True
+    )
     if "Non-2xx" in said:
         sys.exit(f"the server refused requests:\n{said}")
     median, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", said).groups()
@@ -144,18 +165,28 @@ def measure(kind: str, folder: Path, seconds: int) -> dict[str, Speed]:
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER, kind, str(PORT), str(folder / "log")],
         cwd=ROOT,
-        env={**os.environ, "CHURN_API_KEYS": line, "OMP_NUM_THREADS": "1"},  # noqa: TID251 - of the server
+        env={
+            **os.environ,  # noqa: TID251 - of the server
+            "CHURN_API_KEYS": line,
+            "OMP_NUM_THREADS": "1",
+        },
         stderr=subprocess.DEVNULL if kind == "service" else None,
     )
     try:
         wait_until_it_answers()
         wrk(folder / "one.lua", "/predict", connections=32, seconds=1)  # to warm up
         speeds = {
-            "one connection": wrk(folder / "one.lua", "/predict", connections=1, seconds=seconds),
-            "32 connections": wrk(folder / "one.lua", "/predict", connections=32, seconds=seconds),
+            "one connection": wrk(
+                folder / "one.lua", "/predict", connections=1, seconds=seconds
+            ),
+            "32 connections": wrk(
+                folder / "one.lua", "/predict", connections=32, seconds=seconds
+            ),
         }
         if kind in {"service", "plain"}:
-            speeds["batches"] = wrk(folder / "many.lua", "/predict/batch", connections=4, seconds=seconds)
+            speeds["batches"] = wrk(
+                folder / "many.lua", "/predict/batch", connections=4, seconds=seconds
+            )
         return speeds
     finally:
         server.send_signal(signal.SIGKILL)
@@ -178,7 +209,10 @@ def wait_until_it_answers() -> None:
 
 
 def in_process(seconds: int) -> float:
-    """Rows per second of bytes → parsed → validated → features → ONNX, without a server."""
+    """Rows per second from bytes to answers of ONNX, without a server.
+
+    The bytes are parsed and validated, and features are made of them.
+    """
     predictor = open_predictor(Registry(ROOT / "models").load(), project)
     body = json.dumps({"customers": [EXAMPLE] * ROWS}).encode()
     rows, started = 0, time.perf_counter()
@@ -190,14 +224,17 @@ def in_process(seconds: int) -> float:
 
 
 def single_in_process(seconds: int) -> dict[str, float]:
-    """Microseconds of one prediction and of an empty FastAPI endpoint, without a server; the best of each."""
+    """Microseconds of one prediction and of an empty endpoint, without a server.
+
+    The empty endpoint is FastAPI's. Of each, the best time is returned.
+    """
     work = open_workspace(project, ROOT / "config.yaml")
     quiet = work.config.monitoring.model_copy(update={"prediction_log": None})
     work = replace(work, config=work.config.model_copy(update={"monitoring": quiet}))
     Service(find_models(work), work, app)
     empty = FastAPI()
     body = json.dumps(EXAMPLE).encode()
-    answer = Prediction(0.5, True, "MEDIUM", "0", "0", "0")  # noqa: FBT003 - the fields of an answer, in order
+    answer = Prediction(0.5, True, "MEDIUM", "0", "0", "0")  # noqa: FBT003 - in order
 
     @empty.post("/predict")
     async def nothing(_: Customer) -> Prediction:
@@ -207,21 +244,30 @@ def single_in_process(seconds: int) -> dict[str, float]:
         async with app.router.lifespan_context(app):
             end = time.perf_counter() + seconds
             fastest = {"service": math.inf, "empty": math.inf}
-            while time.perf_counter() < end:  # in turn, so that both have the same neighbours
+            # in turn, so that both have the same neighbours
+            while time.perf_counter() < end:
                 for kind, asked in (("service", app), ("empty", empty)):
                     started = time.process_time()
                     for _ in range(500):
                         await ask(asked, body)
-                    fastest[kind] = min(fastest[kind], (time.process_time() - started) / 500 * 1e6)
+                    fastest[kind] = min(
+                        fastest[kind], (time.process_time() - started) / 500 * 1e6
+                    )
             return fastest
 
     return asyncio.run(best())
 
 
 async def ask(app: ASGIApp, body: bytes) -> None:
-    """Ask an application for a prediction as a server would, and see that it gives one."""
+    """Ask an application for a prediction as a server would; stop if it gives none."""
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": headers,
+    }
     scope |= {"client": ("127.0.0.1", 1)}
 
     async def receive() -> Message:
@@ -238,21 +284,32 @@ def main(seconds: int) -> None:
     """Measure each kind in turn, three times; print ratios of the best rounds first."""
     absent = [name for name in ("wrk", "taskset") if shutil.which(name) is None]
     if absent or len(os.sched_getaffinity(0)) < 2:
-        sys.exit(f"needs {', '.join(absent) or 'two cores'}: `make services` installs programs")
+        sys.exit(
+            f"needs {', '.join(absent) or 'two cores'}: "
+            "`make services` installs programs"
+        )
     rounds = {kind: [] for kind in ("service", "empty", "plain", "raw")}
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         key, line = new_key("bench", "predict")
         (folder / "line").write_text(line)
-        for script, body in {"one": EXAMPLE, "many": {"customers": [EXAMPLE] * ROWS}}.items():
-            (folder / f"{script}.lua").write_text(POST.format(key=key, body=json.dumps(body)))
+        for script, body in {
+            "one": EXAMPLE,
+            "many": {"customers": [EXAMPLE] * ROWS},
+        }.items():
+            (folder / f"{script}.lua").write_text(
+                POST.format(key=key, body=json.dumps(body))
+            )
         for _ in range(ROUNDS):
             for kind, results in rounds.items():
                 results.append(measure(kind, folder, seconds))
             rows.append(in_process(seconds))
     single = single_in_process(seconds)
-    print(f"in process: a prediction {single['service']:.1f} µs, an empty endpoint {single['empty']:.1f} µs")
+    print(
+        f"in process: a prediction {single['service']:.1f} µs, "
+        f"an empty endpoint {single['empty']:.1f} µs"
+    )
     report(rounds, max(rows))
 
 
@@ -263,7 +320,8 @@ def report(rounds: dict[str, list[dict[str, Speed]]], rows: float) -> None:
         for kind, results in rounds.items()
     }
     median = {
-        kind: min(each["one connection"].median_ms for each in results) for kind, results in rounds.items()
+        kind: min(each["one connection"].median_ms for each in results)
+        for kind, results in rounds.items()
     }
     for other in ("empty", "plain", "raw"):
         print(
@@ -272,14 +330,26 @@ def report(rounds: dict[str, list[dict[str, Speed]]], rows: float) -> None:
             f"median time at one {median['service'] / median[other]:.2f}"
         )
     batches = rate["service"]["batches"]
-    print(f"service / plain: rows in batches of {ROWS} {batches / rate['plain']['batches']:.2f}")
+    print(
+        f"service / plain: rows in batches of {ROWS} "
+        f"{batches / rate['plain']['batches']:.2f}"
+    )
     print(f"service / in process: the same rows {batches * ROWS / rows:.2f}")
     for kind, rates in rate.items():
         single = rates["32 connections"]
-        said = f"{kind}: {single:,.0f} requests/s at 32 connections, {median[kind]:.3f} ms at one"
-        print(said + (f", {rates['batches'] * ROWS:,.0f} rows/s" if "batches" in rates else ""))
+        said = (
+            f"{kind}: {single:,.0f} requests/s at 32 connections, "
+            f"{median[kind]:.3f} ms at one"
+        )
+        print(
+            said
+            + (f", {rates['batches'] * ROWS:,.0f} rows/s" if "batches" in rates else "")
+        )
     print(f"in process: {rows:,.0f} rows/s")
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.platform()}")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, "
+        f"{platform.platform()}"
+    )
     print(", ".join(f"{name} {version(name)}" for name in LIBRARIES))
 
 

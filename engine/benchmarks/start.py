@@ -1,4 +1,6 @@
-"""From starting `serve` to its first good answer, against importing what a service cannot do without.
+"""From starting `serve` to its first good answer.
+
+That is shown beside importing what a service cannot do without.
 
 Usage: python engine/benchmarks/start.py [TIMES]
 """
@@ -25,19 +27,23 @@ def reference() -> float:
 
 
 def first_answer() -> tuple[float, int]:
-    """Seconds until the service answered a prediction, and its resident size then, in bytes."""
+    """Seconds until the service answered a prediction, and its resident bytes then."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "churn_service", "serve", "--port", str(port)]
     body = json.dumps(project.contract.example())
     started = time.perf_counter()
-    service = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    service = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         while service.poll() is None:
             with contextlib.suppress(OSError, HTTPException):
                 connection = HTTPConnection("127.0.0.1", port, timeout=5)
-                connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                connection.request(
+                    "POST", "/predict", body, {"Content-Type": "application/json"}
+                )
                 if connection.getresponse().status == 200:
                     return time.perf_counter() - started, resident(service.pid)
             time.sleep(0.005)
@@ -56,7 +62,9 @@ def resident(pid: int) -> int:
 def main(times: int) -> None:
     """Measure both in turn and print the ratio of the medians first."""
     pairs = [(reference(), *first_answer()) for _ in range(times)]
-    imports, answers, sizes = (statistics.median(column) for column in zip(*pairs, strict=True))
+    imports, answers, sizes = (
+        statistics.median(column) for column in zip(*pairs, strict=True)
+    )
     print(f"start to first answer / imports alone: {answers / imports:.2f}")
     print(f"median of {times}: imports {imports:.2f} s, first answer {answers:.2f} s")
     print(f"resident after it: {sizes / 1e6:.0f} MB")

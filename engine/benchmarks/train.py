@@ -1,4 +1,6 @@
-"""Training end to end, against importing scikit-learn, reading the CSV and fitting: what the rest costs.
+"""What training costs beside importing scikit-learn, reading the CSV and fitting.
+
+Training is measured end to end.
 
 Usage: python engine/benchmarks/train.py [ROWS]
 """
@@ -28,14 +30,16 @@ from churn_service.train import build_model
 contract = project.contract
 config = load_config(Path("config.yaml"), project)
 data = config.data
-training = ~is_holdout(table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt)
+training = ~is_holdout(table[contract.id], fraction=data.holdout_fraction, \
+salt=data.holdout_salt)
 matrix = feature_matrix(project, table, config.features)[training]
 target = table[contract.target].to_numpy()[training]
 started = time.perf_counter()
 build_model(config.model).fit(matrix, target)
 print(read, time.perf_counter() - started)
 """
-# The largest resident size of the child, by the child itself, works on Linux and macOS alike.
+# The largest resident size of the child, by the child itself, works on Linux and macOS
+# alike.
 TRAIN = """
 import resource, sys
 from churn_service.__main__ import main
@@ -50,7 +54,11 @@ finally:
 def run(code: str, folder: str) -> str:
     """Run code in a process of its own; return the last line that it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return done.stdout.splitlines()[-1]
 
@@ -70,7 +78,10 @@ def main(rows: int) -> None:
         started = time.perf_counter()
         peak = int(run(TRAIN, folder))
         total = time.perf_counter() - started
-    print(f"everything around fit / (import + read + fit): {(total - fit) / (read + fit):.2f}")
+    print(
+        "everything around fit / (import + read + fit): "
+        f"{(total - fit) / (read + fit):.2f}"
+    )
     print(f"{rows:,} rows: import + read {read:.1f} s, fit {fit:.1f} s")
     print(f"train in all {total:.1f} s, peak {peak / 1e9:.2f} GB")
 

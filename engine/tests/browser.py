@@ -1,4 +1,4 @@
-"""Chromium without a window: what a page looks like, and what it says of itself, in light or dark."""
+"""Chromium without a window shows a page and measures it, in light or dark."""
 
 import json
 import subprocess
@@ -21,16 +21,20 @@ const behind = element => {
   }
   return [255, 255, 255];
 };
-const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = {};
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), \
+found = {};
 while (texts.nextNode()) {
   const element = texts.currentNode.parentElement, style = getComputedStyle(element);
-  if (!texts.currentNode.data.trim() || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
-  const front = rgb(element instanceof SVGElement ? style.fill : style.color), back = behind(element);
+  if (!texts.currentNode.data.trim() || \
+["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+  const front = rgb(element instanceof SVGElement ? style.fill : style.color), \
+back = behind(element);
   const [low, high] = [luminance(front), luminance(back)].sort((a, b) => a - b);
   found[front + " on " + back] = (high + .05) / (low + .05);
 }
 const clipped = [...document.querySelectorAll("svg text")].filter(text => {
-  const own = text.getBoundingClientRect(), all = text.ownerSVGElement.getBoundingClientRect();
+  const own = text.getBoundingClientRect(), \
+all = text.ownerSVGElement.getBoundingClientRect();
   return own.left < all.left - 1 || own.right > all.right + 1;
 }).map(text => text.textContent);
 const page = document.documentElement;
@@ -43,19 +47,37 @@ parent.document.body.append(result);
 
 
 def framed(page: Path, folder: Path, *, width: int, script: str = "") -> Path:
-    """Put a page, as it is but for a script, into a frame: Chromium's own window is never that narrow."""
-    html = page.read_text().replace('http-equiv="Content-Security-Policy"', "data-off", 1 if script else 0)
-    inner = html.replace("</body>", f"<script>{script}</script></body>") if script else html
+    """Put a page into a frame, since Chromium's own window is never that narrow.
+
+    The page stays as it is, but for the script.
+    """
+    html = page.read_text().replace(
+        'http-equiv="Content-Security-Policy"', "data-off", 1 if script else 0
+    )
+    inner = (
+        html.replace("</body>", f"<script>{script}</script></body>") if script else html
+    )
     quoted = inner.replace("&", "&amp;").replace('"', "&quot;")
     path = folder / f"framed-{width}.html"
-    frame = f'<iframe srcdoc="{quoted}" style="border:0;width:{width}px;height:6000px"></iframe>'
-    path.write_text(f'<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">{frame}</body>')
+    frame = (
+        f'<iframe srcdoc="{quoted}" '
+        f'style="border:0;width:{width}px;height:6000px"></iframe>'
+    )
+    path.write_text(
+        f'<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">{frame}</body>'
+    )
     return path
 
 
 def open_page(page: Path, folder: Path, scheme: Scheme, *options: str) -> str:
     """Open a page and return what Chromium prints."""
-    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    words = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+    ]
     words += [
         f"--user-data-dir={folder / 'profile'}",
         f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}",
@@ -79,7 +101,12 @@ def photograph(page: Path, folder: Path, scheme: Scheme, *, width: int) -> Any:
 
 
 def measure(page: Path, folder: Path, scheme: Scheme, *, width: int) -> dict[str, Any]:
-    """Measure a page: width, scrolled (its content's width), contrasts of texts, texts that pictures cut."""
-    dom = open_page(framed(page, folder, width=width, script=MEASURE), folder, scheme, "--dump-dom")
+    """Measure the widths of a page, its contrasts and its clipped texts.
+
+    `scrolled` is the width of its content. A clipped text is cut by its picture.
+    """
+    dom = open_page(
+        framed(page, folder, width=width, script=MEASURE), folder, scheme, "--dump-dom"
+    )
     text = dom[dom.index('<pre id="measured">') :].split(">", 1)[1].split("</pre>")[0]
     return json.loads(text)

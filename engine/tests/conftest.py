@@ -1,4 +1,7 @@
-"""What every test can ask for: a project folder, a trained version, a command line, absent programs named."""
+"""What every test can ask for: a project, a trained version, a command line.
+
+Programs that are absent are named.
+"""
 
 import os
 import shutil
@@ -24,42 +27,61 @@ pytest_plugins = ["service_fixtures", "postgres_fixtures"]
 TABLE = projects.TABLE
 UNTRACED = Checkout("unknown", reason="a test wrote it")
 
-DEBIAN_POSTGRES = Path("/usr/lib/postgresql")  # its programs are in bin of a folder per version, not on PATH
+# PostgreSQL's programs are there in bin of a folder per version, not on PATH
+DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 
-settings.register_profile("untimed", deadline=None)  # a wide table on a busy machine is slow, and not wrong
+# a wide table on a busy machine is slow, and not wrong
+settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 absent_programs: dict[str, int] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="fail if a program that a test needs is absent")
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="fail if a program that a test needs is absent",
+    )
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C and a closed terminal; a background job ignores them, and so would what a test starts."""
+    """Heed Ctrl-C and a closed terminal.
+
+    A background job ignores both, and so would the programs that a test starts.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # Windows has none
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def find_program(name: str) -> str | None:
-    """Look for a program where a shell does, in this environment, and where Debian keeps PostgreSQL's."""
-    places = [Path(sys.executable).parent, *sorted(DEBIAN_POSTGRES.glob("*/bin"), reverse=True)]
+    """Look for a program on PATH, in this environment and in Debian's PostgreSQL."""
+    places = [
+        Path(sys.executable).parent,
+        *sorted(DEBIAN_POSTGRES.glob("*/bin"), reverse=True),
+    ]
     elsewhere = os.pathsep.join(map(str, places))
     return shutil.which(name) or shutil.which(name, path=elsewhere)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     kept, left_out = [], []
     for item in items:
         marks = item.iter_markers("needs")
-        absent = [name for mark in marks for name in mark.args if find_program(name) is None]
+        absent = [
+            name for mark in marks for name in mark.args if find_program(name) is None
+        ]
         (left_out if absent else kept).append(item)
         for name in absent:
             absent_programs[name] = absent_programs.get(name, 0) + 1
     if absent_programs and config.getoption("--all"):
-        message = f"absent: {', '.join(absent_programs)}; `make services` installs what the tests need"
+        message = (
+            f"absent: {', '.join(absent_programs)}; "
+            "`make services` installs what the tests need"
+        )
         raise pytest.UsageError(message)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
@@ -67,24 +89,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name, count in absent_programs.items():
-        terminalreporter.write_line(f"left out {count} tests that need {name}: `make services` installs it")
+        terminalreporter.write_line(
+            f"left out {count} tests that need {name}: `make services` installs it"
+        )
 
 
 def make_project(folder: Path) -> Path:
-    """Copy what a clone has and a command reads: the configuration, made small, and the lock."""
+    """Copy what a command needs of a clone: the lock, and a small configuration."""
     return testing.make_project(ROOT, folder, model={"max_iter": 40})
 
 
-NOBODY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
+NOBODY = [
+    "-c",
+    "user.name=Ada",
+    "-c",
+    "user.email=ada@example.org",
+    "-c",
+    "commit.gpgsign=false",
+]
 
 
 def commit_code(folder: Path) -> str:
-    """Make a project a git checkout that has some code and the lock, and nothing else; name the commit."""
+    """Commit some code and the lock, and nothing else; return the commit.
+
+    The project becomes a git checkout.
+    """
     (folder / "src").mkdir(exist_ok=True)
     (folder / "src/code.py").write_text("# what an owner wrote\n")
-    for words in (["init", "-q"], ["add", "src", "requirements-dev.lock"], ["commit", "-q", "-m", "Begin"]):
+    for words in (
+        ["init", "-q"],
+        ["add", "src", "requirements-dev.lock"],
+        ["commit", "-q", "-m", "Begin"],
+    ):
         subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
-    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
+    return subprocess.check_output(
+        ["git", "rev-parse", "HEAD"], cwd=folder, text=True
+    ).strip()
 
 
 def copy_makefiles(folder: Path) -> None:
@@ -97,7 +137,9 @@ def copy_makefiles(folder: Path) -> None:
 
 def write_manifest(folder: Path) -> None:
     """Make the hashes agree again, as somebody would who hides a change."""
-    lines = [f"{sha256((folder / name).read_bytes())}  {name}\n" for name in sorted(FILES)]
+    lines = [
+        f"{sha256((folder / name).read_bytes())}  {name}\n" for name in sorted(FILES)
+    ]
     (folder / MANIFEST).write_text("".join(lines))
 
 
@@ -122,7 +164,10 @@ def run() -> Run:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
-    """Return a project with committed code, a table and one registered version; do not change it."""
+    """Return a project with one registered version; do not change it.
+
+    Its code is committed, and it has a table.
+    """
     folder = make_project(tmp_path_factory.mktemp("trained") / "project")
     commit_code(folder)
     for command in ("sample", "train"):

@@ -1,4 +1,7 @@
-"""Fields of whatever contract is in place, by what a test needs of them; none is named here."""
+"""Fields of whatever contract is in place, chosen by what a test needs.
+
+No field is named here.
+"""
 
 import json
 import re
@@ -26,19 +29,28 @@ MOVABLE = ("number", "integer", "category", "boolean", "date")
 
 
 def fields(*kinds: str, nullable: bool | None = None) -> list[Column]:
-    """List the fields of some kinds (any, if none is given) that may be missing, or may not."""
+    """List the fields of some kinds that may be missing, or that may not.
+
+    Without a kind, fields of any kind are listed.
+    """
     return [
         column
         for column in CONTRACT.columns
-        if column.kind in (kinds or {column.kind}) and nullable in {None, column.nullable}
+        if column.kind in (kinds or {column.kind})
+        and nullable in {None, column.nullable}
     ]
 
 
 def field(*kinds: str, nullable: bool | None = None) -> Column:
-    """Return the first such field; without one there is nothing to test, and the reason says so."""
+    """Return the first such field, or skip what has nothing to test without it.
+
+    The reason of the skip says so.
+    """
     found = fields(*kinds, nullable=nullable)
     if not found:
-        missing = {None: "", True: " that may be missing", False: " that is required"}[nullable]
+        missing = {None: "", True: " that may be missing", False: " that is required"}[
+            nullable
+        ]
         pytest.skip(  # another table may lack such a field
             f"the contract has no field{missing} of kind {' or '.join(kinds) or 'any'}",
             allow_module_level=True,
@@ -52,30 +64,47 @@ def required() -> str:
 
 
 def movable() -> Column:
-    """Return a field whose values can lie otherwise than they did: a number if there is one."""
-    able = [column for column in CONTRACT.columns if column.kind != "category" or len(column.categories) > 1]
+    """Return a field whose values can be moved: a number, if there is one."""
+    able = [
+        column
+        for column in CONTRACT.columns
+        if column.kind != "category" or len(column.categories) > 1
+    ]
     return min(able, key=lambda column: MOVABLE.index(column.kind))
 
 
 def moved(values: np.ndarray, column: Column) -> np.ndarray:
-    """Let a column lie otherwise: numbers and days three times as high, others all the same; gaps stay."""
+    """Move the values of a column; gaps stay.
+
+    Numbers and days become three times as high, others all the same.
+    """
     if column.kind in {*NUMBERS, "date"}:
         low, high = column.bounds
         return np.clip(low + 3 * (values - low), low, high).astype(values.dtype)
     last = column.categories[-1] if column.kind == "category" else True
-    return np.array([value if value != value or value is None else last for value in values.tolist()]).astype(  # noqa: PLR0124 - NaN
-        values.dtype
-    )
+    return np.array(
+        [
+            value if value != value or value is None else last  # noqa: PLR0124 - NaN
+            for value in values.tolist()
+        ]
+    ).astype(values.dtype)
 
 
-def as_records(made: Mapping[str, np.ndarray], contract: Contract = CONTRACT) -> list[dict[str, Any]]:
-    """Turn arrays into JSON records, as a caller would send them; what the contract does not know stays."""
+def as_records(
+    made: Mapping[str, np.ndarray], contract: Contract = CONTRACT
+) -> list[dict[str, Any]]:
+    """Turn arrays into JSON records, as a caller would send them.
+
+    What the contract does not know stays.
+    """
     known = {column.name: column for column in contract.columns}
     cells = {
         name: to_json(values, known[name]) if name in known else values.tolist()
         for name, values in made.items()
     }
-    return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    return [
+        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
+    ]
 
 
 def wrong(column: Column) -> Any:
@@ -91,15 +120,22 @@ def two_records() -> tuple[dict[str, Any], dict[str, Any]]:
     choices = {"category": column.categories, "boolean": (False, True), "date": dates}
     (first, *_, last) = choices.get(column.kind, column.bounds)
     whole = int if column.kind == "integer" else lambda value: value
-    return CONTRACT.example() | {column.name: whole(first)}, CONTRACT.example() | {column.name: whole(last)}
+    return CONTRACT.example() | {column.name: whole(first)}, CONTRACT.example() | {
+        column.name: whole(last)
+    }
 
 
 def shown_record() -> dict[str, Any]:
     """Return the record that README shows: the default table's."""
-    found = re.search(r"(?m)^```json\n(\{.*\})$", (ROOT / "README.md").read_text(encoding="utf-8"))
+    found = re.search(
+        r"(?m)^```json\n(\{.*\})$", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
     return json.loads(found[1]) if found else {}
 
 
 def is_default() -> bool:
-    """Tell whether the contract is the one that the repository came with, which its documents describe."""
+    """Tell whether the contract is the one that the repository came with.
+
+    That is the contract that the documents describe.
+    """
     return shown_record().keys() == CONTRACT.example().keys()

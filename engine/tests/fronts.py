@@ -33,9 +33,19 @@ class Front(NamedTuple):
     def connect(self) -> ssl.SSLSocket:
         return self.trust.wrap_socket(self.connect_plain(), server_hostname="localhost")
 
-    def ask(self, target: str, method: str = "GET", *headers: str, body: str = "") -> tuple[int, str]:
-        """Ask for a target exactly as it is written; return the status, and head and body as they came."""
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
+    def ask(
+        self, target: str, method: str = "GET", *headers: str, body: str = ""
+    ) -> tuple[int, str]:
+        """Ask for a target exactly as it is written.
+
+        Returns the status, and head and body as they came.
+        """
+        lines = [
+            f"{method} {target} HTTP/1.1",
+            "Host: localhost",
+            "Connection: close",
+            *headers,
+        ]
         lines += [f"Content-Length: {len(body)}", "", body]
         with self.connect() as connection:
             connection.sendall("\r\n".join(lines).encode())
@@ -57,8 +67,13 @@ def configured_keys(secrets: Path) -> str:
 
 
 @contextlib.contextmanager
-def haproxy(secrets: Path, address: str, changes: Mapping[str, str] | None = None) -> Iterator[Front]:
-    """Start HAProxy by the Compose file's own configuration, or by one in which some words are others."""
+def haproxy(
+    secrets: Path, address: str, changes: Mapping[str, str] | None = None
+) -> Iterator[Front]:
+    """Start HAProxy with the Compose file's own configuration.
+
+    Some of its words may be replaced by others.
+    """
     port, configuration = free_port(), HAPROXY
     if changes:
         configuration = secrets.parent / "haproxy.cfg"
@@ -94,9 +109,14 @@ def nginx(secrets: Path, address: str) -> Iterator[Front]:
     )
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
-    main = f"daemon off;\nmaster_process off;\npid {folder / 'nginx.pid'};\nerror_log stderr;\n"
+    main = (
+        "daemon off;\nmaster_process off;\n"
+        f"pid {folder / 'nginx.pid'};\nerror_log stderr;\n"
+    )
     configuration = folder / "nginx.conf"
-    configuration.write_text(f"{main}events {{}}\nhttp {{\naccess_log off;\n{places}{shown}}}\n")
+    configuration.write_text(
+        f"{main}events {{}}\nhttp {{\naccess_log off;\n{places}{shown}}}\n"
+    )
     words = ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
     with started(words, port, secrets, None) as front:
         yield front
@@ -108,9 +128,14 @@ def started(
 ) -> Iterator[Front]:
     with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL) as proxy:
         try:
-            until(lambda: proxy.poll() is not None or is_listening(port), "the proxy listens")
+            until(
+                lambda: proxy.poll() is not None or is_listening(port),
+                "the proxy listens",
+            )
             assert proxy.poll() is None, "the proxy ended"
-            yield Front(port, proxy.pid, ssl.create_default_context(cafile=secrets / "tls.crt"))
+            yield Front(
+                port, proxy.pid, ssl.create_default_context(cafile=secrets / "tls.crt")
+            )
         finally:
             proxy.terminate()
 

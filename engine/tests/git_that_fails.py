@@ -1,4 +1,7 @@
-"""A git that is first on PATH and answers nothing, as in a container that is not the owner of the files."""
+"""A git that is first on PATH and answers nothing.
+
+git does the same in a container that does not own the files.
+"""
 
 from pathlib import Path
 
@@ -19,7 +22,10 @@ exit 128
 
 
 def say(monkeypatch: pytest.MonkeyPatch, folder: Path, said: str) -> None:
-    """Put a git into a folder and the folder on PATH; whatever it is asked, it says this and fails."""
+    """Put a git on PATH that says this and fails, whatever it is asked.
+
+    It is put into the folder, which is made for it.
+    """
     folder.mkdir()
     (folder / "git").write_text(FAILS.format(said=said))
     (folder / "git").chmod(0o755)

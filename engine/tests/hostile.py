@@ -16,9 +16,12 @@ from steady import JSON, configure, until
 PATIENCE = 0.5  # seconds that these servers give a caller
 ROWS = 20_000
 BODY = json.dumps(CONTRACT.example()).encode()
-HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
-ENDLESS = 64 * 1024 * 1024  # bytes; far more than a head may hold, or a system keeps for a reader
+# bytes; far more than a head may hold, or a system keeps for a reader
+ENDLESS = 64 * 1024 * 1024
 
 
 class Server(NamedTuple):
@@ -40,7 +43,10 @@ class Server(NamedTuple):
 
 
 def held(pid: int) -> int:
-    """Count what a process holds open, its logs left out: they are open only now and then."""
+    """Count what a process holds open, without its logs.
+
+    They are open only now and then.
+    """
     folder, count = Path(f"/proc/{pid}/fd"), 0
     for each in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -49,12 +55,17 @@ def held(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def started(trained: Path, folder: Path, *, patience: float = PATIENCE, **bounds: int) -> Iterator[Server]:
+def started(
+    trained: Path, folder: Path, *, patience: float = PATIENCE, **bounds: int
+) -> Iterator[Server]:
     own = Path(shutil.copytree(trained, folder))
     configure(own, "serving", slow_client_seconds=patience, **bounds)
     with serving(own) as (url, process):
         looks: list[int] = []
-        until(lambda: looks.append(held(process.pid)) or looks[-10:] == [looks[-1]] * 10, "quiet")
+        until(
+            lambda: looks.append(held(process.pid)) or looks[-10:] == [looks[-1]] * 10,
+            "quiet",
+        )
         yield Server(int(url.rpartition(":")[2]), process.pid, looks[-1])
 
 
@@ -74,8 +85,15 @@ def ask(connection: socket.socket, *parts: bytes) -> bytes:
     return read(connection)
 
 
-def asking(body: bytes, *headers: bytes, content_type: bytes = b"application/json") -> bytes:
-    lines = [b"POST /predict HTTP/1.1", b"Host: localhost", b"Content-Type: " + content_type, *headers]
+def asking(
+    body: bytes, *headers: bytes, content_type: bytes = b"application/json"
+) -> bytes:
+    lines = [
+        b"POST /predict HTTP/1.1",
+        b"Host: localhost",
+        b"Content-Type: " + content_type,
+        *headers,
+    ]
     lines += [b"Content-Length: %d" % len(body), b"Connection: close"]
     return b"\r\n".join([*lines, b"", body])
 

@@ -13,12 +13,17 @@ Lines = list[dict[str, Any]]
 
 @contextlib.contextmanager
 def logged(client: TestClient) -> Iterator[tuple[TestClient, Lines]]:
-    """Run a client; when it is done the list holds the log, in which every line must be one JSON object.
+    """Run a client; when it is done, the list holds the log.
 
-    Left out is what other services, whose clients a session keeps open, said of their own requests.
+    Every line of the log must be one JSON object.
+
+    Left out is what other services, whose clients a session keeps open, said of their
+    own requests.
     """
     written, lines, own = io.StringIO(), [], {None}
-    client.event_hooks["response"].append(lambda answer: own.add(answer.headers["x-request-id"]))
+    client.event_hooks["response"].append(
+        lambda answer: own.add(answer.headers["x-request-id"])
+    )
     with contextlib.redirect_stderr(written), client:
         yield client, lines
     found = [json.loads(line) for line in written.getvalue().splitlines()]

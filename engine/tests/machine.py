@@ -1,4 +1,4 @@
-"""A contract of another kind than the project's own, to show that nothing depends on the latter."""
+"""A contract unlike the project's own, to show that nothing depends on that one."""
 
 from typing import Annotated, Literal
 
@@ -20,5 +20,10 @@ class Nameless(BaseModel):
 Machine = create_model(
     "Machine",
     __base__=Nameless,
-    **{ID: (Annotated[str | None, Field(min_length=2, max_length=40), NO_CONTROLS], None)},
+    **{
+        ID: (
+            Annotated[str | None, Field(min_length=2, max_length=40), NO_CONTROLS],
+            None,
+        )
+    },
 )

@@ -1,4 +1,7 @@
-"""Projects made of this one, in folders of their own, with the environment of whoever runs the tests."""
+"""Projects made of this one, in folders of their own.
+
+They have the environment of whoever runs the tests.
+"""
 
 import os
 import shutil
@@ -27,9 +30,15 @@ def copy_project(folder: Path) -> Path:
 def commit(folder: Path, tag: str = "") -> None:
     """Commit all there is."""
     if not (folder / ".git").exists():
-        subprocess.run([*GIT, "init", "--quiet", "--initial-branch=main"], cwd=folder, check=True)
+        subprocess.run(
+            [*GIT, "init", "--quiet", "--initial-branch=main"], cwd=folder, check=True
+        )
     subprocess.run([*GIT, "add", "--all"], cwd=folder, check=True)
-    subprocess.run([*GIT, "commit", "--quiet", "--allow-empty", "--message=all"], cwd=folder, check=True)
+    subprocess.run(
+        [*GIT, "commit", "--quiet", "--allow-empty", "--message=all"],
+        cwd=folder,
+        check=True,
+    )
     if tag:
         subprocess.run([*GIT, "tag", tag], cwd=folder, check=True)
 
@@ -57,18 +66,24 @@ def _link_programs(folder: Path, programs: Path, ours: Path) -> None:
     command = programs / name
     command.unlink(missing_ok=True)
     package = name.replace("-", "_")
-    command.write_text(f"#!{programs / 'python'}\nfrom {package}.__main__ import main\nmain()\n")
+    command.write_text(
+        f"#!{programs / 'python'}\nfrom {package}.__main__ import main\nmain()\n"
+    )
     command.chmod(0o755)
 
 
 def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
-    """Run a make target in a project, which takes this environment for its own, with itself installed."""
+    """Run a make target in a project.
+
+    The project takes this environment for its own, with itself installed.
+    """
     environment, ours = folder / ".venv", Path(sys.prefix)
     packages = Path(sysconfig.get_path("purelib"))
     ours_too = environment / packages.relative_to(ours)
     ours_too.mkdir(parents=True, exist_ok=True)
     (ours_too / "made.pth").write_text(
-        f"{folder / 'src'}\n{folder / 'engine/src'}\nimport site; site.addsitedir({str(packages)!r})\n"
+        f"{folder / 'src'}\n{folder / 'engine/src'}\n"
+        f"import site; site.addsitedir({str(packages)!r})\n"
     )
     shutil.copy(ours / "pyvenv.cfg", environment)
     if not (environment / "share").exists():
@@ -76,8 +91,20 @@ def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     _link_programs(folder, environment / "bin", ours / "bin")
     for mark in (".locked", ".installed"):
         (environment / mark).touch()
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST_"))}  # noqa: TID251 - the child inherits what is not of our run
-    # Hypothesis, when it is told of CI, forgives an example its time: two suites now share the machine.
-    variables = {**outer, "PYTHONPATH": f"{folder / 'src'}:{folder / 'engine/src'}", "CI": "true"}
+    # the child inherits what is not of our run
+    outer = {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - for the child
+        if not name.startswith(("COV", "PYTEST_"))
+    }
+    # Hypothesis, when it is told of CI, forgives an example its time: two suites now
+    # share the machine.
+    variables = {
+        **outer,
+        "PYTHONPATH": f"{folder / 'src'}:{folder / 'engine/src'}",
+        "CI": "true",
+    }
     words = ["make", target]
-    return subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from churn_service.project import project as PROJECT  # noqa: N812 - a constant, and the fixture has its name
+from churn_service.project import project as PROJECT  # noqa: N812 - not the fixture
 from skewless.core.answer import Decision
 from skewless.core.contract import Contract
 from skewless.core.workspace import Workspace
@@ -18,12 +18,20 @@ ID, TARGET = CONTRACT.id, CONTRACT.target
 
 
 def contract_of(record: type[BaseModel]) -> Contract:
-    """Return the contract of another record class, whose table names id and target as this project's does."""
-    return Contract(record, CONTRACT.table.model_copy(update={"headers": {}, "dates": {}}))
+    """Return the contract of another record class.
+
+    Its table names id and target as this project's does.
+    """
+    return Contract(
+        record, CONTRACT.table.model_copy(update={"headers": {}, "dates": {}})
+    )
 
 
 def fresh_app() -> FastAPI:
-    """Build the project's application anew; a process that serves has one, and tests have many."""
+    """Build the project's application anew.
+
+    A process that serves has one, and tests have many.
+    """
     spec = find_spec("churn_service.api")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -39,7 +47,11 @@ def said(decision: Decision) -> dict[str, Any]:
     }
 
 
-WORDS = {"churn_probability": "probability", "churn_prediction": "decision", "risk_tier": "tier"}
+WORDS = {
+    "churn_probability": "probability",
+    "churn_prediction": "decision",
+    "risk_tier": "tier",
+}
 
 
 def neutral(answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Do what a page of the documentation says, in a copy of the project.
 
-A block's language may be followed by the file that it is for. A new file is written, and a further block for
-it goes on with it; in a source, definitions of the same name are replaced; in YAML, sections.
+A block's language may be followed by the file that it is for. A new file is written,
+and a further block for it goes on with it; in a source, definitions of the same name
+are replaced; in YAML, sections.
 """
 
 import ast
@@ -58,21 +59,26 @@ class Block(NamedTuple):
 def read_page(name: str) -> list[Block]:
     """List the blocks of a page under docs/."""
     page = (ROOT / "docs" / name).read_text()
-    return [Block(language, place or None, text) for language, place, text in BLOCK.findall(page)]
+    return [
+        Block(language, place or None, text)
+        for language, place, text in BLOCK.findall(page)
+    ]
 
 
 PLAIN = (
     Block(
         "python",
         "src/churn_service/schema.py",
-        f"TABLE = TableFormat(id={ID!r}, target={TARGET!r}, outcomes={{'0': 0, '1': 1}})\n",
+        f"TABLE = TableFormat(id={ID!r}, target={TARGET!r}, "
+        "outcomes={'0': 0, '1': 1})\n",
     ),
     Block(
         "yaml",
         "config.yaml",
         f"""
 data:  # {STAYS}
-  format: {{delimiter: ',', encoding: utf-8, decimal: '.', thousands: null, missing: [''], row_ids: false}}
+  format: {{delimiter: ',', encoding: utf-8, decimal: '.', \
+thousands: null, missing: [''], row_ids: false}}
 monitoring:  # {STAYS}
   privacy: {{}}
 """,
@@ -89,7 +95,11 @@ class Clone:
         self.said = list[str]()
         # The environment's own programs see the copy's sources before the project's.
         self._sources = f"{folder / 'src'}:{folder / 'engine/src'}"
-        self._env = os.environ | {"PYTHONPATH": self._sources, "COLUMNS": "200", **SOMEBODY}  # noqa: TID251 - the child inherits ours
+        self._env = os.environ | {  # noqa: TID251 - the child inherits ours
+            "PYTHONPATH": self._sources,
+            "COLUMNS": "200",
+            **SOMEBODY,
+        }
 
     def fill(self) -> "Clone":
         """Copy what a clone has."""
@@ -99,7 +109,11 @@ class Clone:
             copy(ROOT / name, self.folder / name)
         for block in PLAIN:  # what an owner's own table is like is not the example's
             self._write(block)
-        for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "Clone"]):
+        for words in (
+            ["init", "-q"],
+            ["add", "--all"],
+            ["commit", "-q", "-m", "Clone"],
+        ):
             self.run("git", *words)
         return self
 
@@ -109,7 +123,7 @@ class Clone:
         return Clone(folder)
 
     def follow(self, blocks: list[Block]) -> None:
-        """Do what the blocks say, one after the other; servers live until the last is done."""
+        """Do what the blocks say, one by one; servers live until the last is done."""
         with ExitStack() as servers:
             for block in blocks:
                 if block.language == "console":
@@ -120,9 +134,18 @@ class Clone:
                     self._write(block)
 
     def run(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Run a program of the environment in the copy; it must end with one of the codes."""
+        """Run a program of the environment in the copy.
+
+        It must end with one of the codes.
+        """
         done = subprocess.run(
-            words, cwd=self.folder, env=self._env, capture_output=True, text=True, check=False, timeout=300
+            words,
+            cwd=self.folder,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         said = done.stdout + done.stderr
         assert done.returncode in codes, f"{words} ended with {done.returncode}\n{said}"
@@ -130,7 +153,10 @@ class Clone:
         return said
 
     def _run_python(self, block: Block) -> None:
-        """Run a script as it stands; what it prints is compared with its last comment, if that says so."""
+        """Run a script as it stands.
+
+        What it prints is compared with its last comment, if that says so.
+        """
         text = block.text.replace(ELSEWHERE, self._url or ELSEWHERE)
         said = self.run(sys.executable, "-W", "error", "-c", text)
         for shown in re.findall(r"(?m)^print\(.*  # (.*)$", block.text):
@@ -146,21 +172,30 @@ class Clone:
 
                 python = ["env", f"PYTHONPATH={self._sources}", sys.executable]
                 server = [*python, "-m", "churn_service", "serve"]
-                self._url, _ = servers.enter_context(serving(self.folder, command=server))
+                self._url, _ = servers.enter_context(
+                    serving(self.folder, command=server)
+                )
                 continue
             said = self.run(
-                "bash", "-c", self._in_environment(line), codes=(int(code or 0), *[0 for _ in may_be_done])
+                "bash",
+                "-c",
+                self._in_environment(line),
+                codes=(int(code or 0), *[0 for _ in may_be_done]),
             )
             for each in shown:
                 expect(each, said)
 
     def _in_environment(self, line: str) -> str:
         # Neither -o nor PYTHON=false lets make install anything.
-        made = f"make -o .venv/.installed PYTHON=false BIN={Path(sys.executable).parent} "
+        made = (
+            f"make -o .venv/.installed PYTHON=false BIN={Path(sys.executable).parent} "
+        )
         line = re.sub(r"^make ", made, line)
         module = f"{sys.executable} -m churn_service "
         line = re.sub(r"(?<![\w-])churn-service (?=[a-z])", module, line)
-        return re.sub(r"^python ", f"{sys.executable} ", line).replace(ELSEWHERE, self._url or ELSEWHERE)
+        return re.sub(r"^python ", f"{sys.executable} ", line).replace(
+            ELSEWHERE, self._url or ELSEWHERE
+        )
 
     def _write(self, block: Block) -> None:
         path = self.folder / block.place
@@ -185,14 +220,22 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
 def expect(shown: str, said: str) -> None:
     """Find a line in what was said; … stands for anything."""
     pattern = ".*".join(re.escape(part.strip()) for part in shown.split("…"))
-    assert re.search(pattern.replace(r"\ ", r"\s+"), said), f"{shown!r} is not in\n{said}"
+    assert re.search(pattern.replace(r"\ ", r"\s+"), said), (
+        f"{shown!r} is not in\n{said}"
+    )
 
 
 def apply(diff: str, text: str) -> str:
-    """Change a text as a diff without line numbers says; what a part removes must be there exactly once."""
+    """Change a text as a diff without line numbers says.
+
+    What a part removes must be there exactly once.
+    """
     for part in re.split(r"(?m)^@@\n", diff):
         lines = part.splitlines(keepends=True)
-        before, after = ("".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
+        before, after = (
+            "".join(line[1:] for line in lines if line[0] in kept)
+            for kept in (" -", " +")
+        )
         assert text.count(before) == 1, f"found {text.count(before)} times:\n{before}"
         text = text.replace(before, after)
     return text
@@ -208,7 +251,10 @@ def with_sections(text: str, new: str) -> str:
 
 
 def with_definitions(text: str, new: str) -> str:
-    """Replace definitions of a source by those of the same name; new imports go first, the rest last."""
+    """Replace definitions of a source by those of the same name.
+
+    New imports go first, the rest last.
+    """
     lines, source = text.splitlines(), new.splitlines()
     old = {name_of(node): span(node) for node in ast.parse(text).body}
     replaced, imports, added = {}, [], []
@@ -228,10 +274,16 @@ def with_definitions(text: str, new: str) -> str:
 
 def span(node: ast.stmt) -> tuple[int, int]:
     """Tell where a statement stands, decorators included, as indices of lines."""
-    return min(each.lineno for each in [node, *getattr(node, "decorator_list", [])]) - 1, node.end_lineno
+    return min(
+        each.lineno for each in [node, *getattr(node, "decorator_list", [])]
+    ) - 1, node.end_lineno
 
 
 def name_of(node: ast.stmt) -> str | None:
     """Name what a statement defines."""
-    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", node)
+    target = (
+        node.targets[0]
+        if isinstance(node, ast.Assign)
+        else getattr(node, "target", node)
+    )
     return getattr(target, "name", None) or getattr(target, "id", None)

@@ -22,14 +22,28 @@ class Postgres:
         self._folder, self._port, self._options = folder, free_port(), options
         self._databases = 0
         # PostgreSQL refuses to run as root, so somebody else does.
-        self._user = None if os.geteuid() else "postgres" if _exists("postgres") else "nobody"
+        self._user = (
+            None if os.geteuid() else "postgres" if _exists("postgres") else "nobody"
+        )
         if self._user:
             shutil.chown(folder, self._user)
-        self._run("initdb", "--auth=trust", "--username=churn", "--encoding=UTF8", "--no-sync").wait(60)
+        self._run(
+            "initdb", "--auth=trust", "--username=churn", "--encoding=UTF8", "--no-sync"
+        ).wait(60)
         self.start()
 
     def start(self) -> None:
-        words = ["-p", str(self._port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", *self._options]
+        words = [
+            "-p",
+            str(self._port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            "",
+            "-c",
+            "fsync=off",
+            *self._options,
+        ]
         self._server = self._run("postgres", *words)
         until(self._answers, "PostgreSQL answers")
 
@@ -41,7 +55,10 @@ class Postgres:
     def signal(self, number: int) -> None:
         """Send something to all its processes."""
         server = self._server.pid
-        for process in (server, *Path(f"/proc/{server}/task/{server}/children").read_text().split()):
+        for process in (
+            server,
+            *Path(f"/proc/{server}/task/{server}/children").read_text().split(),
+        ):
             with contextlib.suppress(ProcessLookupError):  # it has just left
                 os.kill(int(process), number)
 
@@ -57,7 +74,8 @@ class Postgres:
 
     def connect(self, database: str) -> psycopg.Connection:
         return psycopg.connect(
-            f"host=127.0.0.1 port={self._port} user=churn dbname={database}", autocommit=True
+            f"host=127.0.0.1 port={self._port} user=churn dbname={database}",
+            autocommit=True,
         )
 
     def _answers(self) -> bool:

@@ -25,7 +25,9 @@ def prediction_id(number: int) -> str:
     return f"f{number:031x}"
 
 
-def prediction(number: int, days: float, record: str | None = None, probability: float = 0.5) -> dict:
+def prediction(
+    number: int, days: float, record: str | None = None, probability: float = 0.5
+) -> dict:
     """Make a line of the prediction log."""
     answer = {
         "probability": probability,
@@ -35,17 +37,35 @@ def prediction(number: int, days: float, record: str | None = None, probability:
         "trained_at": at(0).isoformat(),
         "prediction_id": prediction_id(number),
     }
-    shared = {"time": at(days).isoformat(), "request_id": "r", "source": "/predict", "threshold": 0.5}
+    shared = {
+        "time": at(days).isoformat(),
+        "request_id": "r",
+        "source": "/predict",
+        "threshold": 0.5,
+    }
     return shared | {"latency_ms": 1.0, "record": {ID: record}, "answer": answer}
 
 
-def outcome(days: float, value: int, *, observed: float | None = None, **name: Any) -> dict:
+def outcome(
+    days: float, value: int, *, observed: float | None = None, **name: Any
+) -> dict:
     """Make a line of the outcomes: `prediction_id=` or `record=`."""
     seen = None if observed is None else at(observed).isoformat()
-    return {"recorded_at": at(days).isoformat(), **name, "outcome": value, "observed_at": seen}
+    return {
+        "recorded_at": at(days).isoformat(),
+        **name,
+        "outcome": value,
+        "observed_at": seen,
+    }
 
 
-def write(folder: Path, lines: Iterable[dict], *, moment: str = "time", process: str = "host-1") -> Path:
+def write(
+    folder: Path,
+    lines: Iterable[dict],
+    *,
+    moment: str = "time",
+    process: str = "host-1",
+) -> Path:
     """Append lines to the files of their days."""
     folder.mkdir(parents=True, exist_ok=True)
     for line in lines:
@@ -59,24 +79,50 @@ def write_outcomes(folder: Path, lines: Iterable[dict], **process: str) -> None:
 
 
 def weeks_of(
-    folder: Path, probabilities: Sequence[np.ndarray], outcomes: Sequence[np.ndarray], *, lag_days: float
+    folder: Path,
+    probabilities: Sequence[np.ndarray],
+    outcomes: Sequence[np.ndarray],
+    *,
+    lag_days: float,
 ) -> Path:
-    """Write a week of predictions per array, and their outcomes, -1 for none, so long after the answer."""
+    """Write a week of predictions per array, and their outcomes.
+
+    An outcome of -1 is none; the others come so long after the answer.
+    """
     answered, said = [], []
-    for week, (chances, results) in enumerate(zip(probabilities, outcomes, strict=True)):
-        for row, (chance, result) in enumerate(zip(chances.tolist(), results.tolist(), strict=True)):
+    for week, (chances, results) in enumerate(
+        zip(probabilities, outcomes, strict=True)
+    ):
+        for row, (chance, result) in enumerate(
+            zip(chances.tolist(), results.tolist(), strict=True)
+        ):
             number, days = 1_000_000 * week + row, 7 * week + 7 * row / len(chances)
             answered.append(prediction(number, days, f"c-{row}", chance))
             if result >= 0:
-                said.append(outcome(days + lag_days, result, prediction_id=prediction_id(number)))
+                said.append(
+                    outcome(
+                        days + lag_days, result, prediction_id=prediction_id(number)
+                    )
+                )
     write_outcomes(folder, said)
     return write(folder, answered)
 
 
 def figures(states: dict[str, State], checked_at: datetime = START) -> Figures:
     """Make what a drift job would have found: column → its state."""
-    measured = {"psi": 0.3, "psi_corrected": 0.3, "p": 0.001, "rows_needed": 100, "impact": 0.1}
-    findings = [Finding(name=name, kind="column", state=state, **measured) for name, state in states.items()]
-    rows = dict.fromkeys(("rows", "rows_without_id", "rows_logged", "rows_unreadable"), 500)
+    measured = {
+        "psi": 0.3,
+        "psi_corrected": 0.3,
+        "p": 0.001,
+        "rows_needed": 100,
+        "impact": 0.1,
+    }
+    findings = [
+        Finding(name=name, kind="column", state=state, **measured)
+        for name, state in states.items()
+    ]
+    rows = dict.fromkeys(
+        ("rows", "rows_without_id", "rows_logged", "rows_unreadable"), 500
+    )
     span = {"since": START, "until": checked_at, "checked_at": checked_at}
     return Figures(version=VERSION, hidden=(), findings=findings, **span, **rows)

@@ -22,9 +22,13 @@ def database_at(url: str) -> Database:
 
 
 def line(
-    number: int, moment: datetime = NOON, *, version: str = VERSION, record: dict[str, Any] | None = None
+    number: int,
+    moment: datetime = NOON,
+    *,
+    version: str = VERSION,
+    record: dict[str, Any] | None = None,
 ) -> bytes:
-    """Write what the log holds of one prediction; its number gives its id, and its second."""
+    """Write the log's line of a prediction, whose number gives its id and second."""
     answer = {
         "probability": (number % 1000) / 1000,
         "decision": number % 2 == 0,
@@ -34,18 +38,24 @@ def line(
         "prediction_id": f"p-{number}",
     }
     entry = {
-        "time": (moment + timedelta(seconds=number % 60)).isoformat().replace("+00:00", "Z"),
+        "time": (moment + timedelta(seconds=number % 60))
+        .isoformat()
+        .replace("+00:00", "Z"),
         "request_id": f"r-{number}",
         "source": "/predict",
         "threshold": 0.5,
         "latency_ms": 1.5,
-        "record": CONTRACT.example() | {ID: f"c-{number}"} if record is None else record,
+        "record": CONTRACT.example() | {ID: f"c-{number}"}
+        if record is None
+        else record,
         "answer": answer,
     }
     return json.dumps(entry).encode() + b"\n"
 
 
-def log_file(folder: Path, *lines: bytes, day: str = "2026-03-01", name: str = "host-1-a.000") -> Path:
+def log_file(
+    folder: Path, *lines: bytes, day: str = "2026-03-01", name: str = "host-1-a.000"
+) -> Path:
     """Put lines into a file of a log, as a process would that has left."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{day}.{name}.jsonl"
@@ -55,9 +65,13 @@ def log_file(folder: Path, *lines: bytes, day: str = "2026-03-01", name: str = "
 
 def remembered(folder: Path, url: str | None = None, **asked: Any) -> History:
     """Read all parts of a log as one, in the order of time."""
-    parts = list(read_predictions(Log(folder, database_at(url) if url else None), **asked))
+    parts = list(
+        read_predictions(Log(folder, database_at(url) if url else None), **asked)
+    )
     if not any(len(part.answers) for part in parts):
-        return History(pd.DataFrame(), pd.DataFrame(), sum(part.unreadable for part in parts))
+        return History(
+            pd.DataFrame(), pd.DataFrame(), sum(part.unreadable for part in parts)
+        )
     answers = pd.concat([part.answers for part in parts], ignore_index=True)
     records = pd.concat([part.records for part in parts], ignore_index=True)
     order = answers["time"].sort_values(kind="stable").index

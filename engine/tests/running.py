@@ -25,11 +25,14 @@ def free_port() -> int:
 
 def ask(url: str, body: object = None) -> dict:
     data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = Request(url, data, headers)  # noqa: S310 - loopback
     try:
-        with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=10) as answer:  # noqa: S310 - loopback
+        with urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
             return json.load(answer)
     except HTTPError as error:
-        error.close()  # it holds the connection, which would be found open in some later test
+        # it holds the connection, which would be found open in some later test
+        error.close()
         raise
 
 
@@ -41,7 +44,14 @@ def rehearse(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "CHURN_REGISTRY_URL": "s3://must-not-be-touched",
     }
     command = [sys.executable, str(ROOT / "scripts" / script)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def workers(server: int) -> set[int]:
@@ -49,7 +59,11 @@ def workers(server: int) -> set[int]:
     found = set()
     for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split():
         with contextlib.suppress(FileNotFoundError):  # it has just left
-            found |= {int(pid)} if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes() else set()
+            found |= (
+                {int(pid)}
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                else set()
+            )
     return found
 
 
@@ -61,7 +75,10 @@ def serving(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
-        [*command, "--port", str(port), *words], cwd=folder, stdout=subprocess.PIPE, text=True
+        [*command, "--port", str(port), *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         deadline = time.monotonic() + 60

@@ -6,7 +6,10 @@ Counted = dict[str, dict[tuple[str, ...], float]]
 
 
 def read(text: str) -> Counted:
-    """Parse metrics as Prometheus does: sample → values of its labels, by the labels' names → value."""
+    """Parse metrics as Prometheus does.
+
+    Returns sample → values of its labels, by the labels' names → value.
+    """
     found: Counted = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

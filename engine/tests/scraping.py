@@ -24,7 +24,11 @@ DASHBOARDS: Final = sorted((ROOT / "deploy/grafana").glob("*.json"))
 
 def rules() -> list[dict[str, Any]]:
     """Return the rules, in order."""
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    return [
+        rule
+        for group in yaml.safe_load(RULES.read_text())["groups"]
+        for rule in group["rules"]
+    ]
 
 
 def panels(path: Path) -> list[dict[str, Any]]:
@@ -46,7 +50,10 @@ class Prometheus:
         self.url = url
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """Ask for a query's present values; a query that it does not understand is an HTTPError."""
+        """Ask for a query's present values.
+
+        A query that Prometheus does not understand is an HTTPError.
+        """
         return ask(f"{self.url}/api/v1/query?query={quote(query)}")["data"]["result"]
 
     def alerts(self) -> dict[str, list[dict[str, Any]]]:
@@ -59,11 +66,16 @@ class Prometheus:
 
 @contextlib.contextmanager
 def scraping(service: str, folder: Path) -> Iterator[Prometheus]:
-    """Start a Prometheus by the project's configuration, but each second and at a service's address."""
+    """Start a Prometheus with the project's configuration.
+
+    But its intervals are one second, and its target is this service.
+    """
     loaded = yaml.safe_load(CONFIG.read_text())
     loaded["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     loaded["rule_files"] = [str(RULES)]
-    loaded["scrape_configs"][0]["static_configs"] = [{"targets": [service.removeprefix("http://")]}]
+    loaded["scrape_configs"][0]["static_configs"] = [
+        {"targets": [service.removeprefix("http://")]}
+    ]
     config, url = folder / "prometheus.yml", f"127.0.0.1:{free_port()}"
     config.write_text(yaml.safe_dump(loaded))
     words = [
@@ -71,7 +83,9 @@ def scraping(service: str, folder: Path) -> Iterator[Prometheus]:
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address={url}",
     ]
-    with subprocess.Popen(["prometheus", *words, "--log.level=warn"], cwd=folder) as process:
+    with subprocess.Popen(
+        ["prometheus", *words, "--log.level=warn"], cwd=folder
+    ) as process:
         try:
             until(lambda: _is_ready(url), "Prometheus is ready", seconds=60)
             yield Prometheus(f"http://{url}")

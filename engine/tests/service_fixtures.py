@@ -1,4 +1,7 @@
-"""What the tests of the service share: the whole application on a trained version, and a client of it."""
+"""What the service's tests share: the whole application, and a client of it.
+
+The application serves a trained version.
+"""
 
 import subprocess
 import sys
@@ -41,7 +44,7 @@ def predictor(version: Path) -> Predictor:
 
 @pytest.fixture(scope="session")
 def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Build a service as production does, with other settings where a test names them."""
+    """Build a service as production does, with other settings if a test names any."""
 
     def build_service(
         load: Callable[[], Predictor] = lambda: predictor,
@@ -55,11 +58,17 @@ def build(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Bui
         **sections: Any,
     ) -> Service:
         config = load_config(ROOT / "config.yaml", PROJECT)
-        changed = {"serving": config.serving.model_copy(update=serving or {}), **sections}
+        changed = {
+            "serving": config.serving.model_copy(update=serving or {}),
+            **sections,
+        }
         folder = root or tmp_path_factory.mktemp("service")
         settings = Settings(_env_file=None, **environment or {})
         models = Models(load, wanted, open_version, resolve)
-        return service_of(models, Workspace(PROJECT, config.model_copy(update=changed), folder, settings))
+        return service_of(
+            models,
+            Workspace(PROJECT, config.model_copy(update=changed), folder, settings),
+        )
 
     return build_service
 
@@ -70,7 +79,9 @@ def connect() -> Callable[..., TestClient]:
 
     def client(service: Service, host: tuple[str, int] = HERE) -> TestClient:
         url = "http://127.0.0.1"
-        return TestClient(service.app, base_url=url, raise_server_exceptions=False, client=host)
+        return TestClient(
+            service.app, base_url=url, raise_server_exceptions=False, client=host
+        )
 
     return client
 
@@ -83,7 +94,10 @@ def client(build: Build, connect: Callable[..., TestClient]) -> Iterator[TestCli
 
 @dataclass
 class StoreServer:
-    """An S3 server on loopback for one test after the other; one that was killed starts anew."""
+    """An S3 server on loopback, for one test after the other.
+
+    If it was killed, it starts anew.
+    """
 
     process: subprocess.Popen | None = None
     port: int = 0
@@ -92,7 +106,11 @@ class StoreServer:
         """Return the server, running and empty."""
         if self.process is None or self.process.poll() is not None:
             self.port = free_port()
-            words = [sys.executable, str(Path(__file__).with_name("object_store.py")), str(self.port)]
+            words = [
+                sys.executable,
+                str(Path(__file__).with_name("object_store.py")),
+                str(self.port),
+            ]
             quiet = subprocess.DEVNULL
             self.process = subprocess.Popen(words, stdout=quiet, stderr=quiet)
             until(lambda: answers(self.port), "the store is there", seconds=60)
@@ -110,7 +128,9 @@ def store_server() -> Iterator[StoreServer]:
 
 
 @pytest.fixture
-def store(store_server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen:
+def store(
+    store_server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> subprocess.Popen:
     """Return an S3 server with an empty bucket, which the test may kill."""
     server = store_server.emptied()
     for name, value in {
@@ -120,7 +140,8 @@ def store(store_server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> subproc
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{store_server.port}",
     }.items():
         monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the address of another test
+    # it would go on with the address of another test
+    s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().mkdir("bucket")
     return server
 

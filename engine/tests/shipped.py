@@ -1,4 +1,7 @@
-"""Read what ships the service: manifests, plain and rendered, the Compose file, the Dockerfile."""
+"""Read what ships the service: manifests, the Compose file, the Dockerfile.
+
+The manifests are read plain and rendered.
+"""
 
 import re
 import subprocess
@@ -24,7 +27,8 @@ DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 PORT: Final = int(re.search(r"CHURN_PORT=(\d+)", DOCKERFILE)[1])
 USER, GROUP = map(int, re.search(r"(?m)^USER (\d+):(\d+)", DOCKERFILE).groups())
 CONFIG: Final = load_config(ROOT / "config.yaml", PROJECT)
-# What a process may need from SIGTERM on: it answers for drain_seconds, then ends what is in flight.
+# What a process may need from SIGTERM on: it answers for drain_seconds, then ends what
+# is in flight.
 END_SECONDS: Final = CONFIG.serving.drain_seconds + (
     2 * CONFIG.serving.slow_client_seconds + CONFIG.serving.deadline_seconds
 )
@@ -34,7 +38,9 @@ def refuse_invalid(document: Any) -> None:
     """Raise if Kubernetes would not take a document as it stands."""
     import kubernetes_validate  # takes seconds, which every worker would wait for
 
-    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+    kubernetes_validate.validate(
+        document, kubernetes_validate.latest_version(), strict=True
+    )
 
 
 def render(overlay: str) -> list[dict[str, Any]]:
@@ -50,7 +56,9 @@ def find(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def pods(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Return every template of a pod."""
-    yield from (document["spec"]["template"] for document in find(documents, "Deployment"))
+    yield from (
+        document["spec"]["template"] for document in find(documents, "Deployment")
+    )
     for document in find(documents, "CronJob"):
         yield document["spec"]["jobTemplate"]["spec"]["template"]
 
@@ -62,5 +70,9 @@ def seconds(duration: str) -> float:
 
 def texts() -> dict[Path, str]:
     """Read every file under deploy/ that is no dashboard."""
-    paths = (path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".json")
+    paths = (
+        path
+        for path in (ROOT / "deploy").rglob("*")
+        if path.is_file() and path.suffix != ".json"
+    )
     return {path: path.read_text() for path in paths if "secrets" not in path.parts}

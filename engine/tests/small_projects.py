@@ -1,6 +1,7 @@
-"""Projects of other tables, as objects: whatever the engine promises holds for each of them.
+"""Projects of other tables, as objects; all that the engine promises holds for each.
 
-Their tables are those of `other_tables`, and two more; record classes are made of what the tables hold.
+Their tables are those of `other_tables`, and two more; record classes are made of what
+the tables hold.
 """
 
 import datetime as dt
@@ -53,17 +54,32 @@ TEXTS = 12  # a column with more of them is a remark, and no category
 def codes(random: np.random.Generator) -> pd.DataFrame:
     """Make categories and truth values that are written as integers."""
     rows = 1_200
-    region, channel = random.choice([10, 20, 30], rows), random.choice(["1", "2", "7"], rows)
+    region, channel = (
+        random.choice([10, 20, 30], rows),
+        random.choice(["1", "2", "7"], rows),
+    )
     visits, member = random.integers(0, 40, rows), random.integers(0, 2, rows)
-    gone = drawn(random, 1.5 * (region == 20) - 0.1 * visits + 1.0 * (channel == "7") - 0.8 * member)
-    columns = {"key": range(rows), "region": region, "channel": channel, "visits": visits, "member": member}
+    gone = drawn(
+        random,
+        1.5 * (region == 20) - 0.1 * visits + 1.0 * (channel == "7") - 0.8 * member,
+    )
+    columns = {
+        "key": range(rows),
+        "region": region,
+        "channel": channel,
+        "visits": visits,
+        "member": member,
+    }
     return pd.DataFrame(columns | {"gone": np.where(gone, 2, 1)})
 
 
 def blanks(random: np.random.Generator) -> pd.DataFrame:
-    """Make a table of which every cell may be missing, and one column nearly always is."""
+    """Make a table whose every cell may be missing; one column's nearly always are."""
     rows = 1_500
-    level, size = random.choice(["low", "high"], rows), np.round(random.gamma(2, 10, rows), 2)
+    level, size = (
+        random.choice(["low", "high"], rows),
+        np.round(random.gamma(2, 10, rows), 2),
+    )
     count = random.integers(0, 9, rows)
     gone = drawn(random, 1.2 * (level == "high") - 0.05 * size + 0.3 * count)
     table = {
@@ -81,7 +97,12 @@ MORE: Final = (
     Other("blanks", blanks, write_plain, "blanks.csv", "gone", id="key"),
 )
 FORMATS: Final[Mapping[str, dict[str, Any]]] = {
-    "wide": {"delimiter": ";", "encoding": "latin-1", "decimal": ",", "missing": ["", "k. A."]},
+    "wide": {
+        "delimiter": ";",
+        "encoding": "latin-1",
+        "decimal": ",",
+        "missing": ["", "k. A."],
+    },
     "dates": {"row_ids": True},
 }
 
@@ -94,16 +115,24 @@ class Config(BaseConfig[NoKnobs, ModelSection]):
     """A configuration with no keys of its own."""
 
 
-def train(matrix: np.ndarray, target: np.ndarray, model: ModelSection) -> HistGradientBoostingClassifier:
+def train(
+    matrix: np.ndarray, target: np.ndarray, model: ModelSection
+) -> HistGradientBoostingClassifier:
     """Fit a small model."""
     assert model.version
-    classifier = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, random_state=1)
+    classifier = HistGradientBoostingClassifier(
+        max_iter=30, max_leaf_nodes=8, random_state=1
+    )
     return classifier.fit(matrix, target)
 
 
-def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float) -> Metrics:
+def evaluate(
+    probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float
+) -> Metrics:
     """Measure as a project does."""
-    counts = confusion_matrix(outcomes, probabilities >= threshold, labels=[0, 1]).ravel()
+    counts = confusion_matrix(
+        outcomes, probabilities >= threshold, labels=[0, 1]
+    ).ravel()
     return Metrics(
         roc_auc=float(roc_auc_score(outcomes, probabilities)),
         average_precision=float(average_precision_score(outcomes, probabilities)),
@@ -135,8 +164,12 @@ class Small:
         table = folder / "data" / self.other.file
         table.parent.mkdir(parents=True)
         self.other.write(self.other.rows(), table)
-        (folder / "config.yaml").write_text(yaml.safe_dump(self._config(table.relative_to(folder))))
-        (folder / "requirements-dev.lock").write_bytes((ROOT / "requirements-dev.lock").read_bytes())
+        (folder / "config.yaml").write_text(
+            yaml.safe_dump(self._config(table.relative_to(folder)))
+        )
+        (folder / "requirements-dev.lock").write_bytes(
+            (ROOT / "requirements-dev.lock").read_bytes()
+        )
         return folder
 
     def _config(self, table: Path) -> dict[str, Any]:
@@ -193,7 +226,7 @@ def slug(header: str) -> str:
 
 
 def annotation(values: pd.Series) -> Any:
-    """Say what a field may hold, of what a column holds; None for one that tells nothing."""
+    """Derive what a field may hold from a column; None, if the column tells nothing."""
     known = values.dropna()
     if not len(known) or (known.dtype == object and known.nunique() > TEXTS):
         return None
@@ -203,11 +236,16 @@ def annotation(values: pd.Series) -> Any:
 
 
 def declared(known: pd.Series) -> tuple[Any, Any, dict[str, Any], list[Any]]:
-    """Return a column's type, an example, its bounds and what stands last in the annotation."""
+    """Return a column's type, an example, its bounds and the annotation's last part."""
     low, high, shown = known.min(), known.max(), known.iloc[0]
     match known.dtype.kind:
         case "M":
-            return dt.date, shown.date().isoformat(), {"ge": low.date(), "le": high.date()}, [DAY]
+            return (
+                dt.date,
+                shown.date().isoformat(),
+                {"ge": low.date(), "le": high.date()},
+                [DAY],
+            )
         case "b":
             return bool, bool(shown), {}, []
         case "i" | "u":
@@ -222,9 +260,15 @@ def small(other: Other) -> Small:
     """Make a project of a table."""
     rows = other.rows()
     columns = rows.drop(columns=[other.target, *([other.id] if other.id else [])])
-    declared = {slug(header): (header, annotation(columns[header])) for header in columns}
+    declared = {
+        slug(header): (header, annotation(columns[header])) for header in columns
+    }
     key: Any = (
-        Annotated[str | None, Field(min_length=1, max_length=64, examples=["r-1"]), NO_CONTROLS],
+        Annotated[
+            str | None,
+            Field(min_length=1, max_length=64, examples=["r-1"]),
+            NO_CONTROLS,
+        ],
         None,
     )
     fields: dict[str, Any] = {
@@ -232,11 +276,21 @@ def small(other: Other) -> Small:
         for name, (_, kind) in declared.items()
         if kind is not None
     }
-    record = create_model(f"{other.name.capitalize()}Row", __base__=Record, row_key=key, **fields)
-    headers = {name: declared[name][0] for name in fields} | {"row_key": other.id or "row_key"}
-    no, yes = sorted(map(str, rows[other.target].unique()), key=lambda each: each == str(other.positive))
+    record = create_model(
+        f"{other.name.capitalize()}Row", __base__=Record, row_key=key, **fields
+    )
+    headers = {name: declared[name][0] for name in fields} | {
+        "row_key": other.id or "row_key"
+    }
+    no, yes = sorted(
+        map(str, rows[other.target].unique()),
+        key=lambda each: each == str(other.positive),
+    )
     table = TableFormat(
-        id="row_key", target="event", outcomes={no: 0, yes: 1}, headers=headers | {"event": other.target}
+        id="row_key",
+        target="event",
+        outcomes={no: 0, yes: 1},
+        headers=headers | {"event": other.target},
     )
     kinds = Contract(record, table).columns
 
@@ -266,20 +320,29 @@ def small(other: Other) -> Small:
 
 
 def plain_auc(other: Other, held_out: np.ndarray) -> float:
-    """Fit the same classifier on dummies of the same rows, split alike; its ROC AUC on the holdout."""
+    """Fit the same classifier on dummies of the same rows, split alike.
+
+    Returns its ROC AUC on the holdout.
+    """
     rows = other.rows()
     columns = rows.drop(columns=[other.target, *([other.id] if other.id else [])])
     for name in columns:
         if columns[name].dtype.kind == "M":
-            columns[name] = columns[name].astype("int64").where(columns[name].notna()).astype(float)
+            columns[name] = (
+                columns[name].astype("int64").where(columns[name].notna()).astype(float)
+            )
         elif columns[name].dtype == object:
             columns[name] = columns[name].infer_objects()
     numbers = [name for name in columns if columns[name].dtype.kind in "iufb"]
-    few = [name for name in columns if name in numbers or columns[name].nunique() <= TEXTS]
+    few = [
+        name for name in columns if name in numbers or columns[name].nunique() <= TEXTS
+    ]
     matrix = pd.get_dummies(columns[few]).astype(float).to_numpy(np.float32)
     outcomes = (rows[other.target] == other.positive).to_numpy()
     model = train(matrix[~held_out], outcomes[~held_out], ModelSection(version="0.1.0"))
-    return float(roc_auc_score(outcomes[held_out], model.predict_proba(matrix[held_out])[:, 1]))
+    return float(
+        roc_auc_score(outcomes[held_out], model.predict_proba(matrix[held_out])[:, 1])
+    )
 
 
 SMALL: Final = tuple(small(other) for other in (*OTHERS, *MORE))

@@ -27,10 +27,12 @@ class Answer(NamedTuple):
 
 
 class Load:
-    """A few callers who ask one thing after the other; they connect again after a reset, leave if refused.
+    """A few callers who ask one thing after the other.
 
-    `sent` counts requests of which at least the head went out. Each becomes one of `answers` or of `reset`.
-    Of each answer's body what `keep` returns is kept.
+    They connect again after a reset, and leave if they are refused.
+
+    `sent` counts requests of which at least the head went out. Each becomes one of
+    `answers` or of `reset`. Of each answer's body what `keep` returns is kept.
     """
 
     def __init__(
@@ -91,13 +93,15 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 self.reset.append(type(error).__name__)
                 return
-            self.answers.append(Answer(answer.status, bool(answer.will_close), body, time.monotonic()))
+            self.answers.append(
+                Answer(answer.status, bool(answer.will_close), body, time.monotonic())
+            )
             if answer.will_close:
                 return
 
 
 def until(holds: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """Look again and again, and fail if it does not come true; return what it came to."""
+    """Look again and again until it comes true, or fail; return what it came to."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < deadline, f"never came true: {what}"
@@ -115,5 +119,12 @@ def configure(folder: Path, section: str, **values: Any) -> Path:
 
 
 def counted(metrics: str, name: str) -> float:
-    """Sum up a metric in Prometheus' text, over all its labels; `name` may hold some."""
-    return sum(float(line.rpartition(" ")[2]) for line in metrics.splitlines() if line.startswith(name))
+    """Sum up a metric in Prometheus' text, over all its labels.
+
+    `name` may hold some of them.
+    """
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in metrics.splitlines()
+        if line.startswith(name)
+    )

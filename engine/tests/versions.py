@@ -12,7 +12,10 @@ from skewless.registry.registry import Registry
 
 
 def train(folder: Path, **sections: dict[str, Any]) -> str:
-    """Train with some keys of config.yaml changed, which is put back; return the version."""
+    """Train with some keys of config.yaml changed; return the version.
+
+    The file is put back afterwards.
+    """
     path = folder / "config.yaml"
     before = path.read_text()
     document = yaml.safe_load(before)

@@ -1,4 +1,7 @@
-"""Windows of live rows without drift, and with some, as counts: what the drift rule is calibrated with."""
+"""Windows of live rows without drift, and with some, as counts.
+
+The drift rule is calibrated with them.
+"""
 
 import json
 import uuid
@@ -26,11 +29,15 @@ class Population(NamedTuple):
     places: Values
 
     def windows(self, rows: int, times: int = 1, seed: int = 1) -> Values:
-        """Draw whole rows, with what their columns have to do with each other; counts, each (times, bins)."""
+        """Draw whole rows, with what their columns have to do with each other.
+
+        Returns counts, each (times, bins).
+        """
         random = np.random.default_rng([seed, rows])
         drawn = random.integers(0, len(next(iter(self.places.values()))), (times, rows))
         return {
-            name: _counts(places[drawn], _bins(self.reference, name)) for name, places in self.places.items()
+            name: _counts(places[drawn], _bins(self.reference, name))
+            for name, places in self.places.items()
         }
 
 
@@ -50,7 +57,9 @@ def freeze_all(values: Values) -> Reference:
 def population(reference: Reference, values: Values) -> Population:
     """Put rows into a reference's bins."""
     known = {**reference.columns, SCORE: reference.score}
-    return Population(reference, {name: known[name].place(each) for name, each in values.items()})
+    return Population(
+        reference, {name: known[name].place(each) for name, each in values.items()}
+    )
 
 
 def _bins(reference: Reference, name: str) -> int:
@@ -63,8 +72,13 @@ def _counts(places: np.ndarray, bins: int) -> np.ndarray:
     return np.bincount(cells.ravel(), minlength=bins * windows).reshape(windows, bins)
 
 
-def write_log(folder: Path, version: str, values: Values, *, time: datetime, ids: Iterable[Any]) -> None:
-    """Write answers as the service logs them, a second apart; the columns in `values`, and the score."""
+def write_log(
+    folder: Path, version: str, values: Values, *, time: datetime, ids: Iterable[Any]
+) -> None:
+    """Write answers as the service logs them, a second apart.
+
+    They hold the columns in `values`, and the score.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for row, (id_, customer) in enumerate(zip(ids, as_records(values), strict=True)):
@@ -76,6 +90,10 @@ def write_log(folder: Path, version: str, values: Values, *, time: datetime, ids
             "prediction_id": uuid.uuid4().hex,
         }
         moment = (time + timedelta(seconds=row)).isoformat()
-        lines.append(json.dumps({"time": moment, "record": {ID: id_, **customer}, "answer": answer}))
+        lines.append(
+            json.dumps(
+                {"time": moment, "record": {ID: id_, **customer}, "answer": answer}
+            )
+        )
     path = folder / f"{time.date()}.host-{uuid.uuid4().hex}.000.jsonl"
     path.write_text("".join(line + "\n" for line in lines))

@@ -1,1 +1,4 @@
-"""Foreign table → profile of its columns → decisions → the project's files, for `scripts/adopt.py`."""
+"""What `scripts/adopt.py` makes of a foreign table, step by step.
+
+Foreign table → profile of its columns → decisions → the project's files.
+"""

@@ -1,4 +1,4 @@
-"""What the person asked for: which column is the target, which the id, which outcome is predicted."""
+"""What was asked for: the target column, the id column and the outcome to predict."""
 
 import difflib
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ NO_ID: Final = "none"
 
 
 class AskedError(SkewlessError):
-    """The command line names what the table does not have, or leaves open what only a person knows."""
+    """The command line does not fit the table.
+
+    It names what the table does not have, or leaves open what only a person knows.
+    """
 
     exit_code: ClassVar[int] = 2
 
@@ -26,7 +29,7 @@ class Asked:
 
 
 def position_of(name: str, headers: list[str], *, role: str) -> int:
-    """Find a column by its header, or by its header written otherwise in case and blanks only.
+    """Find a column by its header; if none is the same, case and blanks may differ.
 
     Raises
     ------
@@ -34,15 +37,23 @@ def position_of(name: str, headers: list[str], *, role: str) -> int:
         There is none, or several.
     """
     exact = [place for place, header in enumerate(headers) if header == name]
-    alike = exact or [place for place, header in enumerate(headers) if _plain(header) == _plain(name)]
+    alike = exact or [
+        place for place, header in enumerate(headers) if _plain(header) == _plain(name)
+    ]
     if len(alike) == 1:
         return alike[0]
     if alike:
-        msg = f"{role}={name}: {len(alike)} columns are called so; rename all but one upstream"
+        msg = (
+            f"{role}={name}: {len(alike)} columns are called so; "
+            "rename all but one upstream"
+        )
         raise AskedError(msg)
     near = difflib.get_close_matches(name, headers, n=3, cutoff=0.5) or headers[:10]
-    msg = f"{role}={name}: the table has no such column; it has {', '.join(map(repr, near))}"
-    raise AskedError(msg + (f" and {len(headers) - len(near)} more" if len(headers) > len(near) else ""))
+    listed = ", ".join(map(repr, near))
+    rest = len(headers) - len(near)
+    more = f" and {rest} more" if rest > 0 else ""
+    msg = f"{role}={name}: the table has no such column; it has {listed}{more}"
+    raise AskedError(msg)
 
 
 def _plain(header: str) -> str:

@@ -1,4 +1,7 @@
-"""Distinct texts of a column → numbers, dates or truth values, and how numbers are written."""
+"""Distinct texts of a column → numbers, dates or truth values.
+
+They tell how the numbers are written as well.
+"""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ALWAYS_MISSING: Final = frozenset({"NULL", "null", "NaN", "nan", "#N/A", "<NA>", "\\N", "NaT"})
+ALWAYS_MISSING: Final = frozenset(
+    {"NULL", "null", "NaN", "nan", "#N/A", "<NA>", "\\N", "NaT"}
+)
 """Words that no category is called; where one stands, a value is missing."""
 OFTEN_MISSING: Final = frozenset(
     {
@@ -34,14 +39,19 @@ OFTEN_MISSING: Final = frozenset(
         "00.00.0000",
     }
 )
-"""Words that mean missing among numbers, dates or truth values; among words they may be a category."""
+"""Words that mean missing among numbers, dates or truth values.
+
+Among words they may be a category.
+"""
 TRUTH: Final = {
     word: truth
     for truth, words in ((1.0, "true yes y t 1"), (0.0, "false no n f 0"))
     for word in words.split()
 }
 CODE: Final = r"^\s*[+-]?0[0-9]+\s*$"
-ISO: Final = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+ISO: Final = (
+    r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+)
 HALF: Final = " [AaPp][Mm]"
 CLOCKS: Final = {
     "": "",
@@ -69,7 +79,9 @@ DAYS: Final = {  # in the order of preference where a text can be read by severa
     "%B %d, %Y": r"[A-Za-z]{3,9} \d{1,2}, \d{4}",
 }
 FORMATS: Final = {
-    day + clock: rf"^{text}{hours}$" for day, text in DAYS.items() for clock, hours in CLOCKS.items()
+    day + clock: rf"^{text}{hours}$"
+    for day, text in DAYS.items()
+    for clock, hours in CLOCKS.items()
 }
 
 
@@ -87,7 +99,9 @@ class Style(NamedTuple):
         """A regular expression of a whole cell, blanks around it apart."""
         point = re.escape(self.decimal)
         digits = (
-            r"\d+" if self.thousands is None else rf"(\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+|\d+)"
+            r"\d+"
+            if self.thousands is None
+            else rf"(\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+|\d+)"
         )
         return rf"^[+-]?({digits}({point}\d*)?|{point}\d+)([eE][+-]?\d{{1,3}})?$"
 
@@ -109,7 +123,7 @@ STYLES: Final = (
 
 @dataclass(frozen=True)
 class Distinct:
-    """The different texts of a column and how many rows have each; null is not among them."""
+    """The different texts of a column, without null, and how many rows have each."""
 
     texts: pa.Array
     counts: np.ndarray
@@ -118,7 +132,10 @@ class Distinct:
     def of(cls, column: pa.ChunkedArray) -> "Distinct":
         """Count the texts of a column."""
         counted = pc.value_counts(column.drop_null())
-        return cls(counted.field("values"), counted.field("counts").to_numpy(zero_copy_only=False))
+        return cls(
+            counted.field("values"),
+            counted.field("counts").to_numpy(zero_copy_only=False),
+        )
 
     @cached_property
     def stripped(self) -> pa.Array:
@@ -129,11 +146,17 @@ class Distinct:
         """Leave out blanks and words that mean missing."""
         words = pa.array(sorted({"", *missing}), pa.string())
         kept = pc.invert(pc.is_in(self.stripped, words))
-        return Distinct(self.texts.filter(kept), self.counts[kept.to_numpy(zero_copy_only=False)])
+        return Distinct(
+            self.texts.filter(kept), self.counts[kept.to_numpy(zero_copy_only=False)]
+        )
 
     def like(self, pattern: str) -> np.ndarray:
         """Tell which texts a regular expression matches, blanks around them apart."""
-        return np.asarray(pc.match_substring_regex(self.stripped, pattern).to_numpy(zero_copy_only=False))
+        return np.asarray(
+            pc.match_substring_regex(self.stripped, pattern).to_numpy(
+                zero_copy_only=False
+            )
+        )
 
     def numbers(self, style: Style) -> np.ndarray:
         """Read the texts as numbers; NaN where one is none."""
@@ -143,23 +166,31 @@ class Distinct:
         if style.decimal != ".":
             plain = pc.replace_substring(plain, style.decimal, ".")
         plain = pc.if_else(pa.array(self.like(style.pattern)), plain, None)
-        return np.asarray(pd.to_numeric(plain.to_pandas(), errors="coerce"), dtype=np.float64)
+        return np.asarray(
+            pd.to_numeric(plain.to_pandas(), errors="coerce"), dtype=np.float64
+        )
 
     def truths(self) -> np.ndarray:
         """Read the texts as 1.0 or 0.0; NaN where one is no truth value."""
         if len(self.texts) > 4 * len(TRUTH):  # more than these words in all their cases
             return np.full(len(self.texts), np.nan)
         return np.array(
-            [TRUTH.get(text.lower(), np.nan) for text in self.stripped.to_pylist()], dtype=np.float64
+            [TRUTH.get(text.lower(), np.nan) for text in self.stripped.to_pylist()],
+            dtype=np.float64,
         )
 
     def days(self, form: str | None) -> np.ndarray:
-        """Read the texts as days since 1970-01-01, by ISO or a strptime format; NaN where one is no date."""
+        """Read the texts as days since 1970-01-01; NaN where one is no date.
+
+        A text is read as ISO, or by `form`, a strptime format, if there is one.
+        """
         iso = self.like(ISO)
         days = _days(pc.utf8_slice_codeunits(self.stripped, 0, 10), "%Y-%m-%d", iso)
         if form is None:
             return days
-        return np.where(iso, days, _days(self.stripped, form, self.like(FORMATS[form]) & ~iso))
+        return np.where(
+            iso, days, _days(self.stripped, form, self.like(FORMATS[form]) & ~iso)
+        )
 
     def date_formats(self) -> list[str | None]:
         """List the formats that, with ISO, read every text; None is ISO alone."""
@@ -169,7 +200,11 @@ class Distinct:
         if iso.all():
             return [] if np.isnan(self.days(None)).any() else [None]
         first = Distinct(self.texts[:FIRST], self.counts[:FIRST])
-        possible = [form for form, pattern in FORMATS.items() if (iso[:FIRST] | first.like(pattern)).all()]
+        possible = [
+            form
+            for form, pattern in FORMATS.items()
+            if (iso[:FIRST] | first.like(pattern)).all()
+        ]
         matched = [form for form in possible if (iso | self.like(FORMATS[form])).all()]
         return [form for form in matched if not np.isnan(self.days(form)).any()]
 
@@ -184,4 +219,6 @@ def rows_without(column: pa.ChunkedArray, missing: frozenset[str]) -> np.ndarray
 def _days(texts: pa.Array, form: str, wanted: np.ndarray) -> np.ndarray:
     kept = pc.if_else(pa.array(wanted), texts, None).to_pandas()
     read = pd.to_datetime(kept, format=form, errors="coerce").to_numpy("datetime64[s]")
-    return np.where(np.isnat(read), np.nan, read.astype("datetime64[D]").astype(np.float64))
+    return np.where(
+        np.isnat(read), np.nan, read.astype("datetime64[D]").astype(np.float64)
+    )

@@ -1,4 +1,7 @@
-"""Foreign table → all that is decided about it: target, id, fields, what is left out and why, a baseline."""
+"""All that is decided about a foreign table.
+
+That is the target, the id, the fields, what is left out and why, and a baseline.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,24 +54,47 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
         The command line does not fit the table.
     """
     headers = foreign.headers
-    goal, named = position_of(asked.target, headers, role="TARGET"), _named_id(asked, headers)
-    usable, left_out = split_usable(foreign, needed={goal} if named is None else {goal, named})
+    goal = position_of(asked.target, headers, role="TARGET")
+    named = _named_id(asked, headers)
+    usable, left_out = split_usable(
+        foreign, needed={goal} if named is None else {goal, named}
+    )
     say(f"reading {foreign.rows:,} rows of {len(headers):,} columns")
     written = _written(foreign, [place for place in usable if place != named])
     target = _target(foreign, goal, written, positive=asked.positive)
-    profiles = {place: _profile(foreign, place, written) for place in usable if place not in {goal, named}}
+    profiles = {
+        place: _profile(foreign, place, written)
+        for place in usable
+        if place not in {goal, named}
+    }
     identity = _identity(foreign, named, profiles, may_look=asked.id is None)
 
     others = {
-        place: each for place, each in profiles.items() if not identity or each.header != identity.header
+        place: each
+        for place, each in profiles.items()
+        if not identity or each.header != identity.header
     }
     reasons = {place: why_left_out(found) for place, found in others.items()}
-    names = Names(headers, target=identifier(target.header, goal + 1), header=target.header)
-    fields = {place: adopted(names, others[place], place) for place, reason in reasons.items() if not reason}
+    names = Names(
+        headers, target=identifier(target.header, goal + 1), header=target.header
+    )
+    fields = {
+        place: adopted(names, others[place], place)
+        for place, reason in reasons.items()
+        if not reason
+    }
     say("judging every column beside the target")
     judged = _judged(foreign, fields, written, target=(goal, target))
-    left_out += [LeftOut(others[place].header, reason) for place, reason in reasons.items() if reason]
-    left_out += [LeftOut(each.field.profile.header, _leak(each.auc)) for each in judged if each.auc > LEAK]
+    left_out += [
+        LeftOut(others[place].header, reason)
+        for place, reason in reasons.items()
+        if reason
+    ]
+    left_out += [
+        LeftOut(each.field.profile.header, _leak(each.auc))
+        for each in judged
+        if each.auc > LEAK
+    ]
     kept = tuple(each for each in judged if each.auc <= LEAK)
     return Decisions(
         foreign,
@@ -84,15 +110,16 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
 
 
 def _named_id(asked: Asked, headers: Sequence[str]) -> int | None:
-    """Find the column that was named as the id; one called as the project's own is it without saying."""
+    """Find the column that was named as the id.
+
+    A column that is called as the project's own id is the id without being named.
+    """
     if asked.id is None or asked.id == TABLE.id:
-        return (
-            headers.index(TABLE.id)
-            if TABLE.id in headers
-            else None
-            if asked.id is None
-            else position_of(TABLE.id, list(headers), role="ID")
-        )
+        if TABLE.id in headers:
+            return headers.index(TABLE.id)
+        if asked.id is None:
+            return None
+        return position_of(TABLE.id, list(headers), role="ID")
     named = (
         None
         if asked.id == NO_ID and NO_ID not in headers
@@ -100,14 +127,19 @@ def _named_id(asked: Asked, headers: Sequence[str]) -> int | None:
     )
     if TABLE.id in headers and (named is None or headers[named] != TABLE.id):
         msg = (
-            f"the project calls a row's id {TABLE.id}, and another column is called so: rename that upstream"
+            f"the project calls a row's id {TABLE.id}, "
+            "and another column is called so: rename that upstream"
         )
         raise TableError(msg)
     return named
 
 
 def _written(foreign: Foreign, places: Sequence[int]) -> Written:
-    found = (hints(Distinct.of(foreign.column(place))) for place in places if is_text(foreign, place))
+    found = (
+        hints(Distinct.of(foreign.column(place)))
+        for place in places
+        if is_text(foreign, place)
+    )
     return settle(found, delimiter=foreign.delimiter)
 
 
@@ -116,7 +148,9 @@ def _in_column(written: Written, foreign: Foreign, place: int) -> Written:
     return written if is_text(foreign, place) else replace(written, style=PLAIN)
 
 
-def _target(foreign: Foreign, place: int, written: Written, *, positive: str | None) -> Target:
+def _target(
+    foreign: Foreign, place: int, written: Written, *, positive: str | None
+) -> Target:
     column, missing = foreign.column(place), frozenset(written.missing)
     return decide_target(
         foreign.headers[place],
@@ -136,33 +170,50 @@ def _profile(foreign: Foreign, place: int, written: Written) -> Profile:
 
 
 def _identity(
-    foreign: Foreign, named: int | None, profiles: Mapping[int, Profile], *, may_look: bool
+    foreign: Foreign,
+    named: int | None,
+    profiles: Mapping[int, Profile],
+    *,
+    may_look: bool,
 ) -> Identity | None:
     if named is not None:
-        return check_id(foreign.headers[named], foreign.column(named), was_asked=not may_look)
+        return check_id(
+            foreign.headers[named], foreign.column(named), was_asked=not may_look
+        )
     if not may_look:
         return None
     found = find_id(list(profiles.values()))
     if found is None:
         refuse_repeated(list(profiles.values()))
         return None
-    return check_id(found, foreign.column(foreign.headers.index(found)), was_asked=False)
+    return check_id(
+        found, foreign.column(foreign.headers.index(found)), was_asked=False
+    )
 
 
 def _judged(
-    foreign: Foreign, fields: Mapping[int, AdoptedField], written: Written, *, target: tuple[int, Target]
+    foreign: Foreign,
+    fields: Mapping[int, AdoptedField],
+    written: Written,
+    *,
+    target: tuple[int, Target],
 ) -> list[Judged]:
     known = outcomes(sample(foreign.column(target[0])), target[1])
     return [
-        judge(field, sample(foreign.column(place)), written=_in_column(written, foreign, place), target=known)
+        judge(
+            field,
+            sample(foreign.column(place)),
+            written=_in_column(written, foreign, place),
+            target=known,
+        )
         for place, field in fields.items()
     ]
 
 
 def _leak(auc: float) -> str:
     return (
-        f"alone it tells the outcome (AUC {auc:.3f}): it was most likely written after the outcome, so "
-        "a request cannot have it"
+        f"alone it tells the outcome (AUC {auc:.3f}): "
+        "it was most likely written after the outcome, so a request cannot have it"
     )
 
 

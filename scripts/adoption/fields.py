@@ -53,20 +53,25 @@ def why_left_out(found: Profile) -> str | None:
     reasons = {
         signed: found.kind == "text" and bool(signed),
         "it has no value in any row": found.kind == "empty",
-        "some of its texts hold control characters, such as a line break: replace those upstream": (
+        "some of its texts hold control characters, such as a line break: "
+        "replace those upstream": (
             found.kind == "category" and not all(map(is_plain_text, found.values))
         ),
-        f"it is {found.frequent!r} in every row": found.distinct == 1 and not found.missing,
-        f"it looks like an id and repeats, {found.distinct:,} values in {found.present:,} rows": repeats(
-            found
+        f"it is {found.frequent!r} in every row": (
+            found.distinct == 1 and not found.missing
         ),
-        "every row has its own: it names the row and says nothing of the next": _numbers_rows(found),
+        f"it looks like an id and repeats, {found.distinct:,} values in "
+        f"{found.present:,} rows": repeats(found),
+        "every row has its own: "
+        "it names the row and says nothing of the next": _numbers_rows(found),
         "no two values are alike: a name, an id or free text, which no rule can use": (
             found.kind == "text" and found.all_differ
         ),
-        f"it has {found.distinct:,} different texts; a category has at most {MOST_CATEGORIES}, each in two "
-        "rows or more on average: group them upstream": found.kind == "text",
-        f"its numbers are too large for the model, beyond {LARGEST:g}: take their logarithm upstream": (
+        f"it has {found.distinct:,} different texts; "
+        f"a category has at most {MOST_CATEGORIES}, each in two rows or more "
+        "on average: group them upstream": found.kind == "text",
+        f"its numbers are too large for the model, beyond {LARGEST:g}: "
+        "take their logarithm upstream": (
             max(-found.minimum, found.maximum) > LARGEST / MORE
         ),
     }
@@ -74,34 +79,60 @@ def why_left_out(found: Profile) -> str | None:
 
 
 def _numbers_rows(found: Profile) -> bool:
-    if found.kind != "integer" or not found.all_differ or found.missing or found.rows < ROW_NUMBERS:
+    if (
+        found.kind != "integer"
+        or not found.all_differ
+        or found.missing
+        or found.rows < ROW_NUMBERS
+    ):
         return False
-    return is_named_id(found.header) or found.maximum - found.minimum == found.distinct - 1
+    return (
+        is_named_id(found.header) or found.maximum - found.minimum == found.distinct - 1
+    )
 
 
 def adopted(names: Names, found: Profile, place: int) -> AdoptedField:
     """Make a field of a column that can be one; `place` counts columns from 0."""
     wanted = identifier(found.header, place + 1)
-    name = names.name(wanted, header=found.header, features=lambda each: _features(each, found))
+    name = names.name(
+        wanted, header=found.header, features=lambda each: _features(each, found)
+    )
     if found.kind == "date":
-        return AdoptedField(name, found, "date", *date_bounds(found), example=day(found.typical).isoformat())
+        return AdoptedField(
+            name,
+            found,
+            "date",
+            *date_bounds(found),
+            example=day(found.typical).isoformat(),
+        )
     if found.kind not in {"integer", "number"}:
-        return AdoptedField(name, found, found.kind, None, None, example=_example(found))
+        return AdoptedField(
+            name, found, found.kind, None, None, example=_example(found)
+        )
     kind = "number" if _reach(found) > LARGEST_WHOLE else found.kind
     return AdoptedField(name, found, kind, *bounds(found), example=_example(found))
 
 
 def _features(name: str, found: Profile) -> tuple[str, ...]:
     """Name the model columns that a field becomes."""
-    return tuple(f"{name}_{value}" for value in found.values) if found.kind == "category" else (name,)
+    return (
+        tuple(f"{name}_{value}" for value in found.values)
+        if found.kind == "category"
+        else (name,)
+    )
 
 
 def bounds(found: Profile) -> tuple[float, float]:
-    """Widen the range that was seen to the next power of ten above ten times its largest number.
+    """Widen the range seen to the next power of ten above ten times its largest number.
 
-    From 0 if no number is negative, else to both sides alike; 0 and 1 alone stay 0 to 1.
+    From 0 if no number is negative, else to both sides alike; 0 and 1 alone stay
+    0 to 1.
     """
-    if found.kind == "integer" and found.distinct == 2 and (found.minimum, found.maximum) == (0, 1):  # noqa: PLR2004 - 0 and 1
+    if (
+        found.kind == "integer"
+        and found.distinct == 2  # noqa: PLR2004 - 0 and 1
+        and (found.minimum, found.maximum) == (0, 1)
+    ):
         return 0, 1
     reach = _reach(found)
     return (0 if found.minimum >= 0 else -reach), reach
@@ -110,7 +141,8 @@ def bounds(found: Profile) -> tuple[float, float]:
 def _reach(found: Profile) -> float:
     largest = max(-found.minimum, found.maximum)
     power = math.ceil(math.log10(largest * MORE) - 1e-9) if largest else 0
-    reach = 10.0**power if power < 0 or power > 300 else 10**power  # noqa: PLR2004 - beyond, float ends
+    is_whole = 0 <= power <= 300  # noqa: PLR2004 - beyond, float ends
+    reach = 10**power if is_whole else 10.0**power
     if found.kind == "integer" and largest <= LARGEST_WHOLE:
         return min(reach, LARGEST_WHOLE)
     return min(reach, LARGEST)

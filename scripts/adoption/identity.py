@@ -18,11 +18,15 @@ from adoption.profile import Profile
 ANY_ID: Final = r"(u?id|uuid|guid)"
 NUMBER: Final = r"(key|no|nr|number|nummer)"
 CUSTOMER: Final = r"(customer|client|account|user|member|kunden?)"
-NAMED_ID: Final = re.compile(rf"(.*_)?{ANY_ID}|{CUSTOMER}_?({ANY_ID}|{NUMBER})|contract_?{NUMBER}")
+NAMED_ID: Final = re.compile(
+    rf"(.*_)?{ANY_ID}|{CUSTOMER}_?({ANY_ID}|{NUMBER})|contract_?{NUMBER}"
+)
 OF_CUSTOMERS: Final = re.compile(r"customer|client|account|user|member|kunde")
 NAMES_A_ROW: Final = re.compile(rf"({CUSTOMER}_?)?{ANY_ID}|{CUSTOMER}_?{NUMBER}")
-ROWS_OF_A_CUSTOMER: Final = 20  # on average, at most, for a customer's id to be one that repeats
-ROWS_OF_ANOTHER: Final = 4  # the same of another id; more, and it is the code of a category, as plan_id is
+# Rows on average, at most, for a customer's id to be one that repeats, and for another
+# id. With more, it is the code of a category, as plan_id is.
+ROWS_OF_A_CUSTOMER: Final = 20
+ROWS_OF_ANOTHER: Final = 4
 FIRST_ROWS: Final = 3
 
 
@@ -45,7 +49,10 @@ def check_id(header: str, column: pa.ChunkedArray, *, was_asked: bool) -> Identi
         Says how many rows have none, or one that others have too.
     """
     other = f"rename {TABLE.id}" if header == TABLE.id else "say ID=none"
-    without = f"Let each row be one customer upstream, or {other}: then each row gets an id made of its cells"
+    without = (
+        f"Let each row be one customer upstream, or {other}: "
+        "then each row gets an id made of its cells"
+    )
     blank = pc.fill_null(pc.equal(column, ""), fill_value=True)
     if empty := int(pc.sum(blank).as_py() or 0):
         msg = f"{header} cannot be the id: {empty:,} rows have none. {without}"
@@ -55,19 +62,25 @@ def check_id(header: str, column: pa.ChunkedArray, *, was_asked: bool) -> Identi
     if (rows > 1).any():
         again = np.flatnonzero(rows[codes] > 1)[:FIRST_ROWS] + 1
         msg = (
-            f"{header} cannot be the id: {int((rows > 1).sum()):,} ids stand in several rows (first in rows "
-            f"{', '.join(map(str, again.tolist()))}). {without}"
+            f"{header} cannot be the id: "
+            f"{int((rows > 1).sum()):,} ids stand in several rows "
+            f"(first in rows {', '.join(map(str, again.tolist()))}). {without}"
         )
         raise TableError(msg)
-    longest, (_, allowed) = int(pc.max(pc.utf8_length(column)).as_py()), project.contract.id_length
-    return Identity(header, max(longest, allowed) if longest <= allowed else 2 * longest, was_asked)
+    longest = int(pc.max(pc.utf8_length(column)).as_py())
+    _, allowed = project.contract.id_length
+    return Identity(
+        header, max(longest, allowed) if longest <= allowed else 2 * longest, was_asked
+    )
 
 
 def is_named_id(header: str) -> bool:
     """Tell by its name whether a column is an id.
 
-    >>> [is_named_id(name) for name in ("customerID", "RowId", "Kundennr", "paid", "Phone Number")]
-    [True, True, True, False, False]
+    >>> [is_named_id(name) for name in ("customerID", "RowId", "Kundennr")]
+    [True, True, True]
+    >>> [is_named_id(name) for name in ("paid", "Phone Number")]
+    [False, False]
     """
     return NAMED_ID.fullmatch(_plain(header)) is not None
 
@@ -77,13 +90,21 @@ def _plain(header: str) -> str:
 
 
 def repeats(found: Profile) -> bool:
-    """Tell whether a column is by its name an id, and by its values one that stands in several rows.
+    """Tell whether a column is named like an id and its values stand in several rows.
 
     A category's code, such as `plan_id`, has far fewer values than there are rows.
     """
-    if not is_named_id(found.header) or found.all_differ or found.kind not in {"integer", "text", "category"}:
+    if (
+        not is_named_id(found.header)
+        or found.all_differ
+        or found.kind not in {"integer", "text", "category"}
+    ):
         return False
-    rows = ROWS_OF_A_CUSTOMER if NAMES_A_ROW.fullmatch(_plain(found.header)) else ROWS_OF_ANOTHER
+    rows = (
+        ROWS_OF_A_CUSTOMER
+        if NAMES_A_ROW.fullmatch(_plain(found.header))
+        else ROWS_OF_ANOTHER
+    )
     return found.distinct > 1 and found.present <= rows * found.distinct
 
 
@@ -97,15 +118,20 @@ def refuse_repeated(profiles: Sequence[Profile]) -> None:
     """
     for each in filter(repeats, profiles):
         msg = (
-            f"{each.header} looks like an id and repeats ({each.distinct:,} different values in "
-            f"{each.present:,} rows): a row must be one customer. Aggregate the rows of a customer upstream, "
-            "or say ID=none: then the column is left out, and each row gets an id made of its cells"
+            f"{each.header} looks like an id and repeats "
+            f"({each.distinct:,} different values in {each.present:,} rows): "
+            "a row must be one customer. "
+            "Aggregate the rows of a customer upstream, or say ID=none: "
+            "then the column is left out, and each row gets an id made of its cells"
         )
         raise TableError(msg)
 
 
 def find_id(profiles: Sequence[Profile]) -> str | None:
-    """Choose the column that is an id by its name and its values; a customer's before another's."""
+    """Choose the column that is an id by its name and its values.
+
+    A customer's id comes before another's.
+    """
     found = [
         each.header
         for each in profiles
@@ -114,5 +140,7 @@ def find_id(profiles: Sequence[Profile]) -> str | None:
         and not each.missing
         and each.kind in {"integer", "text"}
     ]
-    of_customers = [header for header in found if OF_CUSTOMERS.match(identifier(header, 1))]
+    of_customers = [
+        header for header in found if OF_CUSTOMERS.match(identifier(header, 1))
+    ]
     return next(iter(of_customers + found), None)

@@ -1,4 +1,7 @@
-"""Header of a foreign table → name of a field: an identifier that Python, JSON and pydantic can bear."""
+"""Header of a foreign table → name of a field.
+
+The name is an identifier that Python, JSON and pydantic can bear.
+"""
 
 import keyword
 import re
@@ -14,10 +17,12 @@ from churn_service.schema import TABLE
 LONGEST: Final = 48  # characters
 SPELLED: Final = str.maketrans(
     {
-        "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS",
-        "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "oe", "Ø": "Oe", "å": "aa", "Å": "Aa",
-        "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "Þ": "Th", "\u0131": "i",
-        "%": " percent ", "#": " number ", "&": " and ", "€": " eur ", "$": " usd ", "£": " gbp ",
+        "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue",
+        "æ": "ae", "œ": "oe", "ø": "oe", "Æ": "Ae", "Œ": "Oe", "Ø": "Oe",
+        "ß": "ss", "ẞ": "SS", "å": "aa", "Å": "Aa", "þ": "th", "Þ": "Th",
+        "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "\u0131": "i",
+        "%": " percent ", "#": " number ", "&": " and ",
+        "€": " eur ", "$": " usd ", "£": " gbp ",
     }
 )  # fmt: skip
 WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -33,29 +38,27 @@ ANSWERED: Final = frozenset(
     }
 )
 """What an answer, the log and `score` call their own."""
-PROTECTED: Final = ("model_validate", "model_dump")  # pydantic warns of names that begin so
-SPOKEN: Final = {
-    "int",
-    "float",
-    "bool",
-    "str",
-    "dict",
-    "list",
-    "dt",
-    "self",
-    "cls",
-}  # what the fields' own types are written with
+# Pydantic warns of names that begin so.
+PROTECTED: Final = ("model_validate", "model_dump")
+# What the fields' own types are written with.
+SPOKEN: Final = {"int", "float", "bool", "str", "dict", "list", "dt", "self", "cls"}
 
 
 def identifier(header: str, position: int) -> str:
-    """Make a snake_case identifier of a header; `position`, from 1, names what has no letter.
+    """Make a snake_case identifier of a header.
 
-    >>> identifier("Monthly Charges (€)", 3), identifier("StreamingTV", 4), identifier("Größe", 5)
-    ('monthly_charges_eur', 'streaming_tv', 'groesse')
+    `position`, counted from 1, names a column whose header has no letter.
+
+    >>> identifier("Monthly Charges (€)", 3), identifier("StreamingTV", 4)
+    ('monthly_charges_eur', 'streaming_tv')
+    >>> identifier("Größe", 5)
+    'groesse'
     >>> identifier("class", 1), identifier("30day usage", 2), identifier("年龄", 7)
     ('class_value', 'column_30day_usage', 'column_7')
     """
-    spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", header).translate(SPELLED))
+    spelled = unicodedata.normalize(
+        "NFKD", unicodedata.normalize("NFC", header).translate(SPELLED)
+    )
     plain = "".join(letter for letter in spelled if not unicodedata.combining(letter))
     ascii_only = re.sub(r"[^A-Za-z0-9]+", " ", plain.replace("'", ""))
     name = re.sub(r"\s+", "_", WORD_BOUNDARY.sub(" ", ascii_only).strip()).lower()
@@ -80,9 +83,10 @@ def is_taken(name: str) -> bool:
 
 
 class Names:
-    """Gives out names of which no two are alike, nor their features', nor any another column's header.
+    """Gives out names that are all different, and are no other column's header.
 
-    The last would be ambiguous: the project reads a column by its header or by the field's own name.
+    The names of their features differ as well. Another column's header would be
+    ambiguous: the project reads a column by its header or by the field's own name.
     """
 
     def __init__(self, headers: Iterable[str], *, target: str, header: str) -> None:
@@ -109,8 +113,10 @@ class Names:
 def in_words(header: str, name: str) -> str:
     """Describe a field by its header: "MonthlyCharges" is "Monthly charges".
 
-    >>> in_words("MonthlyCharges", "monthly_charges"), in_words("Größe der  Wohnung", "groesse_der_wohnung")
-    ('Monthly charges', 'Größe der Wohnung')
+    >>> in_words("MonthlyCharges", "monthly_charges")
+    'Monthly charges'
+    >>> in_words("Größe der  Wohnung", "groesse_der_wohnung")
+    'Größe der Wohnung'
     """
     words = (
         " ".join(WORD_BOUNDARY.sub(" ", header.replace("_", " ")).split())
@@ -119,5 +125,7 @@ def in_words(header: str, name: str) -> str:
     )
     words = " ".join(words.split()) or name.replace("_", " ")
     if " " not in header.strip():
-        words = " ".join(word if word.isupper() else word.lower() for word in words.split())
+        words = " ".join(
+            word if word.isupper() else word.lower() for word in words.split()
+        )
     return words[:1].upper() + words[1:]

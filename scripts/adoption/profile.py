@@ -1,4 +1,4 @@
-"""One column's texts → what it holds: its kind, its values or their range, what is missing."""
+"""What one column holds: its kind, its values or their range, and what is missing."""
 
 import re
 from dataclasses import dataclass
@@ -12,12 +12,20 @@ from adoption.written import Written
 
 MOST_CATEGORIES: Final = 100
 SENTINELS: Final = frozenset({-9.0, -99.0, -999.0, -9999.0, -99999.0})
-SENTINEL: Final = "{low:g} may mean missing; if so, add it to data.format.missing and adopt again"
+SENTINEL: Final = (
+    "{low:g} may mean missing; if so, add it to data.format.missing and adopt again"
+)
 NUMBER: Final = r"[+-]?\s*\d[\d.,' ]*"
 SIGNED: Final = (
-    rf"^(\p{{Sc}}\s*{NUMBER}|{NUMBER}(%|\p{{Sc}}| [A-Z]{{3}})|\(\p{{Sc}}?{NUMBER}\)|-\p{{Sc}}{NUMBER})$"
+    rf"^(\p{{Sc}}\s*{NUMBER}"
+    rf"|{NUMBER}(%|\p{{Sc}}| [A-Z]{{3}})"
+    rf"|\(\p{{Sc}}?{NUMBER}\)"
+    rf"|-\p{{Sc}}{NUMBER})$"
 )
-AMBIGUOUS: Final = "its dates can be read as {first} or {rival}: the first was taken, see TABLE in schema.py"
+AMBIGUOUS: Final = (
+    "its dates can be read as {first} or {rival}: "
+    "the first was taken, see TABLE in schema.py"
+)
 
 Kind = Literal["empty", "integer", "number", "boolean", "date", "category", "text"]
 
@@ -83,14 +91,21 @@ def profile(header: str, column: Distinct, *, rows: int, written: Written) -> Pr
     if not known:
         return Profile(kind="empty", **same)
     frequent = str(kept.texts[int(np.argmax(kept.counts))])
-    found = _numbers(kept, written.style, some_missing=known < rows) or _truths(kept) or _dates(kept)
+    found = (
+        _numbers(kept, written.style, some_missing=known < rows)
+        or _truths(kept)
+        or _dates(kept)
+    )
     return Profile(**same, **(found or _words(kept, written.style)), frequent=frequent)
 
 
-def _numbers(column: Distinct, style: Style, *, some_missing: bool) -> dict[str, Any] | None:
+def _numbers(
+    column: Distinct, style: Style, *, some_missing: bool
+) -> dict[str, Any] | None:
     """Describe a column of numbers; None if it is none. 01067 is a code, not a number.
 
-    Whole numbers written 4.0 are whole if others are missing: that is how pandas writes them then.
+    Whole numbers written 4.0 are whole if others are missing: that is how pandas writes
+    them then.
     """
     values = column.numbers(style)
     if np.isnan(values).any() or column.like(CODE).any():
@@ -110,7 +125,10 @@ def _numbers(column: Distinct, style: Style, *, some_missing: bool) -> dict[str,
 
 
 def _truths(column: Distinct) -> dict[str, Any] | None:
-    """Describe a column of truth values; one of them alone will do if others are missing."""
+    """Describe a column of truth values.
+
+    One of the two alone will do if others are missing.
+    """
     return None if np.isnan(column.truths()).any() else {"kind": "boolean"}
 
 
@@ -119,34 +137,50 @@ def _dates(column: Distinct) -> dict[str, Any] | None:
     if not formats:
         return None
     days = column.days(formats[0])
-    rival = next((form for form in formats[1:] if not np.array_equal(column.days(form), days)), None)
+    rival = next(
+        (form for form in formats[1:] if not np.array_equal(column.days(form), days)),
+        None,
+    )
     return {
         "kind": "date",
         "minimum": float(days.min()),
         "maximum": float(days.max()),
         "typical": _median(days, column.counts),
         "date_format": formats[0],
-        "notes": () if rival is None else (AMBIGUOUS.format(first=formats[0], rival=rival),),
+        "notes": ()
+        if rival is None
+        else (AMBIGUOUS.format(first=formats[0], rival=rival),),
     }
 
 
 def _words(column: Distinct, style: Style) -> dict[str, Any]:
-    """Describe a column of text: a category if its values come again, else text that no rule can use."""
+    """Describe a column of text.
+
+    It is a category if its values come again, else text that no rule can use.
+    """
     numbers = column.like(style.pattern)
     mixed = numbers.any() and not numbers.all()
     texts = column.texts.to_pylist() if len(column.texts) <= MOST_CATEGORIES else []
-    comes_again = len(texts) <= column.counts.sum() / 2 + 1 and len(texts) < max(2, column.counts.sum())
+    rows = column.counts.sum()
+    comes_again = len(texts) <= rows / 2 + 1 and len(texts) < max(2, rows)
     notes = []
     if mixed:
         odd = column.stripped.filter(pa.array(~numbers))[0].as_py()
         notes.append(f"it holds both numbers and text, such as {odd!r}")
     signed = column.like(SIGNED)
     if signed.any() and (signed | numbers).all():
-        notes.append(f"it holds numbers with a sign, such as {column.stripped[0]}: write plain ones upstream")
+        notes.append(
+            f"it holds numbers with a sign, such as {column.stripped[0]}: "
+            "write plain ones upstream"
+        )
     if any(text != text.strip() for text in texts):
         notes.append("blanks stand around some of its values, and belong to them")
     if texts and comes_again:
-        return {"kind": "category", "values": tuple(sorted(texts)), "notes": tuple(notes)}
+        return {
+            "kind": "category",
+            "values": tuple(sorted(texts)),
+            "notes": tuple(notes),
+        }
     return {"kind": "text", "notes": tuple(notes)}
 
 

@@ -20,13 +20,16 @@ CELLS: Final = 4_000_000  # held in memory at once while a CSV file is read
 
 @dataclass(frozen=True)
 class Foreign:
-    """A table that somebody brought: its columns can be read as text, whatever it is written in."""
+    """A foreign table: however it is written, its columns can be read as text."""
 
     path: Path
     encoding: str
     delimiter: str
     columns: Path
-    """A Parquet file of its columns, named by position from 0; of a Parquet table that table itself."""
+    """A Parquet file of its columns, named by position from 0.
+
+    Of a Parquet table it is that table itself.
+    """
 
     @property
     def is_parquet(self) -> bool:
@@ -58,7 +61,10 @@ class Foreign:
         return self._schema.field(position).type
 
     def column(self, position: int) -> pa.ChunkedArray:
-        """Read a column as text, as it stands; null is what a Parquet table has no value for."""
+        """Read a column as text, as it stands.
+
+        It is null where a Parquet table has no value.
+        """
         with pq.ParquetFile(self.columns, metadata=self._metadata) as file:
             name = self._schema.names[position]
             values = file.read(columns=[name]).column(0)
@@ -83,15 +89,26 @@ def open_foreign(path: Path, scratch: Path) -> Foreign:
             return _checked(Foreign(path, "utf-8", ",", columns=path))
         case ".csv":
             encoding = sniff_encoding(path)
-            foreign = Foreign(path, encoding, sniff_delimiter(path, encoding), scratch / "columns.parquet")
+            foreign = Foreign(
+                path,
+                encoding,
+                sniff_delimiter(path, encoding),
+                scratch / "columns.parquet",
+            )
         case other:
-            msg = f"{path}: its name ends in {other!r}; allowed are .csv and .parquet: rename or export it"
+            msg = (
+                f"{path}: its name ends in {other!r}; "
+                "allowed are .csv and .parquet: rename or export it"
+            )
             raise TableError(msg)
     try:
         _lay_out(foreign)
     except (ValueError, OSError) as error:  # pandas' parsing errors are ValueErrors
         why = " ".join(str(error).split())  # pandas ends some with a line break
-        msg = f"{path}: cannot be read as a table ({why}); every line must have as many cells as the header"
+        msg = (
+            f"{path}: cannot be read as a table ({why}); "
+            "every line must have as many cells as the header"
+        )
         raise TableError(msg) from error
     return _checked(foreign)
 
@@ -106,21 +123,32 @@ def _checked(foreign: Foreign) -> Foreign:
         msg = f"{foreign.path}: it has a header and no rows"
         raise TableError(msg)
     if all(_is_number(header) for header in headers):
-        msg = f"{foreign.path}: its first line holds numbers; write a line with the columns' names before it"
+        msg = (
+            f"{foreign.path}: its first line holds numbers; "
+            "write a line with the columns' names before it"
+        )
         raise TableError(msg)
     return foreign
 
 
 def _lay_out(foreign: Foreign) -> None:
-    """Write every column as text into a Parquet file, so that one can be read without the others."""
+    """Write every column as text into a Parquet file.
+
+    That way one can be read without the others.
+    """
     width = len(foreign.headers)
     schema = pa.schema([(str(position), pa.string()) for position in range(width)])
-    with pq.ParquetWriter(foreign.columns, schema, compression="zstd", compression_level=1) as writer:
+    with pq.ParquetWriter(
+        foreign.columns, schema, compression="zstd", compression_level=1
+    ) as writer:
         for part in _parts(foreign, width):
             if len(part.columns) != width or not isinstance(part.index, pd.RangeIndex):
                 msg = "its rows have more cells than its header"
                 raise ValueError(msg)
-            texts = [pa.array(part.iloc[:, position], pa.string()) for position in range(width)]
+            texts = [
+                pa.array(part.iloc[:, position], pa.string())
+                for position in range(width)
+            ]
             writer.write_table(pa.table(texts, schema=schema))
 
 
@@ -140,13 +168,22 @@ def _parts(foreign: Foreign, width: int) -> Iterator[pd.DataFrame]:
 
 def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
     first = pd.read_csv(
-        path, sep=delimiter, encoding=encoding, header=None, nrows=1, dtype="str", keep_default_na=False
+        path,
+        sep=delimiter,
+        encoding=encoding,
+        header=None,
+        nrows=1,
+        dtype="str",
+        keep_default_na=False,
     )
     return [str(name) for name in first.iloc[0]]
 
 
 def _as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Write cells as text; a column that text cannot say, such as a list, is null throughout."""
+    """Write cells as text.
+
+    A column that text cannot express, such as one of lists, is null throughout.
+    """
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)
@@ -154,7 +191,8 @@ def _as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
         values = pc.if_else(pc.is_nan(values), None, values)
     try:
         return values.cast(pa.string())
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # a list or a struct, say, which is no text
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        # A list or a struct, say, which is no text.
         return pa.chunked_array([pa.nulls(len(values), pa.string())])
 
 

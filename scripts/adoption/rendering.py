@@ -1,4 +1,7 @@
-"""Decisions → the text of the files that know the table; the project's formatter lays them out afterwards."""
+"""Decisions → the text of the files that know the table.
+
+The project's formatter lays them out afterwards.
+"""
 
 import datetime as dt
 import re
@@ -11,7 +14,14 @@ from churn_service.project import project
 from churn_service.schema import TABLE
 from adoption.decisions import Decisions
 from adoption.fields import EPOCH, AdoptedField
-from adoption.source import require, with_body, with_cases, with_docstring_of, with_fields, with_value
+from adoption.source import (
+    require,
+    with_body,
+    with_cases,
+    with_docstring_of,
+    with_fields,
+    with_value,
+)
 
 EXACT: Final = 10**15  # from here on a float is written with its exponent
 CASES_OF_A_KIND: Final = 2
@@ -31,18 +41,27 @@ def render_schema(decided: Decisions, old: str) -> str:
     source = with_docstring_of(
         source,
         "TABLE",
-        f"How the training table spells it: 1 where {' '.join(target.header.split())} is {target.words(1)}, "
+        "How the training table spells it: "
+        f"1 where {' '.join(target.header.split())} is {target.words(1)}, "
         f"0 where it is {target.words(0)}.",
     )
-    source = with_fields(source, "Customer", [render_field(field) for field in fields], keep=[TABLE.id])
+    source = with_fields(
+        source, "Customer", [render_field(field) for field in fields], keep=[TABLE.id]
+    )
     if decided.id is not None and decided.id.longest != project.contract.id_length[1]:
-        source = re.sub(r"max_length=\d+", f"max_length={decided.id.longest}", source, count=1)
+        source = re.sub(
+            r"max_length=\d+", f"max_length={decided.id.longest}", source, count=1
+        )
     return source
 
 
 def _table_format(decided: Decisions) -> str:
     fields = [each.field for each in decided.judged]
-    dates = {field.name: form for field in fields if (form := field.profile.date_format) is not None}
+    dates = {
+        field.name: form
+        for field in fields
+        if (form := field.profile.date_format) is not None
+    }
     parts = {
         "id": TABLE.id,
         "target": decided.target_name,
@@ -50,7 +69,8 @@ def _table_format(decided: Decisions) -> str:
         "headers": _headers(decided),
         "dates": dates,
     }
-    return f"TableFormat({', '.join(f'{name}={value!r}' for name, value in parts.items() if value)})"
+    given = (f"{name}={value!r}" for name, value in parts.items() if value)
+    return f"TableFormat({', '.join(given)})"
 
 
 def _headers(decided: Decisions) -> dict[str, str]:
@@ -74,22 +94,39 @@ def _with_imports(source: str, *lines: str) -> str:
 def render_field(field: AdoptedField) -> str:
     """Write a field's declaration."""
     kinds = {"integer": "int", "number": "float", "boolean": "bool", "date": "dt.date"}
-    kind = kinds.get(field.kind) or f"Literal[{', '.join(map(repr, field.profile.values))}]"
-    rules = "" if field.low is None else f"ge={_literal(field.low)}, le={_literal(field.high)}, "
+    kind = (
+        kinds.get(field.kind)
+        or f"Literal[{', '.join(map(repr, field.profile.values))}]"
+    )
+    rules = (
+        ""
+        if field.low is None
+        else f"ge={_literal(field.low)}, le={_literal(field.high)}, "
+    )
     said = f"description={field.description!r}, examples=[{field.example!r}]"
     marker = {"integer": ", WHOLE", "date": ", DAY"}.get(field.kind, "")
     optional, default = (" | None", " = None") if field.nullable else ("", "")
-    return f"{field.name}: Annotated[{kind}{optional}, Field({rules}{said}){marker}]{default}"
+    return (
+        f"{field.name}: Annotated[{kind}{optional}, "
+        f"Field({rules}{said}){marker}]{default}"
+    )
 
 
 def _literal(bound: Any) -> str:
     if isinstance(bound, dt.date):
         return f"dt.date({bound.year}, {bound.month}, {bound.day})"
-    return f"{int(bound):_}" if bound == int(bound) and abs(bound) < EXACT else repr(float(bound))
+    return (
+        f"{int(bound):_}"
+        if bound == int(bound) and abs(bound) < EXACT
+        else repr(float(bound))
+    )
 
 
 def render_features(decided: Decisions, old: str) -> str:
-    """Write features.py anew: every number, truth value and date as it is, a column per category.
+    """Write features.py anew.
+
+    Every number, truth value and date becomes a feature as it is, and each category has
+    a column of its own.
 
     Raises
     ------
@@ -97,9 +134,15 @@ def render_features(decided: Decisions, old: str) -> str:
         The owner has changed what the new lines stand on.
     """
     fields = [each.field for each in decided.judged]
-    plain = [f'"{field.name}": customers["{field.name}"],' for field in fields if field.kind != "category"]
+    plain = [
+        f'"{field.name}": customers["{field.name}"],'
+        for field in fields
+        if field.kind != "category"
+    ]
     encoded = [
-        f'**one_hot(customers, "{field.name}", Customer),' for field in fields if field.kind == "category"
+        f'**one_hot(customers, "{field.name}", Customer),'
+        for field in fields
+        if field.kind == "category"
     ]
     returned = "return {\n" + "\n".join(plain + encoded) + "\n}"
     try:
@@ -111,7 +154,10 @@ def render_features(decided: Decisions, old: str) -> str:
         )
         return with_body(source, "add_features", f"{UNUSED}\n    {returned}")
     except (LookupError, SyntaxError) as error:
-        msg = f"features.py cannot be written anew ({error}): put that back and adopt again"
+        msg = (
+            f"features.py cannot be written anew ({error}): "
+            "put that back and adopt again"
+        )
         raise SkewlessError(msg) from error
 
 
@@ -126,12 +172,14 @@ def render_config(old: str) -> str:
     try:
         return with_fields(old, "FeaturesConfig", [])
     except (LookupError, SyntaxError) as error:
-        msg = f"config.py cannot be written anew ({error}): put that back and adopt again"
+        msg = (
+            f"config.py cannot be written anew ({error}): put that back and adopt again"
+        )
         raise SkewlessError(msg) from error
 
 
 def render_known_values(decided: Decisions, old: str) -> str:
-    """Write the cases anew of the test of features: those whose values are plain to see."""
+    """Write new cases for the test of features: those with values plain to see."""
     cases, seen = [], dict[str, int]()
     for field in (each.field for each in decided.judged):
         seen[field.kind] = seen.get(field.kind, 0) + 1
@@ -148,7 +196,9 @@ def _cases(field: AdoptedField) -> Iterator[str]:
             for value in field.profile.values[:CASES_OF_A_KIND]:
                 yield _case(field, f"{field.name}_{value}", value == field.example)
         case "date":
-            yield _case(field, field.name, (dt.date.fromisoformat(field.example) - EPOCH).days)
+            yield _case(
+                field, field.name, (dt.date.fromisoformat(field.example) - EPOCH).days
+            )
         case "boolean" if field.nullable:
             yield _case(field, field.name, float(field.example))
         case _:

@@ -10,7 +10,11 @@ from skewless.core.errors import TableError
 
 SNIFFED: Final = 256 * 1024  # bytes that the delimiter is looked for in
 BLOCK: Final = 4 * 1024 * 1024  # bytes read at once
-MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 DELIMITERS: Final = (",", ";", "\t", "|")
 SHAPED_ALIKE: Final = 0.9  # of the lines, with as many cells as the header
 FOREIGN: Final = {  # how the files begin that people rename to .csv
@@ -26,8 +30,8 @@ FOREIGN: Final = {  # how the files begin that people rename to .csv
 def sniff_encoding(path: Path) -> str:
     """Find the encoding that the whole file can be read in.
 
-    UTF-8 is proven by reading all of it. What is not UTF-8 is Windows' Western code page if every byte means
-    something there, else Latin-1, where every byte does.
+    UTF-8 is proven by reading all of it. What is not UTF-8 is Windows' Western code
+    page if every byte means something there, else Latin-1, where every byte does.
 
     Raises
     ------
@@ -53,7 +57,10 @@ def _without_mark(path: Path, start: bytes) -> str:
     for encoding, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
         if zeros.count(0) > len(zeros) / 2 and _reads(path, encoding):
             return encoding
-    msg = f"{path} holds zero bytes, so it is no text; save it as CSV in UTF-8, or as Parquet"
+    msg = (
+        f"{path} holds zero bytes, so it is no text; "
+        "save it as CSV in UTF-8, or as Parquet"
+    )
     raise TableError(msg)
 
 
@@ -80,24 +87,31 @@ def sniff_delimiter(path: Path, encoding: str) -> str:
     with path.open(encoding=encoding, newline="") as file:
         text = file.read(SNIFFED)
     if not text.strip():
-        msg = f"{path} is empty; a table has a line with the columns' names, and one per customer"
+        msg = (
+            f"{path} is empty; "
+            "a table has a line with the columns' names, and one per customer"
+        )
         raise TableError(msg)
     shapes = {delimiter: _shape(text, delimiter) for delimiter in DELIMITERS}
     best = max(DELIMITERS, key=lambda delimiter: shapes[delimiter])
     alike, width = shapes[best]
-    if width < 2 or alike < SHAPED_ALIKE:  # noqa: PLR2004 - a target and something to predict it by
+    if width < 2 or alike < SHAPED_ALIKE:  # noqa: PLR2004 - a target and a predictor
         msg = (
-            f"{path}: its lines are not cut into columns by comma, semicolon, tab or bar; the first must "
-            "name the columns, and every other have as many cells"
+            f"{path}: its lines are not cut into columns by comma, semicolon, tab or "
+            "bar; the first must name the columns, and every other have as many cells"
         )
         raise TableError(msg)
     return best
 
 
 def _shape(text: str, delimiter: str) -> tuple[float, int]:
-    """Return the share of lines with as many cells as the header, and how many those are."""
+    """Return the share of lines with as many cells as the header, and that number."""
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            if row
+        ]
     except csv.Error:
         return 0.0, 0
     if len(text) >= SNIFFED and len(rows) > 2:  # noqa: PLR2004 - a header and a row

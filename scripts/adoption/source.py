@@ -1,4 +1,4 @@
-"""Python source → the same with the value of a name, or the statements of a body, written anew.
+"""Write the value of a name, or the statements of a body, anew in Python source.
 
 What a person wrote around them stays: docstrings, comments, other definitions.
 """
@@ -12,7 +12,9 @@ Definition = TypeVar("Definition", ast.ClassDef, ast.FunctionDef)
 
 
 def with_value(source: str, name: str, value: str) -> str:
-    r"""Give a module's constant another value; its annotation and the docstring below stay.
+    r"""Give a module's constant another value.
+
+    Its annotation and the docstring below it stay.
 
     >>> with_value('A: Final = "x"\nB: Final = 2\n', "A", "3")
     'A: Final = 3\nB: Final = 2\n'
@@ -29,7 +31,8 @@ def with_value(source: str, name: str, value: str) -> str:
 def with_docstring_of(source: str, name: str, text: str) -> str:
     r"""Write the docstring anew that stands below a constant.
 
-    >>> ast.literal_eval(with_docstring_of("A: Final = 1\n'Old.'", "A", "New.").splitlines()[1])
+    >>> written = with_docstring_of("A: Final = 1\n'Old.'", "A", "New.")
+    >>> ast.literal_eval(written.splitlines()[1])
     'New.'
     """
     body = ast.parse(source).body
@@ -44,10 +47,15 @@ def with_docstring_of(source: str, name: str, text: str) -> str:
     return source
 
 
-def with_fields(source: str, name: str, fields: Sequence[str], *, keep: Sequence[str] = ()) -> str:
-    r"""Declare other fields in a class; its docstring, `model_config` and the fields to keep stay.
+def with_fields(
+    source: str, name: str, fields: Sequence[str], *, keep: Sequence[str] = ()
+) -> str:
+    r"""Declare other fields in a class.
 
-    >>> with_fields('class C:\n    "Say."\n\n    a: int\n    b: int\n', "C", ["c: str"], keep=["a"])
+    Its docstring, `model_config` and the fields to keep stay.
+
+    >>> old = 'class C:\n    "Say."\n\n    a: int\n    b: int\n'
+    >>> with_fields(old, "C", ["c: str"], keep=["a"])
     'class C:\n    "Say."\n\n    a: int\n    c: str\n'
     """
     found = _definition(source, ast.ClassDef, name)
@@ -70,11 +78,14 @@ def with_fields(source: str, name: str, fields: Sequence[str], *, keep: Sequence
 def with_body(source: str, name: str, statements: str) -> str:
     r"""Give a function other statements; its signature and its docstring stay.
 
-    >>> with_body('def f(a):\n    "Say."\n    # old\n    b = a\n    return b\n', "f", "return {}")
+    >>> old = 'def f(a):\n    "Say."\n    # old\n    b = a\n    return b\n'
+    >>> with_body(old, "f", "return {}")
     'def f(a):\n    "Say."\n    return {}\n'
     """
     body = _definition(source, ast.FunctionDef, name).body
-    documented = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    documented = isinstance(body[0], ast.Expr) and isinstance(
+        body[0].value, ast.Constant
+    )
     kept = [ast.get_source_segment(source, body[0]) or ""] if documented else []
     return _replaced(source, body[0], "\n    ".join([*kept, statements]), last=body[-1])
 
@@ -90,7 +101,10 @@ def require(source: str, name: str, parameters: Sequence[str]) -> None:
 def with_cases(source: str, cases: str) -> str:
     """Give the first parametrised test of a module other cases."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.parametrize":
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "pytest.mark.parametrize"
+        ):
             return _replaced(source, node.args[1], cases)
     msg = "the file has no parametrised test"
     raise LookupError(msg)
@@ -104,12 +118,26 @@ def _definition(source: str, kind: type[Definition], name: str) -> Definition:
     raise LookupError(msg)
 
 
-def _replaced(source: str, node: ast.stmt | ast.expr, text: str, *, last: ast.stmt | None = None) -> str:
-    """Put text in place of a node, or of all up to another; the parser counts columns in UTF-8 bytes."""
+def _replaced(
+    source: str, node: ast.stmt | ast.expr, text: str, *, last: ast.stmt | None = None
+) -> str:
+    """Put text in place of a node, or of all up to another.
+
+    The parser counts columns in UTF-8 bytes.
+    """
     end = last or node
     place = {"lineno": node.lineno, "col_offset": node.col_offset}
-    place |= {"end_lineno": end.end_lineno or 0, "end_col_offset": end.end_col_offset or 0}
+    place |= {
+        "end_lineno": end.end_lineno or 0,
+        "end_col_offset": end.end_col_offset or 0,
+    }
     lines = [line.encode() for line in source.splitlines(keepends=True)]
-    before = [*lines[: place["lineno"] - 1], lines[place["lineno"] - 1][: place["col_offset"]]]
-    after = [lines[place["end_lineno"] - 1][place["end_col_offset"] :], *lines[place["end_lineno"] :]]
+    before = [
+        *lines[: place["lineno"] - 1],
+        lines[place["lineno"] - 1][: place["col_offset"]],
+    ]
+    after = [
+        lines[place["end_lineno"] - 1][place["end_col_offset"] :],
+        *lines[place["end_lineno"] :],
+    ]
     return (b"".join(before) + text.encode() + b"".join(after)).decode()

@@ -1,4 +1,7 @@
-"""New texts of the project's files → written all together, after they were tried in a copy; or not at all."""
+"""Write new texts of the project's files, all together or not at all.
+
+They are tried in a copy first.
+"""
 
 import difflib
 import os
@@ -32,20 +35,25 @@ def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
         changed = [name for name in uncommitted(root, names) if name in names]
     except Refused as why:
         msg = (
-            f"nobody can tell whether changes would be lost in {', '.join(names)} ({why}); commit first, so "
-            "that git can take you back, or say --uncommitted (FORCE=1 behind make)"
+            "nobody can tell whether changes would be lost in "
+            f"{', '.join(names)} ({why}); commit first, so that git can take you back, "
+            "or say --uncommitted (FORCE=1 behind make)"
         )
         raise SkewlessError(msg) from why
     if changed:
         msg = (
-            f"uncommitted changes would be lost in {', '.join(changed)}; commit or stash them first, "
-            "take them back with git restore, or say --uncommitted (FORCE=1 behind make)"
+            f"uncommitted changes would be lost in {', '.join(changed)}; "
+            "commit or stash them first, take them back with git restore, "
+            "or say --uncommitted (FORCE=1 behind make)"
         )
         raise SkewlessError(msg)
 
 
 def in_git(root: Path, names: Mapping[str, object]) -> bool:
-    """Tell whether git has the files, so that it can bring them back; not if it does not answer."""
+    """Tell whether git has the files, so that it can bring them back.
+
+    If git does not answer, it is no.
+    """
     try:
         return set(tracked(root)).issuperset(names)
     except Refused:
@@ -53,7 +61,7 @@ def in_git(root: Path, names: Mapping[str, object]) -> bool:
 
 
 def formatted(source: str, name: str, root: Path) -> str:
-    """Lay a Python file out by the project's own rules, and take away imports that it does not use."""
+    """Lay out a Python file by the project's own rules, without unused imports."""
     for words in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
         done = subprocess.run(  # noqa: S603 - the project's own formatter
             [sys.executable, "-m", "ruff", *words, "--stdin-filename", name, "-"],
@@ -71,9 +79,11 @@ def formatted(source: str, name: str, root: Path) -> str:
 
 
 def stage(root: Path, files: Mapping[str, str], scratch: Path) -> Path:
-    """Copy what training reads into a scratch folder, with the new files in place of the old."""
+    """Copy what training reads to a scratch folder, new files in place of the old."""
     copy = scratch / "project"
-    shutil.copytree(root / PACKAGE, copy / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        root / PACKAGE, copy / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+    )
     for name in NEEDED:
         shutil.copy(root / name, copy / name)
     for name, text in files.items():
@@ -83,7 +93,7 @@ def stage(root: Path, files: Mapping[str, str], scratch: Path) -> Path:
 
 
 def try_out(staged: Path, table: Path) -> str:
-    """Let the changed project read the whole table, and return the schema of its config.yaml.
+    """Let the changed project read the whole table; return its config.yaml's schema.
 
     Raises
     ------
@@ -92,10 +102,11 @@ def try_out(staged: Path, table: Path) -> str:
     SkewlessError
         The project does not work with the new files: a fault of adoption.
     """
+    environment = dict(os.environ)  # noqa: TID251 - the trial inherits ours
     done = subprocess.run(  # noqa: S603 - our own trial
         [sys.executable, str(TRIAL), str(table)],
         cwd=staged,
-        env=os.environ | {"PYTHONPATH": str(staged / "src")},  # noqa: TID251 - the trial inherits ours
+        env=environment | {"PYTHONPATH": str(staged / "src")},
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -103,7 +114,10 @@ def try_out(staged: Path, table: Path) -> str:
     if done.returncode == REFUSED:
         raise TableError(*done.stderr.strip().split("\n"))
     if done.returncode:
-        msg = "the project fails with the new files, so nothing was changed. Please report this:"
+        msg = (
+            "the project fails with the new files, so nothing was changed. "
+            "Please report this:"
+        )
         raise SkewlessError(msg, *done.stderr.strip().split("\n"))
     return done.stdout
 
@@ -114,13 +128,20 @@ def changes(root: Path, files: Mapping[str, str]) -> str:
         line if line.endswith("\n") else f"{line}\n"
         for name, text in files.items()
         for line in difflib.unified_diff(
-            _lines(root / name), text.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+            _lines(root / name),
+            text.splitlines(keepends=True),
+            f"a/{name}",
+            f"b/{name}",
         )
     )
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return (
+        path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if path.exists()
+        else []
+    )
 
 
 def write_all(root: Path, files: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Target column → which of its words mean 1 and which 0, or a refusal that says what to do."""
+"""Which words of the target mean 1 and which 0, or a refusal that says what to do."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,9 @@ from adoption.cells import PLAIN, TRUTH, Distinct
 MOST_CLASSES: Final = 20
 SHOWN: Final = 10
 FIRST_ROWS: Final = 3
-LEAVING: Final = frozenset({"churn", "churned", "left", "lost", "exited", "cancelled", "canceled"})
+LEAVING: Final = frozenset(
+    {"churn", "churned", "left", "lost", "exited", "cancelled", "canceled"}
+)
 """Words of an outcome that nobody calls the other one."""
 
 
@@ -28,10 +30,14 @@ class Target:
 
     def words(self, outcome: int) -> str:
         """Name the words of an outcome."""
-        return " or ".join(word for word, meant in self.meanings.items() if meant == outcome)
+        return " or ".join(
+            word for word, meant in self.meanings.items() if meant == outcome
+        )
 
 
-def decide_target(header: str, column: Distinct, *, missing: np.ndarray, positive: str | None) -> Target:
+def decide_target(
+    header: str, column: Distinct, *, missing: np.ndarray, positive: str | None
+) -> Target:
     """Map the words of the target to 1 and 0.
 
     Parameters
@@ -50,15 +56,17 @@ def decide_target(header: str, column: Distinct, *, missing: np.ndarray, positiv
     TableError
         The column is no outcome of two, or lacks some.
     AskedError
-        Nobody said which of two words is predicted, or said one that the column does not have.
+        Nobody said which of two words is predicted, or said one that the column does
+        not have.
     """
     rows = _rows_by_word(column)
     _refuse_no_outcome(header, column, rows, positive=positive)
     if len(missing):
         first = ", ".join(map(str, missing[:FIRST_ROWS].tolist()))
         msg = (
-            f"{header}: {len(missing):,} of {len(missing) + sum(rows.values()):,} rows have no target (first "
-            f"in rows {first}), and nothing can be learnt from them: take them out of the table"
+            f"{header}: {len(missing):,} of {len(missing) + sum(rows.values()):,} rows "
+            f"have no target (first in rows {first}), "
+            "and nothing can be learnt from them: take them out of the table"
         )
         raise TableError(msg)
     predicted = _predicted(header, rows, positive)
@@ -69,31 +77,43 @@ def decide_target(header: str, column: Distinct, *, missing: np.ndarray, positiv
 
 def _rows_by_word(column: Distinct) -> dict[str, int]:
     rows: dict[str, int] = {}
-    for word, count in zip(column.stripped.to_pylist(), column.counts.tolist(), strict=True):
+    for word, count in zip(
+        column.stripped.to_pylist(), column.counts.tolist(), strict=True
+    ):
         rows[word] = rows.get(word, 0) + count
     return dict(sorted(rows.items()))
 
 
-def _refuse_no_outcome(header: str, column: Distinct, rows: dict[str, int], *, positive: str | None) -> None:
+def _refuse_no_outcome(
+    header: str, column: Distinct, rows: dict[str, int], *, positive: str | None
+) -> None:
     classes = {_meaning(word) for word in rows}
     if len(classes) < 2:  # noqa: PLR2004 - an outcome and its opposite
         found = f"it is {next(iter(rows))!r} in every row" if rows else "it is empty"
-        msg = f"{header} cannot be a target: {found}; both outcomes must occur. Name another with TARGET="
+        msg = (
+            f"{header} cannot be a target: {found}; "
+            "both outcomes must occur. Name another with TARGET="
+        )
         raise TableError(msg)
-    if len(classes) <= 2 or classes <= {0.0, 1.0, "yes", "no", "true", "false"}:  # noqa: PLR2004 - ditto
+    truths = {0.0, 1.0, "yes", "no", "true", "false"}
+    if len(classes) <= 2 or classes <= truths:  # noqa: PLR2004 - ditto
         return
     if len(classes) > MOST_CLASSES:
         is_number = not np.isnan(column.numbers(PLAIN)).any()
         kind = "a quantity, not an outcome" if is_number else "text, not an outcome"
         msg = (
-            f"{header} cannot be a target: it has {len(classes):,} different values, so it is {kind}. This "
-            f"project predicts one outcome of two: make a column of 0 and 1 upstream"
+            f"{header} cannot be a target: "
+            f"it has {len(classes):,} different values, so it is {kind}. "
+            "This project predicts one outcome of two: "
+            "make a column of 0 and 1 upstream"
         )
         raise TableError(msg)
     if positive is None:
         msg = (
-            f"{header} has {len(classes)} outcomes: {_listed(rows)}. This project predicts one of two: say "
-            f"which with POSITIVE={next(iter(rows))}, and the others together are its opposite"
+            f"{header} has {len(classes)} outcomes: {_listed(rows)}. "
+            "This project predicts one of two: "
+            f"say which with POSITIVE={next(iter(rows))}, "
+            "and the others together are its opposite"
         )
         raise TableError(msg)
 
@@ -109,13 +129,18 @@ def _predicted(header: str, rows: dict[str, int], positive: str | None) -> set[s
     leaving = {word for word in rows if word.lower() in LEAVING}
     if len(leaving) == 1:
         return leaving
-    msg = f"{header} is {_listed(rows)}: say which is predicted with POSITIVE={next(iter(rows))}"
+    msg = (
+        f"{header} is {_listed(rows)}: "
+        f"say which is predicted with POSITIVE={next(iter(rows))}"
+    )
     raise AskedError(msg)
 
 
 def _said(header: str, rows: dict[str, int], positive: str) -> set[str]:
     same = {word for word in rows if _meaning(word) == _meaning(positive)}
-    same = same or {word for word in rows if word.casefold() == positive.strip().casefold()}
+    same = same or {
+        word for word in rows if word.casefold() == positive.strip().casefold()
+    }
     if same and len(same) < len(rows):
         return same
     msg = f"POSITIVE={positive}: {header} has no such value; it has {_listed(rows)}"
@@ -138,4 +163,6 @@ def _meaning(word: str) -> float | str:
 
 def _listed(rows: dict[str, int]) -> str:
     shown = [repr(word) for word in list(rows)[:SHOWN]]
-    return ", ".join(shown) + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+    return ", ".join(shown) + (
+        f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    )

@@ -1,4 +1,7 @@
-"""Decisions → what a person reads: what was decided and why, what was left out, what to look at."""
+"""Decisions → what a person reads.
+
+It says what was decided and why, what was left out, and what to look at.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +16,8 @@ RARE: Final = 0.2
 FEW_ROWS: Final = 1_000
 SHOWN: Final = 6
 UNCOMMITTED: Final = "data/"
-RUN: Final = re.compile(r"(?m)^run:")  # a target of make that a project without the service has not
+# A target of make that a project without the service has not.
+RUN: Final = re.compile(r"(?m)^run:")
 CUT_AT: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -36,36 +40,57 @@ def next_steps(
         yield f"removed, as it only makes projects: {', '.join(removed)}"
     last = "make run" if RUN.search(makefile) else "make train"
     if in_git:
-        yield f"next: git diff, make test, {last}; git restore with those names takes it back"
+        yield (
+            f"next: git diff, make test, {last}; "
+            "git restore with those names takes it back"
+        )
     else:
-        yield f"next: make test, {last}; git does not have these files, so nothing takes this adoption back"
+        yield (
+            f"next: make test, {last}; "
+            "git does not have these files, so nothing takes this adoption back"
+        )
 
 
 def _told_of_table(decided: Decisions) -> Iterator[str]:
     foreign, form, target = decided.foreign, decided.written, decided.target
-    way = "Parquet" if foreign.is_parquet else f"{foreign.encoding}, cut at {CUT_AT[foreign.delimiter]}"
+    way = (
+        "Parquet"
+        if foreign.is_parquet
+        else f"{foreign.encoding}, cut at {CUT_AT[foreign.delimiter]}"
+    )
     example = f"1{form.style.thousands or ''}234{form.style.decimal}5"
     missing = ", ".join(map(repr, form.missing))
-    yield f"{foreign.path.name}: {foreign.rows:,} rows, {len(foreign.headers):,} columns; {way}"
+    yield (
+        f"{foreign.path.name}: {foreign.rows:,} rows, "
+        f"{len(foreign.headers):,} columns; {way}"
+    )
     yield f"numbers are written {example}; missing is {missing}"
     yield (
-        f"target: {target.header!r} ({decided.target_name}), 1 is {target.words(1)} ({target.share:.1%}), "
-        f"0 is {target.words(0)}"
+        f"target: {target.header!r} ({decided.target_name}), "
+        f"1 is {target.words(1)} ({target.share:.1%}), 0 is {target.words(0)}"
     )
     if decided.id is None:
         yield "id: no column; each row gets one made of its cells"
     else:
-        how = "as you said" if decided.id.was_asked else "by its name and because no value comes twice"
+        how = (
+            "as you said"
+            if decided.id.was_asked
+            else "by its name and because no value comes twice"
+        )
         yield f"id: {decided.id.header!r} ({TABLE.id}), {how}"
     card = decided.baseline
-    yield f"baseline: {card.column} in {len(card.cuts) + 1} intervals, AUC {card.auc:.3f}"
+    yield (
+        f"baseline: {card.column} in {len(card.cuts) + 1} intervals, AUC {card.auc:.3f}"
+    )
 
 
 def _told_of_columns(decided: Decisions) -> Iterator[str]:
     width = max(len(each.field.name) for each in decided.judged)
     yield ""
     yield f"{len(decided.judged)} fields"
-    yield from (f"  {each.field.name:{width}}  {_rule(each.field)}" for each in decided.judged)
+    yield from (
+        f"  {each.field.name:{width}}  {_rule(each.field)}" for each in decided.judged
+    )
     if decided.left_out:
         yield ""
         yield f"left out: {len(decided.left_out)} of the columns"
@@ -86,25 +111,38 @@ def _rule(field: AdoptedField) -> str:
         case kind:
             seen = f"seen {found.minimum:,.12g} to {found.maximum:,.12g}"
             said = f"{kind}, {field.low:,.12g} to {field.high:,.12g} ({seen})"
-    return f"{said}, or missing ({found.missing / found.rows:.1%})" if field.nullable else said
+    return (
+        f"{said}, or missing ({found.missing / found.rows:.1%})"
+        if field.nullable
+        else said
+    )
 
 
 def _to_look_at(decided: Decisions, path: str) -> Iterator[str]:
     fields = [each.field for each in decided.judged]
-    yield "a request with a number outside these ranges, or another category, is refused: see schema.py"
+    yield (
+        "a request with a number outside these ranges, or another category, "
+        "is refused: see schema.py"
+    )
     if needed := [field.name for field in fields if not field.nullable]:
         yield f"never missing here, so every request must have it: {_listed(needed)}"
     if dates := [field.name for field in fields if field.kind == "date"]:
-        yield f"a date moves on, and a model cannot follow: make an age of it upstream: {_listed(dates)}"
+        yield (
+            "a date moves on, and a model cannot follow: "
+            f"make an age of it upstream: {_listed(dates)}"
+        )
     for each in decided.judged:
         yield from (f"{each.field.name}: {note}" for note in each.field.profile.notes)
         if each.auc > SUSPICIOUS:
-            yield f"{each.field.name}: alone it nearly tells the outcome (AUC {each.auc:.3f}); known before?"
+            yield (
+                f"{each.field.name}: alone it nearly tells the outcome "
+                f"(AUC {each.auc:.3f}); known before?"
+            )
     yield from _about_rows(decided)
     if not path.startswith(UNCOMMITTED):
         yield (
-            f"{path}: git leaves {UNCOMMITTED} alone, so move the table there, and name its new place as "
-            "data.path in config.yaml"
+            f"{path}: git leaves {UNCOMMITTED} alone, so move the table there, "
+            "and name its new place as data.path in config.yaml"
         )
     yield "the example of a request in README.md is of the template's own table"
 
@@ -112,15 +150,26 @@ def _to_look_at(decided: Decisions, path: str) -> Iterator[str]:
 def _about_rows(decided: Decisions) -> Iterator[str]:
     rarer = min(decided.target.share, 1 - decided.target.share)
     if rarer < RARE:
-        yield f"the rarer outcome is {rarer:.1%} of the rows: is decision.threshold right for it?"
+        yield (
+            f"the rarer outcome is {rarer:.1%} of the rows: "
+            "is decision.threshold right for it?"
+        )
     if decided.foreign.rows < FEW_ROWS:
-        yield f"{decided.foreign.rows:,} rows are few: the figures of the holdout will be uncertain"
+        yield (
+            f"{decided.foreign.rows:,} rows are few: "
+            "the figures of the holdout will be uncertain"
+        )
     if decided.repeated:
         repeats = f"{_listed(decided.repeated)} repeats"
         yield f"rows of one customer may be on both sides of the holdout: {repeats}"
     if decided.id is None:
-        yield "without an id a corrected row is a new one and may change its side of the holdout: see ID="
+        yield (
+            "without an id a corrected row is a new one "
+            "and may change its side of the holdout: see ID="
+        )
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(names[:SHOWN]) + (
+        f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    )

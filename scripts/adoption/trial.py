@@ -1,6 +1,6 @@
-"""Run in a staged copy: read the table as training does, and print the schema of config.yaml.
+"""Read the table as training does, and print the schema of config.yaml.
 
-Ends with 3 and the reason if the table is unfit for training.
+Runs in a staged copy. Ends with 3 and the reason if the table is unfit for training.
 """
 
 import sys
@@ -23,19 +23,28 @@ from churn_service.project import project
 
 def main(path: Path) -> None:
     """Try the road of training up to the fit."""
-    config, contract = open_workspace(project, Path("config.yaml")).config, project.contract
+    config = open_workspace(project, Path("config.yaml")).config
+    contract = project.contract
     project.record(**contract.example())
     table = check_table(read_table(path, contract, config.data.format), contract)
-    matrix, target = feature_matrix(project, table, config.features), table[contract.target].to_numpy()
+    matrix = feature_matrix(project, table, config.features)
+    target = table[contract.target].to_numpy()
     if not np.isfinite(matrix[~np.isnan(matrix)]).all():
         msg = "a number is too large for the model's float32"
         raise TableError(msg)
     data = config.data
-    held_out = is_holdout(table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt)
-    check_training(matrix[~held_out], target[~held_out], list(project.features(table, config.features)))
+    held_out = is_holdout(
+        table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt
+    )
+    check_training(
+        matrix[~held_out],
+        target[~held_out],
+        list(project.features(table, config.features)),
+    )
     if len(np.unique(target[held_out])) < 2:  # noqa: PLR2004 - both outcomes
         msg = (
-            f"{np.sum(held_out):,} of {len(table):,} rows are held out; both outcomes must be among them: "
+            f"{np.sum(held_out):,} of {len(table):,} rows are held out; "
+            "both outcomes must be among them: "
             "give a larger table, or raise data.holdout_fraction in config.yaml"
         )
         raise TableError(msg)
@@ -44,7 +53,8 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("error", UserWarning)  # pydantic warns of names that it uses itself
+    # Pydantic warns of names that it uses itself.
+    warnings.simplefilter("error", UserWarning)
     try:
         main(Path(sys.argv[1]))
     except TableError as error:

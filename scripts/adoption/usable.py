@@ -29,8 +29,10 @@ class LeftOut:
     why: str
 
 
-def split_usable(foreign: Foreign, *, needed: set[int]) -> tuple[list[int], list[LeftOut]]:
-    """Part the columns into the positions of usable ones, and the others with the reason.
+def split_usable(
+    foreign: Foreign, *, needed: set[int]
+) -> tuple[list[int], list[LeftOut]]:
+    """Part the columns: positions of usable ones, and the others with the reason.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A column beside the target → how well it separates alone, and the scorecard that it makes."""
+"""How well one column separates the outcomes alone, and the scorecard it makes."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,13 +15,14 @@ QUARTERS: Final = (0.25, 0.5, 0.75)
 def own_auc(values: np.ndarray, target: np.ndarray) -> float:
     """Measure how well one column separates the outcomes alone, 0.5 to 1.
 
-    The better of two readings: the number itself, with missing at either end, and the share of positives in
-    its bins, each row judged by the rows of the other half.
+    The better of two readings: the number itself, with missing at either end, and the
+    share of positives in its bins, each row judged by the rows of the other half.
 
     Parameters
     ----------
     values
-        Numbers, dates in days, truth values or a category's codes, float64 (n,); NaN is missing.
+        Numbers, dates in days, truth values or a category's codes, float64 (n,); NaN is
+        missing.
     target
         0 or 1, (n,).
     """
@@ -33,7 +34,9 @@ def own_auc(values: np.ndarray, target: np.ndarray) -> float:
 
 
 def _auc(scores: np.ndarray, target: np.ndarray) -> float:
-    """Count the pairs of outcomes that the scores put in order, a tie as half of one, in either direction.
+    """Count the pairs of outcomes that the scores put in order, in either direction.
+
+    A tie counts as half a pair.
 
     >>> _auc(np.array([1, 2, 2, 3]), np.array([0, 0, 1, 1]))
     0.875
@@ -47,11 +50,16 @@ def _auc(scores: np.ndarray, target: np.ndarray) -> float:
 
 
 def _binned(values: np.ndarray) -> np.ndarray:
-    """Put every value into a bin of its own if there are few, else into twentieths; missing into the last."""
+    """Put every value into a bin of its own if there are few, else into twentieths.
+
+    Missing values go into the last bin.
+    """
     present = values[~np.isnan(values)]
     distinct = np.unique(present)
     edges = (
-        distinct if len(distinct) <= 5 * BINS else np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
+        distinct
+        if len(distinct) <= 5 * BINS
+        else np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
     )
     bins = np.searchsorted(edges, values)
     bins[np.isnan(values)] = len(edges) + 1
@@ -81,7 +89,10 @@ class Scorecard:
 
 
 def scorecard(name: str, values: np.ndarray, target: np.ndarray) -> Scorecard | None:
-    """Cut a model column into at most four intervals, each with its share of positives; None if constant."""
+    """Cut a model column into at most four intervals; None if it is constant.
+
+    Each interval has its share of positives.
+    """
     present = values[~np.isnan(values)]
     cuts = _cuts(present)
     if not cuts:
@@ -92,7 +103,9 @@ def scorecard(name: str, values: np.ndarray, target: np.ndarray) -> Scorecard | 
     positive = np.bincount(interval, target, minlength=len(cuts) + 2)
     share = (positive + SMOOTHING * target.mean()) / (rows + SMOOTHING)
     probabilities = np.clip(share, 0.001, 0.999).round(3)
-    return Scorecard(name, cuts, tuple(probabilities.tolist()), _auc(probabilities[interval], target))
+    return Scorecard(
+        name, cuts, tuple(probabilities.tolist()), _auc(probabilities[interval], target)
+    )
 
 
 def _cuts(present: np.ndarray) -> tuple[float, ...]:
@@ -109,10 +122,16 @@ def _cuts(present: np.ndarray) -> tuple[float, ...]:
 
 
 def _rounded(cut: float, distinct: np.ndarray) -> float:
-    """Round to the fewest digits that move the cut over no more than a twentieth of the values."""
+    """Round the cut to as few digits as possible.
+
+    It may move over no more than a twentieth of the values.
+    """
     place = np.searchsorted(distinct, cut)
     for digits in range(1, 16):
         rounded = float(f"{cut:.{digits}g}")
-        if abs(int(np.searchsorted(distinct, rounded)) - int(place)) <= len(distinct) / BINS:
+        if (
+            abs(int(np.searchsorted(distinct, rounded)) - int(place))
+            <= len(distinct) / BINS
+        ):
             return rounded
     return float(cut)

@@ -8,13 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adoption.cells import ALWAYS_MISSING, CODE, OFTEN_MISSING, PLAIN, STYLES, Distinct, Style
+from adoption.cells import (
+    ALWAYS_MISSING,
+    CODE,
+    OFTEN_MISSING,
+    PLAIN,
+    STYLES,
+    Distinct,
+    Style,
+)
 
 MOST_WORDS: Final = 1_000  # different, that are looked at one by one
-ODD_WORDS: Final = 3  # different words among numbers that are taken to mean missing, at most
-FEW_NUMBERS: Final = (
-    10  # different numbers; a column of so few beside a word, such as 0, 1, 2, 3+, is a category
-)
+# Different words among numbers that are taken to mean missing, at most.
+ODD_WORDS: Final = 3
+# Different numbers; a column of so few beside a word, such as 0, 1, 2, 3+, is a
+# category.
+FEW_NUMBERS: Final = 10
 MOSTLY: Final = 0.5  # of the cells must be numbers for the rest to mean missing
 
 
@@ -27,22 +36,32 @@ class Hints:
     missing: Mapping[Style, frozenset[str]]
     """Style → words that mean missing, if numbers are written so."""
     blanks: frozenset[str]
-    """Blanks of other lengths than none; a cell of a category is compared as it stands."""
+    """Blanks of any length but none; a category's cells are compared as they stand."""
 
 
 def hints(column: Distinct) -> Hints:
     """Look at one column's texts."""
-    words = frozenset(column.stripped.to_pylist()) if len(column.texts) <= MOST_WORDS else _known(column)
+    words = (
+        frozenset(column.stripped.to_pylist())
+        if len(column.texts) <= MOST_WORDS
+        else _known(column)
+    )
     certain = words & ALWAYS_MISSING
     rest = column.without(ALWAYS_MISSING | OFTEN_MISSING)
     blanks = frozenset(text for text in _blank(column) if text)
     if not len(rest.texts):
         return Hints({}, dict.fromkeys(STYLES, certain), blanks)
     read = {style: _matches(rest, style) for style in _styles(rest)}
-    matched = {style: (bool(found.all()), float(rest.counts[found].sum())) for style, found in read.items()}
+    matched = {
+        style: (bool(found.all()), float(rest.counts[found].sum()))
+        for style, found in read.items()
+    }
     soft = words & OFTEN_MISSING
     other = bool(rest.date_formats()) or not np.isnan(rest.truths()).any()
-    missing = {style: certain | (soft if other else _odd(rest, found, soft)) for style, found in read.items()}
+    missing = {
+        style: certain | (soft if other else _odd(rest, found, soft))
+        for style, found in read.items()
+    }
     return Hints(matched, missing, blanks)
 
 
@@ -56,7 +75,9 @@ def _blank(column: Distinct) -> list[str]:
 
 def _styles(column: Distinct) -> tuple[Style, ...]:
     """Ask for other styles only where a text has a sign of them."""
-    return STYLES if column.like(r"\d[,.' \x{00a0}\x{202f}\x{2019}]").any() else (PLAIN,)
+    return (
+        STYLES if column.like(r"\d[,.' \x{00a0}\x{202f}\x{2019}]").any() else (PLAIN,)
+    )
 
 
 def _matches(column: Distinct, style: Style) -> np.ndarray:
@@ -65,19 +86,28 @@ def _matches(column: Distinct, style: Style) -> np.ndarray:
 
 
 def _odd(column: Distinct, numbers: np.ndarray, soft: frozenset[str]) -> frozenset[str]:
-    """Find the words that mean missing in a column of numbers; none if it is no such column."""
+    """Find the words that mean missing in a column of numbers; none in any other."""
     if numbers.all():
         return soft
     share = column.counts[numbers].sum() / column.counts.sum()
-    few = (~numbers).sum() <= ODD_WORDS and numbers.sum() > FEW_NUMBERS and share >= MOSTLY
-    odd = frozenset(column.stripped.filter(pa.array(~numbers)).to_pylist()) if few else frozenset()
-    is_word = not any(letter.isdigit() for word in odd for letter in word)  # A12 is a code, not a word
+    few = (
+        (~numbers).sum() <= ODD_WORDS
+        and numbers.sum() > FEW_NUMBERS
+        and share >= MOSTLY
+    )
+    odd = (
+        frozenset(column.stripped.filter(pa.array(~numbers)).to_pylist())
+        if few
+        else frozenset()
+    )
+    # A12 is a code, not a word.
+    is_word = not any(letter.isdigit() for word in odd for letter in word)
     return soft | odd if odd and is_word else frozenset()
 
 
 @dataclass(frozen=True)
 class Written:
-    """How a table writes numbers and what means missing in it; the empty cell always does."""
+    """How a table writes numbers and what means missing; the empty cell always does."""
 
     style: Style
     missing: tuple[str, ...]
@@ -86,17 +116,28 @@ class Written:
 def settle(columns: Iterable[Hints], *, delimiter: str) -> Written:
     """Choose the one way that reads the most columns; of equals the plainest.
 
-    1,234 may be a thousand or a bit more than one. A table cut at semicolons was written where the comma is
-    decimal, so there the comma comes first.
+    1,234 may be a thousand or a bit more than one. A table cut at semicolons was
+    written where the comma is decimal, so there the comma comes first.
     """
     found = list(columns)
-    order = sorted(STYLES, key=lambda style: style != PLAIN and (style.decimal == ",") != (delimiter == ";"))
+    order = sorted(
+        STYLES,
+        key=lambda style: (
+            style != PLAIN and (style.decimal == ",") != (delimiter == ";")
+        ),
+    )
     best = max(order, key=lambda style: _read_by(found, style))
-    missing = {word for each in found for word in each.missing.get(best, each.missing.get(PLAIN, ()))}
+    missing = {
+        word
+        for each in found
+        for word in each.missing.get(best, each.missing.get(PLAIN, ()))
+    }
     blanks = {blank for each in found for blank in each.blanks}
     return Written(best, ("", *sorted(missing | blanks)))
 
 
 def _read_by(found: list[Hints], style: Style) -> tuple[int, float]:
-    read = [each.matched.get(style, each.matched.get(PLAIN, (False, 0.0))) for each in found]
+    read = [
+        each.matched.get(style, each.matched.get(PLAIN, (False, 0.0))) for each in found
+    ]
     return sum(whole for whole, _ in read), sum(cells for _, cells in read)

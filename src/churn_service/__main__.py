@@ -1,4 +1,7 @@
-"""The command line: ``python -m churn_service`` is `churn-service`."""
+"""The command line.
+
+``python -m churn_service`` is `churn-service`.
+"""
 
 from collections.abc import Sequence
 from typing import NoReturn

@@ -20,7 +20,9 @@ class Prediction:
     risk_tier: RiskTier
     model_version: str
     trained_at: str | None
-    prediction_id: Annotated[str, Field(description="Unique to this answer; quote it to trace the answer")]
+    prediction_id: Annotated[
+        str, Field(description="Unique to this answer; quote it to trace the answer")
+    ]
 
 
 class BatchRequest(BaseModel, extra="forbid", strict=True):
@@ -34,7 +36,9 @@ class BatchPrediction(BaseModel):
 
     predictions: list[Prediction]
     batch_size: int
-    latency_ms: Annotated[float, Field(description="From the parsed request to the answer")]
+    latency_ms: Annotated[
+        float, Field(description="From the parsed request to the answer")
+    ]
 
 
 def to_response(answer: Answer) -> Prediction:

@@ -1,4 +1,7 @@
-"""Probabilities and outcomes → metrics: how good a model is, beside the baseline and the best possible."""
+"""Probabilities and outcomes → metrics: how good a model is.
+
+A model is judged beside the baseline and the best possible.
+"""
 
 import numpy as np
 from skewless import Metrics, TableError, calibration
@@ -11,7 +14,9 @@ from sklearn.metrics import (
 )
 
 
-def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float) -> Metrics:
+def evaluate(
+    probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float
+) -> Metrics:
     """Measure predicted probabilities against what happened.
 
     Parameters
@@ -30,11 +35,14 @@ def evaluate(probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: floa
     """
     if len(np.unique(outcomes)) < 2:  # noqa: PLR2004 - both classes
         msg = (
-            f"all {len(outcomes)} customers of the holdout have the same outcome; both are needed to "
-            "evaluate. Give a larger table or raise data.holdout_fraction"
+            f"all {len(outcomes)} customers of the holdout have the same outcome; "
+            "both are needed to evaluate. "
+            "Give a larger table or raise data.holdout_fraction"
         )
         raise TableError(msg)
-    counts = confusion_matrix(outcomes, probabilities >= threshold, labels=[0, 1]).ravel()
+    counts = confusion_matrix(
+        outcomes, probabilities >= threshold, labels=[0, 1]
+    ).ravel()
     return Metrics(
         roc_auc=float(roc_auc_score(outcomes, probabilities)),
         average_precision=float(average_precision_score(outcomes, probabilities)),
@@ -66,7 +74,8 @@ def campaign_value(
     contact_cost
         Of one retention offer, in money.
     saved_value
-        Expected value of offering it to a customer with the outcome 1, in the same money.
+        Expected value of offering it to a customer with the outcome 1, in the same
+        money.
 
     Returns
     -------

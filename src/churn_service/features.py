@@ -1,8 +1,9 @@
 """Record columns → model columns: the one function that training and serving share.
 
-`add_features` is written with arithmetic, comparisons and NumPy ufuncs only, so the same expression runs on a
-pandas or Dask Series, on an array and on a single NumPy scalar. It works row by row: features never depend
-on who else is in the table. To add a feature, add a line; its key is the only list there is.
+`add_features` is written with arithmetic, comparisons and NumPy ufuncs only, so the
+same expression runs on a pandas or Dask Series, on an array and on a single NumPy
+scalar. It works row by row: features never depend on who else is in the table. To add a
+feature, add a line; its key is the only list there is.
 """
 
 from typing import Any
@@ -20,8 +21,8 @@ def add_features(customers: Columns, features: FeaturesConfig) -> dict[str, Any]
     Parameters
     ----------
     customers
-        DataFrame, or mapping of column name → array of shape (n,) or NumPy scalar. Missing numbers are NaN
-        and stay NaN: the default model reads them natively.
+        DataFrame, or mapping of column name → array of shape (n,) or NumPy scalar.
+        Missing numbers are NaN and stay NaN: the default model reads them natively.
     features
         The knobs that were hard-coded in the notebook.
 
@@ -36,8 +37,10 @@ def add_features(customers: Columns, features: FeaturesConfig) -> dict[str, Any]
         "active_days": customers["active_days"],
         "days_since_login": customers["days_since_login"],
         "satisfaction": customers["satisfaction"],
-        # Somebody who never logged in still spends: at least one day keeps the ratio finite.
-        "spend_per_active_day": customers["spend"] / np.maximum(customers["active_days"], 1),
+        # Somebody who never logged in still spends: at least one day keeps the ratio
+        # finite.
+        "spend_per_active_day": customers["spend"]
+        / np.maximum(customers["active_days"], 1),
         "is_recent": customers["days_since_login"] <= features.recent_login_days,
         **one_hot(customers, "plan", Customer),
     }

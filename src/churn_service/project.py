@@ -1,4 +1,7 @@
-"""Where this project's files meet the engine. Loaded by every process; imports no scikit-learn."""
+"""Where this project's files meet the engine.
+
+Every process loads it, and it imports no scikit-learn.
+"""
 
 from typing import Final
 
@@ -6,11 +9,17 @@ from skewless import Project
 
 from churn_service.config import Config
 from churn_service.features import add_features
-from churn_service.schema import TABLE, Customer
+from churn_service.schema import (
+    TABLE,
+    Customer,
+)
 
-INTENDED_USE: Final = """\
-Rank customers for a retention offer and tell how likely each is to leave. A person or a campaign decides
-what follows. Not for pricing, credit, employment or any decision with legal effect on a person."""
+INTENDED_USE: Final = (
+    "Rank customers for a retention offer and tell how likely each is "
+    "to leave. A person or a campaign decides\n"
+    "what follows. Not for pricing, credit, employment or any decision "
+    "with legal effect on a person."
+)
 
 project: Final = Project(
     name="churn-service",

@@ -15,7 +15,8 @@ FOLDS = 5  # of the calibration
 def build_model(model: ModelConfig) -> ClassifierMixin:
     """Build the unfitted estimator; missing values (NaN) are read natively.
 
-    Early stopping stays off: it would draw a second, hidden holdout out of the training rows.
+    Early stopping stays off: it would draw a second, hidden holdout out of the training
+    rows.
     """
     classifier = HistGradientBoostingClassifier(
         learning_rate=model.learning_rate,
@@ -28,11 +29,16 @@ def build_model(model: ModelConfig) -> ClassifierMixin:
     )
     if model.calibration == "none":
         return classifier
-    # One classifier on all rows, calibrated on out-of-fold scores: the served model stays one model.
-    return CalibratedClassifierCV(classifier, method=model.calibration, cv=FOLDS, ensemble=False)
+    # One classifier on all rows, calibrated on out-of-fold scores: the served model
+    # stays one model.
+    return CalibratedClassifierCV(
+        classifier, method=model.calibration, cv=FOLDS, ensemble=False
+    )
 
 
-def train(matrix: np.ndarray, target: np.ndarray, model: ModelConfig) -> ClassifierMixin:
+def train(
+    matrix: np.ndarray, target: np.ndarray, model: ModelConfig
+) -> ClassifierMixin:
     """Fit the model; the same input gives the same model, whatever the number of cores.
 
     Parameters

@@ -1,15 +1,18 @@
 """From a scikit-learn model to a tested service: what a project builds on.
 
-A project hands over its record, features, configuration and training code (`Project`, `Training`); everything
-else is here. The packages, from what all stand on to what stands on all::
+A project hands over its record, features, configuration and training code (`Project`,
+`Training`); everything else is here. The packages, from what all stand on to what
+stands on all::
 
-    core · tables · models · registry · training · scoring · monitoring · serving · lifecycle · cli
+    core · tables · models · registry · training · scoring · monitoring · serving ·
+    lifecycle · cli
 """
 
 import os
 
-# ONNX Runtime reads this when it is imported; its Privacy.md says that it reports usage otherwise.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - must happen before any other import
+# ONNX Runtime reads this when it is imported; its Privacy.md says that it reports usage
+# otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - before any import
 
 from skewless.core.contract import Columns, TableFormat
 from skewless.core.errors import TableError

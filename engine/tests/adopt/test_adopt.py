@@ -1,4 +1,7 @@
-"""One command makes the project that of another table: what it decides, what it writes, what it refuses."""
+"""One command makes the project that of another table.
+
+The tests are about what it decides, what it writes and what it refuses.
+"""
 
 import csv
 import datetime as dt
@@ -23,7 +26,12 @@ from adoption.fields import bounds
 from adoption.naming import Names, identifier
 from adoption.profile import Profile
 from adoption.reading import open_foreign
-from adoption.rendering import render_config, render_features, render_known_values, render_schema
+from adoption.rendering import (
+    render_config,
+    render_features,
+    render_known_values,
+    render_schema,
+)
 from adoption.settings import with_settings
 from adoption.staging import formatted, in_git
 from adoption.table_settings import path_from
@@ -57,15 +65,25 @@ def written(path: Path, found: pd.DataFrame, **how: Any) -> Path:
 
 def decided(path: Path, scratch: Path, **asked: str) -> Decisions:
     scratch.mkdir(exist_ok=True)
-    return decide(open_foreign(path, scratch), Asked(**({"target": "left"} | asked)), say=lambda _: None)
+    return decide(
+        open_foreign(path, scratch),
+        Asked(**({"target": "left"} | asked)),
+        say=lambda _: None,
+    )
 
 
 @pytest.fixture
 def of(tmp_path: Path):
     """Decide about a table of columns, written as CSV."""
 
-    def decide_about(found: pd.DataFrame, how: dict[str, Any] | None = None, **asked: str) -> Decisions:
-        return decided(written(tmp_path / "table.csv", found, **how or {}), tmp_path / "scratch", **asked)
+    def decide_about(
+        found: pd.DataFrame, how: dict[str, Any] | None = None, **asked: str
+    ) -> Decisions:
+        return decided(
+            written(tmp_path / "table.csv", found, **how or {}),
+            tmp_path / "scratch",
+            **asked,
+        )
 
     return decide_about
 
@@ -82,7 +100,9 @@ def reasons(found: Decisions) -> dict[str, str]:
 
 
 @given(st.text(max_size=80), st.integers(1, 999))
-def test_any_header_becomes_an_identifier_that_python_and_pydantic_take(header: str, position: int):
+def test_any_header_becomes_an_identifier_that_python_and_pydantic_take(
+    header: str, position: int
+):
     name = identifier(header, position)
 
     assert name.isidentifier()
@@ -90,15 +110,25 @@ def test_any_header_becomes_an_identifier_that_python_and_pydantic_take(header: 
     assert name == name.lower()
     assert not keyword.iskeyword(name)
     assert identifier(name, position) == name
-    types.new_class("Record", (BaseModel,), exec_body=lambda body: body.update(__annotations__={name: int}))
+    types.new_class(
+        "Record",
+        (BaseModel,),
+        exec_body=lambda body: body.update(__annotations__={name: int}),
+    )
 
 
-@given(st.lists(st.text(max_size=12) | st.sampled_from(["a", "A ", "a_2", "class", "Ä", "ae"]), max_size=30))
+@given(
+    st.lists(
+        st.text(max_size=12) | st.sampled_from(["a", "A ", "a_2", "class", "Ä", "ae"]),
+        max_size=30,
+    )
+)
 def test_no_two_columns_get_one_name(headers: list[str]):
     names = Names(headers, target="target", header="Target")
 
     given_names = [
-        names.name(identifier(header, place), header=header) for place, header in enumerate(headers)
+        names.name(identifier(header, place), header=header)
+        for place, header in enumerate(headers)
     ]
 
     assert len({*given_names, names.target}) == len(given_names) + 1
@@ -126,7 +156,12 @@ def test_headers_of_real_tables_become_names_to_read(header: str, name: str):
 
 
 def test_a_columns_features_never_replace_those_of_another(of):
-    found = of(table(plan=RANDOM.choice(["basic", "pro"], ROWS), plan_basic=RANDOM.integers(0, 9, ROWS)))
+    found = of(
+        table(
+            plan=RANDOM.choice(["basic", "pro"], ROWS),
+            plan_basic=RANDOM.integers(0, 9, ROWS),
+        )
+    )
 
     features = [name for each in found.judged for name in each.field.features]
     assert len(set(features)) == len(features)
@@ -152,19 +187,28 @@ def test_numbers_with_a_sign_are_said_to_be_numbers(of):
     }
 
     found = of(
-        table(**signed, discount=[f"{each} %" for each in shares], plan=[f"A{each}" for each in shares])
+        table(
+            **signed,
+            discount=[f"{each} %" for each in shares],
+            plan=[f"A{each}" for each in shares],
+        )
     )
 
     assert all("numbers with a sign" in reasons(found)[header] for header in signed)
-    notes = {each.field.name: "".join(each.field.profile.notes) for each in found.judged}
-    assert [name for name, note in notes.items() if "numbers with a sign" in note] == ["discount"]
+    notes = {
+        each.field.name: "".join(each.field.profile.notes) for each in found.judged
+    }
+    assert [name for name, note in notes.items() if "numbers with a sign" in note] == [
+        "discount"
+    ]
 
 
 @pytest.mark.parametrize(
     ("cells", "kind"),
     [
         (["1", "2", "30"], "integer"),
-        (["1.0", "2.0", ""], "integer"),  # how pandas writes whole numbers when one misses
+        # how pandas writes whole numbers when one misses
+        (["1.0", "2.0", ""], "integer"),
         (["1.0", "2.0", "3.0"], "number"),
         (["1.5", " 2", "-3e4"], "number"),
         (["1", "2", " "], "integer"),
@@ -220,28 +264,44 @@ def test_a_column_that_cannot_help_is_left_out_and_why(of, cells: Any, why: str)
     ("how", "cells", "style"),
     [
         ({}, [f"{value:,.2f}" for value in np.linspace(900, 99_000, ROWS)], (".", ",")),
-        ({"sep": ";"}, [f"{value:.2f}".replace(".", ",") for value in np.linspace(1, 9, ROWS)], (",", None)),
-        ({"sep": "\t"}, [f"{row // 9}.000,{row % 9}" for row in range(ROWS)], (",", ".")),
+        (
+            {"sep": ";"},
+            [f"{value:.2f}".replace(".", ",") for value in np.linspace(1, 9, ROWS)],
+            (",", None),
+        ),
+        (
+            {"sep": "\t"},
+            [f"{row // 9}.000,{row % 9}" for row in range(ROWS)],
+            (",", "."),
+        ),
         ({"sep": "|"}, [f"{row / 7}" for row in range(ROWS)], (".", None)),
     ],
 )
-def test_numbers_are_read_as_the_table_writes_them(of, how: dict[str, str], cells: list[str], style: Any):
+def test_numbers_are_read_as_the_table_writes_them(
+    of, how: dict[str, str], cells: list[str], style: Any
+):
     found = of(table(it=cells, signal=RANDOM.integers(0, 9, ROWS)), how)
 
     assert kinds(found)["it"] == "number"
     assert (found.written.style.decimal, found.written.style.thousands) == style
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"]
+)
 def test_a_table_is_read_in_the_encoding_it_has(of, encoding: str):
-    found = of(table(größe=RANDOM.choice(["groß", "süß"], ROWS)), {"encoding": encoding})
+    found = of(
+        table(größe=RANDOM.choice(["groß", "süß"], ROWS)), {"encoding": encoding}
+    )
 
     assert kinds(found) == {"signal": "number", "größe": "category"}
     assert found.judged[1].field.features == ("groesse_groß", "groesse_süß")
 
 
 def test_words_among_numbers_mean_missing_and_elsewhere_stay_what_they_are(of):
-    ages = np.where(np.arange(ROWS) % 20 == 0, "unknown", RANDOM.integers(18, 80, ROWS).astype(str))
+    ages = np.where(
+        np.arange(ROWS) % 20 == 0, "unknown", RANDOM.integers(18, 80, ROWS).astype(str)
+    )
 
     found = of(table(age=ages, region=RANDOM.choice(["NA", "EU"], ROWS)))
 
@@ -253,16 +313,24 @@ def test_a_parquet_table_gives_what_the_csv_of_it_gives(tmp_path: Path):
     both = table(
         flag=RANDOM.choice([True, False], ROWS),
         day=pd.date_range("2020-01-01", periods=ROWS),
-        count=pd.array(np.where(np.arange(ROWS) % 9, RANDOM.integers(0, 9, ROWS), None), dtype="Int64"),
+        count=pd.array(
+            np.where(np.arange(ROWS) % 9, RANDOM.integers(0, 9, ROWS), None),
+            dtype="Int64",
+        ),
         plan=pd.Categorical(RANDOM.choice(["a", "b"], ROWS)),
     )
     both.to_parquet(tmp_path / "table.parquet")
     written(tmp_path / "table.csv", both)
 
-    first, second = (decided(tmp_path / f"table.{kind}", tmp_path / kind) for kind in ("parquet", "csv"))
+    first, second = (
+        decided(tmp_path / f"table.{kind}", tmp_path / kind)
+        for kind in ("parquet", "csv")
+    )
 
     assert kinds(first) == kinds(second)
-    assert [each.field.low for each in first.judged] == [each.field.low for each in second.judged]
+    assert [each.field.low for each in first.judged] == [
+        each.field.low for each in second.judged
+    ]
 
 
 def test_what_parquet_alone_can_hold_is_left_out(tmp_path: Path):
@@ -286,13 +354,19 @@ def test_every_number_that_was_seen_lies_well_inside_its_range(values: list[floa
 
 def test_every_column_is_accounted_for_and_told(of):
     found = of(
-        table(ClientID=[f"c{row}" for row in range(ROWS)], always="x", plan=RANDOM.choice(["a", "b"], ROWS))
+        table(
+            ClientID=[f"c{row}" for row in range(ROWS)],
+            always="x",
+            plan=RANDOM.choice(["a", "b"], ROWS),
+        )
     )
 
     told = "\n".join(summary(found, "data/table.csv"))
 
     fields = {each.field.profile.header for each in found.judged}
-    assert fields | reasons(found).keys() | {found.id.header, "left"} == set(found.foreign.headers)
+    assert fields | reasons(found).keys() | {found.id.header, "left"} == set(
+        found.foreign.headers
+    )
     assert all(header in told for header in found.foreign.headers)
 
 
@@ -307,13 +381,19 @@ def test_a_table_without_an_id_gets_ids_of_its_rows(of):
     assert of(table()).id is None
 
 
-@pytest.mark.parametrize("header", ["id", "uid", "kunden_id", "Kunden Nr.", "userid", "order_id"])
+@pytest.mark.parametrize(
+    "header", ["id", "uid", "kunden_id", "Kunden Nr.", "userid", "order_id"]
+)
 @pytest.mark.parametrize("written_as", ["{}", "k{}"])
 @pytest.mark.slow
-def test_an_id_that_repeats_is_refused_and_without_an_id_left_out_and_told(of, header: str, written_as: str):
+def test_an_id_that_repeats_is_refused_and_without_an_id_left_out_and_told(
+    of, header: str, written_as: str
+):
     repeated = table(**{header: [written_as.format(row // 2) for row in range(ROWS)]})
 
-    with pytest.raises(TableError, match=r"repeats \(150 different values in 300 rows\).*say ID=none"):
+    with pytest.raises(
+        TableError, match=r"repeats \(150 different values in 300 rows\).*say ID=none"
+    ):
         of(repeated)
     found = of(repeated, id="none")
 
@@ -323,14 +403,18 @@ def test_an_id_that_repeats_is_refused_and_without_an_id_left_out_and_told(of, h
 
 
 def test_beside_another_id_one_that_repeats_is_left_out_and_told(of):
-    found = of(table(row_id=[f"r{row}" for row in range(ROWS)], user_id=np.arange(ROWS) // 12))
+    found = of(
+        table(row_id=[f"r{row}" for row in range(ROWS)], user_id=np.arange(ROWS) // 12)
+    )
 
     assert found.id is not None
     assert found.repeated == ("user_id",)
     assert kinds(found).keys() == {"signal"}
 
 
-@pytest.mark.parametrize(("header", "values"), [("plan_id", 30), ("country_id", 60), ("member_no", 9)])
+@pytest.mark.parametrize(
+    ("header", "values"), [("plan_id", 30), ("country_id", 60), ("member_no", 9)]
+)
 def test_a_categorys_code_is_no_id_that_repeats(of, header: str, values: int):
     found = of(table(**{header: np.arange(ROWS) % values}))
 
@@ -346,7 +430,10 @@ def test_a_columns_own_auc_sees_what_no_order_shows():
 
     assert own_auc(target.astype(float), target) == 1
     assert own_auc(np.where(target, np.nan, 3.0), target) == 1
-    assert own_auc(np.where(target, 5.0, np.tile([1.0, 1.0, 9.0, 9.0], 250)), target) > 0.99
+    assert (
+        own_auc(np.where(target, 5.0, np.tile([1.0, 1.0, 9.0, 9.0], 250)), target)
+        > 0.99
+    )
     assert own_auc(np.zeros(1000), target) == pytest.approx(0.5)
     assert own_auc(np.random.default_rng(1).random(1000), target) < 0.6
 
@@ -384,7 +471,9 @@ def test_the_words_of_the_target_become_0_and_1(
 ):
     apart = len(words) // 2 if len(words) != 3 else 1
     told = [
-        words[apart + row % (len(words) - apart)] if OUTCOME[row] else words[row % apart]
+        words[apart + row % (len(words) - apart)]
+        if OUTCOME[row]
+        else words[row % apart]
         for row in range(ROWS)
     ]
     asked = {} if positive is None else {"positive": positive}
@@ -402,10 +491,25 @@ def test_the_words_of_the_target_become_0_and_1(
     ("found", "words", "code", "said"),
     [
         (table(), ["--target", "signal"], 3, "a quantity, not an outcome"),
-        (table().assign(left=RANDOM.choice(["a", "b", "c"], ROWS)), ["--target", "left"], 3, "POSITIVE=a"),
-        (table().assign(left=RANDOM.choice(["a", "b"], ROWS)), ["--target", "left"], 2, "POSITIVE=a"),
+        (
+            table().assign(left=RANDOM.choice(["a", "b", "c"], ROWS)),
+            ["--target", "left"],
+            3,
+            "POSITIVE=a",
+        ),
+        (
+            table().assign(left=RANDOM.choice(["a", "b"], ROWS)),
+            ["--target", "left"],
+            2,
+            "POSITIVE=a",
+        ),
         (table().assign(left=1), ["--target", "left"], 3, "both outcomes must occur"),
-        (table().assign(left=np.where(OUTCOME, "1", "")), ["--target", "left"], 3, "both outcomes"),
+        (
+            table().assign(left=np.where(OUTCOME, "1", "")),
+            ["--target", "left"],
+            3,
+            "both outcomes",
+        ),
         (
             table().assign(left=np.where(np.arange(ROWS) < 7, "", OUTCOME.astype(str))),
             ["--target", "left"],
@@ -422,7 +526,12 @@ def test_the_words_of_the_target_become_0_and_1(
             "150 ids stand in several rows",
         ),
         (table(customer_id=1), ["--target", "left"], 3, "rename customer_id"),
-        (table(leak=OUTCOME)[["leak", "left"]], ["--target", "left"], 3, "no column is left"),
+        (
+            table(leak=OUTCOME)[["leak", "left"]],
+            ["--target", "left"],
+            3,
+            "no column is left",
+        ),
         (table()[["left"]], ["--target", "left"], 3, "cut into columns"),
         (table()[:0], ["--target", "left"], 3, "no rows"),
         (
@@ -434,7 +543,13 @@ def test_the_words_of_the_target_become_0_and_1(
     ],
 )
 def test_a_table_or_a_word_that_does_not_fit_is_refused_and_what_to_do_is_said(
-    tmp_path: Path, capsys, monkeypatch, found: pd.DataFrame, words: list[str], code: int, said: str
+    tmp_path: Path,
+    capsys,
+    monkeypatch,
+    found: pd.DataFrame,
+    words: list[str],
+    code: int,
+    said: str,
 ):
     monkeypatch.setattr(adopt, "refuse_uncommitted", lambda *_: None)
     path = written(tmp_path / "table.csv", found)
@@ -452,7 +567,11 @@ def test_a_table_or_a_word_that_does_not_fit_is_refused_and_what_to_do_is_said(
         ("a.csv", b"left\n1\n", "cut into columns"),
         ("a.csv", b"PK\x03\x04rest", "Excel"),
         ("a.csv", bytes(range(256)) * 9, "zero bytes"),
-        ("a.csv", b"a,left\n" + b"1,0\n" * 50 + b"1,0,3\n", "line 52, saw 3); every line"),
+        (
+            "a.csv",
+            b"a,left\n" + b"1,0\n" * 50 + b"1,0,3\n",
+            "line 52, saw 3); every line",
+        ),
         ("a.txt", b"a,left\n1,0\n", "rename or export"),
         ("a.parquet", b"a,left\n1,0\n", "Parquet"),
     ],
@@ -469,7 +588,9 @@ def test_a_file_that_is_no_table_is_refused(
 
 
 def test_a_file_that_is_not_there_is_a_wrong_command(tmp_path: Path, capsys):
-    assert adopt.main([str(tmp_path / "absent.csv"), "--target", "left", "--dry-run"]) == 2
+    assert (
+        adopt.main([str(tmp_path / "absent.csv"), "--target", "left", "--dry-run"]) == 2
+    )
 
     assert "no such file" in capsys.readouterr().err
 
@@ -483,9 +604,21 @@ CELLS = st.sampled_from(
         st.sampled_from(["Yes", "No"]),
         st.dates(dt.date(1900, 1, 1)).map(str),
         st.dates(dt.date(1900, 1, 1)).map(lambda day: f"{day:%d.%m.}{day.year:04}"),
-        st.dates(dt.date(1900, 1, 1)).map(lambda day: f"{day:%m/%d/}{day.year:04} 12:00 AM"),
+        st.dates(dt.date(1900, 1, 1)).map(
+            lambda day: f"{day:%m/%d/}{day.year:04} 12:00 AM"
+        ),
         st.sampled_from(
-            ['a "q"', "it's", "back\\slash", "new\nline", "{brace}", "\u2013", "\u202e", " lead", "#"]
+            [
+                'a "q"',
+                "it's",
+                "back\\slash",
+                "new\nline",
+                "{brace}",
+                "\u2013",
+                "\u202e",
+                " lead",
+                "#",
+            ]
         ),
         st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=5),
     ]
@@ -496,14 +629,24 @@ CELLS = st.sampled_from(
 def columns_of_cells(draw: st.DrawFn) -> dict[str, list[str]]:
     headers = draw(
         st.lists(
-            st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=9),
+            st.text(
+                st.characters(codec="utf-8", exclude_characters="\0\r"),
+                min_size=1,
+                max_size=9,
+            ),
             unique=True,
             max_size=4,
         )
     )
     cells = {header: draw(CELLS) for header in headers}
     return {
-        header: draw(st.lists(each | st.just("") if draw(st.booleans()) else each, min_size=24, max_size=24))
+        header: draw(
+            st.lists(
+                each | st.just("") if draw(st.booleans()) else each,
+                min_size=24,
+                max_size=24,
+            )
+        )
         for header, each in cells.items()
     }
 
@@ -511,26 +654,42 @@ def columns_of_cells(draw: st.DrawFn) -> dict[str, list[str]]:
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=25)
 @given(columns=columns_of_cells())
 @pytest.mark.slow
-def test_the_rendered_schema_takes_every_row_of_its_table(tmp_path: Path, columns: dict[str, list[str]]):
-    assume(not {"left", "signal", "customer_id"} & {header.strip().casefold() for header in columns})
+def test_the_rendered_schema_takes_every_row_of_its_table(
+    tmp_path: Path, columns: dict[str, list[str]]
+):
+    assume(
+        not {"left", "signal", "customer_id"}
+        & {header.strip().casefold() for header in columns}
+    )
     path = tmp_path / "table.csv"
-    everything = columns | {"signal": SIGNAL[:24].round(2).tolist(), "left": [0, 1] * 12}
+    everything = columns | {
+        "signal": SIGNAL[:24].round(2).tolist(),
+        "left": [0, 1] * 12,
+    }
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(
-            [list(everything), *zip(*[everything[header] for header in everything], strict=True)]
+            [
+                list(everything),
+                *zip(*[everything[header] for header in everything], strict=True),
+            ]
         )
     found = decided(path, tmp_path, id="none")
 
     module = types.ModuleType("schema")
-    exec(render_schema(found, (ROOT / adopt.SCHEMA).read_text()), module.__dict__)  # noqa: S102 - what is tested
+    schema = render_schema(found, (ROOT / adopt.SCHEMA).read_text())
+    exec(schema, module.__dict__)  # noqa: S102 - what is tested
 
     for row in range(24):
         record = {
-            each.field.name: as_json(each.field, everything[each.field.profile.header][row], found)
+            each.field.name: as_json(
+                each.field, everything[each.field.profile.header][row], found
+            )
             for each in found.judged
         }
         module.Customer.model_validate_json(json.dumps(record))
-    assert [each.field.name for each in found.judged] == list(module.Customer.model_fields)[1:]
+    assert [each.field.name for each in found.judged] == list(
+        module.Customer.model_fields
+    )[1:]
 
 
 def as_json(field: Any, cell: Any, found: Decisions) -> Any:
@@ -545,7 +704,10 @@ def as_json(field: Any, cell: Any, found: Decisions) -> Any:
     if field.kind == "date":
         form = field.profile.date_format
         iso = form is None or text.strip()[4:5] == "-"
-        return text.strip()[:10] if iso else f"{dt.datetime.strptime(text.strip(), form).date()}"  # noqa: DTZ007 - a day
+        if iso:
+            return text.strip()[:10]
+        day = dt.datetime.strptime(text.strip(), form)  # noqa: DTZ007 - a day
+        return f"{day.date()}"
     number = (
         text.strip()
         .replace(found.written.style.thousands or "\0", "")
@@ -572,14 +734,23 @@ def test_a_second_adoption_leaves_nothing_of_the_first(of):
 @pytest.mark.parametrize(
     "body",
     [
-        'made = {"spend": customers["spend"]}\n    made["log"] = np.log1p(made["spend"])\n    return made',
+        (
+            'made = {"spend": customers["spend"]}\n'
+            '    made["log"] = np.log1p(made["spend"])\n'
+            "    return made"
+        ),
         'if features.old:\n        return {}\n    return {"a": 1}',
         "raise NotImplementedError",  # what an owner may have left there
     ],
 )
 @pytest.mark.parametrize("said", ['"""Say."""\n    # of the old table\n    ', ""])
-def test_a_body_of_add_features_that_a_person_wrote_is_replaced_whole(of, body: str, said: str):
-    old = f"def add_features(customers, features):\n    {said}{body}\n\n\ndef below():\n    return {{}}\n"
+def test_a_body_of_add_features_that_a_person_wrote_is_replaced_whole(
+    of, body: str, said: str
+):
+    old = (
+        f"def add_features(customers, features):\n    {said}{body}\n\n\n"
+        "def below():\n    return {}\n"
+    )
 
     found = of(table())
     module = types.ModuleType("features")
@@ -614,7 +785,11 @@ def test_what_of_features_cannot_be_replaced_is_said(
 
 def test_the_knobs_of_the_old_features_go_and_an_owner_who_renamed_them_is_told():
     old = (ROOT / adopt.KNOBS).read_text()
-    own = old.replace("class FeaturesConfig(Section):", "class FeaturesConfig(Section):\n    old: int", 1)
+    own = old.replace(
+        "class FeaturesConfig(Section):",
+        "class FeaturesConfig(Section):\n    old: int",
+        1,
+    )
 
     assert "old: int" in own
     assert render_config(own) == render_config(old)
@@ -625,7 +800,9 @@ def test_the_knobs_of_the_old_features_go_and_an_owner_who_renamed_them_is_told(
 def test_the_rendered_features_pass_the_linter_before_and_after_the_first_knob(of):
     """Without a `noqa` that the first knob would make a fault."""
     none_yet = formatted(
-        render_features(of(table()), (ROOT / adopt.FEATURES).read_text()), adopt.FEATURES, ROOT
+        render_features(of(table()), (ROOT / adopt.FEATURES).read_text()),
+        adopt.FEATURES,
+        ROOT,
     )
     one = re.sub(r"\n    del features .*", "", none_yet).replace(
         '"signal": customers["signal"]', '"signal": customers["signal"] > features.knob'
@@ -633,7 +810,16 @@ def test_the_rendered_features_pass_the_linter_before_and_after_the_first_knob(o
 
     for source in (none_yet, one):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", "check", "-q", "--stdin-filename", adopt.FEATURES, "-"],
+            [
+                sys.executable,
+                "-m",
+                "ruff",
+                "check",
+                "-q",
+                "--stdin-filename",
+                adopt.FEATURES,
+                "-",
+            ],
             cwd=ROOT,
             input=source,
             capture_output=True,
@@ -649,19 +835,28 @@ def test_the_rendered_features_pass_the_linter_before_and_after_the_first_knob(o
 def test_the_settings_keep_their_comments_and_the_other_keys():
     text = (ROOT / "config.yaml").read_text()
 
-    changed = with_settings(text, {"data.path": "data/ä b.csv", "features": {}, "baseline.cuts": [1, 2.5]})
+    changed = with_settings(
+        text, {"data.path": "data/ä b.csv", "features": {}, "baseline.cuts": [1, 2.5]}
+    )
 
     assert "# the training table, CSV or Parquet" in changed
     before, after = yaml.safe_load(text), yaml.safe_load(changed)
     assert after["data"]["path"] == "data/ä b.csv"
     assert after["features"] == {}
     assert after["baseline"] == before["baseline"] | {"cuts": [1, 2.5]}
-    assert {name for name in before if before[name] != after[name]} == {"data", "features", "baseline"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "data",
+        "features",
+        "baseline",
+    }
 
 
 def test_a_table_inside_the_project_is_named_from_its_root(tmp_path: Path):
     assert path_from(tmp_path, tmp_path / "data" / "t.csv") == "data/t.csv"
-    assert path_from(tmp_path / "project", tmp_path / "t.csv") == (tmp_path / "t.csv").as_posix()
+    assert (
+        path_from(tmp_path / "project", tmp_path / "t.csv")
+        == (tmp_path / "t.csv").as_posix()
+    )
 
 
 # --- the whole command
@@ -671,7 +866,9 @@ def test_a_table_inside_the_project_is_named_from_its_root(tmp_path: Path):
 def clone(tmp_path: Path, monkeypatch) -> Path:
     """Return a copy of the project under git, which adoption writes to."""
     folder = tmp_path / "clone"
-    for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
+    for name in subprocess.check_output(
+        ["git", "ls-files"], cwd=ROOT, text=True
+    ).splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "as it was"]):
@@ -687,23 +884,33 @@ def git(folder: Path, *words: str) -> str:
 TYPOS = Path(sys.executable).with_name("typos")
 MESSY = {
     "Kunden-Nr.": [f"k{row}" for row in range(ROWS)],
-    "Größe (m²)": [f"{value:.1f}".replace(".", ",") for value in np.linspace(20, 90, ROWS)],
+    "Größe (m²)": [
+        f"{value:.1f}".replace(".", ",") for value in np.linspace(20, 90, ROWS)
+    ],
     "class": RANDOM.choice(['a "b"', "c\\nd", "\u2013"], ROWS),
-    "Kunde seit": [f"{row % 28 + 1:02}.{row % 12 + 1:02}.20{row % 20:02}" for row in range(ROWS)],
+    "Kunde seit": [
+        f"{row % 28 + 1:02}.{row % 12 + 1:02}.20{row % 20:02}" for row in range(ROWS)
+    ],
     "zuletzt": [
-        f"{row % 12 + 1:02}/{row % 28 + 1}/2025 {row % 12 + 1}:00 PM" if row % 40 else "0000-00-00"
+        f"{row % 12 + 1:02}/{row % 28 + 1}/2025 {row % 12 + 1}:00 PM"
+        if row % 40
+        else "0000-00-00"
         for row in range(ROWS)
     ],
     "PLZ": [f"0{row % 30 + 1000}" for row in range(ROWS)],
     "Newsletter": RANDOM.choice(["Yes", "No", ""], ROWS),
-    "Rückruf": np.where(np.arange(ROWS) % 11 == 0, "k.A.", RANDOM.integers(0, 40, ROWS).astype(str)),
+    "Rückruf": np.where(
+        np.arange(ROWS) % 11 == 0, "k.A.", RANDOM.integers(0, 40, ROWS).astype(str)
+    ),
     "Grund": np.where(OUTCOME, "weg", ""),
 }
 
 
 @pytest.fixture
 def messy(tmp_path: Path) -> Path:
-    found = table(**MESSY, signal=[f"{value:.3f}".replace(".", ",") for value in SIGNAL])
+    found = table(
+        **MESSY, signal=[f"{value:.3f}".replace(".", ",") for value in SIGNAL]
+    )
     found = found.assign(left=np.where(OUTCOME, "Ja", "Nein"))
     return written(tmp_path / "messy.csv", found, sep=";", encoding="cp1252")
 
@@ -712,20 +919,35 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
     with (clone / adopt.SCHEMA).open("a") as file:
         file.write("# mine\n")
 
-    assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == SkewlessError.exit_code
+    assert (
+        adopt.main([str(messy), "--target", "left", "--positive", "Ja"])
+        == SkewlessError.exit_code
+    )
 
-    assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
+    assert (
+        f"uncommitted changes would be lost in {adopt.SCHEMA}"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
 def test_a_file_that_git_ignores_is_not_written_over(clone: Path, messy: Path, capsys):
-    for words in (["rm", "-q", "--cached", adopt.SCHEMA], ["commit", "-q", "-m", "Forget it"]):
+    for words in (
+        ["rm", "-q", "--cached", adopt.SCHEMA],
+        ["commit", "-q", "-m", "Forget it"],
+    ):
         subprocess.run(["git", *NOBODY, *words], cwd=clone, check=True)
     (clone / ".git/info/exclude").write_text(f"{adopt.SCHEMA}\n")
 
-    assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == SkewlessError.exit_code
+    assert (
+        adopt.main([str(messy), "--target", "left", "--positive", "Ja"])
+        == SkewlessError.exit_code
+    )
 
-    assert f"uncommitted changes would be lost in {adopt.SCHEMA}" in capsys.readouterr().err
+    assert (
+        f"uncommitted changes would be lost in {adopt.SCHEMA}"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.posix
@@ -738,18 +960,24 @@ def test_where_git_cannot_tell_nothing_is_written_over_unless_told(
     words = [str(messy), "--target", "left", "--positive", "Ja"]
 
     refused = adopt.main(words)
-    said, unchanged = capsys.readouterr().err, (clone / adopt.SCHEMA).read_bytes() == before
+    said, unchanged = (
+        capsys.readouterr().err,
+        (clone / adopt.SCHEMA).read_bytes() == before,
+    )
     done = adopt.main([*words, "--uncommitted"])
 
     assert (refused, unchanged) == (SkewlessError.exit_code, True)
     assert "detected dubious ownership in repository at '/srv/churn'" in said
     assert "--uncommitted (FORCE=1 behind make)" in said
-    assert (done, (clone / adopt.SCHEMA).read_bytes() == before) == (0, False), capsys.readouterr().err
+    assert (done, (clone / adopt.SCHEMA).read_bytes() == before) == (0, False), (
+        capsys.readouterr().err
+    )
 
 
 def test_the_next_step_is_one_that_the_project_has():
     with_service, without = (
-        list(next_steps(["a.py"], [], text, in_git=True)) for text in ("run: train\n", "train:\n")
+        list(next_steps(["a.py"], [], text, in_git=True))
+        for text in ("run: train\n", "train:\n")
     )
 
     assert "make run;" in with_service[-1]
@@ -778,7 +1006,10 @@ def test_a_table_outside_data_is_moved_without_a_second_adoption(of):
 @pytest.mark.posix
 @pytest.mark.slow
 def test_a_dry_run_shows_every_change_and_makes_none(clone: Path, messy: Path, capsys):
-    assert adopt.main([str(messy), "--target", "left", "--positive", "Ja", "--dry-run"]) == 0
+    assert (
+        adopt.main([str(messy), "--target", "left", "--positive", "Ja", "--dry-run"])
+        == 0
+    )
 
     said = capsys.readouterr().out
     assert all(f"+++ b/{name}\n" in said for name in adopt.FILES)
@@ -791,10 +1022,26 @@ def test_a_dry_run_shows_every_change_and_makes_none(clone: Path, messy: Path, c
 @pytest.mark.parametrize(
     ("words", "environment", "given"),
     [
-        (["TABLE=a b.csv", "TARGET=Cost $$x"], {}, ["--target=Cost $x", "--", "a b.csv"]),
-        (["TABLE=t.csv", 'TARGET=it\'s "it"', "ID="], {}, ['--target=it\'s "it"', "--", "t.csv"]),
-        (["TABLE=t.csv", "ID=none", "POSITIVE=a,b"], {}, ["--id=none", "--positive=a,b", "--", "t.csv"]),
-        (["TABLE=t.csv"], dict.fromkeys(["ID", "TARGET", "POSITIVE", "TABLE"], "mine"), ["--", "t.csv"]),
+        (
+            ["TABLE=a b.csv", "TARGET=Cost $$x"],
+            {},
+            ["--target=Cost $x", "--", "a b.csv"],
+        ),
+        (
+            ["TABLE=t.csv", 'TARGET=it\'s "it"', "ID="],
+            {},
+            ['--target=it\'s "it"', "--", "t.csv"],
+        ),
+        (
+            ["TABLE=t.csv", "ID=none", "POSITIVE=a,b"],
+            {},
+            ["--id=none", "--positive=a,b", "--", "t.csv"],
+        ),
+        (
+            ["TABLE=t.csv"],
+            dict.fromkeys(["ID", "TARGET", "POSITIVE", "TABLE"], "mine"),
+            ["--", "t.csv"],
+        ),
         ([], {"TABLE": "mine.csv"}, []),
     ],
 )
@@ -825,7 +1072,10 @@ def test_make_hands_on_the_words_of_its_command_line_and_none_of_the_environment
     ("words", "given"),
     [
         (["run", "PORT=1; touch it"], "serve --port 1; touch it"),
-        (["report", "VERSION=a b", 'REPORT=it\'s "it"'], 'drift --version a b --report it\'s "it"'),
+        (
+            ["report", "VERSION=a b", 'REPORT=it\'s "it"'],
+            'drift --version a b --report it\'s "it"',
+        ),
     ],
 )
 def test_make_hands_words_on_as_one_each(tmp_path: Path, words: list[str], given: str):
@@ -862,7 +1112,9 @@ def test_an_adopted_project_passes_its_checks_and_answers(clone: Path, messy: Pa
         sources = f"{clone / 'src'}:{clone / 'engine/src'}"
         env = {"PYTHONPATH": sources, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, *words]
-        return subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=clone, env=env, capture_output=True, text=True, check=False
+        )
 
     for words in (
         ["scripts/adopt.py", str(messy), "--target", "left", "--positive", "Ja"],
@@ -874,23 +1126,36 @@ def test_an_adopted_project_passes_its_checks_and_answers(clone: Path, messy: Pa
         ["-m", "churn_service", "score", str(messy), "scored.csv"],
     ):
         done = run(*words)
-        assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, (
+            f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
 
     scored = pd.read_csv(clone / "scored.csv")
     assert len(scored) == ROWS
     status = git(clone, "status", "--porcelain").splitlines()
-    assert sorted(line[3:] for line in status if line[:2] != " D") == sorted([*adopt.FILES, "scored.csv"])
+    assert sorted(line[3:] for line in status if line[:2] != " D") == sorted(
+        [*adopt.FILES, "scored.csv"]
+    )
     assert template_only(ROOT) != [] == template_only(clone)
 
 
 @pytest.mark.slow
-def test_what_only_makes_projects_goes_unless_it_was_worked_on(clone: Path, messy: Path, capsys):
+def test_what_only_makes_projects_goes_unless_it_was_worked_on(
+    clone: Path, messy: Path, capsys
+):
     (clone / "engine/docs/mine.md").write_text("# Mine\n")
 
     assert adopt.main([str(messy), "--target", "left", "--positive", "Ja"]) == 0
 
-    removed = {line[3:] for line in git(clone, "status", "--porcelain").splitlines() if line[:2] == " D"}
+    removed = {
+        line[3:]
+        for line in git(clone, "status", "--porcelain").splitlines()
+        if line[:2] == " D"
+    }
     assert "engine/tests/conftest.py" in removed
     assert "make/template.mk" in removed
     assert (clone / "engine/docs/mine.md").exists()
-    assert "removed, as it only makes projects: .ci, copier.yml, make/template.mk" in capsys.readouterr().out
+    assert (
+        "removed, as it only makes projects: .ci, copier.yml, make/template.mk"
+        in capsys.readouterr().out
+    )

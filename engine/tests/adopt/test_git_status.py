@@ -1,4 +1,4 @@
-"""A script writes over what git can bring back, and over nothing else unless told to."""
+"""A script overwrites what git can bring back, and nothing else unless told to."""
 
 import subprocess
 from collections.abc import Callable
@@ -17,7 +17,9 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *NOBODY, *words], cwd=folder, check=True)
 
 
-@pytest.fixture(params=["", "project"], ids=["at the top", "in a folder of a repository"])
+@pytest.fixture(
+    params=["", "project"], ids=["at the top", "in a folder of a repository"]
+)
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a project that is committed."""
     folder = tmp_path / "repository" / request.param
@@ -103,7 +105,9 @@ def test_a_folder_that_the_repository_around_it_ignores_has_no_way_back(project:
 
 
 @pytest.mark.posix
-def test_a_git_that_does_not_end_is_not_waited_for(project: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_git_that_does_not_end_is_not_waited_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
     programs = project / "bin"
     programs.mkdir()
     (programs / "git").write_text("#!/bin/sh\nexec sleep 60\n")

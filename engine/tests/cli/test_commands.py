@@ -42,11 +42,16 @@ def test_every_command_has_help_with_an_example(words: list[str], project: Path,
 def test_the_example_is_a_valid_record(project: Path, run):
     done = run(project, "example")
 
-    assert Customer.model_validate_json(done.stdout).model_dump(mode="json") == CONTRACT.example()
+    assert (
+        Customer.model_validate_json(done.stdout).model_dump(mode="json")
+        == CONTRACT.example()
+    )
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
-def test_sample_writes_the_wanted_rows_by_suffix_and_replaces_nothing_unasked(project: Path, name: str, run):
+def test_sample_writes_the_wanted_rows_by_suffix_and_replaces_nothing_unasked(
+    project: Path, name: str, run
+):
     first = run(project, "sample", name, "--rows", 123)
     again = run(project, "sample", name)
 
@@ -58,7 +63,10 @@ def test_sample_writes_the_wanted_rows_by_suffix_and_replaces_nothing_unasked(pr
 def test_sample_refuses_a_file_of_another_kind(project: Path, run):
     done = run(project, "sample", "t.xlsx")
 
-    assert (done.returncode, "allowed are .csv and .parquet" in done.stderr) == (3, True)
+    assert (done.returncode, "allowed are .csv and .parquet" in done.stderr) == (
+        3,
+        True,
+    )
     assert not (project / "t.xlsx").exists()
 
 
@@ -103,7 +111,9 @@ def test_the_list_of_faults_replaces_no_file_and_its_name_is_checked_before_the_
     assert (own / "data/table.csv").read_bytes() == before
 
 
-def test_a_column_without_any_value_is_refused_by_name(trained: Path, tmp_path: Path, run):
+def test_a_column_without_any_value_is_refused_by_name(
+    trained: Path, tmp_path: Path, run
+):
     nullable = field("integer", "number", "boolean", nullable=True)
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     table = read_table(own / "data/table.csv", CONTRACT)
@@ -126,7 +136,9 @@ def test_too_few_customers_to_train_on_are_refused_with_what_to_do(project: Path
 
 
 @pytest.mark.slow
-def test_a_model_that_knows_nothing_of_real_customers_says_so(trained: Path, version: Path, run):
+def test_a_model_that_knows_nothing_of_real_customers_says_so(
+    trained: Path, version: Path, run
+):
     assert "this model knows nothing of your data" in run(trained, "train").stdout
     assert "**The table is the simulator's.**" in (version / "card.md").read_text()
 
@@ -151,15 +163,25 @@ def test_an_error_of_the_system_is_told_without_a_trace(project: Path, run):
 def test_results_are_json_where_asked(trained: Path, run):
     trained_again = json.loads(run(trained, "train", "--json").stdout)
     evaluated = json.loads(run(trained, "evaluate", "--json").stdout)
-    listed = [json.loads(line) for line in run(trained, "registry", "list", "--json").stdout.splitlines()]
+    listed = [
+        json.loads(line)
+        for line in run(trained, "registry", "list", "--json").stdout.splitlines()
+    ]
     shown = json.loads(run(trained, "registry", "show", "--json").stdout)
 
-    assert trained_again["version"] == evaluated["version"] == listed[0]["version"] == shown["version"]
+    assert (
+        trained_again["version"]
+        == evaluated["version"]
+        == listed[0]["version"]
+        == shown["version"]
+    )
     assert set(evaluated["metrics"]) == {"model", "baseline", "best possible"}
     assert evaluated["metrics"] == shown["metrics"]
 
 
-def test_the_model_is_shown_beside_the_baseline_and_the_best_possible(trained: Path, run):
+def test_the_model_is_shown_beside_the_baseline_and_the_best_possible(
+    trained: Path, run
+):
     done = run(trained, "evaluate")
 
     assert done.returncode == 0
@@ -167,15 +189,29 @@ def test_the_model_is_shown_beside_the_baseline_and_the_best_possible(trained: P
         assert heading in done.stdout
 
 
-def test_the_card_documents_every_field_metric_and_source(trained: Path, version: Path, run):
+def test_the_card_documents_every_field_metric_and_source(
+    trained: Path, version: Path, run
+):
     card = run(trained, "registry", "show").stdout
 
     assert card.startswith((version / "card.md").read_text().strip())
     assert f"register {version.name} by " in card
     for column in CONTRACT.columns:
-        cells = (code(column.name, cell=True), in_markdown(column.rule), in_markdown(column.description))
+        cells = (
+            code(column.name, cell=True),
+            in_markdown(column.rule),
+            in_markdown(column.description),
+        )
         assert f"| {' | '.join(cells)} |" in card
-    for part in ("Intended use", "Limits", "baseline", "roc.svg", "calibration.svg", "SHA-256", "git commit"):
+    for part in (
+        "Intended use",
+        "Limits",
+        "baseline",
+        "roc.svg",
+        "calibration.svg",
+        "SHA-256",
+        "git commit",
+    ):
         assert part in card
     assert "Undefined" not in card
 
@@ -205,9 +241,12 @@ def test_verify_finds_every_damaged_version(trained: Path, tmp_path: Path, run):
 
 
 @pytest.mark.parametrize(
-    "words", [["evaluate"], ["score", "data/table.csv", "out.csv"], ["registry", "show"]]
+    "words",
+    [["evaluate"], ["score", "data/table.csv", "out.csv"], ["registry", "show"]],
 )
-def test_without_a_version_a_command_says_how_to_make_one(project: Path, words: list[str], run):
+def test_without_a_version_a_command_says_how_to_make_one(
+    project: Path, words: list[str], run
+):
     run(project, "sample")
 
     done = run(project, *words)
@@ -231,7 +270,9 @@ def test_a_wrong_configuration_ends_with_two_and_no_trace(project: Path, run):
     assert "Traceback" not in done.stderr
 
 
-def test_relative_paths_start_from_the_configurations_folder(trained: Path, tmp_path: Path, run):
+def test_relative_paths_start_from_the_configurations_folder(
+    trained: Path, tmp_path: Path, run
+):
     done = run(tmp_path, "registry", "list", "--config", trained / "config.yaml")
 
     assert done.returncode == 0
@@ -242,6 +283,9 @@ def test_no_made_up_table_takes_the_place_of_ones_own(project: Path, run):
     done = run(project, "sample", "--if-absent")
     own = run(project, "sample", "data/customers.csv", "--if-absent")
 
-    assert (done.returncode, "it is no table of the simulator's" in done.stderr) == (3, True)
+    assert (done.returncode, "it is no table of the simulator's" in done.stderr) == (
+        3,
+        True,
+    )
     assert not (project / TABLE).exists()
     assert (own.returncode, (project / "data/customers.csv").exists()) == (0, True)

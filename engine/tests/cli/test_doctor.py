@@ -51,7 +51,9 @@ def examined(clone: Path, run: Run) -> Doctor:
     def look() -> dict[str, dict[str, str]]:
         done = run(clone, "doctor", "--json")
         found = [json.loads(line) for line in done.stdout.splitlines()]
-        assert done.returncode == (3 if any(each["state"] == "todo" for each in found) else 0), done.stderr
+        assert done.returncode == (
+            3 if any(each["state"] == "todo" for each in found) else 0
+        ), done.stderr
         assert all((each["to_do"] is None) == (each["state"] == "ok") for each in found)
         return {each["name"]: each for each in found}
 
@@ -68,7 +70,8 @@ def test_what_the_tools_write_agrees_in_a_fresh_clone(examined: Doctor):
     found = examined()
 
     assert {
-        name: found[name]["state"] for name in ("config schema", "lock", "docs", "version")
+        name: found[name]["state"]
+        for name in ("config schema", "lock", "docs", "version")
     } == dict.fromkeys(("config schema", "lock", "docs", "version"), "ok"), found
 
 
@@ -97,7 +100,9 @@ def test_what_is_the_templates_is_to_do_until_it_is_ones_own(
 def test_what_make_no_longer_does_in_a_settled_clone_is_said_otherwise(
     clone: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch, target: str
 ):
-    monkeypatch.setattr(doctor, "TEMPLATE", doctor.read_project(clone)["project"]["name"])
+    monkeypatch.setattr(
+        doctor, "TEMPLATE", doctor.read_project(clone)["project"]["name"]
+    )
     finding = {"rename": "name", "adopt": "table"}[target]
     (clone / "Makefile").write_text(f"all:\n\n{target}: all\n")
     before = examined()[finding]["to_do"]
@@ -110,7 +115,9 @@ def test_what_make_no_longer_does_in_a_settled_clone_is_said_otherwise(
 
 
 @pytest.mark.slow
-def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(clone: Path, examined: Doctor):
+def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(
+    clone: Path, examined: Doctor
+):
     document = yaml.safe_load((clone / "config.yaml").read_text())
     document["decision"] = doctor.THRESHOLDS.model_dump()
     (clone / "config.yaml").write_text(yaml.safe_dump(document))
@@ -143,7 +150,9 @@ def test_a_configuration_that_was_edited_since_training_is_told_apart(
     assert found["said"].endswith(f"trained by another {said}")
 
 
-def test_another_lock_than_the_versions_and_a_dependency_it_lacks_are_named(clone: Path, examined: Doctor):
+def test_another_lock_than_the_versions_and_a_dependency_it_lacks_are_named(
+    clone: Path, examined: Doctor
+):
     edit(clone / "requirements-dev.lock", "\npydantic==", "\nsomething-else==")
 
     found = examined()
@@ -152,17 +161,26 @@ def test_another_lock_than_the_versions_and_a_dependency_it_lacks_are_named(clon
     assert found["version"]["said"].endswith("trained by another lock")
 
 
-def test_what_is_installed_otherwise_than_locked_is_named(clone: Path, examined: Doctor):
+def test_what_is_installed_otherwise_than_locked_is_named(
+    clone: Path, examined: Doctor
+):
     edit(clone / "requirements-dev.lock", "\njoblib==", "\njoblib==0.")
 
     assert "joblib" in examined()["installed"]["said"]
 
 
-def test_what_is_locked_for_every_system_and_not_installed_is_named(clone: Path, examined: Doctor):
+def test_what_is_locked_for_every_system_and_not_installed_is_named(
+    clone: Path, examined: Doctor
+):
     with (clone / "requirements-dev.lock").open("a") as lock:
-        lock.write("\nnobody-has-this==1.0 \\\n\nnot-on-this-system==1.0 ; sys_platform == 'none'\n")
+        lock.write(
+            "\nnobody-has-this==1.0 \\\n\n"
+            "not-on-this-system==1.0 ; sys_platform == 'none'\n"
+        )
 
-    assert examined()["installed"]["said"] == "locked and not installed: nobody-has-this"
+    assert (
+        examined()["installed"]["said"] == "locked and not installed: nobody-has-this"
+    )
 
 
 @pytest.mark.slow
@@ -171,21 +189,33 @@ def test_an_extra_in_the_lock_hides_no_dependency(clone: Path, examined: Doctor)
 
     found = examined()
 
-    assert (found["lock"]["state"], "joblib" in found["installed"]["said"]) == ("ok", True)
+    assert (found["lock"]["state"], "joblib" in found["installed"]["said"]) == (
+        "ok",
+        True,
+    )
 
 
-def test_a_stale_schema_file_a_dead_link_and_an_unknown_command_are_named(clone: Path, examined: Doctor):
+def test_a_stale_schema_file_a_dead_link_and_an_unknown_command_are_named(
+    clone: Path, examined: Doctor
+):
     (clone / "config.schema.json").write_text("{}")
     program = next(iter(doctor.read_project(clone)["project"]["scripts"]))
-    (clone / "README.md").write_text(f"[gone](docs/gone.md) and `{program} conjure`, `{program} train`\n")
+    (clone / "README.md").write_text(
+        f"[gone](docs/gone.md) and `{program} conjure`, `{program} train`\n"
+    )
 
     found = examined()
 
-    assert (found["config schema"]["state"], found["config schema"]["to_do"]) == ("todo", "make schema")
+    assert (found["config schema"]["state"], found["config schema"]["to_do"]) == (
+        "todo",
+        "make schema",
+    )
     assert found["docs"]["said"].endswith("README.md: docs/gone.md; README.md: conjure")
 
 
-def test_a_damaged_version_and_an_absent_table_are_findings_and_no_failure(clone: Path, examined: Doctor):
+def test_a_damaged_version_and_an_absent_table_are_findings_and_no_failure(
+    clone: Path, examined: Doctor
+):
     (version,) = (clone / "models").glob("*-*")
     (version / "model.onnx").write_bytes(b"")
     (clone / TABLE).unlink()
@@ -196,7 +226,7 @@ def test_a_damaged_version_and_an_absent_table_are_findings_and_no_failure(clone
     assert "no such file" in found["table"]["said"]
 
 
-def test_where_only_the_configuration_is_it_looks_at_what_is_there_and_says_what_it_cannot_check(
+def test_with_a_configuration_alone_it_says_what_it_cannot_check(
     trained: Path, run: Run
 ):
     done = run(trained, "doctor")
@@ -204,10 +234,15 @@ def test_where_only_the_configuration_is_it_looks_at_what_is_there_and_says_what
     assert done.returncode == 3
     assert "licence" not in done.stdout
     for name in ("lock", "installed", "docs"):
-        assert re.search(rf"unknown +{name} +not checked: there is no pyproject.toml here", done.stdout)
+        assert re.search(
+            rf"unknown +{name} +not checked: there is no pyproject.toml here",
+            done.stdout,
+        )
 
 
-def test_what_could_not_be_checked_is_a_state_of_its_own_and_ends_with_three(clone: Path, examined: Doctor):
+def test_what_could_not_be_checked_is_a_state_of_its_own_and_ends_with_three(
+    clone: Path, examined: Doctor
+):
     for name in ("README.md", "requirements-dev.lock"):
         (clone / name).unlink()
     shutil.rmtree(clone / "docs")
@@ -220,7 +255,9 @@ def test_what_could_not_be_checked_is_a_state_of_its_own_and_ends_with_three(clo
     assert "requirements-dev.lock, which" in said["version"]
 
 
-def test_only_what_could_not_be_checked_is_enough_for_three(clone: Path, run: Run, monkeypatch):
+def test_only_what_could_not_be_checked_is_enough_for_three(
+    clone: Path, run: Run, monkeypatch
+):
     found = [cannot_tell("version", "the registry does not answer", "ask again")]
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: found)
 
@@ -228,17 +265,23 @@ def test_only_what_could_not_be_checked_is_enough_for_three(clone: Path, run: Ru
 
     assert done.returncode == 3
     assert re.match(
-        r"unknown +version +not checked: the registry does not answer\n +→ ask again", done.stdout
+        r"unknown +version +not checked: the registry does not answer\n +→ ask again",
+        done.stdout,
     )
 
 
-def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(clone: Path):
+def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(
+    clone: Path,
+):
     class Away(Registry):
         def _refresh(self) -> None:
             self.stale = "s3://bucket does not answer."
 
     work = open_workspace(PROJECT, clone / "config.yaml")
-    found = {each.name: each for each in doctor.examine(work, registry=Away(clone / "models"), commands=())}
+    found = {
+        each.name: each
+        for each in doctor.examine(work, registry=Away(clone / "models"), commands=())
+    }
 
     assert (found["version"].state, found["version"].said) == (
         "unknown",
@@ -251,7 +294,11 @@ def test_a_registry_that_does_not_answer_is_unknown_and_not_what_was_last_known(
     ("checkout", "state", "said"),
     [
         ({"state": "clean", "commit": "abc"}, "ok", "was trained by commit abc"),
-        ({"state": "dirty", "commit": "abc"}, "note", "was trained by commit abc with uncommitted changes"),
+        (
+            {"state": "dirty", "commit": "abc"},
+            "note",
+            "was trained by commit abc with uncommitted changes",
+        ),
         (
             {"state": "unknown", "reason": "git is not installed"},
             "unknown",
@@ -279,7 +326,9 @@ def test_an_absent_level_is_what_comes_next(clone: Path, examined: Doctor):
     assert examined()["next level"]["said"].startswith("service: answers over HTTP")
 
 
-def test_files_that_cannot_be_understood_are_named_and_hide_nothing_else(clone: Path, run: Run):
+def test_files_that_cannot_be_understood_are_named_and_hide_nothing_else(
+    clone: Path, run: Run
+):
     (clone / "LICENSE").write_bytes(b"Copyright \xff")
     (clone / "requirements-dev.lock").unlink()
     done = run(clone, "doctor")
@@ -287,7 +336,10 @@ def test_files_that_cannot_be_understood_are_named_and_hide_nothing_else(clone: 
     broken = run(clone, "doctor", "--json")
 
     assert (done.returncode, "does not hold anything" in done.stdout) == (3, True)
-    assert (broken.returncode, "pyproject.toml: not valid TOML" in broken.stderr) == (2, True)
+    assert (broken.returncode, "pyproject.toml: not valid TOML" in broken.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_a_licence_without_a_holder_is_to_do(clone: Path, examined: Doctor):

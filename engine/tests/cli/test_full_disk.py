@@ -1,4 +1,7 @@
-"""A full disk and an output that takes nothing are errors that name what was lost, and nothing torn stays."""
+"""A full disk is an error that names what was lost, and nothing torn stays.
+
+So is an output that takes nothing.
+"""
 
 import shutil
 import subprocess
@@ -73,7 +76,9 @@ def test_a_command_names_what_it_could_not_write_and_leaves_nothing_of_it(
     assert {path for path in own.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("words", [["example"], ["registry", "list"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["example"], ["registry", "list"], ["--help"]], ids=" ".join
+)
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.slow
 def test_where_standard_output_takes_nothing_a_command_says_so_and_fails(
@@ -83,11 +88,18 @@ def test_where_standard_output_takes_nothing_a_command_says_so_and_fails(
 
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*COMMAND, *words], cwd=own, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*COMMAND, *words],
+            cwd=own,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: standard output cannot be written (No space left on device)")
+    assert done.stderr.startswith(
+        "error: standard output cannot be written (No space left on device)"
+    )
     assert done.stderr.count("\n") == 1
 
 
@@ -97,7 +109,9 @@ def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own:
     closed = ["sh", "-c", 'exec "$@" >&-', "sh"]
 
     words = [*closed, *COMMAND, "train"]
-    done = subprocess.run(words, cwd=own, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        words, cwd=own, stderr=subprocess.PIPE, text=True, check=False
+    )
 
     assert done.returncode == 1
     assert done.stderr.startswith("error: standard output is closed")
@@ -105,7 +119,9 @@ def test_where_standard_output_is_closed_a_command_does_nothing_and_says_so(own:
     assert not (own / "models").exists()
 
 
-@pytest.mark.parametrize(("to", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")])
+@pytest.mark.parametrize(
+    ("to", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")]
+)
 @pytest.mark.parametrize("what", ["schema", "page"])
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.slow
@@ -113,7 +129,13 @@ def test_the_reference_that_cannot_be_printed_is_an_error_of_one_line(
     monkeypatch: pytest.MonkeyPatch, to: str, said: str, unbuffered: str, what: str
 ):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    command = [sys.executable, "-m", "skewless.core.config_reference", PROJECT.place, what]
+    command = [
+        sys.executable,
+        "-m",
+        "skewless.core.config_reference",
+        PROJECT.place,
+        what,
+    ]
     words = ["sh", "-c", f'exec "$@" {to}', "sh", *command]
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
 

@@ -1,4 +1,7 @@
-"""A file appears whole or not at all, nothing else stays beside it, and an error names what was asked for."""
+"""A file appears whole or not at all, and nothing else stays beside it.
+
+An error names the file that was asked for.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +24,9 @@ WAYS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("put", WAYS.values(), ids=WAYS)
-def test_a_file_that_is_put_somewhere_is_all_that_is_there(tmp_path: Path, put: Callable[[Path], None]):
+def test_a_file_that_is_put_somewhere_is_all_that_is_there(
+    tmp_path: Path, put: Callable[[Path], None]
+):
     path = tmp_path / "new" / "file.csv"
 
     put(path)

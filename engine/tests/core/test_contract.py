@@ -53,8 +53,16 @@ def test_a_record_of_another_kind_becomes_scalars_with_its_own_types():
 def test_a_date_has_its_bounds_as_text_and_counts_in_days():
     (signed_up, last_call, *_) = GERMAN.columns
 
-    assert (signed_up.kind, signed_up.minimum, signed_up.maximum) == ("date", "1965-01-01", "2030-12-31")
-    assert (last_call.kind, last_call.nullable, last_call.dtype) == ("date", True, np.float64)
+    assert (signed_up.kind, signed_up.minimum, signed_up.maximum) == (
+        "date",
+        "1965-01-01",
+        "2030-12-31",
+    )
+    assert (last_call.kind, last_call.nullable, last_call.dtype) == (
+        "date",
+        True,
+        np.float64,
+    )
     assert signed_up.bounds == (-1826.0, 22279.0)
     assert Column.model_validate_json(signed_up.model_dump_json()) == signed_up
     assert GERMAN.example()["last_call"] == "2026-01-31"
@@ -109,10 +117,14 @@ def test_only_iso_text_is_a_date(wrong: object):
             validate(sent)
 
 
-@pytest.mark.parametrize("rules", [[], [DAY], [Field(ge=FIRST, le=LAST)], [Field(ge=FIRST), DAY]])
+@pytest.mark.parametrize(
+    "rules", [[], [DAY], [Field(ge=FIRST, le=LAST)], [Field(ge=FIRST), DAY]]
+)
 def test_a_date_without_bounds_or_its_mark_is_refused(rules: list[object]):
     annotation: Any = Annotated
-    record = create_model("Wrong", field=(annotation[(dt.date, *rules)] if rules else dt.date, ...))
+    record = create_model(
+        "Wrong", field=(annotation[(dt.date, *rules)] if rules else dt.date, ...)
+    )
 
     with pytest.raises(ConfigError, match="a date with ge= and le= and, last, DAY"):
         _ = contract_of(record).columns
@@ -126,23 +138,33 @@ def test_a_simulated_table_with_dates_keeps_the_contract_that_it_is_drawn_from()
     assert 0.05 < made["last_call"].isna().mean() < 0.2
 
 
-@pytest.mark.parametrize("annotation", [float, str, list[int], int | str, Annotated[int, Field(ge=0)]])
-def test_a_field_that_no_table_can_hold_is_refused_with_what_is_allowed(annotation: type):
+@pytest.mark.parametrize(
+    "annotation", [float, str, list[int], int | str, Annotated[int, Field(ge=0)]]
+)
+def test_a_field_that_no_table_can_hold_is_refused_with_what_is_allowed(
+    annotation: type,
+):
     record = type("Wrong", (BaseModel,), {"__annotations__": {"field": annotation}})
 
-    with pytest.raises(ConfigError, match="field must be an int or float with ge= and le="):
+    with pytest.raises(
+        ConfigError, match="field must be an int or float with ge= and le="
+    ):
         _ = contract_of(record).columns
 
 
 @given(payload=payloads(CONTRACT))
-def test_every_record_that_the_strategies_make_survives_json(payload: dict[str, object]):
+def test_every_record_that_the_strategies_make_survives_json(
+    payload: dict[str, object],
+):
     customer = Customer.model_validate_json(json.dumps(payload))
 
     assert customer.model_dump(mode="json", exclude_unset=True) == payload
 
 
 @given(customer=records(CONTRACT))
-def test_arrays_and_scalars_of_a_record_hold_equal_values_of_equal_types(customer: Customer):
+def test_arrays_and_scalars_of_a_record_hold_equal_values_of_equal_types(
+    customer: Customer,
+):
     scalars, arrays = as_scalars(customer, CONTRACT), as_columns([customer], CONTRACT)
 
     assert list(scalars) == list(arrays) == [column.name for column in CONTRACT.columns]
@@ -150,10 +172,18 @@ def test_arrays_and_scalars_of_a_record_hold_equal_values_of_equal_types(custome
         (value,) = arrays[name]
         assert isinstance(scalar, np.generic)
         assert type(value) is type(scalar) or isinstance(scalar, np.str_)
-        assert value == scalar or (value is None and scalar == "") or (value != value and scalar != scalar)  # noqa: PLR0124 - NaN
+        assert (
+            value == scalar
+            or (value is None and scalar == "")
+            or (value != value and scalar != scalar)  # noqa: PLR0124 - NaN
+        )
 
 
-@given(name=ids(CONTRACT), control=st.characters(categories=["Cc", "Cs"]), place=st.integers(0, 64))
+@given(
+    name=ids(CONTRACT),
+    control=st.characters(categories=["Cc", "Cs"]),
+    place=st.integers(0, 64),
+)
 def test_a_control_character_or_half_a_character_anywhere_in_an_id_is_refused(
     name: str, control: str, place: int
 ):
@@ -166,23 +196,31 @@ def test_a_control_character_or_half_a_character_anywhere_in_an_id_is_refused(
 
 
 @pytest.mark.parametrize("control", ["\0", "\n", "\x1b", "\x7f", "\x85"])
-def test_a_table_names_row_and_column_of_an_id_with_a_control_character(control: str, tmp_path: Path):
-    table = pd.DataFrame([CONTRACT.example() | {ID: f"c-{number}"} for number in range(4)])
+def test_a_table_names_row_and_column_of_an_id_with_a_control_character(
+    control: str, tmp_path: Path
+):
+    table = pd.DataFrame(
+        [CONTRACT.example() | {ID: f"c-{number}"} for number in range(4)]
+    )
     table.loc[1, ID] = f"c{control}1"
     for path in (tmp_path / "table.csv", tmp_path / "table.parquet"):
         write_table(table, path, CONTRACT)
 
         (fault,) = find_faults(read_table(path, CONTRACT), CONTRACT).to_dict("records")
 
-        assert (fault["row"], fault["column"], fault["rule"]) == (2, ID, "text without control characters")
+        assert (fault["row"], fault["column"], fault["rule"]) == (
+            2,
+            ID,
+            "text without control characters",
+        )
         assert fault["found"].isprintable()
 
 
 @pytest.mark.parametrize("name", [ID, *(column.name for column in CONTRACT.columns)])
 def test_half_a_character_in_any_cell_is_a_fault_of_its_row(name: str):
-    table = pd.DataFrame([CONTRACT.example() | {ID: f"c-{number}"} for number in range(4)]).astype(
-        {name: object}
-    )
+    table = pd.DataFrame(
+        [CONTRACT.example() | {ID: f"c-{number}"} for number in range(4)]
+    ).astype({name: object})
     table.loc[1, name] = "\ud800"
 
     (fault,) = find_faults(table, CONTRACT).to_dict("records")
@@ -204,12 +242,20 @@ def test_a_cell_reaches_no_terminal_and_no_file_with_its_control_characters():
 def test_a_category_with_a_control_character_is_refused_with_the_contract():
     record = create_model("Wrong", field=(Literal["plain", "bel\x07"], ...))
 
-    with pytest.raises(ConfigError, match=r"field allows 'bel\\x07'; a category must hold no control"):
+    with pytest.raises(
+        ConfigError, match=r"field allows 'bel\\x07'; a category must hold no control"
+    ):
         _ = contract_of(record).columns
 
 
 @pytest.mark.parametrize(
-    "rules", [[], [Field(min_length=1, max_length=64)], [NO_CONTROLS], [Field(max_length=64), NO_CONTROLS]]
+    "rules",
+    [
+        [],
+        [Field(min_length=1, max_length=64)],
+        [NO_CONTROLS],
+        [Field(max_length=64), NO_CONTROLS],
+    ],
 )
 def test_an_id_without_its_lengths_or_its_mark_is_refused(rules: list[object]):
     annotation: Any = Annotated
@@ -223,7 +269,9 @@ def test_an_id_without_its_lengths_or_its_mark_is_refused(rules: list[object]):
 def test_an_absent_column_is_missing_on_every_row():
     (first, *others) = CONTRACT.columns
     made = to_arrays(
-        {ID: [None] * 3} | {column.name: [CONTRACT.example()[column.name]] * 3 for column in others}, CONTRACT
+        {ID: [None] * 3}
+        | {column.name: [CONTRACT.example()[column.name]] * 3 for column in others},
+        CONTRACT,
     )
 
     assert len(made[first.name]) == 3

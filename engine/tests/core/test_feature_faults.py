@@ -1,4 +1,7 @@
-"""A slip in features.py is told by its line and by what to do, on every road that comes through it."""
+"""A slip in features.py is reported with its line and with what to do.
+
+That holds for every road that goes through features.py.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -43,7 +46,9 @@ Refusal = Callable[[str, Any], tuple[str, int]]
 def slipped(folder: Path, slip: str) -> tuple[Path, int]:
     """Write the file with a feature more; return it and the line of that feature."""
     path = folder / "features.py"
-    path.write_text((ROOT / "src/churn_service/features.py").read_text() + SLIP.format(slip=slip))
+    path.write_text(
+        (ROOT / "src/churn_service/features.py").read_text() + SLIP.format(slip=slip)
+    )
     return path, len(path.read_text().splitlines()) - 1
 
 
@@ -62,7 +67,9 @@ def refusal(tmp_path: Path, version: Path) -> Refusal:
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
         with pytest.raises(ConfigError) as refused:
-            feature_matrix(replace(PROJECT, features=module.add_features), customers, knobs)
+            feature_matrix(
+                replace(PROJECT, features=module.add_features), customers, knobs
+            )
         assert refused.value.__cause__ is not None
         return str(refused.value), line
 
@@ -79,11 +86,23 @@ def arrays() -> dict[str, np.ndarray]:
     ("slip", "said", "advice"),
     [
         ('customers["tenure_mnoths"]', "KeyError: 'tenure_mnoths'", FIELDS),
-        ('customers["NUMBER"].fillna(0)', "AttributeError: 'numpy.ndarray'", OPERATIONS),
+        (
+            'customers["NUMBER"].fillna(0)',
+            "AttributeError: 'numpy.ndarray'",
+            OPERATIONS,
+        ),
         ('"1" + 1', "TypeError: can only concatenate str", OPERATIONS),
-        ('customers["NUMBER"] + np.ones(3)', "ValueError: operands could not be broadcast", OPERATIONS),
+        (
+            'customers["NUMBER"] + np.ones(3)',
+            "ValueError: operands could not be broadcast",
+            OPERATIONS,
+        ),
         ("1 / 0", "ZeroDivisionError: division by zero", OPERATIONS),
-        ('one_hot(customers, "no_such", Customer)', "schema.py: no_such is not a category", ""),
+        (
+            'one_hot(customers, "no_such", Customer)',
+            "schema.py: no_such is not a category",
+            "",
+        ),
     ],
 )
 def test_a_line_that_fails_is_named_with_what_to_do(
@@ -99,7 +118,9 @@ def test_a_line_that_fails_is_named_with_what_to_do(
     assert "\n" not in message
 
 
-def test_a_misspelt_column_of_a_data_frame_is_named_alike(refusal: Refusal, arrays: dict[str, np.ndarray]):
+def test_a_misspelt_column_of_a_data_frame_is_named_alike(
+    refusal: Refusal, arrays: dict[str, np.ndarray]
+):
     message, line = refusal('customers["no_such"]', pd.DataFrame(arrays))
 
     assert message.startswith(f"features.py: KeyError: 'no_such'; line {line}: ")
@@ -108,11 +129,23 @@ def test_a_misspelt_column_of_a_data_frame_is_named_alike(refusal: Refusal, arra
 @pytest.mark.parametrize(
     ("slip", "said"),
     [
-        ('np.array(["basic"] * 2)', "features.py: slip must be numbers; a category needs one_hot"),
-        ("1.0", "features.py: slip of shape (); every feature has one value per record, (2,)"),
+        (
+            'np.array(["basic"] * 2)',
+            "features.py: slip must be numbers; a category needs one_hot",
+        ),
+        (
+            "1.0",
+            (
+                "features.py: slip of shape (); "
+                "every feature has one value per record, (2,)"
+            ),
+        ),
         (
             "np.ones(3)",
-            "features.py: slip of shape (3,); every feature has one value per record, (2,)",
+            (
+                "features.py: slip of shape (3,); "
+                "every feature has one value per record, (2,)"
+            ),
         ),
     ],
 )
@@ -127,12 +160,19 @@ def test_a_feature_that_is_no_number_per_record_is_named(
 def test_a_forgotten_return_is_told(refusal: Refusal, arrays: dict[str, np.ndarray]):
     message, _ = refusal("0\n    return None", arrays)
 
-    assert message == "features.py: add_features returns NoneType, not a dict of features"
+    assert (
+        message == "features.py: add_features returns NoneType, not a dict of features"
+    )
 
 
-def test_train_score_and_evaluate_end_with_the_line_and_no_trace(trained: Path, tmp_path: Path):
+def test_train_score_and_evaluate_end_with_the_line_and_no_trace(
+    trained: Path, tmp_path: Path
+):
     folder = Path(shutil.copytree(trained, tmp_path / "project"))
-    said = 'KeyError: \'no_such\'; line {line}: return {{"slip": customers["no_such"]}}. A column must be'
+    said = (
+        "KeyError: 'no_such'; line {line}: "
+        'return {{"slip": customers["no_such"]}}. A column must be'
+    )
     said = said.format(line=with_slip.__code__.co_firstlineno + 1)
     project = replace(PROJECT, features=with_slip)
 

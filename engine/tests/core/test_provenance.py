@@ -13,16 +13,32 @@ SOURCE = ROOT / "engine/src/skewless"
 
 
 def test_a_wheel_has_the_hash_of_the_clone(tmp_path: Path):
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    build = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        "wheel",
+        "-d",
+        str(tmp_path),
+    ]
     subprocess.run(build, cwd=ROOT / "engine", check=True, capture_output=True)
     (wheel,) = tmp_path.glob("skewless-*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
 
-    assert engine_sha256(tmp_path / "installed/skewless") == engine_sha256(SOURCE) == engine_sha256()
+    assert (
+        engine_sha256(tmp_path / "installed/skewless")
+        == engine_sha256(SOURCE)
+        == engine_sha256()
+    )
 
 
 def test_a_changed_a_renamed_and_an_added_file_each_have_another_hash(tmp_path: Path):
-    copies = [Path(shutil.copytree(SOURCE, tmp_path / name)) for name in ("changed", "renamed", "added")]
+    copies = [
+        Path(shutil.copytree(SOURCE, tmp_path / name))
+        for name in ("changed", "renamed", "added")
+    ]
     with (copies[0] / "core/errors.py").open("a") as file:
         file.write("# more\n")
     (copies[1] / "core/errors.py").rename(copies[1] / "core/faults.py")

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_importing_the_package_switches_the_runtimes_telemetry_off_before_the_runtime_is_imported():
+def test_the_runtimes_telemetry_is_off_before_the_runtime_is_imported():
     code = (
         "import sys, churn_service.project, os;"
         "assert 'onnxruntime' not in sys.modules;"

@@ -1,4 +1,7 @@
-"""Text from outside stays text in a terminal, a page and a spreadsheet; and no password is shown."""
+"""Text from outside stays text wherever it is shown.
+
+It may be a terminal, a page or a spreadsheet. And no password is shown.
+"""
 
 import contextlib
 import csv
@@ -24,7 +27,14 @@ from fields import required
 from own import CONTRACT, ID, PROJECT, TARGET
 from skewless.core.checkout import Checkout
 from skewless.core.errors import ConfigError, TableError
-from skewless.core.escaping import code, in_html, in_markdown, masked, printable, shown_only
+from skewless.core.escaping import (
+    code,
+    in_html,
+    in_markdown,
+    masked,
+    printable,
+    shown_only,
+)
 from skewless.core.sections import RegistryConfig
 from skewless.core.url import Url
 from skewless.models.artifact import read_artifact
@@ -39,7 +49,10 @@ from skewless.tables.table import write_table
 FORGED = "FORGED: all is well"
 HOSTILE = f"a\x1b[1A\x1b[2K\x1b]0;x\x07\r\x9b2J\u202e\u2066\u2028\u200b\n{FORGED}\nb"
 NAME = HOSTILE.replace("/", "")
-SCRIPT = "<script>alert(1)</script> a|b `x` *b* _c_ [d](http://e) <img src=x> &lt; $f$ ~~g~~ \\|"
+SCRIPT = (
+    "<script>alert(1)</script> a|b `x` *b* _c_ [d](http://e) "
+    "<img src=x> &lt; $f$ ~~g~~ \\|"
+)
 SECRET = "correct-horse"  # noqa: S105 - what must not be seen
 URLS = [
     f"http://user:{SECRET}@127.0.0.1:9/x",
@@ -85,7 +98,10 @@ def own(trained: Path, tmp_path: Path) -> Path:
 
 
 def assert_plain(done: Done) -> None:
-    """See that a terminal obeys nothing of what a command printed, and that no line of it is from outside."""
+    """Check that a terminal obeys nothing of what a command printed.
+
+    No line of it may be from outside either.
+    """
     lines = f"{done.stdout}\n{done.stderr}".split("\n")
     assert [line for line in lines if not line.isprintable()] == []
     assert [line for line in lines if line.startswith("FORGED")] == []
@@ -100,14 +116,24 @@ def configure(folder: Path, section: str, **keys: object) -> None:
 
 def customers(rows: int = 20) -> pd.DataFrame:
     table = pd.DataFrame(simulate(rows, 3, CONTRACT))
-    dates = {name: cells for name, cells in written(table, CONTRACT).items() if name != TARGET}
-    return table.assign(**dates).astype({required(): "str"}).astype({required(): object})
+    dates = {
+        name: cells
+        for name, cells in written(table, CONTRACT).items()
+        if name != TARGET
+    }
+    return (
+        table.assign(**dates).astype({required(): "str"}).astype({required(): object})
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_bad_cell_is_printed_as_text(own: Path, run: Run, suffix: str):
     table = customers().astype(object)
-    table.loc[1, ID], table.loc[2, required()], table.loc[3, TARGET] = HOSTILE, HOSTILE, HOSTILE
+    table.loc[1, ID], table.loc[2, required()], table.loc[3, TARGET] = (
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+    )
     write_table(table.astype("str"), own / f"bad{suffix}", CONTRACT)
     configure(own, "data", path=f"bad{suffix}")
 
@@ -117,7 +143,9 @@ def test_a_bad_cell_is_printed_as_text(own: Path, run: Run, suffix: str):
     assert_plain(done)
 
 
-def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, run: Run):
+def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(
+    own: Path, run: Run
+):
     table = customers()
     table.loc[2, required()] = HOSTILE
     write_table(table, own / "in.csv", CONTRACT)
@@ -131,7 +159,9 @@ def test_a_bad_cell_of_a_scored_file_is_text_in_the_list_of_rejects(own: Path, r
 
 
 @posix
-@pytest.mark.parametrize("name", [NAME, os.fsdecode(b"\xff\xfe")], ids=["controls", "no UTF-8"])
+@pytest.mark.parametrize(
+    "name", [NAME, os.fsdecode(b"\xff\xfe")], ids=["controls", "no UTF-8"]
+)
 @pytest.mark.slow
 def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, name: str):
     folder = own / f"{name}.d"
@@ -169,12 +199,13 @@ def test_names_of_files_and_folders_are_printed_as_text(own: Path, run: Run, nam
 @posix
 @pytest.mark.parametrize("words", [(NAME,), ("train", NAME), ("train", f"--{NAME}")])
 @pytest.mark.slow
-def test_words_that_are_no_command_and_no_option_reach_no_terminal_with_a_control_character(
+def test_a_wrong_command_or_option_reaches_no_terminal_with_a_control_character(
     own: Path, words: tuple[str, ...]
 ):
     done = subprocess.run([*PROGRAM, *words], cwd=own, capture_output=True, check=False)
 
-    printed = done.stderr.decode()  # laid out by typer, which lets marks of direction through
+    # laid out by typer, which lets marks of direction through
+    printed = done.stderr.decode()
     assert done.returncode == 2
     assert not {*map(chr, (*range(32), *range(127, 160)))} - {"\n"} & {*printed}
     assert f"\n{FORGED}" not in printed
@@ -191,7 +222,9 @@ def test_a_file_of_a_folder_that_cannot_be_scored_is_named_as_text(own: Path, ru
 
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 3)
     assert_plain(done)
-    assert {HOSTILE in each["source"] for each in json.loads(told.stdout)["failed"]} == {True}
+    assert {
+        HOSTILE in each["source"] for each in json.loads(told.stdout)["failed"]
+    } == {True}
     assert told.stdout.isascii()
     (own / "in" / NAME).touch()
     assert_plain(run(own, "score", "in", "again"))
@@ -199,7 +232,9 @@ def test_a_file_of_a_folder_that_cannot_be_scored_is_named_as_text(own: Path, ru
 
 @pytest.mark.parametrize("variable", ["LOGNAME", "USER"])
 @pytest.mark.slow
-def test_who_trained_is_printed_as_text(own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, variable: str):
+def test_who_trained_is_printed_as_text(
+    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, variable: str
+):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, HOSTILE)
@@ -212,16 +247,25 @@ def test_who_trained_is_printed_as_text(own: Path, run: Run, monkeypatch: pytest
     assert printable(HOSTILE) in done.stdout
     assert_plain(done)
     assert_plain(run(own, "registry", "show"))
-    assert json.loads(told.stdout)["who"].startswith(f"{HOSTILE}@")  # exact for a program
+    # exact for a program
+    assert json.loads(told.stdout)["who"].startswith(f"{HOSTILE}@")
 
 
-@pytest.mark.parametrize("key", ["who", "reason", "time", "version", "before", "image_tag", "id"])
+@pytest.mark.parametrize(
+    "key", ["who", "reason", "time", "version", "before", "image_tag", "id"]
+)
 @pytest.mark.slow
 def test_an_event_that_somebody_wrote_is_printed_as_text(own: Path, run: Run, key: str):
     (path,) = (own / "models/events").iterdir()
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: HOSTILE}))
 
-    for words in (["history"], ["list"], ["show"], ["verify"], ["history", "production"]):
+    for words in (
+        ["history"],
+        ["list"],
+        ["show"],
+        ["verify"],
+        ["history", "production"],
+    ):
         assert_plain(run(own, "registry", *words))
     assert_plain(run(own, "doctor"))
 
@@ -230,7 +274,12 @@ def test_the_evidence_of_an_event_is_printed_as_text(own: Path, run: Run):
     (path,) = (own / "models/events").iterdir()
     event = json.loads(path.read_text())
     check = {"name": HOSTILE, "passed": False, "said": HOSTILE}
-    promoted = event | {"number": 2, "kind": "promote", "alias": "production", "evidence": [check]}
+    promoted = event | {
+        "number": 2,
+        "kind": "promote",
+        "alias": "production",
+        "evidence": [check],
+    }
     path.with_name("00000002.json").write_text(json.dumps(promoted))
 
     done = run(own, "registry", "history", "production")
@@ -262,10 +311,18 @@ def test_a_configuration_is_quoted_as_text(own: Path, run: Run, text: str):
 
 @pytest.mark.parametrize("section", ["data", "registry"])
 @pytest.mark.slow
-def test_a_path_of_the_configuration_is_printed_as_text(own: Path, run: Run, section: str):
+def test_a_path_of_the_configuration_is_printed_as_text(
+    own: Path, run: Run, section: str
+):
     configure(own, section, path=HOSTILE)
 
-    for words in (["train"], ["registry", "list"], ["doctor"], ["evaluate"], ["registry", "verify"]):
+    for words in (
+        ["train"],
+        ["registry", "list"],
+        ["doctor"],
+        ["evaluate"],
+        ["registry", "verify"],
+    ):
         done = run(own, *words)
 
         assert done.stdout or done.stderr
@@ -274,7 +331,9 @@ def test_a_path_of_the_configuration_is_printed_as_text(own: Path, run: Run, sec
 
 def test_headers_and_types_of_a_table_are_printed_as_text(own: Path, run: Run):
     nested = pd.Series([{HOSTILE: 1}] * 20)
-    customers().assign(**{required(): nested, HOSTILE: 1}).to_parquet(own / "in.parquet")
+    customers().assign(**{required(): nested, HOSTILE: 1}).to_parquet(
+        own / "in.parquet"
+    )
 
     done = run(own, "score", "in.parquet", "out.csv")
 
@@ -283,7 +342,9 @@ def test_headers_and_types_of_a_table_are_printed_as_text(own: Path, run: Run):
 
 
 @given(st.text())
-def test_what_is_printable_is_one_line_and_stays_as_it_is_when_it_is_made_so_again(text: str):
+def test_what_is_printable_is_one_line_and_stays_as_it_is_when_it_is_made_so_again(
+    text: str,
+):
     shown = printable(text)
 
     assert shown.isprintable()
@@ -318,7 +379,12 @@ def test_no_command_shows_a_password_of_a_url(
         configure(own, "registry", path=url)
     if place == "settings":
         monkeypatch.setenv("CHURN_REGISTRY_URL", url)
-    words: list[list[str]] = [["registry", "list"], ["registry", "verify"], ["doctor"], ["registry", "show"]]
+    words: list[list[str]] = [
+        ["registry", "list"],
+        ["registry", "verify"],
+        ["doctor"],
+        ["registry", "show"],
+    ]
     words += [["train", "--reproduce", "newest"]]
     words += [["registry", "promote", "newest", "--to", "production"]]
     words += [["serve"]]
@@ -340,7 +406,10 @@ def test_a_program_is_told_of_a_place_without_its_password(own: Path, run: Run):
     done = run(own, "score", TABLE, out, "--json")
 
     assert not done.stderr
-    assert (done.returncode, json.loads(done.stdout)["output"]) == (0, "memory://***@host/out.csv")
+    assert (done.returncode, json.loads(done.stdout)["output"]) == (
+        0,
+        "memory://***@host/out.csv",
+    )
     assert_plain(done)
 
 
@@ -354,7 +423,9 @@ def test_what_an_output_keeps_of_its_source_holds_no_password(own: Path, run: Ru
     done = run(own, "score", folder, "out")
 
     assert done.returncode == 0, done.stderr
-    assert SECRET.encode() not in b"".join(path.read_bytes() for path in (own / "out").iterdir())
+    assert SECRET.encode() not in b"".join(
+        path.read_bytes() for path in (own / "out").iterdir()
+    )
 
 
 @pytest.mark.parametrize("url", [*URLS, *MISTYPED])
@@ -369,7 +440,8 @@ def test_a_url_shows_itself_without_what_grants_access(url: str):
 
 @pytest.mark.parametrize("url", [url for url in URLS if Url(url).is_url])
 @pytest.mark.parametrize(
-    "sentence", ["{}", "cannot reach '{}'.", "({}), and mail me", "http://h, a@b and {}"]
+    "sentence",
+    ["{}", "cannot reach '{}'.", "({}), and mail me", "http://h, a@b and {}"],
 )
 def test_a_text_shows_no_password_of_a_url_in_it(url: str, sentence: str):
     assert SECRET not in printable(sentence.format(url))
@@ -409,7 +481,13 @@ def test_a_password_that_is_not_percent_encoded_is_refused(sign: str):
 @pytest.mark.parametrize("by_variable", [True, False])
 @pytest.mark.slow
 def test_a_mistyped_url_is_not_taken_for_a_folder(
-    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch, url: str, words: list[str], *, by_variable: bool
+    own: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    words: list[str],
+    *,
+    by_variable: bool,
 ):
     if by_variable:
         monkeypatch.setenv("CHURN_REGISTRY_URL", url)
@@ -426,7 +504,9 @@ def test_a_mistyped_url_is_not_taken_for_a_folder(
 
 @pytest.mark.parametrize("blank", ["", " "])
 def test_a_scheme_is_one_in_any_letters_and_after_blanks(blank: str):
-    assert Url(f"{blank}SimpleCache::S3://Bucket/X{blank}") == Url("simplecache::s3://Bucket/X")
+    assert Url(f"{blank}SimpleCache::S3://Bucket/X{blank}") == Url(
+        "simplecache::s3://Bucket/X"
+    )
     assert Url(" in.csv").get_secret_value() == " in.csv"
 
 
@@ -436,16 +516,27 @@ def test_urls_that_show_themselves_alike_have_mirrors_of_their_own(tmp_path: Pat
 
     assert folder("memory://a/x@b") != folder("memory://c/x@b")
     assert folder("memory://h/x?a=1") != folder("memory://h/x?a=2")
-    assert folder("memory://me:old@h/x") == folder("memory://me:new@h/x") == folder("memory://h/x/")
+    assert (
+        folder("memory://me:old@h/x")
+        == folder("memory://me:new@h/x")
+        == folder("memory://h/x/")
+    )
 
 
-def test_a_registry_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_registry_may_be_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "me"))
 
-    assert open_registry(RegistryConfig(path="~/x", cache="c"), tmp_path).folder == tmp_path / "me/x"
+    assert (
+        open_registry(RegistryConfig(path="~/x", cache="c"), tmp_path).folder
+        == tmp_path / "me/x"
+    )
     with pytest.raises(ConfigError, match=r"registry\.path: ~nobody-of-that-name/x"):
-        open_registry(RegistryConfig(path="~nobody-of-that-name/x", cache="c"), tmp_path)
+        open_registry(
+            RegistryConfig(path="~nobody-of-that-name/x", cache="c"), tmp_path
+        )
 
 
 class Seen(HTMLParser):
@@ -473,16 +564,37 @@ class Seen(HTMLParser):
 
 
 def rendered(markdown: str) -> Seen:
-    return Seen(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown))
+    return Seen(
+        MarkdownIt("commonmark", {"html": True})
+        .enable(["table", "strikethrough"])
+        .render(markdown)
+    )
 
 
 @given(st.text() | st.text("`|\\*_[]<>&~$\n! a#-=1"))
 def test_markdown_shows_any_text_as_it_is(text: str):
-    seen = rendered(f"| a | b |\n|---|---|\n| x{in_markdown(text)}x | {code(f'x{text}x', cell=True)} |\n")
+    seen = rendered(
+        "| a | b |\n|---|---|\n"
+        f"| x{in_markdown(text)}x | {code(f'x{text}x', cell=True)} |\n"
+    )
 
-    assert seen.tags == ["table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td", "code"]
+    assert seen.tags == [
+        "table",
+        "thead",
+        "tr",
+        "th",
+        "th",
+        "tbody",
+        "tr",
+        "td",
+        "td",
+        "code",
+    ]
     assert seen.texts[2:] == [f"x{in_html(text)}x"] * 2
-    assert rendered(f"y {in_markdown(text)} {code(f'x{text}x')} y").tags == ["p", "code"]
+    assert rendered(f"y {in_markdown(text)} {code(f'x{text}x')} y").tags == [
+        "p",
+        "code",
+    ]
     assert rendered(f"y {code(f'x{text}x')} y").texts == [f"y x{in_html(text)}x y"]
 
 
@@ -495,7 +607,12 @@ def with_words(metadata: Metadata, word: str) -> Metadata:
     """Put a word wherever text from outside may stand in a card."""
     first, *others = metadata.identity.columns
     category = first.model_copy(
-        update={"name": word, "kind": "category", "categories": (word, "b"), "description": word}
+        update={
+            "name": word,
+            "kind": "category",
+            "categories": (word, "b"),
+            "description": word,
+        }
     )
     identity = metadata.identity.model_copy(
         update={
@@ -516,9 +633,13 @@ def with_words(metadata: Metadata, word: str) -> Metadata:
     return metadata.model_copy(update=changed)
 
 
-@pytest.mark.parametrize("word", [HOSTILE, SCRIPT, f"{SCRIPT}\n\n# x\n\n|---|\n```\n<script>"])
+@pytest.mark.parametrize(
+    "word", [HOSTILE, SCRIPT, f"{SCRIPT}\n\n# x\n\n|---|\n```\n<script>"]
+)
 def test_a_card_shows_hostile_words_as_text(metadata: Metadata, word: str):
-    plain, hostile = (render_card(with_words(metadata, each), PROJECT) for each in ("word", word))
+    plain, hostile = (
+        render_card(with_words(metadata, each), PROJECT) for each in ("word", word)
+    )
 
     assert all(each.isprintable() for each in hostile.split("\n"))
     assert rendered(hostile).tags == rendered(plain).tags
@@ -553,7 +674,9 @@ CELLS = [
 ]
 
 
-def test_only_for_a_spreadsheet_is_a_cell_written_so_that_it_is_not_run(own: Path, run: Run):
+def test_only_for_a_spreadsheet_is_a_cell_written_so_that_it_is_not_run(
+    own: Path, run: Run
+):
     table = customers(len(CELLS) + 1)
     table[ID] = [*CELLS, "c-1"]
     table.loc[len(CELLS), required()] = "=1+1"
@@ -563,15 +686,21 @@ def test_only_for_a_spreadsheet_is_a_cell_written_so_that_it_is_not_run(own: Pat
     shown = run(own, "score", "in.csv", "shown.csv", "--spreadsheet")
 
     assert (exact.returncode, shown.returncode) == (0, 0), shown.stderr
-    read = {name: pd.read_csv(own / f"{name}.csv", dtype={ID: "str"}) for name in ("exact", "shown")}
+    read = {
+        name: pd.read_csv(own / f"{name}.csv", dtype={ID: "str"})
+        for name in ("exact", "shown")
+    }
     assert read["exact"][ID].tolist() == CELLS  # what is joined on stays as it is
     assert read["shown"][ID].tolist() == [shown_only(cell) for cell in CELLS]
     assert read["shown"].drop(columns=ID).equals(read["exact"].drop(columns=ID))
-    rejected = {name: pd.read_csv(own / f"{name}.rejects.csv")["found"].tolist() for name in read}
+    rejected = {
+        name: pd.read_csv(own / f"{name}.rejects.csv")["found"].tolist()
+        for name in read
+    }
     assert rejected == {"exact": ["=1+1"], "shown": ["'=1+1"]}
 
 
-@pytest.mark.parametrize("sign", [*"=+-@\t\r\n", *"＝＋－＠"])  # noqa: RUF001 - the wide forms
+@pytest.mark.parametrize("sign", [*"=+-@\t\r\n", *"＝＋－＠"])  # noqa: RUF001 - wide forms
 @pytest.mark.parametrize("before", ["", ";", "a;", '"', "\t", "|"])
 def test_what_begins_a_formula_never_begins_a_cell(sign: str, before: str):
     shown = shown_only(f"{before}{sign}A1")
@@ -585,21 +714,29 @@ def test_a_number_stays_a_number_for_a_spreadsheet(number: str):
     assert shown_only(number) == number
 
 
-@pytest.mark.parametrize(("source", "out"), [("in.csv", "out.parquet"), ("data", "out")])
+@pytest.mark.parametrize(
+    ("source", "out"), [("in.csv", "out.parquet"), ("data", "out")]
+)
 def test_parquet_is_no_spreadsheet(own: Path, run: Run, source: str, out: str):
     write_table(customers(), own / "in.csv", CONTRACT)
 
     done = run(own, "score", source, out, "--spreadsheet")
 
-    assert (done.returncode, "--spreadsheet" in done.stderr, (own / out).exists()) == (2, True, False)
+    assert (done.returncode, "--spreadsheet" in done.stderr, (own / out).exists()) == (
+        2,
+        True,
+        False,
+    )
 
 
 @posix
 @pytest.mark.slow
 def test_a_terminal_gets_no_control_character(own: Path):
-    """A pipe would not do: what typer writes to one loses its escape sequences anyway."""
+    """A pipe would not do: typer writes no escape sequences to one anyway."""
     (path,) = (own / "models/events").iterdir()
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"who": HOSTILE, "reason": HOSTILE}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"who": HOSTILE, "reason": HOSTILE})
+    )
     table = customers()
     table.loc[2, required()] = HOSTILE
     write_table(table.astype("str"), own / "bad.csv", CONTRACT)
@@ -617,7 +754,9 @@ def on_a_terminal(folder: Path, *words: str) -> str:
     import pty  # not on Windows
 
     ours, theirs = pty.openpty()
-    started = subprocess.Popen([*PROGRAM, *words], cwd=folder, stdout=theirs, stderr=theirs)
+    started = subprocess.Popen(
+        [*PROGRAM, *words], cwd=folder, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # how a terminal ends

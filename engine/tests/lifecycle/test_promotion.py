@@ -1,4 +1,4 @@
-"""Promoting and taking back by command: what is asked for, what is refused, what is remembered."""
+"""Commands promote and take back: what is asked for, refused and remembered."""
 
 import json
 import math
@@ -51,13 +51,17 @@ def add_features(customers, features):
 
 
 @pytest.fixture(scope="module")
-def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Return a project with several versions and the version that each is; do not change it."""
+def several(
+    trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """Return a project and its versions, by what each is; do not change it."""
     folder = tmp_path_factory.mktemp("several") / "project"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     configure(folder, "gate", margin=MARGIN)
     config = load_config(folder / "config.yaml", PROJECT)
-    configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
+    configure(
+        folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities)
+    )
     worse = train(folder, model=LEARNT_BY_HEART)
     resplit = train(folder, data={"holdout_salt": "another"})
     return folder, {"good": train(folder), "worse": worse, "resplit": resplit}
@@ -75,10 +79,16 @@ def own(several: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worse(own: Path, versions: dict[str, str]) -> str:
-    """Name the version that learnt by heart, if that is any worse: of a few categories it may not be."""
+    """Name the version that learnt by heart, if that is any worse.
+
+    With few categories it may not be.
+    """
     learnt = Registry(own / "models").load(versions["worse"]).metadata
     if learnt.metrics["model"]["log_loss"] < 1.1 * math.log(2):
-        pytest.skip("nothing that could be learnt by heart is in this contract's simulated table")
+        pytest.skip(
+            "nothing that could be learnt by heart "
+            "is in this contract's simulated table"
+        )
     return versions["worse"]
 
 
@@ -99,7 +109,9 @@ def evidence(folder: Path) -> dict[str, bool | None]:
 
 @pytest.mark.parametrize("command", ["promote", "rollback"])
 @pytest.mark.slow
-def test_each_command_has_help_with_an_example(decide: Callable[..., Done], command: str):
+def test_each_command_has_help_with_an_example(
+    decide: Callable[..., Done], command: str
+):
     done = decide(command, "--help")
 
     assert (done.returncode, "Example: " in done.stdout) == (0, True)
@@ -119,11 +131,13 @@ def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
     assert check.facts["difference"]["high"] < 0
     assert check.facts["rows"] == rows
     assert f"passed  baseline: {check.said}" in done.stdout
-    assert f"{versions['good']} is in production (event {last(own).number})" in done.stdout
+    assert (
+        f"{versions['good']} is in production (event {last(own).number})" in done.stdout
+    )
 
 
 @pytest.mark.slow
-def test_a_version_that_does_not_beat_the_baseline_is_refused_even_if_nothing_is_in_production(
+def test_a_version_has_to_beat_the_baseline_even_if_nothing_is_in_production(
     own: Path, worse: str, decide: Callable[..., Done]
 ):
     done = decide("promote", worse, *PRODUCTION)
@@ -156,11 +170,17 @@ def test_a_worse_version_is_refused_with_its_interval_and_what_would_overrule_th
 
     done = decide("promote", worse, *PRODUCTION)
 
-    mean, low, high = map(float, re.search(rf"FAILED  production: .*{INTERVAL}", done.stderr).groups())
-    facts = next(check.facts for check in last(own).evidence if check.name == "production")
+    mean, low, high = map(
+        float, re.search(rf"FAILED  production: .*{INTERVAL}", done.stderr).groups()
+    )
+    facts = next(
+        check.facts for check in last(own).evidence if check.name == "production"
+    )
     assert (done.returncode, holder(own)) == (3, versions["good"])
     assert MARGIN < low < mean < high
-    assert facts["difference"] == pytest.approx({"mean": mean, "low": low, "high": high}, abs=1e-5)
+    assert facts["difference"] == pytest.approx(
+        {"mean": mean, "low": low, "high": high}, abs=1e-5
+    )
     assert (last(own).kind, last(own).version) == ("reject", worse)
     assert "--force --reason" in done.stderr
     assert "Traceback" not in done.stderr
@@ -203,7 +223,10 @@ def test_forced_with_a_reason_it_is_recorded_with_the_evidence_that_was_overrule
 
     assert (done.returncode, holder(own)) == (0, worse), done.stderr
     assert (last(own).reason, last(own).image_tag) == (FORCED[-1], "churn:7")
-    assert evidence(own).items() >= {"contract": True, "baseline": False, "production": False}.items()
+    assert (
+        evidence(own).items()
+        >= {"contract": True, "baseline": False, "production": False}.items()
+    )
     assert "FAILED  production" in done.stdout
 
 
@@ -218,15 +241,31 @@ def test_the_history_tells_all_that_was_decided_and_why(
     decide("rollback", "--reason", "complaints")
 
     told = decide("history").stdout
-    as_json = [json.loads(line) for line in decide("history", "--json").stdout.splitlines()]
+    as_json = [
+        json.loads(line) for line in decide("history", "--json").stdout.splitlines()
+    ]
 
-    lines = [line for line in told.splitlines() if not line.startswith("      ")][before:]
-    assert [event["kind"] for event in as_json[before:]] == ["reject", "promote", "rollback"]
-    assert [json.loads(event.model_dump_json()) for event in Registry(own / "models").events()] == as_json
+    lines = [line for line in told.splitlines() if not line.startswith("      ")][
+        before:
+    ]
+    assert [event["kind"] for event in as_json[before:]] == [
+        "reject",
+        "promote",
+        "rollback",
+    ]
+    assert [
+        json.loads(event.model_dump_json())
+        for event in Registry(own / "models").events()
+    ] == as_json
     assert f"reject production {versions['worse']} by " in lines[0]
-    assert f"promote (forced) production {versions['good']} → {versions['worse']} by " in lines[1]
+    assert (
+        f"promote (forced) production {versions['good']} → {versions['worse']} by "
+        in lines[1]
+    )
     assert lines[1].endswith(f": {FORCED[-1]}")
-    assert f"rollback production {versions['worse']} → {versions['good']} by " in lines[2]
+    assert (
+        f"rollback production {versions['worse']} → {versions['good']} by " in lines[2]
+    )
     assert lines[2].endswith(": complaints")
     assert re.search(rf"\n      FAILED  production: .*{INTERVAL}", told)
 
@@ -238,10 +277,17 @@ def test_the_history_of_one_version_is_what_was_decided_about_it(
         put(own, versions[name])
     decide("rollback")
 
-    told = [json.loads(line) for line in decide("history", "production", "--json").stdout.splitlines()]
+    told = [
+        json.loads(line)
+        for line in decide("history", "production", "--json").stdout.splitlines()
+    ]
 
-    assert {versions["good"]} == {event["version"] for event in told if event["kind"] != "rollback"}
-    assert [(told[-1]["before"], told[-1]["version"])] == [(versions["worse"], versions["good"])]
+    assert {versions["good"]} == {
+        event["version"] for event in told if event["kind"] != "rollback"
+    }
+    assert [(told[-1]["before"], told[-1]["version"])] == [
+        (versions["worse"], versions["good"])
+    ]
 
 
 @pytest.mark.slow
@@ -249,12 +295,16 @@ def test_a_refusal_is_json_too_where_asked(worse: str, decide: Callable[..., Don
     done = decide("promote", worse, *PRODUCTION, "--json")
 
     refusal = json.loads(done.stdout)
-    assert (done.returncode, refusal["kind"], refusal["version"]) == (3, "reject", worse)
+    assert (done.returncode, refusal["kind"], refusal["version"]) == (
+        3,
+        "reject",
+        worse,
+    )
     assert [check["passed"] for check in refusal["evidence"]] == [True, False]
 
 
 @pytest.mark.slow
-def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commit_is_named(
+def test_a_version_of_uncommitted_code_is_refused_and_says_so_with_its_commit(
     own: Path, decide: Callable[..., Done]
 ):
     commit = read_checkout(own).commit
@@ -263,14 +313,22 @@ def test_a_version_of_uncommitted_code_is_refused_and_says_so_wherever_its_commi
 
     done = decide("promote", version, *PRODUCTION)
 
-    said = f"trained by commit {commit} with uncommitted changes, so nobody else can rebuild it"
+    said = (
+        f"trained by commit {commit} with uncommitted changes, "
+        "so nobody else can rebuild it"
+    )
     assert (done.returncode, evidence(own)["artefact"]) == (3, False)
     assert said in done.stderr
-    assert Registry(own / "models").load(version).metadata.commit == f"{commit} with uncommitted changes"
+    assert (
+        Registry(own / "models").load(version).metadata.commit
+        == f"{commit} with uncommitted changes"
+    )
 
 
 @pytest.mark.slow
-def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_recorded(own: Path):
+def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_recorded(
+    own: Path,
+):
     for words in (["add", "config.yaml"], [*NOBODY, "commit", "-q", "-m", "Configure"]):
         subprocess.run(["git", *words], cwd=own, check=True)
 
@@ -281,8 +339,11 @@ def test_an_edited_configuration_is_no_uncommitted_code_as_its_values_are_record
 
 @pytest.mark.posix
 @pytest.mark.slow
-def test_a_version_of_which_git_could_not_tell_stays_out_of_production_until_somebody_says_why_not(
-    own: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_version_of_which_git_could_not_tell_needs_force_and_a_reason(
+    own: Path,
+    decide: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ):
     say(monkeypatch, tmp_path / "bin", DUBIOUS)
     trained_again = train(own, model={"max_iter": 32})
@@ -295,19 +356,25 @@ def test_a_version_of_which_git_could_not_tell_stays_out_of_production_until_som
 
     assert (done.returncode, refused) == (3, (None, None))
     assert (
-        f"MISSING artefact: whole, its golden rows come out again; trained by commit unknown ({reason})"
-        in (done.stderr)
+        "MISSING artefact: whole, its golden rows come out again; "
+        f"trained by commit unknown ({reason})" in (done.stderr)
     )
     assert f"| git commit | `unknown ({reason})` |" in shown
     assert (
-        f"MISSING artefact: whole, its golden rows come out again; trained by commit unknown ({reason})"
-        in shown
+        "MISSING artefact: whole, its golden rows come out again; "
+        f"trained by commit unknown ({reason})" in shown
     )
-    assert (forced.returncode, holder(own), last(own).forced) == (0, trained_again, True)
+    assert (forced.returncode, holder(own), last(own).forced) == (
+        0,
+        trained_again,
+        True,
+    )
     assert last(own).checkout == Checkout("unknown", reason=reason)
 
 
-def test_results_are_json_where_asked(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
+def test_results_are_json_where_asked(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
     promoted = json.loads(decide("promote", "newest", *PRODUCTION, "--json").stdout)
     put(own, versions["worse"])
     taken_back = json.loads(decide("rollback", "--json").stdout)
@@ -326,10 +393,20 @@ def test_without_the_table_the_evidence_is_missing_and_only_force_goes_on(
 ):
     (own / TABLE).unlink()
 
-    done, forced = decide("promote", "newest", *PRODUCTION), decide("promote", "newest", *PRODUCTION, *FORCED)
+    done, forced = (
+        decide("promote", "newest", *PRODUCTION),
+        decide("promote", "newest", *PRODUCTION, *FORCED),
+    )
 
-    assert (done.returncode, f"MISSING holdout: {TABLE} is not here" in done.stderr) == (3, True)
-    assert (forced.returncode, holder(own), evidence(own)["holdout"]) == (0, versions["good"], None)
+    assert (
+        done.returncode,
+        f"MISSING holdout: {TABLE} is not here" in done.stderr,
+    ) == (3, True)
+    assert (forced.returncode, holder(own), evidence(own)["holdout"]) == (
+        0,
+        versions["good"],
+        None,
+    )
 
 
 def test_a_table_with_faults_is_missing_evidence_and_no_customer_of_it_is_remembered(
@@ -365,10 +442,18 @@ def test_a_candidate_of_another_table_may_have_seen_those_it_is_measured_on(
 def test_who_was_held_out_by_another_rule_is_not_compared(
     own: Path, versions: dict[str, str], other: dict[str, Any]
 ):
-    config, folder = load_config(own / "config.yaml", PROJECT), own / "models" / versions["good"]
+    config, folder = (
+        load_config(own / "config.yaml", PROJECT),
+        own / "models" / versions["good"],
+    )
     work = Workspace(PROJECT, config, own, Settings(_env_file=None))
-    metadata, predictor = Registry(own / "models").load(folder.name).metadata, load_predictor(folder, PROJECT)
-    resplit = metadata.model_copy(update={"holdout": metadata.holdout.model_copy(update=other)})
+    metadata, predictor = (
+        Registry(own / "models").load(folder.name).metadata,
+        load_predictor(folder, PROJECT),
+    )
+    resplit = metadata.model_copy(
+        update={"holdout": metadata.holdout.model_copy(update=other)}
+    )
 
     checks = gather(Version(resplit, predictor), Version(metadata, predictor), work)
 
@@ -376,11 +461,22 @@ def test_who_was_held_out_by_another_rule_is_not_compared(
 
 
 @pytest.mark.slow
-def test_a_few_customers_held_out_are_no_evidence(own: Path, decide: Callable[..., Done]):
-    data, table = load_config(own / "config.yaml", PROJECT).data, read_table(own / TABLE, CONTRACT)
-    held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
+def test_a_few_customers_held_out_are_no_evidence(
+    own: Path, decide: Callable[..., Done]
+):
+    data, table = (
+        load_config(own / "config.yaml", PROJECT).data,
+        read_table(own / TABLE, CONTRACT),
+    )
+    held_out = is_holdout(
+        table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt
+    )
     few = pd.concat([table[~held_out], table[held_out & (table[TARGET] == 1)][:4]])
-    write_table(pd.concat([few, table[held_out & (table[TARGET] == 0)][:100]]), own / "few.csv", CONTRACT)
+    write_table(
+        pd.concat([few, table[held_out & (table[TARGET] == 0)][:100]]),
+        own / "few.csv",
+        CONTRACT,
+    )
     configure(own, "data", path="few.csv")
 
     done = decide("promote", train(own), *PRODUCTION)
@@ -398,18 +494,27 @@ def test_the_version_tells_who_was_held_out_and_the_baseline_is_kept_with_the_ev
 
     facts = last(own).evidence[1].facts
     assert done.returncode == 0, done.stderr
-    assert facts["rows"] == Registry(own / "models").load(versions["good"]).metadata.holdout.rows
-    assert facts["baseline"]["probabilities"] == [0.5] * len(facts["baseline"]["probabilities"])
+    assert (
+        facts["rows"]
+        == Registry(own / "models").load(versions["good"]).metadata.holdout.rows
+    )
+    assert facts["baseline"]["probabilities"] == [0.5] * len(
+        facts["baseline"]["probabilities"]
+    )
 
 
-def test_who_decides_records_the_commit_of_the_code_that_decided(own: Path, decide: Callable[..., Done]):
+def test_who_decides_records_the_commit_of_the_code_that_decided(
+    own: Path, decide: Callable[..., Done]
+):
     decide("promote", "newest", *PRODUCTION)
 
     assert (last(own).kind, last(own).checkout) == ("promote", read_checkout(own))
     assert last(own).checkout.state == "clean"
 
 
-@pytest.mark.parametrize("reason", ["fine\n   9  promote production", "\x1b[2Jgone", "bad\udcff"])
+@pytest.mark.parametrize(
+    "reason", ["fine\n   9  promote production", "\x1b[2Jgone", "bad\udcff"]
+)
 def test_a_reason_that_could_pass_for_another_event_is_a_usage_error(
     own: Path, decide: Callable[..., Done], reason: str
 ):
@@ -432,9 +537,16 @@ def test_a_version_that_was_split_otherwise_saw_customers_that_the_other_holds_o
     assert "train the candidate with production's" in done.stderr
 
 
-def test_a_table_without_anybody_held_out_is_missing_evidence(own: Path, decide: Callable[..., Done]):
-    data, table = load_config(own / "config.yaml", PROJECT).data, read_table(own / TABLE, CONTRACT)
-    held_out = is_holdout(table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt)
+def test_a_table_without_anybody_held_out_is_missing_evidence(
+    own: Path, decide: Callable[..., Done]
+):
+    data, table = (
+        load_config(own / "config.yaml", PROJECT).data,
+        read_table(own / TABLE, CONTRACT),
+    )
+    held_out = is_holdout(
+        table[ID], fraction=data.holdout_fraction, salt=data.holdout_salt
+    )
     write_table(table[~held_out], own / TABLE, CONTRACT)
 
     done = decide("promote", "newest", *PRODUCTION)
@@ -443,18 +555,26 @@ def test_a_table_without_anybody_held_out_is_missing_evidence(own: Path, decide:
 
 
 @pytest.mark.slow
-def test_staging_asks_for_no_evidence(own: Path, versions: dict[str, str], decide: Callable[..., Done]):
+def test_staging_asks_for_no_evidence(
+    own: Path, versions: dict[str, str], decide: Callable[..., Done]
+):
     (own / TABLE).unlink()
 
     done = decide("promote", versions["worse"], "--to", "staging")
     by_alias = decide("promote", "staging", *PRODUCTION)
 
-    assert (done.returncode, holder(own, "staging"), holder(own)) == (0, versions["worse"], None)
+    assert (done.returncode, holder(own, "staging"), holder(own)) == (
+        0,
+        versions["worse"],
+        None,
+    )
     assert (by_alias.returncode, last(own).version) == (3, versions["worse"])
 
 
 @pytest.mark.parametrize("name", ["0.1.0-00000000", "nonsense", "production"])
-def test_what_is_no_version_is_refused_and_leaves_no_trace(own: Path, decide: Callable[..., Done], name: str):
+def test_what_is_no_version_is_refused_and_leaves_no_trace(
+    own: Path, decide: Callable[..., Done], name: str
+):
     before = last(own)
 
     done = decide("promote", name, *PRODUCTION, *FORCED)
@@ -474,7 +594,7 @@ def test_a_damaged_version_can_not_even_be_forced(
     assert (done.returncode, ONNX in done.stderr, last(own)) == (3, True, before)
 
 
-def test_while_production_is_damaged_nothing_can_be_compared_with_it_but_force_gets_past(
+def test_a_damaged_production_cannot_be_compared_with_but_force_gets_past(
     own: Path, versions: dict[str, str], decide: Callable[..., Done]
 ):
     put(own, versions["worse"])
@@ -493,7 +613,10 @@ def test_while_production_is_damaged_nothing_can_be_compared_with_it_but_force_g
 
 
 def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothing(
-    own: Path, versions: dict[str, str], decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+    own: Path,
+    versions: dict[str, str],
+    decide: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     load = promotion.open_predictor
 
@@ -505,7 +628,9 @@ def test_who_decides_after_somebody_else_did_ends_with_one_and_overwrites_nothin
     done = decide("promote", "newest", *PRODUCTION)
 
     assert (done.returncode, holder(own)) == (1, versions["worse"])
-    assert f"ada@host promoted {versions['worse']} in production meanwhile" in done.stderr
+    assert (
+        f"ada@host promoted {versions['worse']} in production meanwhile" in done.stderr
+    )
     assert "registry history" in done.stderr
 
 
@@ -534,7 +659,11 @@ def test_each_alias_is_taken_back_on_its_own(
 
     done = decide("rollback", "staging")
 
-    assert (done.returncode, holder(own, "staging"), holder(own)) == (0, versions["worse"], versions["good"])
+    assert (done.returncode, holder(own, "staging"), holder(own)) == (
+        0,
+        versions["worse"],
+        versions["good"],
+    )
 
 
 @pytest.mark.slow
@@ -561,8 +690,14 @@ def test_a_version_that_cannot_be_served_is_passed_over_and_named(
     done = decide("rollback")
 
     assert (done.returncode, holder(own)) == (0, versions["good"])
-    assert f"FAILED  {versions['resplit']}: {versions['resplit']}/{ONNX}: its SHA-256" in done.stdout
-    assert (last(own).before, evidence(own)) == (versions["worse"], {versions["resplit"]: False})
+    assert (
+        f"FAILED  {versions['resplit']}: {versions['resplit']}/{ONNX}: its SHA-256"
+        in done.stdout
+    )
+    assert (last(own).before, evidence(own)) == (
+        versions["worse"],
+        {versions["resplit"]: False},
+    )
 
 
 def test_taking_back_to_a_damaged_version_is_refused_and_changes_nothing(
@@ -574,12 +709,19 @@ def test_taking_back_to_a_damaged_version_is_refused_and_changes_nothing(
 
     done = decide("rollback")
 
-    assert (done.returncode, ONNX in done.stderr, holder(own)) == (3, True, versions["good"])
+    assert (done.returncode, ONNX in done.stderr, holder(own)) == (
+        3,
+        True,
+        versions["good"],
+    )
 
 
 @pytest.mark.slow
-def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_image_that_can(
-    own: Path, tmp_path: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+def test_a_rollback_to_what_this_code_cannot_serve_names_what_can(
+    own: Path,
+    tmp_path: Path,
+    decide: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     commit = read_checkout(own).commit
     old = train(own, model={"max_iter": 20})
@@ -595,7 +737,7 @@ def test_taking_back_to_what_this_code_cannot_serve_names_the_commit_and_the_ima
     done = subprocess.run(
         [sys.executable, "-m", "churn_service", "registry", "rollback"],
         cwd=own,
-        env=os.environ | {"PYTHONPATH": str(code)},  # noqa: TID251 - the child inherits ours
+        env=os.environ | {"PYTHONPATH": str(code)},  # noqa: TID251 - for the child
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,7 @@
-"""A candidate answers what production was asked: what has to be logged, and which limits hold."""
+"""A candidate answers what production was asked.
+
+The tests are about what has to be logged, and which limits hold.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -25,18 +28,25 @@ from versions import holder, put, train
 
 ASKED = 40
 REQUIRED = (fields(nullable=False) or fields())[0].name
-MANY_DIGITS = [column.name for column in fields(*NUMBERS) if max(map(abs, column.bounds)) > 9]
+MANY_DIGITS = [
+    column.name for column in fields(*NUMBERS) if max(map(abs, column.bounds)) > 9
+]
 
 
 @pytest.fixture(scope="module")
-def several(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Return a project with something in production, and its versions; do not change it."""
+def several(
+    trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """Return a project and its versions, one in production; do not change it."""
     folder = tmp_path_factory.mktemp("several") / "project"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     configure(folder, "gate", replay_requests=ASKED, max_flip_share=0.05, max_psi=0.25)
-    configure(folder, "gate", max_latency_ratio=1000, margin=0.05)  # beyond what chance can do here
+    # limits beyond what chance can do here
+    configure(folder, "gate", max_latency_ratio=1000, margin=0.05)
     config = load_config(folder / "config.yaml", PROJECT)
-    configure(folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities))
+    configure(
+        folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities)
+    )
     twin = train(folder, model={"max_iter": config.model.max_iter + 1})
     eager = train(folder, decision={"threshold": 0})
     versions = {"production": train(folder), "twin": twin, "eager": eager}
@@ -56,7 +66,9 @@ def own(several: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def promote(own: Path, run: Run) -> Callable[[str], Done]:
-    return lambda version: run(own, "registry", "promote", version, "--to", "production")
+    return lambda version: run(
+        own, "registry", "promote", version, "--to", "production"
+    )
 
 
 def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
@@ -65,21 +77,33 @@ def records(count: int, seed: int = 7) -> list[dict[str, Any]]:
     return as_records({column.name: made[column.name] for column in CONTRACT.columns})
 
 
-def ask(folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any) -> list[float]:
-    """Let a version answer as a service with a prediction log; return its probabilities."""
+def ask(
+    folder: Path, version: str, customers: list[dict[str, Any]], **monitoring: Any
+) -> list[float]:
+    """Ask a service on a version, with a prediction log; return its probabilities."""
     config = load_config(folder / "config.yaml", PROJECT)
-    config = config.model_copy(update={"monitoring": config.monitoring.model_copy(update=monitoring)})
-    settings = Settings(_env_file=None, version=version, log_level="warning", hash_key="k" * 32)
+    config = config.model_copy(
+        update={"monitoring": config.monitoring.model_copy(update=monitoring)}
+    )
+    settings = Settings(
+        _env_file=None, version=version, log_level="warning", hash_key="k" * 32
+    )
     work = Workspace(PROJECT, config, folder, settings)
     service = service_of(models(work), work)
-    with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+    with TestClient(
+        service.app, base_url="http://localhost", client=("127.0.0.1", 1)
+    ) as client:
         answer = client.post("/predict/batch", json={"customers": customers})
     return [each["churn_probability"] for each in answer.json()["predictions"]]
 
 
 def replayed(folder: Path) -> dict[str, Any]:
     """Return what the last event tells of the replay."""
-    (check,) = (each for each in Registry(folder / "models").events()[-1].evidence if each.name == "replay")
+    (check,) = (
+        each
+        for each in Registry(folder / "models").events()[-1].evidence
+        if each.name == "replay"
+    )
     return check
 
 
@@ -89,11 +113,16 @@ def quartiles(probabilities: list[float]) -> list[float]:
 
 @pytest.mark.slow
 def test_the_latency_ratio_is_the_candidates_time_over_productions(
-    own: Path, versions: dict[str, str], promote: Callable[[str], Done], monkeypatch: pytest.MonkeyPatch
+    own: Path,
+    versions: dict[str, str],
+    promote: Callable[[str], Done],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     ask(own, versions["production"], records(ASKED))
     took = {versions["production"]: 1.0, versions["twin"]: 2.5}
-    monkeypatch.setattr(replay, "_median_seconds", lambda predictor, _: took[predictor.version])
+    monkeypatch.setattr(
+        replay, "_median_seconds", lambda predictor, _: took[predictor.version]
+    )
 
     promote(versions["twin"])
 
@@ -110,10 +139,17 @@ def test_a_version_that_answers_alike_is_promoted_and_its_figures_are_kept(
 
     check = replayed(own)
     after = ask(own, versions["twin"], records(ASKED))
-    assert (done.returncode, holder(own), check.passed) == (0, versions["twin"], True), done.stderr
+    assert (done.returncode, holder(own), check.passed) == (
+        0,
+        versions["twin"],
+        True,
+    ), done.stderr
     assert f"passed  replay: {ASKED} logged requests" in done.stdout
     assert check.facts["requests"] == ASKED
-    assert check.facts["quartiles"] == {"production": quartiles(before), "candidate": quartiles(after)}
+    assert check.facts["quartiles"] == {
+        "production": quartiles(before),
+        "candidate": quartiles(after),
+    }
     assert before != after
 
 
@@ -121,21 +157,32 @@ def test_a_version_that_decides_otherwise_is_refused_with_the_largest_flips(
     own: Path, versions: dict[str, str], promote: Callable[[str], Done]
 ):
     before = np.array(ask(own, versions["production"], records(ASKED)))
-    flips = np.sum(before < load_predictor(own / "models" / versions["production"], PROJECT).threshold)
+    flips = np.sum(
+        before
+        < load_predictor(own / "models" / versions["production"], PROJECT).threshold
+    )
 
     done = promote(versions["eager"])
 
     check = replayed(own)
-    assert (done.returncode, holder(own), check.passed) == (3, versions["production"], False)
+    assert (done.returncode, holder(own), check.passed) == (
+        3,
+        versions["production"],
+        False,
+    )
     assert check.facts["flip_share"] == flips / ASKED > 0.05
     assert check.facts["psi"] == 0
-    assert len({each["prediction_id"] for each in check.facts["largest_flips"]}) == min(5, flips)
+    assert len({each["prediction_id"] for each in check.facts["largest_flips"]}) == min(
+        5, flips
+    )
     assert f"decisions that flip {flips / ASKED:.1%}, allowed 5.0%" in done.stderr
     assert "largest flips " in done.stderr
 
 
 @pytest.mark.slow
-def test_the_last_requests_are_repeated(own: Path, versions: dict[str, str], promote: Callable[[str], Done]):
+def test_the_last_requests_are_repeated(
+    own: Path, versions: dict[str, str], promote: Callable[[str], Done]
+):
     ask(own, versions["production"], records(ASKED, seed=1))
     last = ask(own, versions["production"], records(ASKED, seed=2))
 
@@ -153,7 +200,10 @@ def test_only_requests_that_production_answered_count(
 
     done = promote(versions["twin"])
 
-    wanted = f"the log here holds {ASKED - 1} records that {versions['production']} was asked about"
+    wanted = (
+        f"the log here holds {ASKED - 1} records that "
+        f"{versions['production']} was asked about"
+    )
     assert (done.returncode, replayed(own).passed) == (3, None)
     assert f"MISSING replay: {wanted}" in done.stderr
 
@@ -168,13 +218,21 @@ def test_only_requests_that_production_answered_count(
 )
 @pytest.mark.slow
 def test_without_a_log_of_whole_requests_the_evidence_is_missing(
-    own: Path, versions: dict[str, str], promote: Callable[[str], Done], monitoring: dict[str, Any], said: str
+    own: Path,
+    versions: dict[str, str],
+    promote: Callable[[str], Done],
+    monitoring: dict[str, Any],
+    said: str,
 ):
     configure(own, "monitoring", **monitoring)
 
     done = promote(versions["twin"])
 
-    assert (done.returncode, replayed(own).passed, holder(own)) == (3, None, versions["production"])
+    assert (done.returncode, replayed(own).passed, holder(own)) == (
+        3,
+        None,
+        versions["production"],
+    )
     assert f"MISSING replay: {said}" in done.stderr
 
 
@@ -185,10 +243,15 @@ def test_without_a_log_of_whole_requests_the_evidence_is_missing(
 )
 @pytest.mark.slow
 def test_a_log_that_was_written_while_columns_were_hidden_is_no_evidence(
-    own: Path, versions: dict[str, str], promote: Callable[[str], Done], privacy: dict[str, str]
+    own: Path,
+    versions: dict[str, str],
+    promote: Callable[[str], Done],
+    privacy: dict[str, str],
 ):
     if not privacy:
-        pytest.skip("the contract has no number with more than the digit that a bucket keeps")
+        pytest.skip(
+            "the contract has no number with more than the digit that a bucket keeps"
+        )
     ask(own, versions["production"], records(ASKED), privacy=privacy)
 
     done = promote(versions["twin"])

@@ -1,4 +1,7 @@
-"""When a version is trained again, what holds that back, what it learns from, and what is left to read."""
+"""When a version is trained again, and what holds that back.
+
+Also what it learns from, and what is left to read.
+"""
 
 import json
 import re
@@ -58,7 +61,11 @@ def predictor(version: Path) -> Predictor:
 
 @pytest.fixture
 def own(trained: Path, version: Path, tmp_path: Path) -> Path:
-    folder = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    folder = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
     configure(folder, "retrain", min_new_outcomes=100)
     put(folder, version.name)
     return folder
@@ -70,16 +77,29 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def ask(own: Path, predictor: Predictor, now: datetime) -> Callable[..., tuple[list[str], Values]]:
-    """Log answers some days ago to customers as the training table's, with some columns changed."""
+def ask(
+    own: Path, predictor: Predictor, now: datetime
+) -> Callable[..., tuple[list[str], Values]]:
+    """Log answers, some days old, to customers like the training table's.
 
-    def asked(days: float, *, shifts: bool = False, ids: list[str] | None = None) -> tuple[list[str], Values]:
+    Some columns may be changed.
+    """
+
+    def asked(
+        days: float, *, shifts: bool = False, ids: list[str] | None = None
+    ) -> tuple[list[str], Values]:
         values = customers(ROWS, 5)
         if shifts:
             values[MOVED] = moved(values[MOVED], movable())
         values[SCORE] = predictor.probabilities(values)
         ids = ids or [f"c-{days}-{row}" for row in range(ROWS)]
-        write_log(own / "predictions", predictor.version, values, time=now - timedelta(days=days), ids=ids)
+        write_log(
+            own / "predictions",
+            predictor.version,
+            values,
+            time=now - timedelta(days=days),
+            ids=ids,
+        )
         return ids, values
 
     return asked
@@ -87,16 +107,26 @@ def ask(own: Path, predictor: Predictor, now: datetime) -> Callable[..., tuple[l
 
 @pytest.fixture
 def tell(own: Path, now: datetime) -> Callable[..., None]:
-    """Record outcomes of customers as of now, as many as the probabilities say, at each height of them."""
+    """Record outcomes of customers as of now, as many as the probabilities say.
+
+    That holds for high probabilities and for low ones.
+    """
 
     def told(ids: list[str], chances: np.ndarray) -> None:
         order = np.argsort(chances)
         drawn = (
-            np.diff(np.round(np.cumsum(chances[order])), prepend=0).astype(int)[np.argsort(order)].tolist()
+            np.diff(np.round(np.cumsum(chances[order])), prepend=0)
+            .astype(int)[np.argsort(order)]
+            .tolist()
         )
         moment = now.isoformat()
         lines = [
-            {"recorded_at": moment, "record": name, "outcome": outcome, "observed_at": moment}
+            {
+                "recorded_at": moment,
+                "record": name,
+                "outcome": outcome,
+                "observed_at": moment,
+            }
             for name, outcome in zip(ids, drawn, strict=True)
         ]
         write_outcomes(own / "predictions", lines)
@@ -106,7 +136,7 @@ def tell(own: Path, now: datetime) -> Callable[..., None]:
 
 @pytest.fixture
 def shifted(ask: Callable[..., Any], tell: Callable[..., None]) -> None:
-    """Let a column drift in both windows, and the outcomes of the older one be known."""
+    """Let a column drift in both windows; the older one's outcomes are known."""
     ids, values = ask(10, shifts=True)
     ask(2, shifts=True)
     tell(ids, values[SCORE])
@@ -130,7 +160,10 @@ def files(folder: Path) -> set[Path]:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((folder / "predictions/retrain").glob("2*.json"))]
+    return [
+        json.loads(path.read_text())
+        for path in sorted((folder / "predictions/retrain").glob("2*.json"))
+    ]
 
 
 @pytest.mark.slow
@@ -144,8 +177,15 @@ def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
     done = run(own, "retrain")
 
     said = done.stdout
-    assert (done.returncode, said.splitlines()[-1], records(own)) == (0, "nothing to do", []), done.stderr
-    assert f"trigger  no  drift: nothing in both windows (PSI of {ROWS} records: -; then {ROWS}" in said
+    assert (done.returncode, said.splitlines()[-1], records(own)) == (
+        0,
+        "nothing to do",
+        [],
+    ), done.stderr
+    assert (
+        "trigger  no  drift: nothing in both windows "
+        f"(PSI of {ROWS} records: -; then {ROWS}" in said
+    )
     assert "trigger  no  outcomes: as expected in" in said
     assert f"brake    no  too few outcomes: of {2 * ROWS} records" in said
     assert "cool-down: never retrained" in said
@@ -153,7 +193,7 @@ def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_comes_the_cool_down(
+def test_drift_in_two_windows_trains_a_version_and_then_comes_the_cool_down(
     own: Path, version: Path, retrain: Callable[..., Any]
 ):
     before = read_table(own / TABLE, CONTRACT)
@@ -162,17 +202,35 @@ def test_drift_in_two_windows_trains_a_version_with_what_became_known_and_then_c
 
     new = holder(own, "staging")
     events = Registry(own / "models").events()
-    assert (done.returncode, found["result"], found["trained"]) == (0, "staging", new), done.stderr
+    assert (done.returncode, found["result"], found["trained"]) == (
+        0,
+        "staging",
+        new,
+    ), done.stderr
     assert (applying(found, "triggers"), applying(found, "brakes")) == (["drift"], [])
     assert MOVED in found["verdict"]["triggers"][0]["said"]
     assert (holder(own), new == version.name) == (version.name, False)
-    assert events[-1].reason == f"retrain: drift: {found['verdict']['triggers'][0]['said']}"
+    assert (
+        events[-1].reason
+        == f"retrain: drift: {found['verdict']['triggers'][0]['said']}"
+    )
     assert records(own) == [found]
-    assert {check["name"] for check in found["evidence"]} >= {"artefact", "baseline", "production", "replay"}
+    assert {check["name"] for check in found["evidence"]} >= {
+        "artefact",
+        "baseline",
+        "production",
+        "replay",
+    }
     table = check_table(read_table(own / found["table"], CONTRACT), CONTRACT)
     assert (len(table), found["growth"]["added"]) == (len(before) + ROWS, ROWS)
-    assert Registry(own / "models").load(new).metadata.identity.data_sha256 == pipeline.data_hash(table)
-    assert (again.returncode, held["result"], applying(held, "brakes")) == (0, "held back", ["cool-down"])
+    assert Registry(own / "models").load(
+        new
+    ).metadata.identity.data_sha256 == pipeline.data_hash(table)
+    assert (again.returncode, held["result"], applying(held, "brakes")) == (
+        0,
+        "held back",
+        ["cool-down"],
+    )
     assert len(records(own)) == 1
 
 
@@ -184,7 +242,11 @@ def test_drift_in_one_window_could_be_a_campaign_and_is_no_reason(
 
     done, found = retrain()
 
-    assert (done.returncode, found["result"], applying(found, "triggers")) == (0, "nothing to do", [])
+    assert (done.returncode, found["result"], applying(found, "triggers")) == (
+        0,
+        "nothing to do",
+        [],
+    )
     assert f"then {ROWS} records: " in found["verdict"]["triggers"][0]["said"]
 
 
@@ -196,16 +258,26 @@ def test_outcomes_that_contradict_the_probabilities_are_a_reason(
 
     done, found = retrain("--dry-run")
 
-    assert (done.returncode, found["result"], applying(found, "triggers")) == (0, "would train", ["outcomes"])
+    assert (done.returncode, found["result"], applying(found, "triggers")) == (
+        0,
+        "would train",
+        ["outcomes"],
+    )
     assert "log loss" in found["verdict"]["triggers"][1]["said"]
 
 
-def test_age_is_a_reason_and_too_few_new_outcomes_hold_it_back(own: Path, retrain: Callable[..., Any]):
+def test_age_is_a_reason_and_too_few_new_outcomes_hold_it_back(
+    own: Path, retrain: Callable[..., Any]
+):
     configure(own, "retrain", max_age_days=1e-9)
 
     done, found = retrain()
 
-    assert (done.returncode, found["result"], applying(found, "triggers")) == (0, "held back", ["age"])
+    assert (done.returncode, found["result"], applying(found, "triggers")) == (
+        0,
+        "held back",
+        ["age"],
+    )
     assert applying(found, "brakes") == ["too few outcomes"]
     assert found["verdict"]["brakes"][0]["said"].startswith("of 0 records")
 
@@ -225,7 +297,7 @@ def test_outcomes_that_were_known_before_the_version_was_trained_are_not_new(
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_while_nothing_is_in_production_nothing_is_trained_that_would_answer_without_the_gate(
+def test_while_nothing_is_in_production_nothing_is_trained(
     own: Path, retrain: Callable[..., Any]
 ):
     max((own / "models/events").glob("*.json")).unlink()  # the promotion
@@ -240,7 +312,9 @@ def test_while_nothing_is_in_production_nothing_is_trained_that_would_answer_wit
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_a_file_of_the_log_that_is_there_twice_adds_nobody_twice(own: Path, retrain: Callable[..., Any]):
+def test_a_file_of_the_log_that_is_there_twice_adds_nobody_twice(
+    own: Path, retrain: Callable[..., Any]
+):
     for path in list((own / "predictions").glob("*.jsonl")):
         shutil.copy(path, path.with_name(f"{path.name[:10]}.restored.000.jsonl"))
 
@@ -282,7 +356,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(own: Path, run: Ru
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.parametrize(
-    ("left", "said"), [("ada@host, since noon,", "ada@host, since noon,"), (None, "another process")]
+    ("left", "said"),
+    [("ada@host, since noon,", "ada@host, since noon,"), (None, "another process")],
 )
 def test_of_two_at_once_the_second_does_nothing_and_says_who_is_about_it(
     own: Path, retrain: Callable[..., Any], left: str | None, said: str
@@ -311,30 +386,46 @@ def test_the_gate_stands_before_production_and_its_refusal_is_kept(
     done = run(own, "retrain")
 
     (record,) = records(own)
-    assert (done.returncode, record["result"], record["exit_code"]) == (3, "refused", 3), done.stderr
+    assert (done.returncode, record["result"], record["exit_code"]) == (
+        3,
+        "refused",
+        3,
+    ), done.stderr
     assert (holder(own), holder(own, "staging")) == (version.name, record["trained"])
     assert "MISSING replay: the log here holds" in done.stdout
     assert record["said"] == f"{record['trained']} stays out of production"
-    assert [check["name"] for check in record["evidence"] if not check["passed"]] == ["replay"]
-    assert not [path for path in tmp_path.rglob(".*") if path.name not in {".lock", ".git"}]
+    assert [check["name"] for check in record["evidence"] if not check["passed"]] == [
+        "replay"
+    ]
+    assert not [
+        path for path in tmp_path.rglob(".*") if path.name not in {".lock", ".git"}
+    ]
 
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_into_production_if_that_is_configured_and_the_evidence_holds(own: Path, retrain: Callable[..., Any]):
+def test_into_production_if_that_is_configured_and_the_evidence_holds(
+    own: Path, retrain: Callable[..., Any]
+):
     configure(own, "retrain", promote="production")
     configure(own, "gate", **NEVER, replay_requests=ROWS)
 
     done, found = retrain()
 
-    assert (done.returncode, found["result"], holder(own)) == (0, "production", found["trained"]), done.stderr
+    assert (done.returncode, found["result"], holder(own)) == (
+        0,
+        "production",
+        found["trained"],
+    ), done.stderr
     assert all(check["passed"] for check in found["evidence"])
     assert records(own) == [found]
 
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Path, run: Run):
+def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(
+    own: Path, run: Run
+):
     table = (own / TABLE).read_text()
     (own / TABLE).write_text(table + table.splitlines()[1] + "\n")
 
@@ -342,14 +433,20 @@ def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(own: Pat
 
     (record,) = records(own)
     twice = table.splitlines()[1].split(",")[0]
-    assert (done.returncode, record["result"], record["trained"]) == (3, "refused", None)
+    assert (done.returncode, record["result"], record["trained"]) == (
+        3,
+        "refused",
+        None,
+    )
     assert record["said"] == f"rules broken: 1, cells: 1: {ID} must be unique"
     assert (twice in done.stderr, twice in json.dumps(record)) == (True, False)
 
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_whatever_fails_in_between_leaves_a_record(own: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_whatever_fails_in_between_leaves_a_record(
+    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+):
     def fail(*_: Any) -> float:
         msg = "0.1 apart"
         raise ParityError(msg)
@@ -359,7 +456,11 @@ def test_whatever_fails_in_between_leaves_a_record(own: Path, run: Run, monkeypa
     done = run(own, "retrain")
 
     (record,) = records(own)
-    assert (done.returncode, record["result"], record["said"]) == (3, "refused", "0.1 apart")
+    assert (done.returncode, record["result"], record["said"]) == (
+        3,
+        "refused",
+        "0.1 apart",
+    )
     assert (record["growth"]["added"], holder(own, "staging")) == (ROWS, None)
 
 
@@ -379,11 +480,16 @@ def test_somebody_who_decides_meanwhile_is_no_refusal_but_a_failure_and_leaves_a
     (record,) = records(own)
     assert (done.returncode, record["result"], record["exit_code"]) == (1, "failed", 1)
     assert record["trained"] is not None
-    assert done.stdout.splitlines()[-2:] == [f"failed: {record['said']}", f"record: {record['file']}"]
+    assert done.stdout.splitlines()[-2:] == [
+        f"failed: {record['said']}",
+        f"record: {record['file']}",
+    ]
 
 
 @pytest.mark.usefixtures("shifted")
-def test_a_version_from_before_there_were_references_can_still_be_too_old(own: Path, now: datetime):
+def test_a_version_from_before_there_were_references_can_still_be_too_old(
+    own: Path, now: datetime
+):
     class Old(Registry):
         def load(self, name: str | None = None) -> Artifact:
             found = super().load(name)
@@ -402,7 +508,7 @@ def test_a_version_from_before_there_were_references_can_still_be_too_old(own: P
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.parametrize("hidden", [*OTHERS[-1:], ID])
 @pytest.mark.slow
-def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_table_is_another(
+def test_what_privacy_hides_holds_back_until_the_table_is_another(
     own: Path, retrain: Callable[..., Any], hidden: str
 ):
     configure(own, "monitoring", privacy={hidden: "drop"})
@@ -413,14 +519,20 @@ def test_what_privacy_hides_is_no_refusal_every_night_but_holds_back_until_the_t
     renewed = retrain("--dry-run")[1]
 
     said = found["verdict"]["brakes"][-1]["said"]
-    assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["privacy"])
-    assert said.startswith(f"monitoring.privacy hides {hidden}, so the log adds nothing")
+    assert (done.returncode, found["result"], applying(found, "brakes")) == (
+        0,
+        "held back",
+        ["privacy"],
+    )
+    assert said.startswith(
+        f"monitoring.privacy hides {hidden}, so the log adds nothing"
+    )
     assert (renewed["result"], renewed["growth"]["added"]) == ("would train", 0)
 
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
-def test_a_version_that_cannot_be_read_may_have_been_trained_on_the_table_so_privacy_holds_back(
+def test_privacy_holds_back_if_a_version_of_the_table_cannot_be_read(
     own: Path, version: Path, retrain: Callable[..., Any]
 ):
     configure(own, "monitoring", privacy={OTHERS[-1]: "drop"})
@@ -431,8 +543,15 @@ def test_a_version_that_cannot_be_read_may_have_been_trained_on_the_table_so_pri
     done, found = retrain()
 
     said = found["verdict"]["brakes"][-1]["said"]
-    assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["privacy"])
-    assert f"nobody can tell whether a version was trained on {TABLE} before: 0.0.1-00000000: " in said
+    assert (done.returncode, found["result"], applying(found, "brakes")) == (
+        0,
+        "held back",
+        ["privacy"],
+    )
+    assert (
+        f"nobody can tell whether a version was trained on {TABLE} before: "
+        "0.0.1-00000000: " in said
+    )
 
 
 @pytest.mark.usefixtures("shifted")
@@ -448,18 +567,32 @@ def test_a_try_whose_record_is_damaged_counts_for_the_cool_down(
     done, found = retrain()
 
     said = found["verdict"]["brakes"][1]["said"]
-    assert (done.returncode, found["result"], applying(found, "brakes")) == (0, "held back", ["cool-down"])
+    assert (done.returncode, found["result"], applying(found, "brakes")) == (
+        0,
+        "held back",
+        ["cool-down"],
+    )
     assert re.match(r"tried, with a record that cannot be read, 1 days ago", said)
 
 
 def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:
-    """Let a column drift in both windows, and outcomes be known of answers that name nobody."""
+    """Let a column drift in both windows, with answers that name nobody.
+
+    Outcomes of these answers are known.
+    """
     ask(10, shifts=True, ids=[None] * ROWS)
     ask(2, shifts=True)
-    lines = next((own / "predictions").glob(f"{(now - timedelta(days=10)).date()}*")).read_text().splitlines()
+    lines = (
+        next((own / "predictions").glob(f"{(now - timedelta(days=10)).date()}*"))
+        .read_text()
+        .splitlines()
+    )
     known = [json.loads(line)["answer"]["prediction_id"] for line in lines]
     said = {"recorded_at": now.isoformat(), "observed_at": now.isoformat()}
-    told = [said | {"prediction_id": each, "outcome": row % 2} for row, each in enumerate(known)]
+    told = [
+        said | {"prediction_id": each, "outcome": row % 2}
+        for row, each in enumerate(known)
+    ]
     write_outcomes(own / "predictions", told)
 
 
@@ -470,17 +603,27 @@ def test_the_same_version_again_is_refused_once_and_not_every_night(
     log_of_nobody(own, ask, now)
 
     done, found = retrain()
-    (own / "predictions/retrain/2026-01-01T000000Z.json").write_text('{"result": "refu')  # by a power cut
+    # cut short by a power cut
+    (own / "predictions/retrain/2026-01-01T000000Z.json").write_text('{"result": "refu')
     again, held = retrain()
     (own / "predictions/retrain" / Path(found["file"]).name).unlink()
     mended = retrain("--dry-run")[1]
 
-    assert (done.returncode, found["result"], found["table"]) == (3, "refused", TABLE), done.stderr
+    assert (done.returncode, found["result"], found["table"]) == (
+        3,
+        "refused",
+        TABLE,
+    ), done.stderr
     assert f"{TABLE} holds nothing that it did not know" in found["said"]
     assert found["trained"] is None
-    assert (again.returncode, held["result"], applying(held, "brakes")) == (0, "held back", ["cool-down"])
+    assert (again.returncode, held["result"], applying(held, "brakes")) == (
+        0,
+        "held back",
+        ["cool-down"],
+    )
     assert re.match(
-        r"refused \S+ days ago; retrain.cool_down_days is 7$", held["verdict"]["brakes"][1]["said"]
+        r"refused \S+ days ago; retrain.cool_down_days is 7$",
+        held["verdict"]["brakes"][1]["said"],
     )
     assert mended["result"] == "would train"
 
@@ -488,14 +631,21 @@ def test_the_same_version_again_is_refused_once_and_not_every_night(
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
 def test_a_table_that_came_out_as_the_version_that_answers_does_not_stay(
-    own: Path, version: Path, retrain: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    own: Path,
+    version: Path,
+    retrain: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     trained = read_artifact(version)
     monkeypatch.setattr(retraining, "train_version", lambda *_, **__: trained)
 
     done, found = retrain()
 
-    assert (done.returncode, found["result"], found["growth"]["added"]) == (3, "refused", ROWS)
+    assert (done.returncode, found["result"], found["growth"]["added"]) == (
+        3,
+        "refused",
+        ROWS,
+    )
     assert not list((own / "data").glob("*.retrain-*"))
 
 
@@ -515,7 +665,8 @@ def test_a_version_that_staging_refuses_is_not_trained_again_each_night(
 
     assert (done.returncode, found["result"], again.returncode) == (3, "refused", 0)
     assert applying(held, "brakes") == ["cool-down"]
-    assert len(list((own / "data").glob("*.retrain-*"))) == 1  # of a version that is registered
+    # only that of a version that is registered
+    assert len(list((own / "data").glob("*.retrain-*"))) == 1
 
 
 @pytest.mark.slow
@@ -533,16 +684,26 @@ def test_who_was_held_out_stays_held_out(
     ask(2, shifts=True)
     tell(ids, values[SCORE])
     fit, seen = training.train, []
-    watched = replace(training, train=lambda matrix, *rest: seen.append(matrix) or fit(matrix, *rest))
+    watched = replace(
+        training, train=lambda matrix, *rest: seen.append(matrix) or fit(matrix, *rest)
+    )
     monkeypatch.setattr("churn_service.train.training", watched)
 
     done, found = retrain()
 
     table = check_table(read_table(own / found["table"], CONTRACT), CONTRACT)
     held_out = is_holdout(table[ID], **split)
-    assert (done.returncode, found["growth"]["replaced"], len(table)) == (0, ROWS, len(before)), done.stderr
+    assert (done.returncode, found["growth"]["replaced"], len(table)) == (
+        0,
+        ROWS,
+        len(before),
+    ), done.stderr
     assert set(table[ID][held_out]) == set(before[ID][is_holdout(before[ID], **split)])
-    assert np.array_equal(seen[0], feature_matrix(PROJECT, table[~held_out], config.features), equal_nan=True)
+    assert np.array_equal(
+        seen[0],
+        feature_matrix(PROJECT, table[~held_out], config.features),
+        equal_nan=True,
+    )
 
 
 @pytest.fixture
@@ -551,11 +712,26 @@ def known(own: Path, predictor: Predictor, now: datetime) -> Callable[..., None]
 
     def log(name: str | None, days: float, outcome: int, **changed: Any) -> None:
         values = {each: cells[:1] for each, cells in customers(1, 5).items()}
-        values |= {each: np.array([cell], dtype=object) for each, cell in changed.items()}
-        write_log(own / "predictions", predictor.version, values, time=now - timedelta(days=days), ids=[name])
-        written = max((own / "predictions").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        values |= {
+            each: np.array([cell], dtype=object) for each, cell in changed.items()
+        }
+        write_log(
+            own / "predictions",
+            predictor.version,
+            values,
+            time=now - timedelta(days=days),
+            ids=[name],
+        )
+        written = max(
+            (own / "predictions").glob("*.jsonl"),
+            key=lambda path: path.stat().st_mtime_ns,
+        )
         prediction = json.loads(written.read_text())["answer"]["prediction_id"]
-        line = {"recorded_at": now.isoformat(), "prediction_id": prediction, "outcome": outcome}
+        line = {
+            "recorded_at": now.isoformat(),
+            "prediction_id": prediction,
+            "outcome": outcome,
+        }
         write_outcomes(own / "predictions", [line | {"observed_at": None}])
 
     return log
@@ -564,7 +740,9 @@ def known(own: Path, predictor: Predictor, now: datetime) -> Callable[..., None]
 def grown(folder: Path, now: datetime) -> tuple[pd.DataFrame, Growth]:
     table = check_table(read_table(folder / TABLE, CONTRACT), CONTRACT).head(3)
     work = open_workspace(PROJECT, folder / "config.yaml")
-    return grow(table, Log(folder / "predictions"), work, now=now + timedelta(seconds=1))
+    return grow(
+        table, Log(folder / "predictions"), work, now=now + timedelta(seconds=1)
+    )
 
 
 def test_of_each_customer_the_latest_record_counts_with_its_own_label(
@@ -590,7 +768,14 @@ def test_who_has_no_id_or_breaks_the_contract_is_left_out_and_counted(
 ):
     known(None, 1, 1)
     known("c-1", 1, 1, **{MOVED: wrong(movable())})
-    known("c-2", 1, 1, **{field("integer", "number", "boolean", "category", nullable=False).name: None})
+    known(
+        "c-2",
+        1,
+        1,
+        **{
+            field("integer", "number", "boolean", "category", nullable=False).name: None
+        },
+    )
 
     table, growth = grown(own, now)
 
@@ -598,7 +783,9 @@ def test_who_has_no_id_or_breaks_the_contract_is_left_out_and_counted(
     assert len(table) == 3
 
 
-def test_an_outcome_that_is_not_known_yet_adds_nobody(own: Path, known: Callable[..., None], now: datetime):
+def test_an_outcome_that_is_not_known_yet_adds_nobody(
+    own: Path, known: Callable[..., None], now: datetime
+):
     known("c-1", 1, 1)
 
     assert grown(own, now - timedelta(hours=1))[1] == Growth(rows=3)
@@ -609,7 +796,10 @@ def test_without_a_log_there_is_nothing_to_learn_from(own: Path, run: Run):
 
     done = run(own, "retrain")
 
-    assert (done.returncode, "monitoring.prediction_log: found null" in done.stderr) == (2, True)
+    assert (
+        done.returncode,
+        "monitoring.prediction_log: found null" in done.stderr,
+    ) == (2, True)
 
 
 def test_the_command_has_help_with_an_example(own: Path, run: Run):

@@ -1,8 +1,10 @@
-"""What an older engine wrote is read by this one: versions, decisions, the prediction log and outcomes.
+"""This engine reads what an older one wrote.
 
-`written` holds what each released engine left in the folder of the small project `codes`. That of the present
-engine is made by ``PYTHONPATH=tests python tests/lifecycle/test_what_older_engines_wrote.py`` when it is
-released, and never again.
+That is versions, decisions, the prediction log and outcomes.
+
+`written` holds what each released engine left in the folder of the small project
+`codes`. That of the present engine is made by ``PYTHONPATH=tests python
+tests/lifecycle/test_what_older_engines_wrote.py`` when it is released, and never again.
 """
 
 import json
@@ -30,7 +32,10 @@ ROWS = 300
 
 @pytest.fixture(params=sorted(WRITTEN.glob("*.zip")), ids=lambda path: path.stem)
 def older(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Return what an older engine left: a project with a version in production, its log and outcomes."""
+    """Return a project that an older engine left.
+
+    It has a version in production, a log and outcomes.
+    """
     with zipfile.ZipFile(request.param) as archive:
         archive.extractall(tmp_path / "older")
     return tmp_path / "older"
@@ -49,21 +54,32 @@ def run(folder: Path, *words: object) -> str:
 def asked(small: Small, folder: Path) -> Iterator[dict]:
     """Yield the first rows of the table as a caller sends them."""
     contract = small.project.contract
-    headers = {contract.table.headers[column.name]: column for column in contract.columns}
+    headers = {
+        contract.table.headers[column.name]: column for column in contract.columns
+    }
     table = pd.read_csv(folder / "data" / small.other.file, dtype=str)
     for _, row in table.head(ROWS).iterrows():
         record = {"row_key": row[small.other.id]}
         for header, column in headers.items():
-            record[column.name] = row[header] if column.kind == "category" else int(row[header])
+            record[column.name] = (
+                row[header] if column.kind == "category" else int(row[header])
+            )
         yield record
 
 
 def test_its_versions_are_whole_and_answer_as_they_did(older: Path):
     version = expected(older)["version"]
 
-    assert f"{version}  whole, and answers as it did" in run(older, "registry", "verify")
-    with connect(CODES.app(), open_workspace(CODES.project, older / "config.yaml")) as client:
-        answers = [client.post("/predict", json=record).json() for record in asked(CODES, older)]
+    assert f"{version}  whole, and answers as it did" in run(
+        older, "registry", "verify"
+    )
+    with connect(
+        CODES.app(), open_workspace(CODES.project, older / "config.yaml")
+    ) as client:
+        answers = [
+            client.post("/predict", json=record).json()
+            for record in asked(CODES, older)
+        ]
     assert [answer["p"] for answer in answers] == expected(older)["probabilities"]
     assert {answer["by"] for answer in answers} == {version}
 
@@ -72,7 +88,9 @@ def test_its_log_and_outcomes_are_read(older: Path):
     moment = expected(older)["written_at"]
 
     drift = json.loads(run(older, "drift", "--json", "--until", moment))
-    weeks = run_command(CODES.project, older, "performance", "--json", "--as-of", moment)
+    weeks = run_command(
+        CODES.project, older, "performance", "--json", "--as-of", moment
+    )
 
     assert drift["rows"] == ROWS
     assert sum(week["labelled"] for week in json.loads(weeks.stdout)["weeks"]) == ROWS
@@ -84,19 +102,34 @@ def test_decisions_go_on_after_its_own_and_lead_back_to_it(older: Path):
     config.write_text(config.read_text().replace("version: 0.1.0", "version: 9.9.9"))
     run(older, "train")
 
-    run(older, "registry", "promote", "newest", "--to", "production", "--force", "--reason", "newer")
+    run(
+        older,
+        "registry",
+        "promote",
+        "newest",
+        "--to",
+        "production",
+        "--force",
+        "--reason",
+        "newer",
+    )
     run(older, "registry", "rollback", "--reason", "older")
 
     (production,) = (
         line["version"]
-        for line in map(json.loads, run(older, "registry", "list", "--json").splitlines())
+        for line in map(
+            json.loads, run(older, "registry", "list", "--json").splitlines()
+        )
         if "production" in line["aliases"]
     )
     assert production == before
 
 
 def write(place: Path) -> None:
-    """Let the present engine leave what later ones have to read; it names no machine."""
+    """Let the present engine write what later ones have to read.
+
+    It names no machine.
+    """
     with (
         TemporaryDirectory() as name,
         patch("socket.gethostname", lambda: "host"),
@@ -104,13 +137,31 @@ def write(place: Path) -> None:
     ):
         folder = CODES.make(Path(name) / "project")
         run(folder, "train")
-        run(folder, "registry", "promote", "newest", "--to", "production", "--force", "--reason", "first")
+        run(
+            folder,
+            "registry",
+            "promote",
+            "newest",
+            "--to",
+            "production",
+            "--force",
+            "--reason",
+            "first",
+        )
         records = list(asked(CODES, folder))
-        with connect(CODES.app(), open_workspace(CODES.project, folder / "config.yaml")) as client:
-            answers = [client.post("/predict", json=record).json() for record in records]
+        with connect(
+            CODES.app(), open_workspace(CODES.project, folder / "config.yaml")
+        ) as client:
+            answers = [
+                client.post("/predict", json=record).json() for record in records
+            ]
         table = pd.read_csv(folder / "data" / CODES.other.file).head(ROWS)
-        known = table[["key", "gone"]].rename(columns={"key": "row_key", "gone": "outcome"})
-        observed = known.assign(outcome=known["outcome"] - 1, observed_at=pd.Timestamp.now(tz="UTC"))
+        known = table[["key", "gone"]].rename(
+            columns={"key": "row_key", "gone": "outcome"}
+        )
+        observed = known.assign(
+            outcome=known["outcome"] - 1, observed_at=pd.Timestamp.now(tz="UTC")
+        )
         observed.astype({"row_key": str}).to_parquet(folder / "outcomes.parquet")
         run(folder, "outcomes", folder / "outcomes.parquet")
         found = {

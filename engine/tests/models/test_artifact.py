@@ -1,4 +1,7 @@
-"""A version is written whole or not at all, is the same for the same inputs, and is refused when touched."""
+"""A version is written whole or not at all, and refused when it is touched.
+
+The same inputs give the same version.
+"""
 
 import json
 import os
@@ -43,7 +46,9 @@ def test_one_flipped_bit_is_refused_and_the_file_named(
 
 @pytest.mark.parametrize("name", ALL_FILES)
 @pytest.mark.parametrize("kept", [0, 0.5, 1])
-def test_a_truncated_file_is_refused_and_named(own_version: Path, name: str, kept: float):
+def test_a_truncated_file_is_refused_and_named(
+    own_version: Path, name: str, kept: float
+):
     whole = (own_version / name).read_bytes()
     (own_version / name).write_bytes(whole[: int(kept * (len(whole) - 1))])
 
@@ -62,14 +67,19 @@ def test_a_missing_file_is_refused_and_named(own_version: Path, name: str):
 def test_an_extra_file_is_refused_and_named(own_version: Path):
     (own_version / "weights.bin").write_bytes(b"")
 
-    with pytest.raises(TamperedArtifactError, match=r"weights\.bin: it is not part of a version"):
+    with pytest.raises(
+        TamperedArtifactError, match=r"weights\.bin: it is not part of a version"
+    ):
         read_artifact(own_version)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_two_swapped_files_are_refused(own_version: Path, name: str):
     other = next(other for other in sorted(FILES) if other != name)
-    first, second = (own_version / name).read_bytes(), (own_version / other).read_bytes()
+    first, second = (
+        (own_version / name).read_bytes(),
+        (own_version / other).read_bytes(),
+    )
     (own_version / name).write_bytes(second)
     (own_version / other).write_bytes(first)
 
@@ -81,12 +91,19 @@ def test_a_model_from_elsewhere_is_refused_even_if_the_hashes_agree(own_version:
     (own_version / ONNX).write_bytes((own_version / ONNX).read_bytes() + b"\x12\x00")
     write_manifest(own_version)
 
-    with pytest.raises(TamperedArtifactError, match=r"model\.onnx: it is not the model that metadata\.json"):
+    with pytest.raises(
+        TamperedArtifactError,
+        match=r"model\.onnx: it is not the model that metadata\.json",
+    ):
         read_artifact(own_version)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"threshold": 0.', '"threshold": 0.9'), ('"description": "', '"description": "not ')]
+    ("old", "new"),
+    [
+        ('"threshold": 0.', '"threshold": 0.9'),
+        ('"description": "', '"description": "not '),
+    ],
 )
 def test_a_changed_decision_or_contract_is_refused_even_if_the_hashes_agree(
     own_version: Path, old: str, new: str
@@ -96,7 +113,9 @@ def test_a_changed_decision_or_contract_is_refused_even_if_the_hashes_agree(
     (own_version / METADATA).write_text(metadata.replace(old, new, 1))
     write_manifest(own_version)
 
-    with pytest.raises(TamperedArtifactError, match=r"metadata\.json: its content does not belong"):
+    with pytest.raises(
+        TamperedArtifactError, match=r"metadata\.json: its content does not belong"
+    ):
         read_artifact(own_version)
 
 
@@ -104,17 +123,25 @@ def test_metadata_that_describe_no_version_are_refused(own_version: Path):
     (own_version / METADATA).write_text("{}")
     write_manifest(own_version)
 
-    with pytest.raises(TamperedArtifactError, match=r"metadata\.json: it has \d+ faults"):
+    with pytest.raises(
+        TamperedArtifactError, match=r"metadata\.json: it has \d+ faults"
+    ):
         read_artifact(own_version)
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_plain_file_is_refused_and_named(own_version: Path, make: Callable[[Path], None]):
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")]
+)
+def test_what_is_no_plain_file_is_refused_and_named(
+    own_version: Path, make: Callable[[Path], None]
+):
     (own_version / ONNX).unlink()
     make(own_version / ONNX)
 
-    with pytest.raises(TamperedArtifactError, match=r"model\.onnx: it must be a plain file"):
+    with pytest.raises(
+        TamperedArtifactError, match=r"model\.onnx: it must be a plain file"
+    ):
         read_artifact(own_version)
 
 
@@ -132,7 +159,11 @@ def test_a_pickle_is_not_loaded_unless_allowed(version: Path):
 @pytest.mark.needs("sha256sum")
 def test_sha256sum_accepts_the_manifest(version: Path):
     done = subprocess.run(
-        ["sha256sum", "-c", MANIFEST], cwd=version, capture_output=True, text=True, check=False
+        ["sha256sum", "-c", MANIFEST],
+        cwd=version,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert (done.returncode, done.stdout.count(": OK")) == (0, len(FILES))
@@ -172,7 +203,8 @@ def dying(call):
 for module, name in ((os, "fsync"), (os, "mkdir"), (os, "rename"), (os, "open")):
     setattr(module, name, dying(getattr(module, name)))
 Path.open, Path.rename, Path.chmod = map(dying, (Path.open, Path.rename, Path.chmod))
-write_artifact(Path(sys.argv[1]), "0.1.0-00000000", {name: name.encode() for name in FILES})
+write_artifact(Path(sys.argv[1]), "0.1.0-00000000", \
+{name: name.encode() for name in FILES})
 """
 
 
@@ -181,7 +213,9 @@ def test_a_crash_at_any_step_leaves_no_version_or_a_whole_one(tmp_path: Path):
     outcomes = []
     for step in range(60):
         root = tmp_path / str(step)
-        done = subprocess.run([sys.executable, "-c", CRASH, root, str(step)], check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", CRASH, root, str(step)], check=False
+        )
         folder = root / "0.1.0-00000000"
         if folder.exists():
             assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST}
@@ -205,7 +239,7 @@ def test_the_same_inputs_give_the_same_version_in_another_folder_and_process(
     subprocess.run(
         [sys.executable, "-W", "error", "-m", "churn_service", "train"],
         cwd=again,
-        env=os.environ | {"OMP_NUM_THREADS": "3"},  # noqa: TID251 - the child inherits ours
+        env=os.environ | {"OMP_NUM_THREADS": "3"},  # noqa: TID251 - for the child
         check=True,
     )
 
@@ -215,7 +249,9 @@ def test_the_same_inputs_give_the_same_version_in_another_folder_and_process(
 
 
 @pytest.mark.slow
-def test_training_again_verifies_the_version_and_keeps_it(trained: Path, tmp_path: Path, run):
+def test_training_again_verifies_the_version_and_keeps_it(
+    trained: Path, tmp_path: Path, run
+):
     again = Path(shutil.copytree(trained, tmp_path / "again"))
     (folder,) = (again / "models").glob("*-*")
     before = (folder / METADATA).read_bytes()
@@ -229,15 +265,23 @@ def test_training_again_verifies_the_version_and_keeps_it(trained: Path, tmp_pat
     assert (folder / METADATA).read_bytes() == before
 
 
-@pytest.mark.parametrize("changed", ["data.holdout_salt", "decision.threshold", "model.max_iter"])
+@pytest.mark.parametrize(
+    "changed", ["data.holdout_salt", "decision.threshold", "model.max_iter"]
+)
 @pytest.mark.slow
-def test_another_input_gives_another_version(trained: Path, tmp_path: Path, changed: str, run):
+def test_another_input_gives_another_version(
+    trained: Path, tmp_path: Path, changed: str, run
+):
     import yaml
 
     other = Path(shutil.copytree(trained, tmp_path / "other"))
     document = yaml.safe_load((other / "config.yaml").read_text())
     section, key = changed.split(".")
-    document[section][key] = {"holdout_salt": "other", "threshold": 0.45, "max_iter": 41}[key]
+    document[section][key] = {
+        "holdout_salt": "other",
+        "threshold": 0.45,
+        "max_iter": 41,
+    }[key]
     (other / "config.yaml").write_text(yaml.safe_dump(document))
 
     done = run(other, "train")
@@ -247,7 +291,9 @@ def test_another_input_gives_another_version(trained: Path, tmp_path: Path, chan
 
 
 @pytest.mark.slow
-def test_the_version_trained_last_answers_also_when_it_is_an_old_one(trained: Path, tmp_path: Path, run):
+def test_the_version_trained_last_answers_also_when_it_is_an_old_one(
+    trained: Path, tmp_path: Path, run
+):
     other = Path(shutil.copytree(trained, tmp_path / "other"))
     config = (other / "config.yaml").read_text()
     first = run(other, "registry", "show", "--json").stdout
@@ -263,7 +309,11 @@ def test_the_version_trained_last_answers_also_when_it_is_an_old_one(trained: Pa
 
 
 def test_no_customers_record_is_in_a_version(trained: Path, version: Path):
-    ids = pd.read_csv(trained / "data/table.csv", dtype="str").iloc[:, 0].str.encode("utf-8")
+    ids = (
+        pd.read_csv(trained / "data/table.csv", dtype="str")
+        .iloc[:, 0]
+        .str.encode("utf-8")
+    )
 
     content = b"".join((version / name).read_bytes() for name in ALL_FILES)
 

@@ -17,11 +17,17 @@ from skewless.models.signing import SIGNATURE
 from skewless.serving.follow import find_models as models
 
 
-def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(trained: Path, tmp_path: Path):
+def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(
+    trained: Path, tmp_path: Path
+):
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     (folder,) = (own / "models").glob("*-*")
     key = Ed25519PrivateKey.generate()
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    public = (
+        key.public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
     config = load_config(own / "config.yaml", PROJECT)
     source = models(Workspace(PROJECT, config, own, Settings(public_key=public)))
 
@@ -36,7 +42,9 @@ def test_a_process_loads_a_version_when_it_is_signed_and_not_before_or_after(tra
 
 def test_a_malformed_key_ends_a_process_before_it_looks_for_a_model(trained: Path):
     config = load_config(trained / "config.yaml", PROJECT)
-    work = Workspace(PROJECT, config, trained, Settings(public_key="-----BEGIN NOTHING"))
+    work = Workspace(
+        PROJECT, config, trained, Settings(public_key="-----BEGIN NOTHING")
+    )
 
     with pytest.raises(ConfigError, match="SKEWLESS_PUBLIC_KEY: must be"):
         models(work)

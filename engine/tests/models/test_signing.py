@@ -28,7 +28,12 @@ from skewless.core.settings import Settings, load_settings
 from skewless.models.artifact import CARD, MANIFEST, METADATA, read_artifact
 from skewless.models.packaging import sign_artifact
 from skewless.models.predict import load_predictor
-from skewless.models.signing import SIGNATURE, PublicKey, read_public_key, read_signing_key
+from skewless.models.signing import (
+    SIGNATURE,
+    PublicKey,
+    read_public_key,
+    read_signing_key,
+)
 from skewless.registry.registry import Registry
 
 
@@ -38,7 +43,11 @@ def private_pem(key, encryption=None) -> str:
 
 
 def public_pem(key) -> str:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return (
+        key.public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
 
 
 OURS, THEIRS, OTHER_KIND = (
@@ -66,39 +75,53 @@ def test_a_signed_version_loads_with_the_key_that_belongs_to_it(signed: Path):
     assert re.fullmatch(r"[A-Za-z0-9+/]{86}==\n", (signed / SIGNATURE).read_text())
 
 
-def test_without_a_public_key_a_version_loads_signed_or_not_and_no_signature_is_looked_at(own_version: Path):
+def test_without_a_public_key_no_signature_is_looked_at(
+    own_version: Path,
+):
     unsigned = load_predictor(own_version, PROJECT).version
     (own_version / SIGNATURE).write_text("anything")
 
     assert load_predictor(own_version, PROJECT).version == unsigned
 
 
-def test_an_unsigned_version_is_refused_with_the_command_that_signs_it(own_version: Path):
-    with pytest.raises(SignatureError, match=f"is not signed.*registry sign {own_version.name}"):
+def test_an_unsigned_version_is_refused_with_the_command_that_signs_it(
+    own_version: Path,
+):
+    with pytest.raises(
+        SignatureError, match=f"is not signed.*registry sign {own_version.name}"
+    ):
         load_predictor(own_version, PROJECT, public_key=PUBLIC)
 
 
 def test_a_signature_by_another_key_is_refused(own_version: Path):
     sign_artifact(own_version, THEIRS)
 
-    with pytest.raises(SignatureError, match="made by another key than the public key that is set"):
+    with pytest.raises(
+        SignatureError, match="made by another key than the public key that is set"
+    ):
         load_predictor(own_version, PROJECT, public_key=PUBLIC)
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"), [(CARD, "ROC", "roc"), (METADATA, '"roc_auc": 0.', '"roc_auc": 0.9')]
+    ("name", "old", "new"),
+    [(CARD, "ROC", "roc"), (METADATA, '"roc_auc": 0.', '"roc_auc": 0.9')],
 )
-def test_a_change_whose_hashes_were_made_to_agree_is_refused(signed: Path, name: str, old: str, new: str):
+def test_a_change_whose_hashes_were_made_to_agree_is_refused(
+    signed: Path, name: str, old: str, new: str
+):
     text = (signed / name).read_text()
     (signed / name).write_text(text.replace(old, new))
     write_manifest(signed)
-    assert read_artifact(signed).files[name] != text.encode()  # the hashes say nothing against it
+    # the hashes say nothing against it
+    assert read_artifact(signed).files[name] != text.encode()
 
     with pytest.raises(SignatureError, match="or for another manifest"):
         read_artifact(signed, PUBLIC)
 
 
-def test_a_changed_file_is_refused_by_its_hash_also_when_the_signature_is_good(signed: Path):
+def test_a_changed_file_is_refused_by_its_hash_also_when_the_signature_is_good(
+    signed: Path,
+):
     (signed / CARD).write_text("other")
 
     with pytest.raises(TamperedArtifactError, match=CARD):
@@ -130,7 +153,9 @@ def test_a_signature_that_is_no_plain_file_is_refused(signed: Path):
     (signed / SIGNATURE).rename(signed.parent / "elsewhere")
     (signed / SIGNATURE).symlink_to(signed.parent / "elsewhere")
 
-    with pytest.raises(TamperedArtifactError, match=r"manifest\.sig: it must be a plain file"):
+    with pytest.raises(
+        TamperedArtifactError, match=r"manifest\.sig: it must be a plain file"
+    ):
         read_artifact(signed, PUBLIC)
 
 
@@ -153,7 +178,9 @@ def test_a_signed_older_version_is_refused_under_the_name_of_a_newer_one(
         registry.load(new.name)
 
     shutil.copytree(old, new, dirs_exist_ok=True)
-    with pytest.raises(TamperedArtifactError, match=f"{new.name}: holds version {old.name}"):
+    with pytest.raises(
+        TamperedArtifactError, match=f"{new.name}: holds version {old.name}"
+    ):
         registry.load(new.name)
 
 
@@ -203,10 +230,21 @@ def pem(kind: str) -> str:
 
 WRONG = {
     "no key": {"signing_key": pem("SOMETHING"), "public_key": pem("SOMETHING")},
-    "damaged": {"signing_key": pem("PRIVATE" + " KEY"), "public_key": pem("PUBLIC KEY")},
-    "the other half": {"signing_key": public_pem(OURS), "public_key": private_pem(OURS)},
-    "another kind": {"signing_key": private_pem(OTHER_KIND), "public_key": public_pem(OTHER_KIND)},
-    "with a passphrase": {"signing_key": private_pem(OURS, BestAvailableEncryption(b"word"))},
+    "damaged": {
+        "signing_key": pem("PRIVATE" + " KEY"),
+        "public_key": pem("PUBLIC KEY"),
+    },
+    "the other half": {
+        "signing_key": public_pem(OURS),
+        "public_key": private_pem(OURS),
+    },
+    "another kind": {
+        "signing_key": private_pem(OTHER_KIND),
+        "public_key": public_pem(OTHER_KIND),
+    },
+    "with a passphrase": {
+        "signing_key": private_pem(OURS, BestAvailableEncryption(b"word"))
+    },
     "not there": {"signing_key": f"{MATERIAL}.pem", "public_key": f"{MATERIAL}.pem"},
     "no PEM": {"signing_key": MATERIAL * 400, "public_key": MATERIAL * 400},
     "a folder": {"signing_key": "/", "public_key": "/"},
@@ -217,10 +255,18 @@ WRONG = {
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [(variable, value) for wrong in WRONG.values() for variable, value in wrong.items()],
-    ids=[f"{name} in {variable}" for name, wrong in WRONG.items() for variable in wrong],
+    [
+        (variable, value)
+        for wrong in WRONG.values()
+        for variable, value in wrong.items()
+    ],
+    ids=[
+        f"{name} in {variable}" for name, wrong in WRONG.items() for variable in wrong
+    ],
 )
-def test_a_wrong_key_is_refused_by_the_name_of_its_variable_and_never_repeated(variable: str, value: str):
+def test_a_wrong_key_is_refused_by_the_name_of_its_variable_and_never_repeated(
+    variable: str, value: str
+):
     with pytest.raises(ConfigError) as refused:
         READERS[variable](Settings(_env_file=None, **{variable: SecretStr(value)}))
 
@@ -241,7 +287,9 @@ def test_a_key_is_given_as_text_or_as_the_path_of_a_file(signed: Path, tmp_path:
     ]:
         keys = Settings(_env_file=None, signing_key=signing, public_key=public)
         signature = read_signing_key(keys).sign(manifest)
-        assert read_artifact(signed, read_public_key(keys)).metadata.version == signed.name
+        assert (
+            read_artifact(signed, read_public_key(keys)).metadata.version == signed.name
+        )
         assert signature == OURS.sign(manifest)
 
 
@@ -270,7 +318,9 @@ def test_every_command_that_loads_a_model_refuses_an_unsigned_one(
 
     done = run(trained, *words)
 
-    assert (done.returncode, "it is not signed" in done.stderr) == (3, True), done.stderr
+    assert (done.returncode, "it is not signed" in done.stderr) == (3, True), (
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize("words", LOADING, ids=" ".join)
@@ -282,7 +332,9 @@ def test_every_command_that_loads_a_model_ends_with_two_by_a_malformed_key(
 
     done = run(trained, *words)
 
-    assert (done.returncode, "CHURN_PUBLIC_KEY: must be" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "CHURN_PUBLIC_KEY: must be" in done.stderr) == (2, True), (
+        done.stderr
+    )
     assert MATERIAL not in done.stderr
 
 
@@ -294,12 +346,20 @@ def test_registry_sign_signs_the_newest_and_the_other_commands_take_it(
 
     done = run(own, "registry", "sign")
 
-    assert (done.returncode, "verified and signed" in done.stdout) == (0, True), done.stderr
-    for words in (["score", "data/table.csv", "out.csv"], ["evaluate"], ["registry", "verify"]):
+    assert (done.returncode, "verified and signed" in done.stdout) == (0, True), (
+        done.stderr
+    )
+    for words in (
+        ["score", "data/table.csv", "out.csv"],
+        ["evaluate"],
+        ["registry", "verify"],
+    ):
         assert run(own, *words).returncode == 0
 
 
-def test_registry_sign_without_a_key_ends_with_two_and_names_the_variable(trained: Path, run):
+def test_registry_sign_without_a_key_ends_with_two_and_names_the_variable(
+    trained: Path, run
+):
     done = run(trained, "registry", "sign")
 
     assert (done.returncode, "CHURN_SIGNING_KEY: not set" in done.stderr) == (2, True)
@@ -313,16 +373,22 @@ def test_train_signs_a_new_version_and_one_that_is_there_unsigned(
     (folder,) = (own / "models").glob("*-*")
 
     kept = run(own, "train")
-    assert (kept.returncode, "verified and kept" in kept.stdout) == (0, True), kept.stderr
+    assert (kept.returncode, "verified and kept" in kept.stdout) == (0, True), (
+        kept.stderr
+    )
     assert read_artifact(folder, PUBLIC).metadata.version == folder.name
 
     shutil.rmtree(own / "models")
     anew = run(own, "train")
-    assert (anew.returncode, "signing the version" in anew.stderr) == (0, True), anew.stderr
+    assert (anew.returncode, "signing the version" in anew.stderr) == (0, True), (
+        anew.stderr
+    )
     assert Registry(own / "models", PUBLIC).load().metadata.version == folder.name
 
 
-def test_train_refuses_a_malformed_key_before_the_work(own: Path, run, monkeypatch: pytest.MonkeyPatch):
+def test_train_refuses_a_malformed_key_before_the_work(
+    own: Path, run, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("CHURN_SIGNING_KEY", pem("PRIVATE" + " KEY"))
 
     done = run(own, "train")
@@ -347,21 +413,29 @@ print("cryptography" in sys.modules)
 @pytest.mark.slow
 def test_a_process_without_a_public_key_does_not_load_the_library(signed: Path):
     command = [sys.executable, "-c", LOADS, signed]
-    with_key = os.environ | {"CHURN_PUBLIC_KEY": public_pem(OURS)}  # noqa: TID251 - the child inherits ours
+    key = {"CHURN_PUBLIC_KEY": public_pem(OURS)}
+    with_key = os.environ | key  # noqa: TID251 - the child inherits ours
 
-    said = [subprocess.check_output(command, env=env, text=True).strip() for env in (None, with_key)]
+    said = [
+        subprocess.check_output(command, env=env, text=True).strip()
+        for env in (None, with_key)
+    ]
 
     assert said == ["False", "True"]
 
 
 @pytest.mark.needs("openssl")
-def test_the_keys_that_the_page_makes_sign_and_recognise(own_version: Path, tmp_path: Path):
+def test_the_keys_that_the_page_makes_sign_and_recognise(
+    own_version: Path, tmp_path: Path
+):
     page = (ROOT / "docs/signing.md").read_text()
     made = re.findall(r"^\$ (openssl .+)$", page, re.MULTILINE)
 
     for line in made:
         subprocess.run(shlex.split(line), cwd=tmp_path, check=True)
-    keys = {f"{name}_key": str(tmp_path / f"{name}.pem") for name in ("signing", "public")}
+    keys = {
+        f"{name}_key": str(tmp_path / f"{name}.pem") for name in ("signing", "public")
+    }
     settings = Settings(_env_file=None, **keys)
     sign_artifact(own_version, read_signing_key(settings))
 

@@ -1,4 +1,7 @@
-"""Closed days become Parquet, old ones go; nothing is lost, doubled or removed unasked, whenever it stops."""
+"""Closed days become Parquet, and old ones go.
+
+Nothing is lost, doubled or removed unasked, whenever it stops.
+"""
 
 import json
 import os
@@ -32,49 +35,65 @@ class KilledError(Exception):
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Return a log of three days and two processes, with two versions and a torn line."""
+    """Return a log of three days, two processes, two versions and a torn line."""
     folder = tmp_path / "predictions"
     for day in range(3):
         for number, process in enumerate("ab"):
             first = 100 * (2 * day + number)
-            lines = [line(first + n, NOON + day * DAY, version=f"0.{n % 2}.0-0") for n in range(50)]
+            lines = [
+                line(first + n, NOON + day * DAY, version=f"0.{n % 2}.0-0")
+                for n in range(50)
+            ]
             torn = [lines[0][:40] + b"\n"] if (day, process) == (0, "a") else []
             name = (NOON + day * DAY).date().isoformat()
             log_file(folder, *lines, *torn, day=name, name=f"host-{process}.000")
     return folder
 
 
-def done(folder: Path, before: date = TODAY, now: float = LATER) -> list[compacting.Compacted]:
+def done(
+    folder: Path, before: date = TODAY, now: float = LATER
+) -> list[compacting.Compacted]:
     return list(compact(folder, before=before, now=now))
 
 
 def known(folder: Path, **asked: Any) -> list[dict[str, Any]]:
-    """Return all rows that can be read, in an order that does not depend on where they are."""
+    """Return all rows that can be read, in the same order wherever they are."""
     found = remembered(folder, **asked)
     records = (table.to_dict("records") for table in found[:2])
-    rows = [answer | {"record": record} for answer, record in zip(*records, strict=True)]
+    rows = [
+        answer | {"record": record} for answer, record in zip(*records, strict=True)
+    ]
     return sorted(rows, key=lambda row: row["prediction_id"])
 
 
 @pytest.mark.slow
 def test_closed_days_read_as_before_from_a_file_by_date_and_version(log: Path):
-    before, one = known(log), known(log, version="0.1.0-0", since=NOON + timedelta(seconds=10))
+    before, one = (
+        known(log),
+        known(log, version="0.1.0-0", since=NOON + timedelta(seconds=10)),
+    )
 
     found = done(log)
 
-    assert [(each.rows, each.unreadable, each.left) for each in found] == [(50, 1, None)] + [
-        (50, 0, None)
-    ] * 3
+    assert [(each.rows, each.unreadable, each.left) for each in found] == [
+        (50, 1, None)
+    ] + [(50, 0, None)] * 3
     assert known(log) == before
     assert known(log, version="0.1.0-0", since=NOON + timedelta(seconds=10)) == one
     assert sorted(path.name for path in log.glob("*.jsonl")) == [
         "2026-03-03.host-a.000.jsonl",
         "2026-03-03.host-b.000.jsonl",
     ]
-    assert {path.parent.relative_to(log).as_posix() for path in log.rglob("*.parquet")} == {
-        f"compact/date=2026-03-0{day}/version=0.{n}.0-0" for day in (1, 2) for n in (0, 1)
+    assert {
+        path.parent.relative_to(log).as_posix() for path in log.rglob("*.parquet")
+    } == {
+        f"compact/date=2026-03-0{day}/version=0.{n}.0-0"
+        for day in (1, 2)
+        for n in (0, 1)
     }
-    assert {stat.S_IMODE(path.stat().st_mode) for path in log.rglob("*.parquet")} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in log.rglob("*.parquet")} == {
+        0o600
+    }
 
 
 def test_a_second_time_there_is_nothing_to_do(log: Path):
@@ -82,7 +101,9 @@ def test_a_second_time_there_is_nothing_to_do(log: Path):
     before = {path: path.read_bytes() for path in log.rglob("*.*") if path.is_file()}
 
     assert done(log) == []
-    assert {path: path.read_bytes() for path in log.rglob("*.*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in log.rglob("*.*") if path.is_file()
+    } == before
 
 
 @pytest.mark.slow
@@ -101,7 +122,12 @@ def test_a_file_that_was_written_to_within_the_hour_stays(log: Path):
 
     found = done(log)
 
-    assert [each.left for each in found] == ["written to within the hour", None, None, None]
+    assert [each.left for each in found] == [
+        "written to within the hour",
+        None,
+        None,
+        None,
+    ]
     assert busy.exists()
 
 
@@ -158,20 +184,30 @@ def test_kinds_that_differ_between_the_blocks_of_a_file_come_together(
     name = CONTRACT.columns[0].name
     values = [None, None, None, 3, 4, None, 1]
     log_file(
-        tmp_path, *(line(n, record=CONTRACT.example() | {name: value}) for n, value in enumerate(values))
+        tmp_path,
+        *(
+            line(n, record=CONTRACT.example() | {name: value})
+            for n, value in enumerate(values)
+        ),
     )
 
     (found,) = done(tmp_path)
 
     assert found.left is None
-    assert [None if value != value else value for value in remembered(tmp_path).records[name]] == values  # noqa: PLR0124 - NaN
+    assert [
+        None if value != value else value  # noqa: PLR0124 - NaN
+        for value in remembered(tmp_path).records[name]
+    ] == values
 
 
 def test_a_file_that_no_table_can_hold_stays_and_is_read_still(tmp_path: Path):
     name = CONTRACT.columns[0].name
     log_file(
         tmp_path,
-        *(line(n, record=CONTRACT.example() | {name: value}) for n, value in enumerate((7, "0a1b"))),
+        *(
+            line(n, record=CONTRACT.example() | {name: value})
+            for n, value in enumerate((7, "0a1b"))
+        ),
     )
 
     (found,) = done(tmp_path)
@@ -205,7 +241,10 @@ def test_a_version_that_is_no_file_name_finds_its_folder(tmp_path: Path):
 
 
 def outcome_and_shadow(log: Path) -> list[Path]:
-    return [log_file(log / name, b"{}\n", day="2026-03-01") for name in ("outcomes", "shadow")]
+    return [
+        log_file(log / name, b"{}\n", day="2026-03-01")
+        for name in ("outcomes", "shadow")
+    ]
 
 
 def test_pruning_removes_old_days_of_every_kind_but_no_outcome(log: Path):
@@ -234,10 +273,14 @@ def test_outcomes_go_when_that_is_asked_for(log: Path):
 @pytest.mark.needs("postgres", "initdb")
 @pytest.mark.slow
 def test_pruning_reaches_the_database(database: str, tmp_path: Path):
-    lines = [line(30 * day + n, NOON + day * DAY) for day in range(3) for n in range(10)]
+    lines = [
+        line(30 * day + n, NOON + day * DAY) for day in range(3) for n in range(10)
+    ]
     report = (lambda _: None, lambda *_, **__: None)
     files = LineLog(tmp_path, 1, report)
-    written = PostgresLog(database_at(database), files, id_name=ID, seconds=1, report=report)
+    written = PostgresLog(
+        database_at(database), files, id_name=ID, seconds=1, report=report
+    )
     written.put(NOON, b"".join(lines), len(lines))
     written.close()
     log = Log(tmp_path, database_at(database))
@@ -245,7 +288,11 @@ def test_pruning_reaches_the_database(database: str, tmp_path: Path):
     told = prune(log, before=TODAY, outcomes=False, dry_run=True)
     found = prune(log, before=TODAY, outcomes=False, dry_run=False)
 
-    assert (told.rows, found.rows, prune(log, before=TODAY, outcomes=False, dry_run=False).rows) == (
+    assert (
+        told.rows,
+        found.rows,
+        prune(log, before=TODAY, outcomes=False, dry_run=False).rows,
+    ) == (
         20,
         20,
         0,
@@ -263,16 +310,26 @@ def project(tmp_path: Path, log: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_commands_say_what_they_did_to_a_person_and_to_a_program(project: Path, run: Run):
+def test_the_commands_say_what_they_did_to_a_person_and_to_a_program(
+    project: Path, run: Run
+):
     said = run(project, "log", "compact", "--before", "2026-03-02")
     data = run(project, "log", "compact", "--json")
     kept = (datetime.now(UTC).date() - date(2026, 3, 2)).days
     told = run(project, "log", "prune", "--keep-days", kept, "--dry-run")
     pruned = run(project, "log", "prune", "--keep-days", kept, "--json")
 
-    assert said.returncode == data.returncode == told.returncode == pruned.returncode == 0, said.stderr
-    assert re.search(r"^before +2026-03-02\nfiles +2\nrows +100\nunreadable +1\n", said.stdout)
-    assert json.loads(data.stdout) | {"bytes_before": 0, "bytes_after": 0, "before": ""} == {
+    assert (
+        said.returncode == data.returncode == told.returncode == pruned.returncode == 0
+    ), said.stderr
+    assert re.search(
+        r"^before +2026-03-02\nfiles +2\nrows +100\nunreadable +1\n", said.stdout
+    )
+    assert json.loads(data.stdout) | {
+        "bytes_before": 0,
+        "bytes_after": 0,
+        "before": "",
+    } == {
         "before": "",
         "files": 4,
         "rows": 200,
@@ -281,7 +338,9 @@ def test_the_commands_say_what_they_did_to_a_person_and_to_a_program(project: Pa
         "bytes_after": 0,
         "left": {},
     }
-    assert re.search(r"^before +2026-03-02\nfiles +4\n(.*\n)+dry run +True$", told.stdout)
+    assert re.search(
+        r"^before +2026-03-02\nfiles +4\n(.*\n)+dry run +True$", told.stdout
+    )
     assert json.loads(pruned.stdout)["files"] == 4
     assert {row["time"].day for row in known(project / "predictions")} == {2, 3}
 

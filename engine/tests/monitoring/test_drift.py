@@ -1,4 +1,7 @@
-"""What the drift rule promises: how rarely it is wrong, how often it sees, what it says of what it cannot."""
+"""How rarely the drift rule is wrong, and how often it sees drift.
+
+Also what it says of what it cannot see.
+"""
 
 import math
 from collections.abc import Callable
@@ -35,7 +38,9 @@ FEW = freeze(np.random.default_rng(7).integers(0, 3, 10_000), importance=0.1)
 @pytest.fixture(scope="module", params=[1_000, 10_000])
 def healthy(request: pytest.FixtureRequest) -> Population:
     """Return windows that are drawn as the training table of so many rows was."""
-    return population(freeze_all(customers(request.param, seed=1)), customers(POOL, seed=2))
+    return population(
+        freeze_all(customers(request.param, seed=1)), customers(POOL, seed=2)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,8 @@ def numbers() -> Population:
     """Return windows of a table of a few numbers, whatever the contract."""
     random = np.random.default_rng(3)
     reference, pool = (
-        {name: random.normal(0, 1, rows) for name in ("a", "b", "c", "d", SCORE)} for rows in (10_000, POOL)
+        {name: random.normal(0, 1, rows) for name in ("a", "b", "c", "d", SCORE)}
+        for rows in (10_000, POOL)
     )
     return population(freeze_all(reference), pool)
 
@@ -58,13 +64,18 @@ def judged(distribution: Distribution, values: np.ndarray, *absent: str) -> Find
     """Judge one column, beside a score that stays."""
     score = freeze(np.linspace(0, 1, 10_000))
     reference = Reference(columns={"x": distribution}, score=score)
-    counts = {"x": distribution.count(values), SCORE: score.count(np.linspace(0, 1, len(values)))}
+    counts = {
+        "x": distribution.count(values),
+        SCORE: score.count(np.linspace(0, 1, len(values))),
+    }
     return {each.name: each for each in judge(reference, counts, absent)}["x"]
 
 
 @pytest.mark.parametrize("rows", SIZES)
 @pytest.mark.slow
-def test_without_drift_at_most_one_window_in_twenty_alarms_whatever_its_size(healthy: Population, rows: int):
+def test_without_drift_at_most_one_window_in_twenty_alarms_whatever_its_size(
+    healthy: Population, rows: int
+):
     wrong = alarms(healthy.reference, healthy.windows(rows, WINDOWS))
 
     assert wrong.mean() <= 0.05
@@ -85,22 +96,31 @@ def test_half_a_sigma_is_seen_in_four_windows_of_five_with_200_customers(sigmas:
     states = []
     for _ in range(250):
         moved = {name: sigmas * (name == "x0") for name in [*names, SCORE]}
-        counts = {name: NUMBER.count(random.normal(mean, 1, 200)) for name, mean in moved.items()}
-        states.append({each.name: each.state for each in judge(reference, counts)}["x0"])
+        counts = {
+            name: NUMBER.count(random.normal(mean, 1, 200))
+            for name, mean in moved.items()
+        }
+        states.append(
+            {each.name: each.state for each in judge(reference, counts)}["x0"]
+        )
 
     assert states.count("drift") >= 0.8 * len(states)
 
 
 @pytest.mark.parametrize("rows", SIZES)
 @pytest.mark.slow
-def test_a_window_alone_is_judged_as_the_many_that_the_rule_is_calibrated_on(healthy: Population, rows: int):
+def test_a_window_alone_is_judged_as_the_many_that_the_rule_is_calibrated_on(
+    healthy: Population, rows: int
+):
     many = healthy.windows(rows, 100)
     one_by_one = [
         judge(healthy.reference, {name: counts[place] for name, counts in many.items()})
         for place in range(100)
     ]
 
-    alarmed = [any(each.state in {"drift", "broken"} for each in found) for found in one_by_one]
+    alarmed = [
+        any(each.state in {"drift", "broken"} for each in found) for found in one_by_one
+    ]
     assert alarmed == alarms(healthy.reference, many).tolist()
     assert sum(alarmed) <= 5
 
@@ -111,11 +131,15 @@ def test_a_window_alone_is_judged_as_the_many_that_the_rule_is_calibrated_on(hea
         (0.1, 100_000, 0.005, 0.02, "ok"),  # sure, and too small to matter
         (0.43, 100_000, 0.15, 0.2, "ok"),
         (0.48, 100_000, 0.2, 0.25, "drift"),
-        (0.48, 200, 0.2, 0.25, "drift"),  # though less by what chance adds it is below 0.2
+        # less what chance adds, it is below 0.2
+        (0.48, 200, 0.2, 0.25, "drift"),
     ],
 )
-def test_psi_itself_is_held_against_the_limit(sigmas: float, rows: int, low: float, high: float, state: str):
-    evenly = norm.ppf((np.arange(rows) + 0.5) / rows)  # so that a window holds no chance of its own
+def test_psi_itself_is_held_against_the_limit(
+    sigmas: float, rows: int, low: float, high: float, state: str
+):
+    # so that a window holds no chance of its own
+    evenly = norm.ppf((np.arange(rows) + 0.5) / rows)
 
     found = judged(NUMBER, evenly + sigmas)
 
@@ -127,14 +151,18 @@ def test_psi_itself_is_held_against_the_limit(sigmas: float, rows: int, low: flo
 
 def test_one_chance_in_a_hundred_is_the_level_and_a_fifth_the_limit():
     assert (LEVEL, LARGE) == (0.01, 0.2)
-    assert is_drift(np.array([0.3, 0.3, 0.2]), np.array([0.0099, 0.011, 0])).tolist() == [True, False, False]
+    assert is_drift(
+        np.array([0.3, 0.3, 0.2]), np.array([0.0099, 0.011, 0])
+    ).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(
     ("expected", "actual", "tail"),
     [
-        ([500, 500], [60, 40], lambda x: math.erfc(math.sqrt(x / 2))),  # chi-squared of one degree of freedom
-        ([500, 500, 0], [60, 40, 0], lambda x: math.erfc(math.sqrt(x / 2))),  # nobody is in the last bin
+        # chi-squared of one degree of freedom
+        ([500, 500], [60, 40], lambda x: math.erfc(math.sqrt(x / 2))),
+        # nobody is in the last bin
+        ([500, 500, 0], [60, 40, 0], lambda x: math.erfc(math.sqrt(x / 2))),
         ([400, 300, 300], [30, 40, 30], lambda x: math.exp(-x / 2)),  # of two
     ],
 )
@@ -158,16 +186,23 @@ def test_the_figures_are_those_of_the_formulas(
 
 @pytest.mark.parametrize("distribution", [NUMBER, FEW])
 def test_what_is_needed_is_of_the_bins_that_hold_anybody(distribution: Distribution):
-    found = judged(distribution, np.random.default_rng(8).integers(0, 3, 500).astype(float))
+    found = judged(
+        distribution, np.random.default_rng(8).integers(0, 3, 500).astype(float)
+    )
 
     holding = sum(count > 0 for count in distribution.counts)
     assert holding < distribution.bins
     enough = (0.2 / (1 / 10_000 + 1 / rows) for rows in range(1, 1_000))
-    chances = [3 * chi2.sf(value, holding - 1) for value in enough]  # x, whether it is missing, and the score
-    assert found.rows_needed == next(rows for rows, p in enumerate(chances, 1) if p <= 0.01)
+    # three of them: x, whether it is missing, and the score
+    chances = [3 * chi2.sf(value, holding - 1) for value in enough]
+    assert found.rows_needed == next(
+        rows for rows, p in enumerate(chances, 1) if p <= 0.01
+    )
 
 
-@pytest.mark.parametrize(("distribution", "rows"), [(NUMBER, 200), (NUMBER, 1_000), (FEW, 1_000)])
+@pytest.mark.parametrize(
+    ("distribution", "rows"), [(NUMBER, 200), (NUMBER, 1_000), (FEW, 1_000)]
+)
 def test_one_outlier_hardly_moves_psi(distribution: Distribution, rows: int):
     values = np.random.default_rng(8).normal(1, 1, rows)
     values = values if distribution.edges else np.clip(np.round(values), 0, 2)
@@ -195,7 +230,8 @@ def test_what_was_never_missing_and_is_in_four_of_ten_is_seen(rows: int):
 def test_holm_is_what_its_definition_says(p: np.ndarray):
     order = np.argsort(p)
     expected = [
-        min(1, max((len(p) - rank) * p[order[rank]] for rank in range(place + 1))) for place in range(len(p))
+        min(1, max((len(p) - rank) * p[order[rank]] for rank in range(place + 1)))
+        for place in range(len(p))
     ]
 
     adjusted = holm(p)
@@ -220,10 +256,15 @@ def test_without_a_shift_corrected_psi_is_around_zero(numbers: Population):
 
 @pytest.mark.parametrize("bins", [2, 4, 11])
 @pytest.mark.parametrize("expected", [500, 10_000])
-def test_the_rows_that_are_needed_are_the_least_at_which_a_large_psi_is_no_chance(bins: int, expected: int):
+def test_the_rows_that_are_needed_are_the_least_at_which_a_large_psi_is_no_chance(
+    bins: int, expected: int
+):
     needed = rows_needed(expected, bins, FAMILY)
 
-    at, below = (chi2.sf(0.2 / (1 / expected + 1 / rows), bins - 1) * FAMILY for rows in (needed, needed - 1))
+    at, below = (
+        chi2.sf(0.2 / (1 / expected + 1 / rows), bins - 1) * FAMILY
+        for rows in (needed, needed - 1)
+    )
     assert at <= 0.01 < below
 
 
@@ -236,7 +277,10 @@ def test_a_reference_that_is_too_small_can_never_tell():
 
 
 def test_few_rows_without_drift_are_no_reason_to_say_that_all_is_well():
-    few, many = (judged(NUMBER, np.random.default_rng(8).normal(0, 1, rows)) for rows in (50, 500))
+    few, many = (
+        judged(NUMBER, np.random.default_rng(8).normal(0, 1, rows))
+        for rows in (50, 500)
+    )
 
     assert (few.state, many.state) == ("insufficient_data", "ok")
     assert 50 < few.rows_needed == many.rows_needed <= 500
@@ -266,7 +310,8 @@ def test_a_column_of_values_that_training_never_saw_is_broken():
 def test_a_column_that_no_row_has_is_broken_even_if_it_was_often_missing():
     often = freeze(np.append(np.arange(100.0), np.full(900, math.nan)))
 
-    assert judged(often, np.full(10, math.nan)).state != "broken"  # that many may well be chance
+    # that many may well be chance
+    assert judged(often, np.full(10, math.nan)).state != "broken"
     assert judged(often, np.full(10, math.nan), "x").state == "broken"
 
 
@@ -281,19 +326,39 @@ def test_the_worst_comes_first_and_what_weighs_most_before_what_weighs_less():
     shifted, same = random.normal(1, 1, 1_000), random.normal(0, 1, 1_000)
     weights = {"light": 0.01, "heavy": 0.2, "same": 0.1, "gone": 0.0}
     reference = Reference(
-        columns={name: NUMBER.model_copy(update={"importance": weight}) for name, weight in weights.items()},
+        columns={
+            name: NUMBER.model_copy(update={"importance": weight})
+            for name, weight in weights.items()
+        },
         score=NUMBER,
     )
-    values = {"light": shifted, "heavy": shifted, "same": same, "gone": np.full(1_000, math.nan)}
-    counts = {name: NUMBER.count(each) for name, each in {**values, SCORE: shifted}.items()}
+    values = {
+        "light": shifted,
+        "heavy": shifted,
+        "same": same,
+        "gone": np.full(1_000, math.nan),
+    }
+    counts = {
+        name: NUMBER.count(each) for name, each in {**values, SCORE: shifted}.items()
+    }
 
     found = judge(reference, counts)
 
-    assert [each.name for each in found][:5] == ["gone", SCORE, "heavy", "light", "gone missing"]
-    assert [STATES.index(each.state) for each in found] == sorted(STATES.index(each.state) for each in found)
+    assert [each.name for each in found][:5] == [
+        "gone",
+        SCORE,
+        "heavy",
+        "light",
+        "gone missing",
+    ]
+    assert [STATES.index(each.state) for each in found] == sorted(
+        STATES.index(each.state) for each in found
+    )
     by_name = {each.name: each for each in found}
     assert by_name["heavy"].impact == pytest.approx(20 * by_name["light"].impact)
-    assert by_name["heavy"].impact == pytest.approx(0.2 * by_name["heavy"].psi_corrected)
+    assert by_name["heavy"].impact == pytest.approx(
+        0.2 * by_name["heavy"].psi_corrected
+    )
     assert by_name["heavy"].psi_corrected < by_name["heavy"].psi - 0.005
     assert by_name[SCORE].impact is None
 

@@ -1,4 +1,7 @@
-"""From the log to what drifted: who counts, what is mapped back, what a person and a program are told."""
+"""From the log to what drifted, and to what a person and a program are told.
+
+Also who counts, and what is mapped back.
+"""
 
 import json
 import math
@@ -58,20 +61,35 @@ def reference(version: Path) -> Reference:
 
 @pytest.fixture
 def own(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    return Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
 
 
 @pytest.fixture
 def ask(own: Path, predictor: Predictor) -> Callable[..., Values]:
-    """Log answers to customers as the training table's, with some columns changed; None leaves one out."""
+    """Log answers to customers like the training table's.
+
+    Some columns are changed; None leaves one out.
+    """
 
     def asked(seed: int = 5, rows: int = ROWS, **changed: Any) -> Values:
         values = customers(rows, seed)
         answers = {name: each for name, each in changed.items() if each is not None}
         values[SCORE] = predictor.probabilities({**values, **answers})
-        values = {name: each for name, each in (values | changed).items() if each is not None}
+        values = {
+            name: each for name, each in (values | changed).items() if each is not None
+        }
         ids = [f"c-{seed}-{row}" for row in range(rows)]
-        write_log(own / "predictions", predictor.version, values, time=NOW - timedelta(hours=2), ids=ids)
+        write_log(
+            own / "predictions",
+            predictor.version,
+            values,
+            time=NOW - timedelta(hours=2),
+            ids=ids,
+        )
         return values
 
     return asked
@@ -81,7 +99,12 @@ def states(found: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["state"] for each in found["findings"]}
 
 
-def part(ids: list[Any], seconds: list[int], values: dict[str, list[Any]], scores: list[float]) -> History:
+def part(
+    ids: list[Any],
+    seconds: list[int],
+    values: dict[str, list[Any]],
+    scores: list[float],
+) -> History:
     answers = pd.DataFrame(
         {
             "time": pd.to_datetime(np.array(seconds) * 10**9, utc=True),
@@ -100,7 +123,11 @@ def test_healthy_traffic_is_no_alarm_and_its_figures_are_kept(
     done = run(own, "drift", "--json")
 
     found = json.loads(done.stdout)
-    assert (done.returncode, found["rows"], set(states(found).values())) == (0, ROWS, {"ok"}), done.stderr
+    assert (done.returncode, found["rows"], set(states(found).values())) == (
+        0,
+        ROWS,
+        {"ok"},
+    ), done.stderr
     assert json.loads((own / "predictions" / FILE).read_text()) == found
 
 
@@ -113,12 +140,18 @@ def test_a_shift_is_an_alarm_that_names_the_column_and_what_it_does(
 
     found = json.loads(done.stdout)
     first = next(each for each in found["findings"] if each["kind"] == "column")
-    assert (done.returncode, first["name"], first["state"]) == (3, MOVED, "drift"), done.stderr
-    assert first["impact"] == pytest.approx(max(each["impact"] or 0 for each in found["findings"]))
+    assert (done.returncode, first["name"], first["state"]) == (3, MOVED, "drift"), (
+        done.stderr
+    )
+    assert first["impact"] == pytest.approx(
+        max(each["impact"] or 0 for each in found["findings"])
+    )
     assert abs(first["mean_change"]) > (0.02 if is_default() else 0.002)
 
 
-def test_a_person_reads_the_worst_first_and_what_to_do(own: Path, ask: Callable[..., Values], run: Run):
+def test_a_person_reads_the_worst_first_and_what_to_do(
+    own: Path, ask: Callable[..., Values], run: Run
+):
     ask(**{MOVED: moved(customers(ROWS, 5)[MOVED], movable())})
 
     lines = run(own, "drift").stdout.splitlines()
@@ -130,22 +163,32 @@ def test_a_person_reads_the_worst_first_and_what_to_do(own: Path, ask: Callable[
     assert lines[-1].startswith("what to do: look at what changed")
 
 
-def test_a_column_that_no_longer_comes_is_broken(own: Path, ask: Callable[..., Values], run: Run):
+def test_a_column_that_no_longer_comes_is_broken(
+    own: Path, ask: Callable[..., Values], run: Run
+):
     ask(**{MOVED: None})
 
     done = run(own, "drift", "--json")
 
-    assert (done.returncode, states(json.loads(done.stdout))[MOVED]) == (3, "broken"), done.stderr
+    assert (done.returncode, states(json.loads(done.stdout))[MOVED]) == (3, "broken"), (
+        done.stderr
+    )
 
 
-def test_what_privacy_hides_is_not_judged_and_that_is_said(own: Path, ask: Callable[..., Values], run: Run):
+def test_what_privacy_hides_is_not_judged_and_that_is_said(
+    own: Path, ask: Callable[..., Values], run: Run
+):
     configure(own, "monitoring", privacy={MOVED: "drop", ID: "drop"})
     ask(**{MOVED: None})
 
     done, said = run(own, "drift", "--json"), run(own, "drift").stdout
 
     found = json.loads(done.stdout)
-    assert (done.returncode, found["hidden"], MOVED in states(found)) == (0, [MOVED], False)
+    assert (done.returncode, found["hidden"], MOVED in states(found)) == (
+        0,
+        [MOVED],
+        False,
+    )
     assert {each["mean_change"] for each in found["findings"]} == {None}
     assert f"monitoring.privacy hides {MOVED}: not judged" in said
 
@@ -158,12 +201,19 @@ def test_few_customers_are_no_alarm_and_the_number_that_is_needed_is_said(
     done = run(own, "drift", "--json")
 
     found = json.loads(done.stdout)
-    assert (done.returncode, states(found)[MOVED]) == (0, "insufficient_data"), done.stderr
+    assert (done.returncode, states(found)[MOVED]) == (0, "insufficient_data"), (
+        done.stderr
+    )
     assert all(each["rows_needed"] > 20 for each in found["findings"])
 
 
 @pytest.mark.parametrize(
-    "words", [["--since", "1h"], ["--until", "3h"], ["--since", "2020-01-01", "--until", "2020-01-02"]]
+    "words",
+    [
+        ["--since", "1h"],
+        ["--until", "3h"],
+        ["--since", "2020-01-01", "--until", "2020-01-02"],
+    ],
 )
 def test_only_the_span_that_is_asked_for_counts(
     own: Path, ask: Callable[..., Values], run: Run, words: list[str]
@@ -173,12 +223,24 @@ def test_only_the_span_that_is_asked_for_counts(
     done = run(own, "drift", "--json", *words)
 
     found = json.loads(done.stdout)
-    assert (done.returncode, found["rows"], set(states(found).values())) == (0, 0, {"insufficient_data"})
+    assert (done.returncode, found["rows"], set(states(found).values())) == (
+        0,
+        0,
+        {"insufficient_data"},
+    )
 
 
-def test_what_another_version_answered_does_not_count(own: Path, ask: Callable[..., Values], run: Run):
+def test_what_another_version_answered_does_not_count(
+    own: Path, ask: Callable[..., Values], run: Run
+):
     values = ask()
-    write_log(own / "predictions", "0.0.9-00000000", values, time=NOW - timedelta(hours=1), ids=range(ROWS))
+    write_log(
+        own / "predictions",
+        "0.0.9-00000000",
+        values,
+        time=NOW - timedelta(hours=1),
+        ids=range(ROWS),
+    )
 
     found = json.loads(run(own, "drift", "--json").stdout)
 
@@ -198,7 +260,9 @@ def test_what_another_version_answered_does_not_count(own: Path, ask: Callable[.
         (["--since", "nand"], "is no time"),
     ],
 )
-def test_a_wrong_span_is_refused_with_what_is_allowed(own: Path, run: Run, words: list[str], said: str):
+def test_a_wrong_span_is_refused_with_what_is_allowed(
+    own: Path, run: Run, words: list[str], said: str
+):
     done = run(own, "drift", *words)
 
     assert (done.returncode, said in done.stderr) == (2, True)
@@ -209,7 +273,10 @@ def test_without_a_log_there_is_nothing_to_read(own: Path, run: Run):
 
     done = run(own, "drift")
 
-    assert (done.returncode, "monitoring.prediction_log: found null" in done.stderr) == (2, True)
+    assert (
+        done.returncode,
+        "monitoring.prediction_log: found null" in done.stderr,
+    ) == (2, True)
 
 
 def test_moments_are_utc_unless_they_say_otherwise():
@@ -218,25 +285,38 @@ def test_moments_are_utc_unless_they_say_otherwise():
     assert moment("7d", NOW) == NOW - timedelta(days=7)
 
 
-def test_who_is_asked_about_again_and_again_counts_once_with_the_latest_row(reference: Reference):
-    known = reference.columns[MOVED].values  # noqa: PD011 - no table; of a number of many values there are none
-    low, high = (known[0], "never seen" if isinstance(known[0], str) else 1e9) if known else (-1e9, 1e9)
+def test_who_is_asked_about_again_and_again_counts_once_with_the_latest_row(
+    reference: Reference,
+):
+    # a number of many values has none
+    known = reference.columns[MOVED].values  # noqa: PD011 - no table
+    low, high = (
+        (known[0], "never seen" if isinstance(known[0], str) else 1e9)
+        if known
+        else (-1e9, 1e9)
+    )
     parts = [
         part(["a", "b", None], [9, 1, 1], {MOVED: [high, low, low]}, [0.9, 0.1, 0.1]),
         part(["a", "b", None], [5, 2, 2], {MOVED: [low, high, low]}, [0.1, 0.9, 0.1]),
     ]
 
-    found = [gather(order, reference, [movable()], contract=CONTRACT) for order in (parts, parts[::-1])]
+    found = [
+        gather(order, reference, [movable()], contract=CONTRACT)
+        for order in (parts, parts[::-1])
+    ]
 
     for each in found:
         counts = each.counts[MOVED]
-        assert (counts[0], counts[-2], counts.sum()) == (2, 2, 4)  # two without an id; the latest of a and b
+        # two without an id; the latest of a and b
+        assert (counts[0], counts[-2], counts.sum()) == (2, 2, 4)
         assert list(each.rows.model_dump().values()) == [4, 2, 6, 0]
         assert len(each.sample) == 4
 
 
 @given(
-    asked=st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=40),
+    asked=st.lists(
+        st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=40
+    ),
     size=st.integers(1, 7),
     merge=st.integers(1, 10),
 )
@@ -247,10 +327,18 @@ def test_the_latest_row_counts_whatever_the_order_and_size_of_the_parts(
     score = freeze(np.linspace(0, 1, 100))
     reference = Reference(columns={}, score=score)
     rows = [(f"c{who}", time, value) for time, (who, value) in enumerate(asked)]
-    shuffled = [rows[place] for place in np.random.default_rng(len(rows)).permutation(len(rows))]
+    shuffled = [
+        rows[place] for place in np.random.default_rng(len(rows)).permutation(len(rows))
+    ]
     cut = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
     parts = [
-        part([row[0] for row in one], [row[1] for row in one], {}, [row[2] for row in one]) for one in cut
+        part(
+            [row[0] for row in one],
+            [row[1] for row in one],
+            {},
+            [row[2] for row in one],
+        )
+        for one in cut
     ]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -259,13 +347,18 @@ def test_the_latest_row_counts_whatever_the_order_and_size_of_the_parts(
         found = gather(parts, reference, [], contract=CONTRACT)
 
     latest = {who: value for who, _, value in rows}
-    assert found.counts[SCORE].tolist() == score.count(np.array(list(latest.values()))).tolist()
+    assert (
+        found.counts[SCORE].tolist()
+        == score.count(np.array(list(latest.values()))).tolist()
+    )
     assert len(found.sample) == min(3, len(latest))
     assert set(found.sample[SCORE]) <= set(latest.values())
 
 
 @pytest.mark.parametrize(("seed", "factor"), [(1, 1.0), (2, 1.5), (3, 0.1)])
-def test_a_column_that_is_mapped_back_lies_as_in_training(reference: Reference, seed: int, factor: float):
+def test_a_column_that_is_mapped_back_lies_as_in_training(
+    reference: Reference, seed: int, factor: float
+):
     for name, trained in reference.columns.items():
         values = customers(ROWS, seed)[name]
         values = values[np.random.default_rng(seed).permutation(ROWS)]
@@ -275,7 +368,9 @@ def test_a_column_that_is_mapped_back_lies_as_in_training(reference: Reference, 
 
         # Tenths of a number that is often the same are no tenths.
         lumpy = 0 < len(trained.edges) < len(TENTHS) and not is_default()
-        assert psi(np.array(trained.counts), trained.count(back)) < (0.25 if lumpy else 0.05), name
+        assert psi(np.array(trained.counts), trained.count(back)) < (
+            0.25 if lumpy else 0.05
+        ), name
         if trained.edges:
             known = ~(is_missing(changed) | is_missing(back))
             order = np.argsort(changed[known], kind="stable")
@@ -288,7 +383,9 @@ def test_no_more_rows_move_than_must():
 
     back = map_back(values, trained)
 
-    moved = np.array([before is not after for before, after in zip(values, back, strict=True)])
+    moved = np.array(
+        [before is not after for before, after in zip(values, back, strict=True)]
+    )
     assert moved.sum() == 30  # all ten unknown, twenty of fifty b
     assert trained.count(back).tolist() == [50, 30, 0, 0, 20]
 
@@ -303,7 +400,9 @@ def test_a_number_that_is_missing_too_often_is_filled_and_one_too_seldom_emptied
 
 def test_each_column_alone_is_mapped_back_and_what_it_raised_is_above_zero():
     random = np.random.default_rng(7)
-    trained = {name: random.normal(0, 1, 20_000) for name in ("raised", "lowered", "same")}
+    trained = {
+        name: random.normal(0, 1, 20_000) for name in ("raised", "lowered", "same")
+    }
     reference = Reference(
         columns={name: freeze(values) for name, values in trained.items()},
         score=freeze(np.linspace(0, 1, 99)),
@@ -311,15 +410,23 @@ def test_each_column_alone_is_mapped_back_and_what_it_raised_is_above_zero():
     moved = {"raised": 0.5, "lowered": -0.25, "same": 0.0}
     window = {name: random.normal(mean, 1, 5_000) for name, mean in moved.items()}
 
-    found = mean_changes(window, reference, lambda each: 0.5 + sum(0.1 * values for values in each.values()))
+    found = mean_changes(
+        window,
+        reference,
+        lambda each: 0.5 + sum(0.1 * values for values in each.values()),
+    )
 
-    assert found == pytest.approx({"raised": 0.05, "lowered": -0.025, "same": 0}, abs=0.004)
+    assert found == pytest.approx(
+        {"raised": 0.05, "lowered": -0.025, "same": 0}, abs=0.004
+    )
 
 
 @pytest.mark.posix
 @pytest.mark.fault
 @pytest.mark.parametrize("kind", ["pipe", "large", "link", "folder"])
-def test_what_is_no_small_file_is_not_read_as_figures_and_nobody_waits_for_it(tmp_path: Path, kind: str):
+def test_what_is_no_small_file_is_not_read_as_figures_and_nobody_waits_for_it(
+    tmp_path: Path, kind: str
+):
     gauges, path, aside = DriftGauges(tmp_path), tmp_path / FILE, tmp_path / "aside"
     figures = Figures(
         version="v",
@@ -382,18 +489,27 @@ def test_a_version_that_nobody_asks_yet_does_not_take_the_place_of_the_figures(
     run(own, "drift")
 
     shown = Figures.model_validate_json((own / "predictions" / FILE).read_bytes())
-    assert (done.returncode, missing, shown.version, shown.rows) == (0, True, predictor.version, 0)
+    assert (done.returncode, missing, shown.version, shown.rows) == (
+        0,
+        True,
+        predictor.version,
+        0,
+    )
     assert stat.S_IMODE((own / "predictions").stat().st_mode) == 0o700
 
 
-def test_the_service_shows_what_the_job_found(own: Path, ask: Callable[..., Values], run: Run):
+def test_the_service_shows_what_the_job_found(
+    own: Path, ask: Callable[..., Values], run: Run
+):
     ask()
     run(own, "drift")
     settings = Settings(_env_file=None, log_level="warning")
     work = Workspace(PROJECT, load_config(own / "config.yaml", PROJECT), own, settings)
     service = service_of(models(work), work)
 
-    with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+    with TestClient(
+        service.app, base_url="http://localhost", client=("127.0.0.1", 1)
+    ) as client:
         counted, stats = read(client.get("/metrics").text), client.get("/stats").json()
 
     (version,) = (own / "models").glob("*-*")
@@ -432,10 +548,15 @@ def test_the_gauges_follow_the_file_and_a_damaged_one_is_no_error(
     assert before == damaged == list(gauges.collect()) == []
     assert shown["drift_rows"][0].value == ROWS
     assert after["drift_rows"][0].value == 7
-    assert shown["drift_checked_timestamp_seconds"][0].value == figures.checked_at.timestamp()
+    assert (
+        shown["drift_checked_timestamp_seconds"][0].value
+        == figures.checked_at.timestamp()
+    )
     assert {sample.labels["column"]: sample.value for sample in shown["drift_psi"]} == {
         each.name: each.psi for each in figures.findings
     }
     present = [sample.labels for sample in shown["drift_state"] if sample.value]
     named = {"version": figures.version}
-    assert present == [{**named, "column": each.name, "state": each.state} for each in figures.findings]
+    assert present == [
+        {**named, "column": each.name, "state": each.state} for each in figures.findings
+    ]

@@ -20,7 +20,11 @@ def own(tmp_path: Path) -> Path:
     days = ("2026-02-28", "2026-03-01")
     for start, day in enumerate(days):
         moment = NOON - timedelta(days=1 - start)
-        log_file(folder / "predictions", *(line(10 * start + row, moment) for row in range(10)), day=day)
+        log_file(
+            folder / "predictions",
+            *(line(10 * start + row, moment) for row in range(10)),
+            day=day,
+        )
     return folder
 
 
@@ -29,7 +33,9 @@ def recorded(days: float, outcome: int, **of: str) -> dict:
     return {"recorded_at": seen, **of, "outcome": outcome, "observed_at": seen}
 
 
-def test_an_answer_is_found_with_its_record_its_version_and_its_outcomes(own: Path, run: Run):
+def test_an_answer_is_found_with_its_record_its_version_and_its_outcomes(
+    own: Path, run: Run
+):
     lines = [
         recorded(1, 0, record="c-13"),
         recorded(2, 1, prediction_id="p-13"),
@@ -43,11 +49,19 @@ def test_an_answer_is_found_with_its_record_its_version_and_its_outcomes(own: Pa
     done = run(own, "log", "find", "p-13", "--json")
 
     found = json.loads(done.stdout)
-    assert (done.returncode, found["prediction_id"], found["model_version"]) == (0, "p-13", VERSION), (
-        done.stderr
+    assert (done.returncode, found["prediction_id"], found["model_version"]) == (
+        0,
+        "p-13",
+        VERSION,
+    ), done.stderr
+    assert (found["time"], found["source"]) == (
+        (NOON + timedelta(seconds=13)).isoformat(),
+        "/predict",
     )
-    assert (found["time"], found["source"]) == ((NOON + timedelta(seconds=13)).isoformat(), "/predict")
-    assert (found["probability"], found["record"]) == (0.013, CONTRACT.example() | {ID: "c-13"})
+    assert (found["probability"], found["record"]) == (
+        0.013,
+        CONTRACT.example() | {ID: "c-13"},
+    )
     assert [each["outcome"] for each in found["outcomes"]] == [0, 1]
     assert found["outcomes"][1]["observed_at"] == (NOON + timedelta(days=2)).isoformat()
 
@@ -102,7 +116,10 @@ def test_an_answer_is_found_in_the_database(
     asked.dispose()
     monkeypatch.setenv("CHURN_LOG_URL", database)
 
-    found = [json.loads(run(own, "log", "find", name, "--json").stdout) for name in ("p-117", "p-3")]
+    found = [
+        json.loads(run(own, "log", "find", name, "--json").stdout)
+        for name in ("p-117", "p-3")
+    ]
 
     assert [each["prediction_id"] for each in found] == ["p-117", "p-3"]
 

@@ -71,7 +71,9 @@ def compacted(folder: Path) -> list[Any]:
 
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.slow
-def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(tmp_path: Path, foreign: bytes):
+def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(
+    tmp_path: Path, foreign: bytes
+):
     good = [line(number) for number in range(4)]
     log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
 
@@ -93,15 +95,24 @@ def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
     found = remembered(tmp_path)
 
     assert (ids(found), found.unreadable) == ([], 1)
-    assert len(join_outcomes(Log(tmp_path), ID, as_of=LATER, horizon=timedelta(days=90))) == 0
+    assert (
+        len(join_outcomes(Log(tmp_path), ID, as_of=LATER, horizon=timedelta(days=90)))
+        == 0
+    )
     assert [(done.rows, done.unreadable) for done in compacted(tmp_path)] == [(0, 1)]
 
 
 @pytest.mark.parametrize(
-    "extra", [b"5", b'{"a":{"b":[1]}}', deep(900), b'"2026-03-01"'], ids=["number", "object", "deep", "time"]
+    "extra",
+    [b"5", b'{"a":{"b":[1]}}', deep(900), b'"2026-03-01"'],
+    ids=["number", "object", "deep", "time"],
 )
-def test_a_field_that_nobody_knows_is_left_out_of_tables_and_parquet(tmp_path: Path, extra: bytes):
-    more = [line(number).strip()[:-1] + b',"extra":' + extra + b"}\n" for number in (1, 3)]
+def test_a_field_that_nobody_knows_is_left_out_of_tables_and_parquet(
+    tmp_path: Path, extra: bytes
+):
+    more = [
+        line(number).strip()[:-1] + b',"extra":' + extra + b"}\n" for number in (1, 3)
+    ]
     log_file(tmp_path, line(0), more[0], line(2), more[1])
 
     before = remembered(tmp_path)
@@ -116,7 +127,10 @@ def test_a_field_that_nobody_knows_is_left_out_of_tables_and_parquet(tmp_path: P
 
 def test_text_that_looks_like_json_is_kept_as_it_is(tmp_path: Path):
     customers = [CONTRACT.example() | {ID: text} for text in ("{{}{}}", "}", "[", "c")]
-    log_file(tmp_path, *(line(number, record=customer) for number, customer in enumerate(customers)))
+    log_file(
+        tmp_path,
+        *(line(number, record=customer) for number, customer in enumerate(customers)),
+    )
 
     compacted(tmp_path)
 
@@ -130,23 +144,33 @@ def test_names_that_are_no_files_of_a_log_are_passed_over(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "outcomes", tmp_path / "shadow"):
         (folder / "2026-03-01.folder.jsonl").mkdir(parents=True)
         os.mkfifo(folder / "2026-03-01.pipe.jsonl")
-    (tmp_path / COMPACT / "date=2026-03-01/version=a/2026-03-01.x.parquet").mkdir(parents=True)
+    (tmp_path / COMPACT / "date=2026-03-01/version=a/2026-03-01.x.parquet").mkdir(
+        parents=True
+    )
 
     assert ids(remembered(tmp_path)) == GOOD
     assert len(read_outcomes(Log(tmp_path), before=LATER)) == 0
     assert [done.rows for done in compacted(tmp_path)] == [4]
     assert ids(remembered(tmp_path)) == GOOD
-    assert prune(Log(tmp_path), before=date(2026, 4, 1), outcomes=True, dry_run=False).files == 1
+    assert (
+        prune(
+            Log(tmp_path), before=date(2026, 4, 1), outcomes=True, dry_run=False
+        ).files
+        == 1
+    )
     assert ids(remembered(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
-    "time", ["2026-W09-7T12:00:09Z", "2026-03-01T12:00:09,0Z", "2026-03-01 14:00:09+0200"]
+    "time",
+    ["2026-W09-7T12:00:09Z", "2026-03-01T12:00:09,0Z", "2026-03-01 14:00:09+0200"],
 )
 def test_a_time_that_is_written_otherwise_is_the_same_time(tmp_path: Path, time: str):
     log_file(tmp_path, line(8), changed(time=time))
 
-    assert remembered(tmp_path).answers["time"].tolist() == [NOON + timedelta(seconds=n) for n in (8, 9)]
+    assert remembered(tmp_path).answers["time"].tolist() == [
+        NOON + timedelta(seconds=n) for n in (8, 9)
+    ]
 
 
 def test_what_is_no_outcome_is_ignored(tmp_path: Path):
@@ -161,9 +185,19 @@ def test_what_is_no_outcome_is_ignored(tmp_path: Path):
         known | {"outcome": 7},
         known | {"outcome": True},
     ]
-    wrong += [known | {"prediction_id": None}, known | {"recorded_at": 5}, known | {"observed_at": [1]}]
+    wrong += [
+        known | {"prediction_id": None},
+        known | {"recorded_at": 5},
+        known | {"observed_at": [1]},
+    ]
     lines = [json.dumps(each).encode() + b"\n" for each in [*wrong, known]]
-    log_file(tmp_path / "outcomes", *lines, deep(10_000) + b"\n", b'{"outcome"', day="2026-01-05")
+    log_file(
+        tmp_path / "outcomes",
+        *lines,
+        deep(10_000) + b"\n",
+        b'{"outcome"',
+        day="2026-01-05",
+    )
 
     assert read_outcomes(Log(tmp_path), before=LATER)["outcome"].tolist() == [1]
 
@@ -184,10 +218,13 @@ def test_a_late_line_of_a_compacted_day_is_read_beside_it(tmp_path: Path):
 
 
 @pytest.mark.fault
-def test_what_is_written_while_it_is_compacted_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_written_while_it_is_compacted_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     from skewless.monitoring import compact as compacting
 
-    real, path = compacting._write, log_file(tmp_path, line(0))  # noqa: SLF001 - the moment before the end
+    real = compacting._write  # noqa: SLF001 - the moment before the end
+    path = log_file(tmp_path, line(0))
     with path.open("ab") as late:
 
         def write(*words: Any) -> None:
@@ -234,7 +271,7 @@ def damaged(whole: bytes) -> dict[str, bytes]:
 @pytest.mark.fault
 @pytest.mark.parametrize("how", damaged(bytes(100)))
 @pytest.mark.slow
-def test_a_damaged_file_of_parquet_is_named_with_what_to_do_and_never_read_as_something_else(
+def test_damaged_parquet_is_named_with_what_to_do_and_never_read_as_something_else(
     project: Path, run: Run, how: str
 ):
     log_file(folder := project / "predictions", *(line(number) for number in range(4)))
@@ -251,7 +288,9 @@ def test_a_damaged_file_of_parquet_is_named_with_what_to_do_and_never_read_as_so
     assert (without.returncode, "nothing was predicted" in without.stdout) == (0, True)
 
 
-def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(project: Path, run: Run):
+def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(
+    project: Path, run: Run
+):
     log_file(folder := project / "predictions", *(line(number) for number in range(4)))
     before = run(project, "performance", "--as-of", "2026-03-02", "--json")
     compacted(folder)
@@ -259,18 +298,30 @@ def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(project: 
     after = run(project, "performance", "--as-of", "2026-03-02", "--json")
     compacted(folder)
 
-    assert (json.loads(before.stdout)["weeks"][0]["predicted"], after.stdout) == (4, before.stdout)
-    assert run(project, "performance", "--as-of", "2026-03-02", "--json").stdout == before.stdout
+    assert (json.loads(before.stdout)["weeks"][0]["predicted"], after.stdout) == (
+        4,
+        before.stdout,
+    )
+    assert (
+        run(project, "performance", "--as-of", "2026-03-02", "--json").stdout
+        == before.stdout
+    )
     assert len(ids(remembered(folder))) == 8  # who reads every line gets what is there
 
 
-def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(tmp_path: Path):
+def test_prediction_ids_that_are_all_digits_are_text_in_a_file_of_outcomes(
+    tmp_path: Path,
+):
     (tmp_path / "known.csv").write_text(f"prediction_id,outcome\n{'01' * 16},1\n")
 
-    assert [each.prediction_id for each in read_file(tmp_path / "known.csv", CONTRACT)] == ["01" * 16]
+    assert [
+        each.prediction_id for each in read_file(tmp_path / "known.csv", CONTRACT)
+    ] == ["01" * 16]
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+)
 def test_a_moment_at_the_ends_of_the_calendar_is_recorded_as_the_service_would(
     project: Path, run: Run, moment: str
 ):
@@ -279,6 +330,11 @@ def test_a_moment_at_the_ends_of_the_calendar_is_recorded_as_the_service_would(
     done = run(project, "outcomes", "known.csv")
 
     (path,) = (project / "predictions/outcomes").glob("*.jsonl")
-    assert (done.returncode, json.loads(path.read_text())["observed_at"]) == (0, moment), done.stderr
-    known = read_outcomes(Log(project / "predictions"), before=datetime.now(UTC) + timedelta(days=1))
+    assert (done.returncode, json.loads(path.read_text())["observed_at"]) == (
+        0,
+        moment,
+    ), done.stderr
+    known = read_outcomes(
+        Log(project / "predictions"), before=datetime.now(UTC) + timedelta(days=1)
+    )
     assert (known["observed_at"] <= known["recorded_at"]).tolist() == [True]

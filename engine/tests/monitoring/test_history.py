@@ -24,15 +24,21 @@ from skewless.serving.follow import Models
 
 
 @pytest.fixture(scope="module")
-def asked(version: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+def asked(
+    version: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict]]:
     """Return the folder of a log, and the answers that it should hold."""
     root = tmp_path_factory.mktemp("asked")
     predictor = load_predictor(version, PROJECT)
     models = Models(lambda: predictor, lambda: None, lambda _: predictor, str)
     config = load_config(ROOT / "config.yaml", PROJECT)
     service = service_of(models, Workspace(PROJECT, config, root, Settings()))
-    with TestClient(service.app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
-        answers = [client.post("/predict", json=CONTRACT.example()).json() for _ in range(5)]
+    with TestClient(
+        service.app, base_url="http://localhost", client=("127.0.0.1", 1)
+    ) as client:
+        answers = [
+            client.post("/predict", json=CONTRACT.example()).json() for _ in range(5)
+        ]
         batch = {"customers": [CONTRACT.example()] * 4}
         answers += client.post("/predict/batch", json=batch).json()["predictions"]
     return root / "predictions", answers
@@ -45,15 +51,27 @@ def test_every_answer_comes_back_beside_what_was_asked(asked: tuple[Path, list[d
 
     assert history.unreadable == 0
     assert history.answers[list(answers[0])].to_dict("records") == answers
-    assert history.records[[column.name for column in CONTRACT.columns]].to_dict("records") == [
-        {column.name: CONTRACT.example().get(column.name) for column in CONTRACT.columns}
+    assert history.records[[column.name for column in CONTRACT.columns]].to_dict(
+        "records"
+    ) == [
+        {
+            column.name: CONTRACT.example().get(column.name)
+            for column in CONTRACT.columns
+        }
     ] * len(answers)
     assert history.answers["time"].is_monotonic_increasing
     assert str(history.answers["time"].dt.tz) == "UTC"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(position=st.floats(0, 1), junk=st.binary(max_size=20).filter(lambda junk: b"\n" not in junk))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    position=st.floats(0, 1),
+    junk=st.binary(max_size=20).filter(lambda junk: b"\n" not in junk),
+)
 @pytest.mark.slow
 def test_a_torn_line_costs_itself_and_no_other(
     asked: tuple[Path, list[dict]], tmp_path: Path, position: float, junk: bytes
@@ -68,11 +86,17 @@ def test_a_torn_line_costs_itself_and_no_other(
     assert (len(history.answers), history.unreadable) == (len(others), 1)
 
 
-@pytest.mark.parametrize("wrong", ["{}", "[]", '{"answer": {}}', '{"answer": {}, "record": 1}', "null"])
-def test_a_line_of_another_shape_shifts_no_other(asked: tuple[Path, list[dict]], tmp_path: Path, wrong: str):
+@pytest.mark.parametrize(
+    "wrong", ["{}", "[]", '{"answer": {}}', '{"answer": {}, "record": 1}', "null"]
+)
+def test_a_line_of_another_shape_shifts_no_other(
+    asked: tuple[Path, list[dict]], tmp_path: Path, wrong: str
+):
     (path,) = asked[0].iterdir()
     first, *others = path.read_bytes().splitlines(keepends=True)
-    (tmp_path / path.name).write_bytes(b"".join([first, wrong.encode() + b"\n", *others]))
+    (tmp_path / path.name).write_bytes(
+        b"".join([first, wrong.encode() + b"\n", *others])
+    )
 
     history, known = remembered(tmp_path), remembered(asked[0])
 
@@ -83,14 +107,19 @@ def test_a_line_of_another_shape_shifts_no_other(asked: tuple[Path, list[dict]],
 
 def test_since_is_inclusive_and_until_is_not(tmp_path: Path):
     for day in range(3):
-        lines = [line(60 * day + second, NOON + timedelta(days=day)) for second in range(60)]
+        lines = [
+            line(60 * day + second, NOON + timedelta(days=day)) for second in range(60)
+        ]
         log_file(tmp_path, *lines, day=f"2026-03-0{day + 1}")
     since, until = NOON + timedelta(seconds=50), NOON + timedelta(days=1, seconds=10)
 
     found = remembered(tmp_path, since=since, until=until)
 
     assert ids(found) == [f"p-{number}" for number in range(50, 70)]
-    assert (found.answers["time"].min(), found.answers["time"].max()) == (since, until - timedelta(seconds=1))
+    assert (found.answers["time"].min(), found.answers["time"].max()) == (
+        since,
+        until - timedelta(seconds=1),
+    )
 
 
 def test_files_of_days_that_are_not_asked_for_are_not_opened(tmp_path: Path):
@@ -99,15 +128,22 @@ def test_files_of_days_that_are_not_asked_for_are_not_opened(tmp_path: Path):
 
     begin = datetime(2026, 3, 2, tzinfo=UTC)
 
-    assert remembered(tmp_path, since=begin, until=begin + timedelta(days=1)).unreadable == 1
+    assert (
+        remembered(tmp_path, since=begin, until=begin + timedelta(days=1)).unreadable
+        == 1
+    )
     assert remembered(tmp_path, until=begin).unreadable == 1
     assert remembered(tmp_path).unreadable == 3
 
 
 def test_only_answers_of_the_version_that_is_asked_for_are_returned(tmp_path: Path):
-    log_file(tmp_path, *(line(number, version=f"v{number % 3}") for number in range(30)))
+    log_file(
+        tmp_path, *(line(number, version=f"v{number % 3}") for number in range(30))
+    )
 
-    assert ids(remembered(tmp_path, version="v1")) == [f"p-{number}" for number in range(1, 30, 3)]
+    assert ids(remembered(tmp_path, version="v1")) == [
+        f"p-{number}" for number in range(1, 30, 3)
+    ]
 
 
 def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
@@ -118,7 +154,9 @@ def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
         for process in "ab":
             moment = NOON + timedelta(days=day - 1)
             lines = [line(number, moment) for number in reversed(range(20))]
-            log_file(tmp_path, *lines, day=f"2026-03-0{day}", name=f"host-{process}.000")
+            log_file(
+                tmp_path, *lines, day=f"2026-03-0{day}", name=f"host-{process}.000"
+            )
 
     parts = [part.answers["time"] for part in read_predictions(Log(tmp_path))]
 
@@ -131,8 +169,13 @@ def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
 
 
 def test_an_id_that_looks_like_a_time_stays_as_it_was(tmp_path: Path):
-    known = [CONTRACT.example() | {ID: value} for value in ("2026-01-01", "2026-01-01 10:00:00")]
-    log_file(tmp_path, *(line(number, record=record) for number, record in enumerate(known)))
+    known = [
+        CONTRACT.example() | {ID: value}
+        for value in ("2026-01-01", "2026-01-01 10:00:00")
+    ]
+    log_file(
+        tmp_path, *(line(number, record=record) for number, record in enumerate(known))
+    )
 
     assert remembered(tmp_path).records[ID].tolist() == [record[ID] for record in known]
 
@@ -140,7 +183,9 @@ def test_an_id_that_looks_like_a_time_stays_as_it_was(tmp_path: Path):
 def test_a_column_that_was_hashed_from_some_line_on_costs_no_line(tmp_path: Path):
     name = CONTRACT.columns[0].name
     known = [CONTRACT.example() | {name: value} for value in (7, "0a1b")]
-    log_file(tmp_path, *(line(number, record=record) for number, record in enumerate(known)))
+    log_file(
+        tmp_path, *(line(number, record=record) for number, record in enumerate(known))
+    )
 
     found = remembered(tmp_path)
 
@@ -163,12 +208,15 @@ def test_without_a_log_there_is_an_empty_history(tmp_path: Path):
 
 
 def test_the_example_on_the_page_reads_the_log(
-    asked: tuple[Path, list[dict]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    asked: tuple[Path, list[dict]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ):
     page = (ROOT / "docs/service/operating.md").read_text()
     monkeypatch.chdir(asked[0].parent)
 
-    exec(re.search(r"(?ms)^```python\n(.*?)^```$", page)[1], {})  # noqa: S102 - the page's own words
+    example = re.search(r"(?ms)^```python\n(.*?)^```$", page)[1]
+    exec(example, {})  # noqa: S102 - the page's own words
 
     assert capsys.readouterr().out == f"{len(asked[1])} answers, 0 torn lines\n"
 
@@ -178,6 +226,8 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_a_log_of_nothing(
 ):
     monkeypatch.setattr("os.access", lambda *_: False)
 
-    with pytest.raises(LogStoreError, match="cannot be read, so nobody knows what was logged"):
+    with pytest.raises(
+        LogStoreError, match="cannot be read, so nobody knows what was logged"
+    ):
         list(read_predictions(Log(tmp_path)))
     assert list(read_predictions(Log(tmp_path / "not there yet"))) == []

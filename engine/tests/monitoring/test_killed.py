@@ -1,4 +1,7 @@
-"""kill -9 under load: the prediction log holds all that was flushed, and every whole line can be read."""
+"""After kill -9 under load, the prediction log holds all that was flushed.
+
+Every whole line can be read.
+"""
 
 import json
 import os
@@ -16,7 +19,10 @@ FLUSH_SECONDS, MARGIN_SECONDS = 0.1, 0.3
 
 
 def kill(folder: Path, answers: int) -> tuple[list[Answer], float, bytes]:
-    """Kill a server under load; return what it had answered, when it was killed, what it left in its log."""
+    """Kill a server under load.
+
+    Returns what it had answered, when it was killed, and what it left in its log.
+    """
     before = set(folder.rglob("*.jsonl"))
     with serving(folder) as (url, server), Load(url) as load:
         load.reach(answers)
@@ -38,14 +44,23 @@ def flushed(answers: list[Answer], now: float) -> list[Answer]:
 @pytest.mark.posix
 @pytest.mark.parametrize("times", [20])
 @pytest.mark.slow
-def test_a_killed_process_loses_only_what_it_had_not_flushed(trained: Path, tmp_path: Path, times: int):
-    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+def test_a_killed_process_loses_only_what_it_had_not_flushed(
+    trained: Path, tmp_path: Path, times: int
+):
+    own = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
     configure(own, "monitoring", flush_seconds=FLUSH_SECONDS)
     asked, lost = 0, []
 
     for attempt in range(times):
         answers, killed, written = kill(own, answers=400 + 7 * attempt)
-        whole = {json.loads(line)["answer"]["prediction_id"] for line in written.split(b"\n")[:-1]}
+        whole = {
+            json.loads(line)["answer"]["prediction_id"]
+            for line in written.split(b"\n")[:-1]
+        }
         old = flushed(answers, killed)
         asked += len(old)
         lost += [each for each in old if each.body["prediction_id"] not in whole]

@@ -1,4 +1,4 @@
-"""Late, repeated, corrected, unordered outcomes → the label that was known at a moment."""
+"""Late, repeated, corrected, unordered outcomes → the label known at a moment."""
 
 import random
 from collections.abc import Sequence
@@ -25,7 +25,10 @@ NAMES = st.sampled_from("abc")
 PREDICTIONS = st.lists(st.tuples(DAYS, st.none() | NAMES), max_size=8)
 SAID = st.tuples(DAYS, st.integers(0, 1), st.none() | DAYS)
 OUTCOMES = st.lists(
-    st.tuples(SAID, st.integers(0, 9).map(lambda number: {"prediction_id": prediction_id(number)}))
+    st.tuples(
+        SAID,
+        st.integers(0, 9).map(lambda number: {"prediction_id": prediction_id(number)}),
+    )
     | st.tuples(SAID, NAMES.map(lambda name: {"record": name})),
     max_size=12,
 )
@@ -34,17 +37,28 @@ quickly = settings(max_examples=30, deadline=None)
 
 def labels(folder: Path, as_of: datetime = LATE) -> list[int]:
     """Join, and list the outcomes in the order of the predictions' times."""
-    return join_outcomes(Log(folder), ID, as_of=as_of, horizon=HORIZON)["outcome"].tolist()
+    return join_outcomes(Log(folder), ID, as_of=as_of, horizon=HORIZON)[
+        "outcome"
+    ].tolist()
 
 
 def lines(said: Sequence[tuple]) -> list[dict]:
-    return [outcome(days, value, observed=seen, **name) for (days, value, seen), name in said]
+    return [
+        outcome(days, value, observed=seen, **name)
+        for (days, value, seen), name in said
+    ]
 
 
 def written(root: Path, predictions: Sequence[tuple], outcomes: Sequence[dict]) -> Path:
-    """Write a log; the predictions are numbered, and a later number of the same day is answered later."""
+    """Write a log of numbered predictions.
+
+    Of the same day, a later number is answered later.
+    """
     folder = Path(root) / "log"
-    asked = [(number, days + number / 1e3, name) for number, (days, name) in enumerate(predictions)]
+    asked = [
+        (number, days + number / 1e3, name)
+        for number, (days, name) in enumerate(predictions)
+    ]
     write_outcomes(folder, outcomes)
     return write(folder, [prediction(*each) for each in asked])
 
@@ -53,26 +67,44 @@ def said_anew(said: Sequence[dict]) -> list[dict]:
     """Leave out what says again what was said of the same id just before."""
     kept, last = [], {}
     for line in sorted(
-        said, key=lambda line: (line["recorded_at"], line["observed_at"] or "z", line["outcome"])
+        said,
+        key=lambda line: (
+            line["recorded_at"],
+            line["observed_at"] or "z",
+            line["outcome"],
+        ),
     ):
-        name, now = line.get("prediction_id") or line["record"], (line["outcome"], line["observed_at"])
-        again = last.get(name) == now and (line["observed_at"] is not None or "prediction_id" in line)
+        name, now = (
+            line.get("prediction_id") or line["record"],
+            (line["outcome"], line["observed_at"]),
+        )
+        again = last.get(name) == now and (
+            line["observed_at"] is not None or "prediction_id" in line
+        )
         kept += [] if again else [line]
         last[name] = now
     return kept
 
 
-def one_by_one(said: Sequence[dict], asked: tuple[int, float, str | None], as_of: datetime) -> int:
+def one_by_one(
+    said: Sequence[dict], asked: tuple[int, float, str | None], as_of: datetime
+) -> int:
     """Find the label of a prediction as one would by hand."""
     number, days, name = asked
     best = None
     for line in said_anew(said):
         recorded = datetime.fromisoformat(line["recorded_at"])
-        seen = min(datetime.fromisoformat(line["observed_at"] or line["recorded_at"]), recorded)
+        seen = min(
+            datetime.fromisoformat(line["observed_at"] or line["recorded_at"]), recorded
+        )
         ours = line.get("prediction_id") == prediction_id(number)
         if "record" in line:
             ours = line["record"] == name and at(days) <= seen <= at(days) + HORIZON
-        if ours and recorded < as_of and (best is None or (recorded, seen, line["outcome"]) > best):
+        if (
+            ours
+            and recorded < as_of
+            and (best is None or (recorded, seen, line["outcome"]) > best)
+        ):
             best = recorded, seen, line["outcome"]
     return -1 if best is None else best[2]
 
@@ -84,23 +116,38 @@ def test_every_label_is_the_one_that_a_person_would_find(
     tmp_path_factory: pytest.TempPathFactory, predictions: list, said: list, as_of: int
 ):
     folder = written(tmp_path_factory.mktemp("log"), predictions, lines(said))
-    asked = [(number, days + number / 1e3, name) for number, (days, name) in enumerate(predictions)]
-    before = sorted((each for each in asked if at(each[1]) < at(as_of)), key=lambda each: each[1])
+    asked = [
+        (number, days + number / 1e3, name)
+        for number, (days, name) in enumerate(predictions)
+    ]
+    before = sorted(
+        (each for each in asked if at(each[1]) < at(as_of)), key=lambda each: each[1]
+    )
 
-    assert labels(folder, at(as_of)) == [one_by_one(lines(said), each, at(as_of)) for each in before]
+    assert labels(folder, at(as_of)) == [
+        one_by_one(lines(said), each, at(as_of)) for each in before
+    ]
 
 
 @quickly
 @given(predictions=PREDICTIONS, said=OUTCOMES, later=OUTCOMES, as_of=st.integers(0, 40))
 @pytest.mark.slow
 def test_what_is_recorded_later_changes_nothing_that_is_dated_earlier(
-    tmp_path_factory: pytest.TempPathFactory, predictions: list, said: list, later: list, as_of: int
+    tmp_path_factory: pytest.TempPathFactory,
+    predictions: list,
+    said: list,
+    later: list,
+    as_of: int,
 ):
     folder = written(tmp_path_factory.mktemp("log"), predictions, lines(said))
     before = join_outcomes(Log(folder), ID, as_of=at(as_of), horizon=HORIZON)
-    write_outcomes(folder, lines([((as_of + days, *rest), name) for (days, *rest), name in later]))
+    write_outcomes(
+        folder, lines([((as_of + days, *rest), name) for (days, *rest), name in later])
+    )
 
-    assert join_outcomes(Log(folder), ID, as_of=at(as_of), horizon=HORIZON).equals(before)
+    assert join_outcomes(Log(folder), ID, as_of=at(as_of), horizon=HORIZON).equals(
+        before
+    )
 
 
 @quickly
@@ -115,7 +162,10 @@ def test_neither_the_order_of_arrival_nor_repetition_changes_a_label(
     second = written(tmp_path_factory.mktemp("twice"), predictions, shuffled[1:])
     write_outcomes(second, shuffled[:1], process="host-2")
 
-    one, other = (join_outcomes(Log(folder), ID, as_of=LATE, horizon=HORIZON) for folder in (first, second))
+    one, other = (
+        join_outcomes(Log(folder), ID, as_of=LATE, horizon=HORIZON)
+        for folder in (first, second)
+    )
 
     assert one.equals(other)
 
@@ -138,19 +188,30 @@ def test_a_repetition_that_is_recorded_later_keeps_label_and_lag(tmp_path: Path)
 
 def test_a_correction_counts_from_when_it_is_recorded(tmp_path: Path):
     name = {"prediction_id": prediction_id(0)}
-    folder = written(tmp_path, [(0, "a")], [outcome(5, 1, **name), outcome(7, 0, **name)])
+    folder = written(
+        tmp_path, [(0, "a")], [outcome(5, 1, **name), outcome(7, 0, **name)]
+    )
 
     assert [labels(folder, at(day)) for day in (5, 6, 7, 8)] == [[-1], [1], [1], [0]]
 
 
-def test_a_customers_outcome_belongs_to_what_was_answered_within_the_horizon_before_it(tmp_path: Path):
-    folder = written(tmp_path, [(0, "a"), (5, "a"), (12, "a")], [outcome(20, 1, observed=11, record="a")])
+def test_a_customers_outcome_belongs_to_what_was_answered_within_the_horizon_before_it(
+    tmp_path: Path,
+):
+    folder = written(
+        tmp_path,
+        [(0, "a"), (5, "a"), (12, "a")],
+        [outcome(20, 1, observed=11, record="a")],
+    )
 
     assert labels(folder) == [-1, 1, -1]
 
 
 def test_the_last_moment_of_the_horizon_is_within_it(tmp_path: Path):
-    said = [outcome(20, 1, observed=10, record="a"), outcome(20, 1, observed=11 + 1e-6, record="b")]
+    said = [
+        outcome(20, 1, observed=10, record="a"),
+        outcome(20, 1, observed=11 + 1e-6, record="b"),
+    ]
     folder = write(tmp_path / "log", [prediction(0, 0, "a"), prediction(1, 1, "b")])
     write_outcomes(folder, said)
 
@@ -175,7 +236,11 @@ def test_an_outcome_is_not_observed_after_it_was_recorded(tmp_path: Path):
 
 
 def test_a_torn_line_costs_itself_alone(tmp_path: Path):
-    folder = written(tmp_path, [(0, "a"), (1, "b")], [outcome(5, 1, record="a"), outcome(5, 0, record="b")])
+    folder = written(
+        tmp_path,
+        [(0, "a"), (1, "b")],
+        [outcome(5, 1, record="a"), outcome(5, 0, record="b")],
+    )
     (path,) = (folder / "outcomes").iterdir()
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -183,9 +248,13 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path):
     assert len(read_outcomes(Log(folder), before=LATE)) == 1
 
 
-def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(tmp_path: Path):
+def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(
+    tmp_path: Path,
+):
     empty = join_outcomes(Log(tmp_path), ID, as_of=at(1), horizon=HORIZON)
-    full = join_outcomes(Log(written(tmp_path, [(0, "a")], [])), ID, as_of=at(1), horizon=HORIZON)
+    full = join_outcomes(
+        Log(written(tmp_path, [(0, "a")], [])), ID, as_of=at(1), horizon=HORIZON
+    )
 
     assert (len(empty), full["outcome"].tolist()) == (0, [-1])
     assert empty.dtypes.drop("version").equals(full.dtypes.drop("version"))
@@ -201,7 +270,9 @@ def test_a_prediction_of_nobody_is_its_own_customer(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_many_outcomes_of_one_customer_are_found_without_a_product_of_the_two(tmp_path: Path):
+def test_many_outcomes_of_one_customer_are_found_without_a_product_of_the_two(
+    tmp_path: Path,
+):
     rows = 3_000
     spread = np.linspace(0, 30, rows)
     said = [outcome(day, number % 2, record="a") for number, day in enumerate(spread)]
@@ -226,8 +297,16 @@ def test_a_batch_is_counted_by_what_it_says(tmp_path: Path):
         ],
     )
 
-    assert review(Log(folder), ID, at(4)) == {"duplicates": 1, "corrections": 1, "unknown": 2}
-    assert review(Log(folder), ID, at(3)) == {"duplicates": 0, "corrections": 0, "unknown": 0}
+    assert review(Log(folder), ID, at(4)) == {
+        "duplicates": 1,
+        "corrections": 1,
+        "unknown": 2,
+    }
+    assert review(Log(folder), ID, at(3)) == {
+        "duplicates": 0,
+        "corrections": 0,
+        "unknown": 0,
+    }
 
 
 def test_only_the_window_and_version_that_are_asked_for_are_joined(tmp_path: Path):
@@ -235,11 +314,14 @@ def test_only_the_window_and_version_that_are_asked_for_are_joined(tmp_path: Pat
     asked = {"as_of": at(9), "horizon": HORIZON}
 
     assert len(join_outcomes(Log(folder), ID, which=Window(since=at(3)), **asked)) == 1
-    assert join_outcomes(Log(folder), ID, which=Window(version="0.2.0-00000000"), **asked).empty
+    assert join_outcomes(
+        Log(folder), ID, which=Window(version="0.2.0-00000000"), **asked
+    ).empty
 
 
 def test_times_are_utc_whatever_offset_an_outcome_came_with(tmp_path: Path):
-    said = outcome(5, 1, record="a") | {"observed_at": "2026-01-06T01:00:00+02:00"}  # 23:00 the day before
+    # 23:00 the day before
+    said = outcome(5, 1, record="a") | {"observed_at": "2026-01-06T01:00:00+02:00"}
     table = read_outcomes(Log(written(tmp_path, [(0, "a")], [said])), before=at(9))
 
     assert table["observed_at"].tolist() == [pd.Timestamp("2026-01-05T23:00:00Z")]

@@ -1,4 +1,7 @@
-"""A database that takes connections and says nothing keeps nobody waiting, whoever asks it first."""
+"""A database that takes connections and says nothing keeps nobody waiting.
+
+That holds whoever asks it first.
+"""
 
 import socket
 import threading
@@ -21,13 +24,15 @@ from steady import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
-# A server's first words: it trusts the user, who it is, and that it waits for a question.
+# A server's first words: it trusts the user, who it is, and that it waits for a
+# question.
 WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"
-LONG_SECONDS = 20  # until the server leaves after all, so that a test fails and does not hang
+# until the server leaves after all, so that a test fails and does not hang
+LONG_SECONDS = 20
 
 
 class Mute:
-    """A server that hears what it is told, answers with its first words at most, and never again."""
+    """A server that listens, says its first words at most, and then nothing more."""
 
     def __init__(self, words: bytes) -> None:
         self._words, self._listener = words, socket.create_server(("127.0.0.1", 0))
@@ -35,7 +40,10 @@ class Mute:
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
         port = self._listener.getsockname()[1]
-        self.url = f"postgresql+psycopg://churn@127.0.0.1:{port}/churn?sslmode=disable&gssencmode=disable"
+        self.url = (
+            f"postgresql+psycopg://churn@127.0.0.1:{port}/churn"
+            "?sslmode=disable&gssencmode=disable"
+        )
 
     def close(self) -> None:
         self._done.set()
@@ -69,7 +77,10 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mute]:
 
 @pytest.mark.slow
 def test_a_reader_says_that_one_does_not_even_welcome_it(tmp_path: Path):
-    with closing(Mute(b"")) as mute, pytest.raises(LogStoreError, match="does not answer"):
+    with (
+        closing(Mute(b"")) as mute,
+        pytest.raises(LogStoreError, match="does not answer"),
+    ):
         remembered(tmp_path, mute.url)
 
     assert not mute.left
@@ -86,7 +97,9 @@ def test_predictions_go_to_files(mute: Mute, tmp_path: Path):
     aside: list[int] = []
     report = (aside.append, lambda *_, **__: None)
     files = LineLog(tmp_path, 0.01, report)
-    log = PostgresLog(database_at(mute.url), files, id_name=ID, seconds=0.01, report=report)
+    log = PostgresLog(
+        database_at(mute.url), files, id_name=ID, seconds=0.01, report=report
+    )
 
     log.put(NOON, line(1), 1)
     until(lambda: aside, "the line went aside", LONG_SECONDS)
@@ -97,7 +110,9 @@ def test_predictions_go_to_files(mute: Mute, tmp_path: Path):
 
 
 def test_outcomes_go_to_files(mute: Mute, tmp_path: Path):
-    outcomes = PostgresOutcomes(database_at(mute.url), OutcomeFiles(tmp_path / "outcomes"))
+    outcomes = PostgresOutcomes(
+        database_at(mute.url), OutcomeFiles(tmp_path / "outcomes")
+    )
 
     outcomes.append(lambda: (datetime.now(UTC), b"{}\n"))
 

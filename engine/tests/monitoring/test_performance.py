@@ -1,4 +1,4 @@
-"""Weekly performance: right numbers, honest bands, and an alarm that means something."""
+"""Weekly performance: right numbers, honest bands, and alarms that mean something."""
 
 import dataclasses
 import json
@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from conftest import ROOT, Run
-from recorded import at, outcome, prediction, prediction_id, weeks_of, write, write_outcomes
+from recorded import (
+    at,
+    outcome,
+    prediction,
+    prediction_id,
+    weeks_of,
+    write,
+    write_outcomes,
+)
 from skewless.monitoring.performance import (
     MOST_UNITS,
     RESAMPLES,
@@ -31,10 +39,16 @@ HORIZON = timedelta(days=10)
 WINDOWS = 200
 
 
-def answered(probabilities: np.ndarray, customers: np.ndarray | None = None) -> pd.DataFrame:
+def answered(
+    probabilities: np.ndarray, customers: np.ndarray | None = None
+) -> pd.DataFrame:
     """Make predictions of one week, by default each of another customer."""
     random = np.random.default_rng(len(probabilities))
-    names = random.integers(0, 2**63, len(probabilities)) if customers is None else customers
+    names = (
+        random.integers(0, 2**63, len(probabilities))
+        if customers is None
+        else customers
+    )
     return pd.DataFrame(
         {
             "record": names.astype("uint64"),
@@ -48,7 +62,9 @@ def answered(probabilities: np.ndarray, customers: np.ndarray | None = None) -> 
 
 
 def judged(rows: pd.DataFrame, outcomes: np.ndarray, as_of_days: float = 100) -> Week:
-    labelled = rows.assign(outcome=outcomes.astype("int8"), lag_days=np.where(outcomes < 0, np.nan, 3))
+    labelled = rows.assign(
+        outcome=outcomes.astype("int8"), lag_days=np.where(outcomes < 0, np.nan, 3)
+    )
     (week,) = weekly(labelled, as_of=at(as_of_days), horizon=HORIZON)
     return week
 
@@ -64,17 +80,25 @@ def shifted(chances: np.ndarray, log_odds: float) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=2, max_size=30))
 @pytest.mark.slow
-def test_the_realised_measures_are_those_of_scikit_learn(pairs: list[tuple[float, int]]):
+def test_the_realised_measures_are_those_of_scikit_learn(
+    pairs: list[tuple[float, int]],
+):
     probabilities, outcomes = (np.array(values) for values in zip(*pairs, strict=True))
 
     found = measure(answered(probabilities), outcomes.astype(float))
 
-    assert found.log_loss.value == pytest.approx(log_loss(outcomes, probabilities, labels=[0, 1]))
+    assert found.log_loss.value == pytest.approx(
+        log_loss(outcomes, probabilities, labels=[0, 1])
+    )
     assert found.brier.value == pytest.approx(brier_score_loss(outcomes, probabilities))
-    assert found.confusion == tuple(confusion_matrix(outcomes, probabilities >= 0.5, labels=[0, 1]).ravel())
+    assert found.confusion == tuple(
+        confusion_matrix(outcomes, probabilities >= 0.5, labels=[0, 1]).ravel()
+    )
     assert found.event_rate.value == pytest.approx(outcomes.mean())
     if len(set(outcomes)) > 1:
-        assert found.roc_auc.value == pytest.approx(roc_auc_score(outcomes, probabilities))
+        assert found.roc_auc.value == pytest.approx(
+            roc_auc_score(outcomes, probabilities)
+        )
     else:
         assert found.roc_auc is None
 
@@ -91,18 +115,28 @@ def test_the_estimate_is_what_many_draws_of_outcomes_come_to_on_average():
     for name in ("log_loss", "brier", "roc_auc", "event_rate"):
         values = [getattr(each, name).value for each in drawn]
         tolerance = 4 * np.std(values) / np.sqrt(len(values))
-        assert getattr(estimated, name).value == pytest.approx(np.mean(values), abs=tolerance)
-    assert estimated.confusion == pytest.approx(np.mean([each.confusion for each in drawn], axis=0), rel=0.02)
+        assert getattr(estimated, name).value == pytest.approx(
+            np.mean(values), abs=tolerance
+        )
+    assert estimated.confusion == pytest.approx(
+        np.mean([each.confusion for each in drawn], axis=0), rel=0.02
+    )
 
 
 @pytest.mark.slow
 def test_bands_are_of_as_many_draws_as_the_page_says():
-    page, random = (ROOT / "docs/monitoring/outcomes.md").read_text(), np.random.default_rng(11)
+    page, random = (
+        (ROOT / "docs/monitoring/outcomes.md").read_text(),
+        np.random.default_rng(11),
+    )
     ratios = []
-    for _ in range(60):  # a band of 50 draws is off by 15 % of its width, one of 500 by 5 %
+    # a band of 50 draws is off by 15 % of its width, one of 500 by 5 %
+    for _ in range(60):
         chances = random.beta(1.5, 2.5, 300)
         band = measure(answered(chances), chances).event_rate
-        ratios.append((band.high - band.low) / (2 * 1.96 * chances.std() / np.sqrt(len(chances))))
+        ratios.append(
+            (band.high - band.low) / (2 * 1.96 * chances.std() / np.sqrt(len(chances)))
+        )
 
     assert f"95 % band of {RESAMPLES} bootstraps" in page
     assert np.sqrt(np.mean((np.array(ratios) - 1) ** 2)) < 0.08
@@ -112,11 +146,15 @@ def test_bands_are_of_as_many_draws_as_the_page_says():
 @pytest.mark.slow
 def test_a_band_holds_the_truth_about_as_often_as_it_says(name: str):
     random = np.random.default_rng(2)
-    truth = getattr(measure(answered(many := random.beta(1.5, 2.5, 200_000)), many), name).value
+    truth = getattr(
+        measure(answered(many := random.beta(1.5, 2.5, 200_000)), many), name
+    ).value
     hits = []
     for _ in range(WINDOWS):
         chances = random.beta(1.5, 2.5, 300)
-        band = getattr(measure(answered(chances), events(random, chances).astype(float)), name)
+        band = getattr(
+            measure(answered(chances), events(random, chances).astype(float)), name
+        )
         hits.append(band.low <= truth <= band.high)
 
     assert 0.90 <= np.mean(hits) <= 0.99
@@ -126,14 +164,17 @@ def test_the_band_of_customers_drawn_in_groups_is_as_wide():
     chances = np.random.default_rng(3).beta(1.5, 2.5, 4 * MOST_UNITS)
     band = measure(answered(chances), chances).event_rate
 
-    assert band.high - band.low == pytest.approx(2 * 1.96 * chances.std() / np.sqrt(len(chances)), rel=0.15)
+    assert band.high - band.low == pytest.approx(
+        2 * 1.96 * chances.std() / np.sqrt(len(chances)), rel=0.15
+    )
 
 
 def test_one_customer_asked_often_makes_no_band_narrower():
     chances = np.random.default_rng(4).beta(1.5, 2.5, 200)
     once = measure(answered(chances, np.arange(200)), chances).log_loss
     often = measure(
-        answered(np.tile(chances, 10), np.tile(np.arange(200), 10)), np.tile(chances, 10)
+        answered(np.tile(chances, 10), np.tile(np.arange(200), 10)),
+        np.tile(chances, 10),
     ).log_loss
 
     assert dataclasses.astuple(often) == pytest.approx(dataclasses.astuple(once))
@@ -161,7 +202,9 @@ def test_where_customers_behave_otherwise_the_alarm_is_raised(log_odds: float):
     states = []
     for _ in range(50):
         chances = random.beta(1.5, 2.5, 300)
-        states.append(judged(answered(chances), events(random, shifted(chances, log_odds))).state)
+        states.append(
+            judged(answered(chances), events(random, shifted(chances, log_odds))).state
+        )
 
     assert states.count("concept_drift") >= 0.8 * len(states)
 
@@ -174,7 +217,10 @@ def test_outcomes_flipped_for_a_third_are_seen():
         chances = random.beta(1.5, 2.5, 200)
         outcomes = events(random, chances)
         states.append(
-            judged(answered(chances), np.where(random.random(200) < 1 / 3, 1 - outcomes, outcomes)).state
+            judged(
+                answered(chances),
+                np.where(random.random(200) < 1 / 3, 1 - outcomes, outcomes),
+            ).state
         )
 
     assert states.count("concept_drift") >= 0.95 * len(states)
@@ -191,7 +237,10 @@ def test_a_small_difference_is_no_alarm_however_sure_it_is():
     random = np.random.default_rng(7)
     chances = random.beta(1.5, 2.5, 200_000)
 
-    assert judged(answered(chances), events(random, np.clip(chances - 0.01, 0, 1))).state == "ok"
+    assert (
+        judged(answered(chances), events(random, np.clip(chances - 0.01, 0, 1))).state
+        == "ok"
+    )
 
 
 def test_a_week_is_not_judged_while_outcomes_are_due_and_judged_when_they_are_over():
@@ -203,7 +252,8 @@ def test_a_week_is_not_judged_while_outcomes_are_due_and_judged_when_they_are_ov
     states = [judged(answered(chances), early, day).state for day in (5, 12)]
 
     assert states == ["waiting", "one_sided"]  # and silence is not 0
-    assert judged(answered(chances), outcomes, 5).state == "ok"  # all are known before they are due
+    # all are known before they are due
+    assert judged(answered(chances), outcomes, 5).state == "ok"
 
 
 def test_few_customers_are_not_judged_however_often_they_were_asked():
@@ -216,7 +266,12 @@ def test_few_customers_are_not_judged_however_often_they_were_asked():
 def test_a_week_without_outcomes_has_an_estimate_alone():
     week = judged(answered(np.full(10, 0.3)), np.full(10, -1), 5)
 
-    assert (week.realised, week.expected, week.lag_days, week.coverage) == (None, None, None, 0)
+    assert (week.realised, week.expected, week.lag_days, week.coverage) == (
+        None,
+        None,
+        None,
+        0,
+    )
     assert week.estimated.event_rate.value == pytest.approx(0.3)
     assert week.state == "waiting"
 
@@ -224,7 +279,8 @@ def test_a_week_without_outcomes_has_an_estimate_alone():
 def test_outcomes_of_a_chosen_part_are_compared_with_what_that_part_let_expect():
     random = np.random.default_rng(9)
     chances = random.beta(1.5, 2.5, 2_000)
-    likely_only = np.where(chances > 0.6, events(random, chances), -1)  # whom somebody called
+    # outcomes only of those whom somebody called
+    likely_only = np.where(chances > 0.6, events(random, chances), -1)
 
     week = judged(answered(chances), likely_only)
 
@@ -234,7 +290,13 @@ def test_outcomes_of_a_chosen_part_are_compared_with_what_that_part_let_expect()
 
 @pytest.mark.parametrize(
     ("days", "name"),
-    [(0, "2026-W02"), (6.99, "2026-W02"), (7, "2026-W03"), (-5, "2026-W01"), (-7, "2026-W01")],
+    [
+        (0, "2026-W02"),
+        (6.99, "2026-W02"),
+        (7, "2026-W03"),
+        (-5, "2026-W01"),
+        (-7, "2026-W01"),
+    ],
 )
 def test_weeks_are_those_of_iso_8601_in_utc(days: float, name: str):
     rows = answered(np.array([0.5])).assign(time=at(days).replace(tzinfo=None))
@@ -247,7 +309,9 @@ def test_weeks_are_those_of_iso_8601_in_utc(days: float, name: str):
 def test_the_page_names_every_state():
     page = (ROOT / "docs/monitoring/outcomes.md").read_text()
 
-    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(get_args(State))
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(
+        get_args(State)
+    )
 
 
 def test_no_predictions_are_no_weeks():
@@ -256,16 +320,22 @@ def test_no_predictions_are_no_weeks():
 
 @pytest.fixture
 def watched(project: Path) -> Path:
-    """Return a project with three weeks: as expected, then flipped, then without outcomes."""
+    """Return a project with three weeks: as expected, flipped, without outcomes."""
     random = np.random.default_rng(10)
     chances = [random.beta(1.5, 2.5, 300) for _ in range(3)]
-    outcomes = [events(random, chances[0]), 1 - events(random, chances[1]), np.full(300, -1)]
+    outcomes = [
+        events(random, chances[0]),
+        1 - events(random, chances[1]),
+        np.full(300, -1),
+    ]
     weeks_of(project / "predictions", chances, outcomes, lag_days=20)
     return project
 
 
 @pytest.mark.slow
-def test_the_command_tells_week_by_week_and_ends_with_3_where_outcomes_contradict(watched: Path, run: Run):
+def test_the_command_tells_week_by_week_and_ends_with_3_where_outcomes_contradict(
+    watched: Path, run: Run
+):
     done = run(watched, "performance", "--as-of", "2026-03-01", "--json")
     table = run(watched, "performance", "--as-of", "2026-03-01")
 
@@ -287,27 +357,41 @@ def test_the_command_tells_week_by_week_and_ends_with_3_where_outcomes_contradic
 def test_a_report_of_a_day_is_the_same_for_ever(watched: Path, run: Run):
     asked = ("performance", "--as-of", "2026-02-01T12:00:00+01:00", "--json")
     before = run(watched, *asked)
-    numbers = (*range(300), *range(2_000_000, 2_000_300))  # of the first week and the third
-    said = [outcome(40, number % 2, prediction_id=prediction_id(number)) for number in numbers]
+    # predictions of the first week and the third
+    numbers = (*range(300), *range(2_000_000, 2_000_300))
+    said = [
+        outcome(40, number % 2, prediction_id=prediction_id(number))
+        for number in numbers
+    ]
     write_outcomes(watched / "predictions", said, process="host-2")
-    write(watched / "predictions", [prediction(number, 35) for number in range(5_000_000, 5_000_300)])
+    write(
+        watched / "predictions",
+        [prediction(number, 35) for number in range(5_000_000, 5_000_300)],
+    )
 
     after = run(watched, *asked)
 
-    assert before.returncode == after.returncode == 0  # the outcomes of the second week are not there yet
+    # the outcomes of the second week are not there yet
+    assert before.returncode == after.returncode == 0
     assert after.stdout == before.stdout
     assert run(watched, "performance", "--as-of", "2026-03-10").returncode == 3
 
 
 def test_only_so_many_weeks_are_told_and_none_is_no_fault(watched: Path, run: Run):
-    few = json.loads(run(watched, "performance", "--as-of", "2026-01-25", "--weeks", 2, "--json").stdout)
+    few = json.loads(
+        run(
+            watched, "performance", "--as-of", "2026-01-25", "--weeks", 2, "--json"
+        ).stdout
+    )
     none = run(watched, "performance", "--as-of", "2026-01-01")
 
     assert [week["week"] for week in few["weeks"]] == ["2026-W03", "2026-W04"]
     assert (none.returncode, "nothing was predicted" in none.stdout) == (0, True)
 
 
-def test_a_moment_that_is_ahead_is_refused_as_nobody_knows_it_yet(watched: Path, run: Run):
+def test_a_moment_that_is_ahead_is_refused_as_nobody_knows_it_yet(
+    watched: Path, run: Run
+):
     done = run(watched, "performance", "--as-of", "2999-01-01")
 
     assert (done.returncode, "2999-01-01 is in the future" in done.stderr) == (2, True)
@@ -323,7 +407,9 @@ def test_a_moment_before_any_log_is_refused(watched: Path, run: Run, moment: str
 def test_the_first_day_of_any_log_can_be_asked_for(watched: Path, run: Run):
     done = run(watched, "performance", "--as-of", "2000-01-01", "--weeks", 520)
 
-    assert (done.returncode, "nothing was predicted" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "nothing was predicted" in done.stdout) == (0, True), (
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize("name", ["0.2.0-00000000", "production", "typo"])
@@ -331,14 +417,25 @@ def test_a_version_that_is_not_there_is_refused(watched: Path, run: Run, name: s
     assert run(watched, "performance", "--version", name).returncode == 3
 
 
-def test_an_alias_stands_for_its_version(trained: Path, version: Path, run: Run, tmp_path: Path):
-    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+def test_an_alias_stands_for_its_version(
+    trained: Path, version: Path, run: Run, tmp_path: Path
+):
+    own = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
     put(own, version.name)
     lines = [prediction(number, 1) for number in range(2)]
     lines[0]["answer"]["model_version"] = version.name
     write(own / "predictions", lines)
 
-    done = run(own, "performance", "--version", "production", "--as-of", "2026-03-01", "--json")
+    done = run(
+        own, "performance", "--version", "production", "--as-of", "2026-03-01", "--json"
+    )
 
     found = json.loads(done.stdout)
-    assert (found["version"], [week["predicted"] for week in found["weeks"]]) == (version.name, [1])
+    assert (found["version"], [week["predicted"] for week in found["weeks"]]) == (
+        version.name,
+        [1],
+    )

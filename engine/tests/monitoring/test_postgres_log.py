@@ -1,4 +1,7 @@
-"""The log in PostgreSQL: what is there, what happens while it is away, and how it is read back."""
+"""The log in PostgreSQL: what is there, and how it is read back.
+
+Also what happens while PostgreSQL is away.
+"""
 
 import json
 import shutil
@@ -49,10 +52,16 @@ class Written:
         self.aside: list[int] = []
         self.lost: list[int] = []
         self.warnings: list[str] = []
-        files = LineLog(folder, 0.01, (self.lost.append, lambda event, **_: self.warnings.append(event)))
+        files = LineLog(
+            folder,
+            0.01,
+            (self.lost.append, lambda event, **_: self.warnings.append(event)),
+        )
         self.facts: list[dict[str, Any]] = []
         report = (self.aside.append, self._warn)
-        self.log = PostgresLog(database_at(url), files, id_name=ID, seconds=seconds, report=report)
+        self.log = PostgresLog(
+            database_at(url), files, id_name=ID, seconds=seconds, report=report
+        )
 
     def _warn(self, event: str, **facts: Any) -> None:
         self.warnings.append(event)
@@ -105,15 +114,20 @@ def test_the_table_is_made_on_first_use_and_gives_back_what_a_file_would(
         line(150, record=CONTRACT.example() | {ID: 'a "quoted" ü\n'}),
     )
 
-    found, known = remembered(tmp_path / "log", database), remembered(tmp_path / "files")
+    found, known = (
+        remembered(tmp_path / "log", database),
+        remembered(tmp_path / "files"),
+    )
 
     assert own.rows() == 151
     assert not (tmp_path / "log").exists()
     assert sorted(ids(found)) == sorted(ids(known))
     for one, other in zip(found[:2], known[:2], strict=True):
-        assert one.assign(i=ids(found)).sort_values("i").to_dict("records") == other.assign(
-            i=ids(known)
-        ).sort_values("i")[[*one.columns, "i"]].to_dict("records")
+        assert one.assign(i=ids(found)).sort_values("i").to_dict(
+            "records"
+        ) == other.assign(i=ids(known)).sort_values("i")[[*one.columns, "i"]].to_dict(
+            "records"
+        )
 
 
 def test_a_row_says_by_columns_what_people_look_for(written, database: str):
@@ -124,7 +138,11 @@ def test_a_row_says_by_columns_what_people_look_for(written, database: str):
 
     known = engine(database_at(database))
     with known.connect() as connection:
-        found = connection.execute(text("SELECT * FROM predictions ORDER BY prediction_id")).mappings().all()
+        found = (
+            connection.execute(text("SELECT * FROM predictions ORDER BY prediction_id"))
+            .mappings()
+            .all()
+        )
         indexes = connection.scalars(
             text("SELECT indexdef FROM pg_indexes WHERE tablename='predictions'")
         ).all()
@@ -158,7 +176,9 @@ def test_a_prediction_that_was_written_twice_is_there_once(written):
     assert own.aside == own.lost == []
 
 
-def test_time_and_version_are_asked_of_the_database(written, database: str, tmp_path: Path):
+def test_time_and_version_are_asked_of_the_database(
+    written, database: str, tmp_path: Path
+):
     own = written()
     for day in range(3):
         moment = NOON + timedelta(days=day)
@@ -171,22 +191,30 @@ def test_time_and_version_are_asked_of_the_database(written, database: str, tmp_
 
     since, until_ = NOON + timedelta(seconds=50), NOON + timedelta(days=1, seconds=10)
     assert found(since=since, until=until_) == [f"p-{n}" for n in range(50, 70)]
-    assert found(since=since, until=until_, version="b") == [f"p-{n}" for n in range(50, 60)]
+    assert found(since=since, until=until_, version="b") == [
+        f"p-{n}" for n in range(50, 60)
+    ]
     assert len(found(version="a")) == 90
     assert found(version="c") == []
 
 
-def test_what_is_in_both_places_comes_once_whichever_day_it_is(written, database: str, tmp_path: Path):
+def test_what_is_in_both_places_comes_once_whichever_day_it_is(
+    written, database: str, tmp_path: Path
+):
     own = written()
     own.add(1, 2, 3)
     own.log.close()
     log_file(tmp_path / "log", line(2), line(3), line(4))
     log_file(tmp_path / "log", line(5, NOON - timedelta(days=1)), day="2026-02-28")
 
-    assert ids(remembered(tmp_path / "log", database)) == [f"p-{number}" for number in (5, 1, 2, 3, 4)]
+    assert ids(remembered(tmp_path / "log", database)) == [
+        f"p-{number}" for number in (5, 1, 2, 3, 4)
+    ]
 
 
-def test_memory_does_not_grow_with_the_table(written, database: str, tmp_path: Path, monkeypatch):
+def test_memory_does_not_grow_with_the_table(
+    written, database: str, tmp_path: Path, monkeypatch
+):
     monkeypatch.setattr(postgres_entries, "ROWS", 10)
     own = written()
     own.add(*range(55))
@@ -203,7 +231,9 @@ def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
     return read_predictions(Log(folder, database_at(url)))
 
 
-def test_a_database_that_was_never_written_to_reads_as_empty(database: str, tmp_path: Path):
+def test_a_database_that_was_never_written_to_reads_as_empty(
+    database: str, tmp_path: Path
+):
     assert ids(remembered(tmp_path, database)) == []
 
 
@@ -220,7 +250,9 @@ def test_of_a_batch_only_the_lines_that_postgres_cannot_hold_go_to_a_file(writte
     assert {"a\0b", "\0"} <= set(found.records[ID])
 
 
-def test_the_warning_says_what_is_wrong_with_a_refused_line_and_never_its_value(written):
+def test_the_warning_says_what_is_wrong_with_a_refused_line_and_never_its_value(
+    written,
+):
     own = written(seconds=60)
     own.add(1, 2, record=CONTRACT.example() | {ID: "secret\0"})
     own.log.close()
@@ -268,7 +300,9 @@ def test_a_database_is_not_asked_for_ever_which_rows_it_minds():
 
 
 @given(bad=st.sets(st.integers(0, 99)))
-def test_exactly_the_rows_at_fault_are_refused_and_the_others_inserted_once(bad: set[int]):
+def test_exactly_the_rows_at_fault_are_refused_and_the_others_inserted_once(
+    bad: set[int],
+):
     inserted: list[int] = []
 
     def insert(some: Sequence[int]) -> None:
@@ -289,12 +323,18 @@ def test_while_nobody_listens_files_take_the_lines_with_one_warning(written):
     own.log.close()
 
     assert (sum(own.aside), own.lost, own.warnings) == (200, [], [ASIDE_WARNING])
-    assert sorted(ids(remembered(own.folder))) == sorted(f"p-{number}" for number in range(200))
+    assert sorted(ids(remembered(own.folder))) == sorted(
+        f"p-{number}" for number in range(200)
+    )
 
 
 def test_a_reader_says_that_the_database_does_not_answer(tmp_path: Path):
-    with pytest.raises(LogStoreError, match=r"CHURN_LOG_URL.*does not answer") as refused:
-        remembered(tmp_path, f"postgresql+psycopg://churn:secret@127.0.0.1:{free_port()}/churn")
+    with pytest.raises(
+        LogStoreError, match=r"CHURN_LOG_URL.*does not answer"
+    ) as refused:
+        remembered(
+            tmp_path, f"postgresql+psycopg://churn:secret@127.0.0.1:{free_port()}/churn"
+        )
 
     assert "secret" not in str(refused.value)
 
@@ -341,11 +381,14 @@ def test_a_reader_that_has_read_enough_does_not_wait_for_a_database_that_hangs(
 
 @pytest.mark.fault
 @pytest.mark.posix
-def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(written, server, database: str):
+def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(
+    written, server, database: str
+):
     own = written()
     own.add(1)
     own.log.close()
-    wake = threading.Timer(20, server.signal, [signal.SIGCONT])  # so that this fails and does not hang
+    # so that this fails and does not hang
+    wake = threading.Timer(20, server.signal, [signal.SIGCONT])
 
     with open_entries(database_at(database)) as entries:
         parts = list(entries.parts(Window()))
@@ -358,7 +401,9 @@ def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(writ
     assert (len(parts), waited) == (1, False)
 
 
-def test_a_user_without_a_right_is_told_which(written, server, database: str, tmp_path: Path):
+def test_a_user_without_a_right_is_told_which(
+    written, server, database: str, tmp_path: Path
+):
     own = written()
     own.add(1)
     own.log.close()
@@ -368,12 +413,16 @@ def test_a_user_without_a_right_is_told_which(written, server, database: str, tm
     log = Log(tmp_path, database_at(database.replace("churn@", f"{name}@")))
     ask = partial(prune, log, before=date(2026, 4, 1), outcomes=False)
 
-    with pytest.raises(LogStoreError, match=r"refuses.*permission denied.*needs SELECT"):
+    with pytest.raises(
+        LogStoreError, match=r"refuses.*permission denied.*needs SELECT"
+    ):
         remembered_parts(tmp_path, log.database.url.get_secret_value()).__next__()
     with server.connect(name) as connection:
         connection.execute(f"GRANT SELECT ON predictions TO {name}")
     assert ask(dry_run=True).rows == 1
-    with pytest.raises(LogStoreError, match=r"refuses.*permission denied.*prune DELETE"):
+    with pytest.raises(
+        LogStoreError, match=r"refuses.*permission denied.*prune DELETE"
+    ):
         ask(dry_run=False)
     with server.connect(name) as connection:
         connection.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
@@ -403,12 +452,16 @@ def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(url: s
     assert refused.value.__suppress_context__
 
 
-def test_a_database_without_a_folder_for_bad_times_is_a_configuration_error(tmp_path: Path, database: str):
+def test_a_database_without_a_folder_for_bad_times_is_a_configuration_error(
+    tmp_path: Path, database: str
+):
     config = load_config(ROOT / "config.yaml", PROJECT)
     monitoring = config.monitoring.model_copy(update={"prediction_log": None})
     config = config.model_copy(update={"monitoring": monitoring})
     models = Models(lambda: None, lambda: None, lambda _: None, str)
-    work = Workspace(PROJECT, config, tmp_path, Settings(_env_file=None, log_url=database))
+    work = Workspace(
+        PROJECT, config, tmp_path, Settings(_env_file=None, log_url=database)
+    )
 
     with pytest.raises(ConfigError, match=r"monitoring\.prediction_log is null"):
         service_of(models, work)
@@ -417,7 +470,9 @@ def test_a_database_without_a_folder_for_bad_times_is_a_configuration_error(tmp_
 @pytest.mark.fault
 @pytest.mark.posix
 @pytest.mark.slow
-def test_a_database_that_hangs_is_given_up_and_taken_back_when_it_wakes(written, server, monkeypatch):
+def test_a_database_that_hangs_is_given_up_and_taken_back_when_it_wakes(
+    written, server, monkeypatch
+):
     monkeypatch.setattr(postgres_log, "PAUSE_SECONDS", 0.2)
     own = written()
     own.add(0)
@@ -431,7 +486,9 @@ def test_a_database_that_hangs_is_given_up_and_taken_back_when_it_wakes(written,
     number = 2
     while own.rows() < 2:
         own.add(number := number + 1)
-        until(lambda: own.rows() + sum(own.aside) >= number - 1, "each line is somewhere")
+        until(
+            lambda: own.rows() + sum(own.aside) >= number - 1, "each line is somewhere"
+        )
     own.log.close()
 
     assert own.lost == []
@@ -463,7 +520,11 @@ def test_closing_does_not_wait_for_a_database_that_hangs(written, server):
 def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_doubles_none(
     server, database: str, trained: Path, tmp_path: Path, monkeypatch, times: int
 ):
-    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    own = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
     configure(own, "monitoring", flush_seconds=0.05)
     monkeypatch.setenv("CHURN_LOG_URL", database)
     begun = datetime.now(UTC)
@@ -471,7 +532,10 @@ def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_double
     with serving(own) as (url, _), Load(url) as load:
         for attempt in range(times):
             grown = rows(database)
-            until(lambda: rows(database) > grown, "the table takes lines again")  # noqa: B023 - of this round
+            until(
+                lambda: rows(database) > grown,  # noqa: B023 - of this round
+                "the table takes lines again",
+            )
             load.reach(300 + 7 * attempt)
             server.kill()
             load.reach(300)
@@ -479,8 +543,12 @@ def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_double
         until(lambda: rows(database) > grown, "the table takes lines at last")
 
     answers = [answer.body["prediction_id"] for answer in load.answers]
-    found = remembered(own / "predictions", database, since=begun - timedelta(minutes=1))
-    aside = sum(path.read_bytes().count(b"\n") for path in (own / "predictions").glob("*.jsonl"))
+    found = remembered(
+        own / "predictions", database, since=begun - timedelta(minutes=1)
+    )
+    aside = sum(
+        path.read_bytes().count(b"\n") for path in (own / "predictions").glob("*.jsonl")
+    )
     assert {answer.status for answer in load.answers} == {200}
     assert load.reset == []
     assert sorted(ids(found)) == sorted(answers)

@@ -1,4 +1,7 @@
-"""Outcomes in PostgreSQL: as durable as in files, which take them while it is away; readers see both."""
+"""Outcomes in PostgreSQL are as durable as in files.
+
+Files take them while PostgreSQL is away; readers see both.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,7 +48,9 @@ def log(tmp_path: Path, database: str) -> Log:
     return Log(tmp_path / "log", database_at(database))
 
 
-def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(log: Log, tmp_path: Path):
+def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(
+    log: Log, tmp_path: Path
+):
     files = Log(tmp_path / "files")
     for each in (log, files):
         for outcome in (FIRST, SECOND, FIRST):
@@ -64,7 +69,9 @@ def test_of_a_request_only_the_outcomes_that_the_table_refuses_go_to_a_file(
 ):
     opened(log).add([FIRST])
     with server.connect(database.rpartition("/")[2]) as connection:
-        connection.execute("ALTER TABLE outcomes ADD CHECK (entry ->> 'record' <> 'eve')")
+        connection.execute(
+            "ALTER TABLE outcomes ADD CHECK (entry ->> 'record' <> 'eve')"
+        )
     eve = outcome_models(CONTRACT).of_record.model_validate({ID: "eve", "outcome": 1})
 
     opened(log).add([SECOND, eve, SECOND])
@@ -84,7 +91,9 @@ def test_where_no_file_can_be_written_for_the_refused_the_table_takes_none(
 ):
     opened(log).add([FIRST])
     with server.connect(database.rpartition("/")[2]) as connection:
-        connection.execute("ALTER TABLE outcomes ADD CHECK (entry ->> 'record' <> 'eve')")
+        connection.execute(
+            "ALTER TABLE outcomes ADD CHECK (entry ->> 'record' <> 'eve')"
+        )
     log.folder.write_text("in the way")
     eve = outcome_models(CONTRACT).of_record.model_validate({ID: "eve", "outcome": 1})
 
@@ -97,7 +106,9 @@ def test_where_no_file_can_be_written_for_the_refused_the_table_takes_none(
 
 @pytest.mark.fault
 @pytest.mark.slow
-def test_while_the_database_is_away_files_take_them_and_nothing_is_lost(log: Log, server: Postgres):
+def test_while_the_database_is_away_files_take_them_and_nothing_is_lost(
+    log: Log, server: Postgres
+):
     sink = opened(log)
     sink.add([FIRST])
     server.kill()
@@ -125,7 +136,9 @@ def test_what_files_take_for_a_database_that_hangs_is_recorded_when_they_take_it
 ):
     times = [datetime.now(UTC)]
     table = PostgresOutcomes(database_at(database), OutcomeFiles(log.folder / OUTCOMES))
-    sink = Outcomes(table.append, ID, {}, settings=Settings(_env_file=None), clock=lambda: times[-1])
+    sink = Outcomes(
+        table.append, ID, {}, settings=Settings(_env_file=None), clock=lambda: times[-1]
+    )
 
     def hang(_: object) -> None:
         times.append(later())

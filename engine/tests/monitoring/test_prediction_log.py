@@ -1,4 +1,7 @@
-"""The prediction log: every answer is one line, in the right file, and tells no more than it may."""
+"""Every answer is one line of the prediction log, in the right file.
+
+It tells no more than it may.
+"""
 
 import contextlib
 import json
@@ -47,21 +50,35 @@ def predictor(version: Path) -> Predictor:
 
 
 def monitoring(**values: Any) -> MonitoringConfig:
-    known = {"prediction_log": "predictions", "flush_seconds": 0.01, "privacy": {}, "outcome_days": 90}
+    known = {
+        "prediction_log": "predictions",
+        "flush_seconds": 0.01,
+        "privacy": {},
+        "outcome_days": 90,
+    }
     return MonitoringConfig.model_validate(known | values)
 
 
 def lines(folder: Path) -> list[dict]:
     """Parse every line, file after file."""
     paths = sorted(folder.rglob("*.jsonl"))
-    return [json.loads(line) for path in paths for line in path.read_bytes().split(b"\n")[:-1]]
+    return [
+        json.loads(line)
+        for path in paths
+        for line in path.read_bytes().split(b"\n")[:-1]
+    ]
 
 
 class Log:
     """A log on its own, and what it said was lost."""
 
     def __init__(
-        self, root: Path, predictor: Predictor, *, key: SecretStr | None = None, **values: Any
+        self,
+        root: Path,
+        predictor: Predictor,
+        *,
+        key: SecretStr | None = None,
+        **values: Any,
     ) -> None:
         self.root, self._predictor = root, predictor
         self.lost: list[int] = []
@@ -69,11 +86,17 @@ class Log:
         report = (self.lost.append, lambda _event, **facts: self.warnings.append(facts))
         section = monitoring(**values)
         lines = LineLog(root / section.prediction_log, section.flush_seconds, report)
-        self._log = PredictionLog(lines, section.privacy, Settings(_env_file=None, hash_key=key))
+        self._log = PredictionLog(
+            lines, section.privacy, Settings(_env_file=None, hash_key=key)
+        )
 
     def add(self, *customers: Customer, moment: float = NOON) -> None:
         source = self._predictor.source
-        found = [Answer(0.5, True, "HIGH", source.version, source.trained_at, "i") for _ in customers]  # noqa: FBT003 - as answer.py builds it
+        model = source.version, source.trained_at
+        found = [
+            Answer(0.5, True, "HIGH", *model, "i")  # noqa: FBT003 - as in answer.py
+            for _ in customers
+        ]
         note = Note(moment, "r", "POST", "/predict", 200, 0.1, None, {}, None)
         self._log.observe(note, Answered(customers, found, source, 1.5))
 
@@ -89,10 +112,15 @@ def log(tmp_path: Path, predictor: Predictor) -> Callable[..., Log]:
 
 @contextlib.contextmanager
 def serve(root: Path, predictor: Predictor) -> Iterator[TestClient]:
-    config, settings = load_config(ROOT / "config.yaml", PROJECT), Settings(_env_file=None)
+    config, settings = (
+        load_config(ROOT / "config.yaml", PROJECT),
+        Settings(_env_file=None),
+    )
     models = Models(lambda: predictor, lambda: None, lambda _: predictor, str)
     service = service_of(models, Workspace(PROJECT, config, root, settings))
-    with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
+    with TestClient(
+        service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)
+    ) as client:
         yield client
 
 
@@ -110,17 +138,29 @@ def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
     asked = [CONTRACT.example() | {ID: f"c-{number}"} for number in range(150)]
     with serve(tmp_path, predictor) as client:
         named = {"X-Request-ID": "alone"}
-        alone = [client.post("/predict", json=each, headers=named).json() for each in asked[:20]]
-        batch = client.post("/v1/predict/batch", json={"customers": asked}).json()["predictions"]
+        alone = [
+            client.post("/predict", json=each, headers=named).json()
+            for each in asked[:20]
+        ]
+        batch = client.post("/v1/predict/batch", json={"customers": asked}).json()[
+            "predictions"
+        ]
         client.post("/predict", json={"no_such_field": 1})
         client.get("/model")
 
-    found = sorted(lines(tmp_path), key=itemgetter("time"))  # a batch is written before what waits
+    # a batch is written before what waits
+    found = sorted(lines(tmp_path), key=itemgetter("time"))
 
     assert all(list(line) == FIELDS for line in found)
-    assert [line["answer"] for line in found] == [neutral(answer) for answer in alone + batch]
-    assert [line["record"] for line in found] == [recorded(each) for each in asked[:20] + asked]
-    assert [line["source"] for line in found] == ["/predict"] * 20 + ["/predict/batch"] * 150
+    assert [line["answer"] for line in found] == [
+        neutral(answer) for answer in alone + batch
+    ]
+    assert [line["record"] for line in found] == [
+        recorded(each) for each in asked[:20] + asked
+    ]
+    assert [line["source"] for line in found] == ["/predict"] * 20 + [
+        "/predict/batch"
+    ] * 150
     assert {line["request_id"] for line in found[:20]} == {"alone"}
     assert len({line["request_id"] for line in found[20:]}) == 1
     assert {line["threshold"] for line in found} == {predictor.threshold}
@@ -139,10 +179,15 @@ def test_an_answer_by_a_named_version_is_a_line_whose_source_is_the_template(
 
     (line,) = lines(tmp_path)
     assert [answer.status_code for answer in answers] == [200, 404]
-    assert (line["source"], line["answer"]) == ("/models/{name}/predict", neutral(answers[0].json()))
+    assert (line["source"], line["answer"]) == (
+        "/models/{name}/predict",
+        neutral(answers[0].json()),
+    )
 
 
-def test_each_process_and_day_has_a_file_that_only_its_owner_can_read(log, tmp_path: Path):
+def test_each_process_and_day_has_a_file_that_only_its_owner_can_read(
+    log, tmp_path: Path
+):
     days = [NOON, NOON, NOON + DAY, NOON - 1]
     for each in (log(), log()):
         for moment in days:
@@ -197,7 +242,9 @@ def test_more_than_may_wait_for_a_disk_is_lost_counted_and_said_once(log, monkey
     assert [warning["lines"] for warning in own.warnings] == [2]
 
 
-def test_a_folder_that_cannot_be_made_loses_lines_that_are_counted_with_one_warning(log, tmp_path: Path):
+def test_a_folder_that_cannot_be_made_loses_lines_that_are_counted_with_one_warning(
+    log, tmp_path: Path
+):
     (tmp_path / "predictions").write_text("a file")
     own = log()
     for _ in range(5):
@@ -215,7 +262,9 @@ def test_a_column_is_kept_dropped_or_hashed_as_configured(log, column: Column):
     plain = asked().model_dump(mode="json")
     rest = {name: value for name, value in plain.items() if name != column.name}
 
-    kept, dropped, hashed = (log(privacy={column.name: way}, key=KEY) for way in ("keep", "drop", "hash"))
+    kept, dropped, hashed = (
+        log(privacy={column.name: way}, key=KEY) for way in ("keep", "drop", "hash")
+    )
     found = []
     for each in (kept, dropped, hashed):
         each.add(asked())
@@ -223,11 +272,18 @@ def test_a_column_is_kept_dropped_or_hashed_as_configured(log, column: Column):
         shutil.rmtree(each.root / "predictions")
 
     assert found[:2] == [plain, rest]
-    assert {name: value for name, value in found[2].items() if name != column.name} == rest
-    assert re.fullmatch("[0-9a-f]{32}", str(found[2][column.name])) or plain[column.name] is None
+    assert {
+        name: value for name, value in found[2].items() if name != column.name
+    } == rest
+    assert (
+        re.fullmatch("[0-9a-f]{32}", str(found[2][column.name]))
+        or plain[column.name] is None
+    )
 
 
-def test_a_hash_depends_on_value_and_key_alone_and_missing_stays_missing(log, tmp_path: Path):
+def test_a_hash_depends_on_value_and_key_alone_and_missing_stays_missing(
+    log, tmp_path: Path
+):
     keys = [KEY, KEY, SecretStr("o" * 32)]
     optional = [column.name for column in fields(nullable=True)]
     empty = dict.fromkeys([ID, *optional])
@@ -264,14 +320,19 @@ def test_a_bucket_keeps_one_digit_of_whatever_the_contract_allows(log, column: C
     found = [line["record"][column.name] for line in own.close()]
 
     assert found == [bucket(kind(value)) for value in values]
-    assert all(len(f"{value:e}".partition("e")[0].strip("-0.").replace(".", "")) <= 1 for value in found)
+    assert all(
+        len(f"{value:e}".partition("e")[0].strip("-0.").replace(".", "")) <= 1
+        for value in found
+    )
     assert all(small <= value for small, value in zip(found, values, strict=True))
 
 
 def test_a_bucket_of_a_category_is_a_configuration_error_that_names_it(tmp_path: Path):
     column = field("category", "boolean")
 
-    folder = configure(make_project(tmp_path), "monitoring", privacy={column.name: "bucket"})
+    folder = configure(
+        make_project(tmp_path), "monitoring", privacy={column.name: "bucket"}
+    )
 
     with pytest.raises(ConfigError, match=f"{column.name} is no number"):
         load_config(folder / "config.yaml", PROJECT)

@@ -1,4 +1,7 @@
-"""Bins are chosen once from training, counts in them add up, and PSI of them is what the formula says."""
+"""Bins are chosen once, from training, and counts in them add up.
+
+Their PSI is what the formula says.
+"""
 
 import itertools
 import math
@@ -14,12 +17,21 @@ from fields import is_default
 from own import CONTRACT
 from skewless.models.artifact import read_artifact
 from skewless.models.metadata import Metadata
-from skewless.models.reference import LEVELS, Distribution, freeze, importances, psi, shift
+from skewless.models.reference import (
+    LEVELS,
+    Distribution,
+    freeze,
+    importances,
+    psi,
+    shift,
+)
 
 samples = arrays.arrays(np.float64, st.integers(1, 300), elements=st.floats(0, 1))
 cells = st.none() | st.sampled_from(["a", "b", "c"])
 numbers = st.floats(-1e6, 1e6) | st.just(math.nan)
-columns_of_cells = st.lists(cells, min_size=1, max_size=60).map(lambda made: np.array(made, dtype=object))
+columns_of_cells = st.lists(cells, min_size=1, max_size=60).map(
+    lambda made: np.array(made, dtype=object)
+)
 columns_of_numbers = st.lists(numbers, min_size=1, max_size=60).map(np.array)
 values = columns_of_cells | columns_of_numbers
 
@@ -28,7 +40,12 @@ def test_a_number_lies_in_tenths_with_open_ends_and_a_bin_for_missing():
     found = freeze(np.array([*np.arange(1000.0), np.nan]))
 
     assert found.counts == (100,) * 10 + (1,)
-    assert found.count(np.array([-1e9, 1e9, math.inf, math.nan])).tolist() == [1, *[0] * 8, 2, 1]
+    assert found.count(np.array([-1e9, 1e9, math.inf, math.nan])).tolist() == [
+        1,
+        *[0] * 8,
+        2,
+        1,
+    ]
     assert np.allclose(found.quantiles, np.array(LEVELS) * 999)
 
 
@@ -53,10 +70,22 @@ def test_truth_values_count_like_numbers_that_say_the_same():
 
 
 def test_rare_categories_share_a_bin_and_what_training_never_saw_has_its_own():
-    found = freeze(np.array(["a"] * 900 + ["b"] * 10 + ["c"] * 9 + [None] * 81, dtype=object))
+    found = freeze(
+        np.array(["a"] * 900 + ["b"] * 10 + ["c"] * 9 + [None] * 81, dtype=object)
+    )
 
-    assert (found.values, found.rare, found.counts) == (("a", "b"), ("c",), (900, 10, 9, 0, 81))
-    assert found.count(np.array(["z", "c", None, math.nan], dtype=object)).tolist() == [0, 0, 1, 1, 2]
+    assert (found.values, found.rare, found.counts) == (
+        ("a", "b"),
+        ("c",),
+        (900, 10, 9, 0, 81),
+    )
+    assert found.count(np.array(["z", "c", None, math.nan], dtype=object)).tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+    ]
 
 
 def test_of_a_column_that_was_always_missing_every_value_is_new():
@@ -99,7 +128,9 @@ counts = st.lists(st.integers(0, 1000), min_size=3, max_size=3).map(np.array)
 
 
 @given(counts.filter(np.any), counts.filter(np.any))
-def test_psi_is_symmetric_and_knows_no_bin_that_is_empty_on_both_sides(first: np.ndarray, second: np.ndarray):
+def test_psi_is_symmetric_and_knows_no_bin_that_is_empty_on_both_sides(
+    first: np.ndarray, second: np.ndarray
+):
     assert psi(first, second) == pytest.approx(psi(second, first))
     assert psi(np.append(first, 0), np.append(second, 0)) == psi(first, second)
 
@@ -121,12 +152,16 @@ def test_many_windows_are_measured_at_once():
     assert found.tolist() == [psi(np.array([50, 50]), windows[0]), 0]
 
 
-@pytest.mark.parametrize(("before", "after"), list(itertools.permutations([0.1, 0.2, 0.9], 2)))
-def test_one_answer_to_all_that_becomes_another_is_a_large_shift(before: float, after: float):
+@pytest.mark.parametrize(
+    ("before", "after"), list(itertools.permutations([0.1, 0.2, 0.9], 2))
+)
+def test_one_answer_to_all_that_becomes_another_is_a_large_shift(
+    before: float, after: float
+):
     assert shift(np.full(100, before), np.full(100, after)) > 1
 
 
-def test_of_a_few_scores_others_in_the_same_order_are_no_shift_and_who_changes_places_is():
+def test_other_scores_in_the_same_order_are_no_shift_and_another_order_is():
     before = np.repeat([0.1, 0.3, 0.8], [50, 30, 20])
 
     assert shift(before, np.repeat([0.11, 0.29, 0.79], [50, 30, 20])) == 0
@@ -137,17 +172,24 @@ def test_a_column_is_worth_what_is_lost_without_it():
     columns = {"used": np.arange(100.0), "unused": np.arange(100.0)}
 
     found = importances(
-        columns, np.arange(100), lambda known, outcomes: float(np.abs(known["used"] - outcomes).mean())
+        columns,
+        np.arange(100),
+        lambda known, outcomes: float(np.abs(known["used"] - outcomes).mean()),
     )
 
     assert found["unused"] == 0
-    assert found["used"] == pytest.approx(100 / 3, rel=0.1)  # of two uniform numbers, on average
+    # as of two uniform numbers, on average
+    assert found["used"] == pytest.approx(100 / 3, rel=0.1)
 
 
-def test_a_version_remembers_every_column_of_its_table_and_the_scores_of_its_holdout(version: Path):
+def test_a_version_remembers_every_column_of_its_table_and_the_scores_of_its_holdout(
+    version: Path,
+):
     metadata = read_artifact(version).metadata
 
-    assert list(metadata.reference.columns) == [column.name for column in CONTRACT.columns]
+    assert list(metadata.reference.columns) == [
+        column.name for column in CONTRACT.columns
+    ]
     assert {sum(each.counts) for each in metadata.reference.columns.values()} == {3000}
     assert sum(metadata.reference.score.counts) == metadata.holdout.rows
     least = 0.01 if is_default() else 0.001  # nats

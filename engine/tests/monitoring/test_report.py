@@ -1,4 +1,7 @@
-"""The report: right words, nothing from elsewhere, the same for ever, and fit to be looked at."""
+"""The report has the right words, never changes, and is fit to be looked at.
+
+Nothing in it is from elsewhere.
+"""
 
 import dataclasses
 import html
@@ -36,13 +39,22 @@ WEEKS, ROWS = 4, 240
 MOVED = movable().name
 MEANINGS = {column.name: column.description for column in CONTRACT.columns}
 VARIABLE = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
-PAIRS = [(text, ground) for text in ("ink", "muted", "accent") for ground in ("page", "card")]
-PAIRS += [(tone, ground) for tone in ("good", "warn", "bad", "unsure") for ground in ("card", f"{tone}-tint")]
+PAIRS = [
+    (text, ground) for text in ("ink", "muted", "accent") for ground in ("page", "card")
+]
+PAIRS += [
+    (tone, ground)
+    for tone in ("good", "warn", "bad", "unsure")
+    for ground in ("card", f"{tone}-tint")
+]
 
 
 @pytest.fixture(scope="module")
 def told(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project with weeks of answers and outcomes, the last one shifted; do not change it."""
+    """Return a project with weeks of answers and outcomes; do not change it.
+
+    The last week is shifted.
+    """
     folder = tmp_path_factory.mktemp("told") / "project"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     configure(folder, "monitoring", outcome_days=10)
@@ -55,18 +67,28 @@ def told(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [],
     )
     for week in range(WEEKS):
-        values, ids = customers(ROWS, 50 + week), [f"c-{week}-{row}" for row in range(ROWS)]
+        values, ids = (
+            customers(ROWS, 50 + week),
+            [f"c-{week}-{row}" for row in range(ROWS)],
+        )
         if week == 0:
             values[MOVED] = moved(values[MOVED], movable())
         values[SCORE] = predictor.probabilities(values)
         time = now - timedelta(days=7 * week, hours=2)
         write_log(folder / "predictions", version.name, values, time=time, ids=ids)
         events = random.random(ROWS) < values[SCORE]
-        moment = {"recorded_at": (time + timedelta(days=3)).isoformat()} if week else None
+        moment = (
+            {"recorded_at": (time + timedelta(days=3)).isoformat()} if week else None
+        )
         if moment:
             rows = zip(ids, events.tolist(), strict=True)
-            said += [outcome(0, int(value), record=name) | moment for name, value in rows]
-    write_outcomes(folder / "predictions", [{**each, "observed_at": each["recorded_at"]} for each in said])
+            said += [
+                outcome(0, int(value), record=name) | moment for name, value in rows
+            ]
+    write_outcomes(
+        folder / "predictions",
+        [{**each, "observed_at": each["recorded_at"]} for each in said],
+    )
     return folder
 
 
@@ -97,22 +119,37 @@ class Outline(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def finding(name: str = MOVED, kind: str = "column", state: str = "ok", **known: Any) -> Finding:
-    figures = {"psi": 0.5, "psi_corrected": 0.4, "p": 0.0, "rows_needed": 100, "impact": 0.1}
+def finding(
+    name: str = MOVED, kind: str = "column", state: str = "ok", **known: Any
+) -> Finding:
+    figures = {
+        "psi": 0.5,
+        "psi_corrected": 0.4,
+        "p": 0.0,
+        "rows_needed": 100,
+        "impact": 0.1,
+    }
     return Finding(name=name, kind=kind, state=state, **figures | known)
 
 
 def figured(*findings: Finding) -> Figures:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     rows = {"rows": 100, "rows_without_id": 0, "rows_logged": 100, "rows_unreadable": 0}
-    span = {"since": now - timedelta(days=2), "until": now, "checked_at": now, "hidden": ()}
+    span = {
+        "since": now - timedelta(days=2),
+        "until": now,
+        "checked_at": now,
+        "hidden": (),
+    }
     return Figures(version="0.1.0-00000000", findings=findings, **span, **rows)
 
 
 def weeks(*states: str) -> list[Week]:
     """Make weeks of these states; what they measured is the same."""
     band = Band(0.5, 0.4, 0.6)
-    measures = Measures(log_loss=band, brier=band, roc_auc=band, event_rate=band, confusion=(1, 1, 1, 1))
+    measures = Measures(
+        log_loss=band, brier=band, roc_auc=band, event_rate=band, confusion=(1, 1, 1, 1)
+    )
     week = Week("2026-W05", 9, 9, 9, 1.0, measures, measures, measures, "ok")
     return [
         dataclasses.replace(week, week=f"2026-W{5 + place:02}", state=state)
@@ -138,7 +175,10 @@ def test_the_page_is_one_small_file_that_loads_nothing_and_runs_nothing(page: Pa
         "base",
     }
     assert not [
-        name for _, attributes in outline.tags for name in attributes if name.startswith(("on", "src"))
+        name
+        for _, attributes in outline.tags
+        for name in attributes
+        if name.startswith(("on", "src"))
     ]
     assert {each["href"][0] for _, each in outline.tags if "href" in each} == {"#"}
 
@@ -155,7 +195,10 @@ def test_a_reader_who_cannot_see_it_is_told_what_it_shows(page: Path):
     assert len(outline.all("svg")) == 4 + 1 + min(
         5, len(CONTRACT.columns)
     )  # answers and weeks, the score, the worst columns
-    assert all(each["role"] == "img" and len(each["aria-label"]) > 30 for each in outline.all("svg"))
+    assert all(
+        each["role"] == "img" and len(each["aria-label"]) > 30
+        for each in outline.all("svg")
+    )
     assert {each["scope"] for each in outline.all("th")} == {"col", "row"}
     ids = [each["id"] for _, each in outline.tags if "id" in each]
     assert len(ids) == len(set(ids))
@@ -166,9 +209,13 @@ def test_an_owner_reads_what_changed_in_the_words_of_the_contract(page: Path):
     said = Outline(page.read_text()).said
 
     lie = r"lie above [\d,.-]+" if movable().kind in NUMBERS else "have .+"
-    phrase = re.escape(f"{MEANINGS[MOVED]} ( {MOVED} ) ") + f"(More|Fewer) records than before {lie}"
+    phrase = (
+        re.escape(f"{MEANINGS[MOVED]} ( {MOVED} ) ")
+        + f"(More|Fewer) records than before {lie}"
+    )
     shares = (
-        r": \d+% instead of \d+%\. That alone (raises|lowers) the predicted probability by \d+\.\d points\."
+        r": \d+% instead of \d+%\. That alone (raises|lowers) "
+        r"the predicted probability by \d+\.\d points\."
     )
     assert re.search(phrase + shares, said)
     assert "by ada@host" in said
@@ -182,15 +229,27 @@ def test_a_report_of_a_moment_stays_the_same_whatever_comes_later(
 ):
     folder = Path(shutil.copytree(told, tmp_path / "own"))
     until = datetime.now(UTC)
-    moment = ["--since", (until - timedelta(days=7)).isoformat(), "--until", until.isoformat()]
+    moment = [
+        "--since",
+        (until - timedelta(days=7)).isoformat(),
+        "--until",
+        until.isoformat(),
+    ]
     run(folder, "drift", *moment, "--report", "before.html")
     later = datetime.now(UTC) + timedelta(seconds=1)
     (version,) = (folder / "models").glob("*-*")
 
     if change == "answers":
-        write_log(folder / "predictions", version.name, customers(ROWS, 9), time=later, ids=range(ROWS))
+        write_log(
+            folder / "predictions",
+            version.name,
+            customers(ROWS, 9),
+            time=later,
+            ids=range(ROWS),
+        )
         (log,) = list((folder / "predictions").glob(f"{later.date()}*.jsonl"))[:1]
-        log.write_text(log.read_text() + '{"time": "20')  # and one that a crash cut short
+        # and one line that a crash cut short
+        log.write_text(log.read_text() + '{"time": "20')
     elif change == "outcomes":
         said = outcome(0, 1, record="c-1-1") | {"recorded_at": later.isoformat()}
         write_outcomes(folder / "predictions", [said], process="host-2")
@@ -202,9 +261,18 @@ def test_a_report_of_a_moment_stays_the_same_whatever_comes_later(
     assert (folder / "after.html").read_bytes() == (folder / "before.html").read_bytes()
 
 
-def test_a_report_from_before_there_was_a_version_is_refused(told: Path, run: Run, tmp_path: Path):
+def test_a_report_from_before_there_was_a_version_is_refused(
+    told: Path, run: Run, tmp_path: Path
+):
     done = run(
-        told, "drift", "--until", "2020-01-01", "--since", "2019-12-01", "--report", tmp_path / "a.html"
+        told,
+        "drift",
+        "--until",
+        "2020-01-01",
+        "--since",
+        "2019-12-01",
+        "--report",
+        tmp_path / "a.html",
     )
 
     assert (done.returncode, "there was no version yet" in done.stderr) == (3, True)
@@ -212,7 +280,9 @@ def test_a_report_from_before_there_was_a_version_is_refused(told: Path, run: Ru
 
 
 @pytest.mark.slow
-def test_a_page_that_is_there_is_kept_unless_told_otherwise(told: Path, run: Run, tmp_path: Path):
+def test_a_page_that_is_there_is_kept_unless_told_otherwise(
+    told: Path, run: Run, tmp_path: Path
+):
     path = tmp_path / "report.html"
     path.write_text("mine")
 
@@ -228,13 +298,18 @@ def test_a_page_that_is_there_is_kept_unless_told_otherwise(told: Path, run: Run
 def test_a_folder_is_no_place_for_a_page(told: Path, run: Run, tmp_path: Path):
     done = run(told, "drift", "--report", tmp_path, "--overwrite")
 
-    assert (done.returncode, f"{tmp_path} exists already; name another" in done.stderr) == (2, True)
+    assert (
+        done.returncode,
+        f"{tmp_path} exists already; name another" in done.stderr,
+    ) == (2, True)
     assert not list(tmp_path.iterdir())
     assert not list(tmp_path.parent.glob(".*"))
 
 
 @pytest.mark.posix
-def test_a_page_that_cannot_be_written_is_named_as_it_was_given(told: Path, run: Run, tmp_path: Path):
+def test_a_page_that_cannot_be_written_is_named_as_it_was_given(
+    told: Path, run: Run, tmp_path: Path
+):
     path = tmp_path / f"{'x' * 300}.html"  # no system takes so long a name
 
     done = run(told, "drift", "--report", path)
@@ -255,7 +330,11 @@ def test_a_page_that_cannot_be_written_is_named_as_it_was_given(told: Path, run:
         ([("column", "broken"), ("score", "ok")], [], "act"),
         ([("score", "drift")], ["ok"], "act"),
         ([("score", "ok")], ["ok", "concept_drift", "waiting"], "act"),
-        ([("column", "insufficient_data"), ("score", "ok")], ["too_few"], "not enough data"),
+        (
+            [("column", "insufficient_data"), ("score", "ok")],
+            ["too_few"],
+            "not enough data",
+        ),
     ],
 )
 @pytest.mark.slow
@@ -266,7 +345,9 @@ def test_each_state_has_its_words(
     figures = figured(*(finding(names[kind], kind, state) for kind, state in findings))
     metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
     reference: Reference = metadata.reference
-    counts = {name: np.array(each.counts)[::-1] for name, each in reference.columns.items()}
+    counts = {
+        name: np.array(each.counts)[::-1] for name, each in reference.columns.items()
+    }
     counts[SCORE] = np.array(reference.score.counts)[::-1]
     made = weeks(*states)
     found = Found(figures, counts, metadata, reference)
@@ -276,26 +357,36 @@ def test_each_state_has_its_words(
 
     assert verdict(figures, made) == expected
     assert f"<h1><span>{expected}</span>" in page
-    doings = {"healthy": "Nothing. Look again", "not enough data": "100 records can show every shift"}
+    doings = {
+        "healthy": "Nothing. Look again",
+        "not enough data": "100 records can show every shift",
+    }
     assert doings.get(expected, "What to do") in said
     if ("column", "broken") in findings:
         assert "No longer comes with a value that training knew." in said
     assert f"answers in {len(states)} {'week' if len(states) == 1 else 'weeks'}" in said
     if "concept_drift" in states:
-        assert f"Outcomes contradict the predictions in 2026-W{5 + states.index('concept_drift'):02}." in said
+        assert (
+            "Outcomes contradict the predictions "
+            f"in 2026-W{5 + states.index('concept_drift'):02}." in said
+        )
 
 
 def test_a_name_cannot_become_markup_or_a_formula(told: Path):
     metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
     evil = "<script>alert('$x$')</script>"
     hidden = "\u202e\x1b"
-    column = metadata.identity.columns[0].model_copy(update={"name": "kind", "description": evil})
+    column = metadata.identity.columns[0].model_copy(
+        update={"name": "kind", "description": evil}
+    )
     trained = freeze(np.array([evil, hidden] * 50, dtype=object))
     reference = Reference(columns={"kind": trained}, score=metadata.reference.score)
     identity = metadata.identity.model_copy(update={"columns": (column,)})
     figures = figured(finding("kind", state="drift"))
     counts = {"kind": np.array([90, 10, 0, 0, 0])}
-    found = Found(figures, counts, metadata.model_copy(update={"identity": identity}), reference)
+    found = Found(
+        figures, counts, metadata.model_copy(update={"identity": identity}), reference
+    )
 
     page = render(Report(found, [], [], {figures.until.date(): Counter(LOW=1)}))
 
@@ -307,37 +398,63 @@ def test_a_name_cannot_become_markup_or_a_formula(told: Path):
 
 
 @pytest.mark.slow
-def test_who_decided_and_why_is_text_whatever_it_holds(told: Path, run: Run, tmp_path: Path):
+def test_who_decided_and_why_is_text_whatever_it_holds(
+    told: Path, run: Run, tmp_path: Path
+):
     folder = Path(shutil.copytree(told, tmp_path / "own"))
-    evil = "<script>alert(1)</script>\x1b[1A\u202e\x9b\u2028<img src=x onerror=alert(1)>"
+    evil = (
+        "<script>alert(1)</script>\x1b[1A\u202e\x9b\u2028<img src=x onerror=alert(1)>"
+    )
     path = max((folder / "models/events").iterdir())
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"who": evil, "reason": evil}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"who": evil, "reason": evil})
+    )
 
     done = run(folder, "drift", "--report", "report.html")
 
     page = (folder / "report.html").read_text()
     assert done.returncode == 3, done.stderr
     assert not {tag for tag, _ in Outline(page).tags} & {"script", "img"}
-    assert html.unescape(page).count(r"<script>alert(1)</script>\x1b[1A\u202e\x9b <img") == 3
+    assert (
+        html.unescape(page).count(r"<script>alert(1)</script>\x1b[1A\u202e\x9b <img")
+        == 3
+    )
     assert all(line.isprintable() for line in page.split("\n"))
 
 
 @pytest.mark.parametrize(
     ("values", "counts", "said"),
     [
-        ([1.0, 2.0] * 50, [10, 90, 0, 0, 0], "fewer records than before have 1: 10% instead of 50%"),
-        (["a"] * 100, [50, 0, 50, 0], "fewer records than before have a: 50% instead of 100%"),
+        (
+            [1.0, 2.0] * 50,
+            [10, 90, 0, 0, 0],
+            "fewer records than before have 1: 10% instead of 50%",
+        ),
+        (
+            ["a"] * 100,
+            [50, 0, 50, 0],
+            "fewer records than before have a: 50% instead of 100%",
+        ),
         (
             list(range(1000)),
             [0] * 9 + [100, 0],
             "more records than before lie above 899: 100% instead of 10%",
         ),
-        (list(range(1000)), [5] * 10 + [50], "more records than before have no value: 50% instead of 0%"),
+        (
+            list(range(1000)),
+            [5] * 10 + [50],
+            "more records than before have no value: 50% instead of 0%",
+        ),
     ],
 )
-def test_the_share_that_changed_most_is_named(values: list[Any], counts: list[int], said: str):
+def test_the_share_that_changed_most_is_named(
+    values: list[Any], counts: list[int], said: str
+):
     kind = object if isinstance(values[0], str) else float
-    reference = Reference(columns={"x": freeze(np.array(values, dtype=kind))}, score=freeze(np.arange(9.0)))
+    reference = Reference(
+        columns={"x": freeze(np.array(values, dtype=kind))},
+        score=freeze(np.arange(9.0)),
+    )
     found = Found(figured(), {"x": np.array(counts)}, None, reference)
 
     assert describe(finding("x", state="drift"), found) == said
@@ -355,8 +472,15 @@ def test_every_text_stands_out_from_its_ground_in_light_and_dark(page: Path):
 
 def contrast(*colours: str) -> float:
     """Compute the ratio of WCAG 2.2, 1 to 21."""
-    channels = np.array([[int(each[place : place + 2], 16) / 255 for place in (1, 3, 5)] for each in colours])
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    channels = np.array(
+        [
+            [int(each[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+            for each in colours
+        ]
+    )
+    linear = np.where(
+        channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+    )
     low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
     return (high + 0.05) / (low + 0.05)
 
@@ -365,7 +489,9 @@ def contrast(*colours: str) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_it_whole_and_legible(page: Path, tmp_path: Path, scheme: Scheme, width: int):
+def test_a_browser_shows_it_whole_and_legible(
+    page: Path, tmp_path: Path, scheme: Scheme, width: int
+):
     measured = measure(page, tmp_path, scheme, width=width)
     pixels = photograph(page, tmp_path, scheme, width=width)[..., :3]
 

@@ -1,4 +1,4 @@
-"""A challenger in production's shadow: it sees the same, changes nothing, and gives way."""
+"""A challenger in production's shadow sees the same, changes nothing, gives way."""
 
 import asyncio
 import json
@@ -37,7 +37,9 @@ def production(version: Path) -> Predictor:
     return load_predictor(version, PROJECT)
 
 
-def named(predictor: Predictor, name: str, probabilities: Callable[[Any], Any] | None = None) -> Predictor:
+def named(
+    predictor: Predictor, name: str, probabilities: Callable[[Any], Any] | None = None
+) -> Predictor:
     source = predictor.source
     renamed = Source(name, source.trained_at, source.columns, source.decision)
     return Predictor(renamed, CONTRACT, probabilities or predictor.probabilities)
@@ -46,7 +48,9 @@ def named(predictor: Predictor, name: str, probabilities: Callable[[Any], Any] |
 def answered(production: Predictor, count: int) -> Answered:
     decisions = production.predict([CUSTOMER] * count)
     given = [
-        Answer(*decision, production.version, production.source.trained_at, f"p-{number}")
+        Answer(
+            *decision, production.version, production.source.trained_at, f"p-{number}"
+        )
         for number, decision in enumerate(decisions)
     ]
     return Answered([CUSTOMER] * count, given, production.source, 1.0)
@@ -55,7 +59,9 @@ def answered(production: Predictor, count: int) -> Answered:
 class Challenged:
     """A shadow, what it wrote and what it told."""
 
-    def __init__(self, folder: Path, wanted: Callable[[], str], load: Callable[[str], Predictor]) -> None:
+    def __init__(
+        self, folder: Path, wanted: Callable[[], str], load: Callable[[str], Predictor]
+    ) -> None:
         self.shed: list[int] = []
         self.told: list[dict] = []
         self._folder = folder / "shadow"
@@ -68,11 +74,19 @@ class Challenged:
 
     def written(self) -> list[dict]:
         paths = sorted(self._folder.glob("*.jsonl"))
-        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+        return [
+            json.loads(line) for path in paths for line in path.read_text().splitlines()
+        ]
 
 
-def test_each_answer_of_production_stands_beside_the_challengers(tmp_path: Path, production: Predictor):
-    challenger = named(production, "0.2.0-00000000", lambda columns: 1 - production.probabilities(columns))
+def test_each_answer_of_production_stands_beside_the_challengers(
+    tmp_path: Path, production: Predictor
+):
+    challenger = named(
+        production,
+        "0.2.0-00000000",
+        lambda columns: 1 - production.probabilities(columns),
+    )
     own = Challenged(tmp_path, lambda: challenger.version, lambda _: challenger)
     own.look()
 
@@ -81,19 +95,36 @@ def test_each_answer_of_production_stands_beside_the_challengers(tmp_path: Path,
     own.shadow.close()
 
     given = production.predict([CUSTOMER])[0].probability
-    assert [line["prediction_id"] for line in own.written()] == ["p-0", "p-0", "p-1", "p-2"]
+    assert [line["prediction_id"] for line in own.written()] == [
+        "p-0",
+        "p-0",
+        "p-1",
+        "p-2",
+    ]
     assert {line["probability"] for line in own.written()} == {given}
     assert {line["challenger"]["probability"] for line in own.written()} == {1 - given}
-    assert {line["challenger"]["model_version"] for line in own.written()} == {challenger.version}
+    assert {line["challenger"]["model_version"] for line in own.written()} == {
+        challenger.version
+    }
     assert own.shed == []
 
 
 def test_show_compares_a_challenger_with_production(
     trained: Path, tmp_path: Path, production: Predictor, run
 ):
-    folder = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
-    challenger = named(production, production.version, lambda columns: 1 - production.probabilities(columns))
-    own = Challenged(folder / "predictions", lambda: challenger.version, lambda _: challenger)
+    folder = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
+    challenger = named(
+        production,
+        production.version,
+        lambda columns: 1 - production.probabilities(columns),
+    )
+    own = Challenged(
+        folder / "predictions", lambda: challenger.version, lambda _: challenger
+    )
     own.look()
     own.shadow.observe(NOTE, answered(named(production, "0.0.9-00000000"), 4))
     own.shadow.close()
@@ -132,7 +163,11 @@ def test_what_comes_while_the_challenger_is_busy_is_counted_and_never_waits(
         assert release.wait(20)
         return production.probabilities(columns)
 
-    own = Challenged(tmp_path, lambda: "0.2.0-00000000", lambda _: named(production, "0.2.0-00000000", slow))
+    own = Challenged(
+        tmp_path,
+        lambda: "0.2.0-00000000",
+        lambda _: named(production, "0.2.0-00000000", slow),
+    )
     own.look()
     for _ in range(3):
         own.shadow.observe(NOTE, answered(production, 6))  # would block here for ever
@@ -156,7 +191,9 @@ def test_a_challenger_that_fails_is_counted_and_the_next_answer_is_tried(
         return production.probabilities(columns) * (wrong if failing else 1)
 
     own = Challenged(
-        tmp_path, lambda: "0.2.0-00000000", lambda _: named(production, "0.2.0-00000000", sometimes)
+        tmp_path,
+        lambda: "0.2.0-00000000",
+        lambda _: named(production, "0.2.0-00000000", sometimes),
     )
     own.look()
     own.shadow.observe(NOTE, answered(production, 2))
@@ -197,28 +234,41 @@ def test_a_challenger_that_is_refused_is_told_of_once_and_a_good_one_takes_its_p
 def test_a_service_with_a_shadow_answers_by_production_and_writes_down_both(
     trained: Path, tmp_path: Path, production: Predictor, run
 ):
-    own = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    own = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
     configure(own, "model", max_iter=5)
     assert run(own, "train").returncode == 0
     assert run(own, "registry", "promote", "newest", "--to", "staging").returncode == 0
-    config = load_config(configure(own, "serving", shadow="staging") / "config.yaml", PROJECT)
+    config = load_config(
+        configure(own, "serving", shadow="staging") / "config.yaml", PROJECT
+    )
     settings = Settings(version=production.version)
     work = Workspace(PROJECT, config, own, settings)
     source = models(work)
     service = service_of(source, work)
 
-    with TestClient(service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
+    with TestClient(
+        service.app, "http://127.0.0.1", client=("127.0.0.1", 50_000)
+    ) as client:
         until(lambda: client.get("/ready").status_code == 200, "it is ready")
         until(lambda: asked_in_shadow(client, own), "the challenger answers")
         answer = client.post("/predict", json=CONTRACT.example()).json()
 
     texts = [path.read_text() for path in (own / "predictions/shadow").iterdir()]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
-    (line,) = [line for line in lines if line["prediction_id"] == answer["prediction_id"]]
+    (line,) = [
+        line for line in lines if line["prediction_id"] == answer["prediction_id"]
+    ]
     challenger = load_predictor(own / "models" / source.resolve("staging"), PROJECT)
     assert answer["model_version"] == line["model_version"] == production.version
     assert line["probability"] == answer["churn_probability"]
-    assert line["challenger"]["probability"] == challenger.predict([CUSTOMER])[0].probability
+    assert (
+        line["challenger"]["probability"]
+        == challenger.predict([CUSTOMER])[0].probability
+    )
 
 
 def asked_in_shadow(client: TestClient, own: Path) -> bool:

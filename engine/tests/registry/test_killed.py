@@ -1,4 +1,7 @@
-"""kill -9 while a version is registered, promoted or downloaded: what is there is whole, and it can go on."""
+"""kill -9 while a version is registered, promoted or downloaded.
+
+What is there afterwards is whole, and the work can go on.
+"""
 
 import os
 import signal
@@ -29,12 +32,16 @@ from skewless.registry.events import Decided
 from skewless.registry.remote import open_registry
 from skewless.core.sections import RegistryConfig
 what, source, path, root = sys.argv[1:]
-source, registry = Path(source), open_registry(RegistryConfig(path=path, cache="mirror"), Path(root))
-files = {each.name: each.read_bytes() for each in source.iterdir() if each.name != MANIFEST}
-promoted = Decided(kind="promote", version=source.name, alias="production", who="ada@host")
+source, registry = Path(source), \
+open_registry(RegistryConfig(path=path, cache="mirror"), Path(root))
+files = {each.name: each.read_bytes() for each in source.iterdir() \
+if each.name != MANIFEST}
+promoted = Decided(kind="promote", version=source.name, alias="production", \
+who="ada@host")
 print("ready", flush=True)
 if what == "register":
-    registry.write(source.name, files, who="ada@host", checkout=Checkout("unknown", reason="a test"))
+    registry.write(source.name, files, who="ada@host", \
+checkout=Checkout("unknown", reason="a test"))
 elif what == "promote":
     for _ in range(20):
         registry.record(promoted, registry.events())
@@ -59,18 +66,27 @@ def killed(*words: object, after: float) -> bool:
 def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
     s3: str, version: Path, tmp_path: Path, times: int
 ):
-    files = {path.name: path.read_bytes() for path in version.iterdir() if path.name != MANIFEST}
+    files = {
+        path.name: path.read_bytes()
+        for path in version.iterdir()
+        if path.name != MANIFEST
+    }
     open_registry(RegistryConfig(path=s3, cache="first"), tmp_path).write(
         version.name, files, who="ada@host", checkout=UNTRACED
     )
     moments, done = np.random.default_rng(1), 0
     for attempt in range(times):
-        what, root = ("register", "promote", "download")[attempt % 3], tmp_path / str(attempt)
+        what, root = (
+            ("register", "promote", "download")[attempt % 3],
+            tmp_path / str(attempt),
+        )
         path = s3 if what == "download" else "models"
         registry = open_registry(RegistryConfig(path=path, cache="mirror"), root)
         if what == "promote":
             registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
-        done += killed(what, version, path, root, after=moments.uniform(0, LONGEST_SECONDS))
+        done += killed(
+            what, version, path, root, after=moments.uniform(0, LONGEST_SECONDS)
+        )
 
         for name in registry.versions() if path == "models" else []:
             registry.load(name)

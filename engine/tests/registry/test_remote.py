@@ -1,4 +1,7 @@
-"""A registry in an object store, over HTTP: written by many, mirrored whole, and served when it is gone."""
+"""A registry in an object store, over HTTP, is written by many and mirrored whole.
+
+Its versions are served when the store is gone.
+"""
 
 import io
 import shutil
@@ -48,17 +51,28 @@ Open = Callable[..., Registry]
 @pytest.fixture
 def mirror(s3: str, tmp_path: Path) -> Open:
     """Open the same registry with any number of mirrors."""
-    return lambda name="mirror": open_registry(RegistryConfig(path=s3, cache=name), tmp_path)
+    return lambda name="mirror": open_registry(
+        RegistryConfig(path=s3, cache=name), tmp_path
+    )
 
 
 @pytest.fixture
 def files(version: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in version.iterdir() if path.name != MANIFEST}
+    return {
+        path.name: path.read_bytes()
+        for path in version.iterdir()
+        if path.name != MANIFEST
+    }
 
 
 @pytest.fixture
-def own(trained: Path, mirror: Open, version: Path, files, tmp_path: Path, s3: str) -> Path:
-    """Return a project whose registry is in the store, with a version in production twice."""
+def own(
+    trained: Path, mirror: Open, version: Path, files, tmp_path: Path, s3: str
+) -> Path:
+    """Return a project whose registry is in the store.
+
+    A version was put into production there twice.
+    """
     left_out = shutil.ignore_patterns("models", "predictions")
     own = Path(shutil.copytree(trained, tmp_path / "own", ignore=left_out))
     configure(own, "registry", path=s3)
@@ -74,11 +88,14 @@ def promote(version: str) -> Decided:
 
 
 @pytest.mark.slow
-def test_what_one_machine_registers_another_verifies_and_serves(mirror: Open, version: Path, files):
+def test_what_one_machine_registers_another_verifies_and_serves(
+    mirror: Open, version: Path, files
+):
     first, second = mirror("one"), mirror("two")
 
     was_there = [
-        each.write(version.name, files, who="ada@host", checkout=UNTRACED) for each in (first, second)
+        each.write(version.name, files, who="ada@host", checkout=UNTRACED)
+        for each in (first, second)
     ]
     second.record(promote(version.name), second.events())
     third = mirror("three")
@@ -109,15 +126,20 @@ def test_of_eight_writers_one_wins_each_round(mirror: Open):
             seen = writers[0].events()
             assert sum(pool.map(decide, writers, [seen] * WRITERS)) == 1
 
-    assert [event.number for event in writers[-1].events()] == list(range(1, ROUNDS + 1))
+    assert [event.number for event in writers[-1].events()] == list(
+        range(1, ROUNDS + 1)
+    )
 
 
 @pytest.mark.slow
-def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, files, monkeypatch):
+def test_a_download_goes_on_where_it_was_cut_off(
+    mirror: Open, version: Path, files, monkeypatch
+):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     monkeypatch.setattr(store_module, "CHUNK", 10_000)
     registry, asked = mirror("two"), []
-    whole = registry._store._files.cat_file  # noqa: SLF001 - a network that fails
+    network = registry._store._files  # noqa: SLF001 - it fails
+    whole = network.cat_file
 
     def fails_at(limit: float) -> Callable[..., bytes]:
         def cat_file(path: str, start: int = 0, end: int = 0) -> bytes:
@@ -128,14 +150,16 @@ def test_a_download_goes_on_where_it_was_cut_off(mirror: Open, version: Path, fi
 
         return cat_file
 
-    monkeypatch.setattr(registry._store._files, "cat_file", fails_at(30_000))  # noqa: SLF001 - the same
+    monkeypatch.setattr(network, "cat_file", fails_at(30_000))
     with pytest.raises(StoreError, match="try again"):
         registry.load(version.name)
-    monkeypatch.setattr(registry._store._files, "cat_file", fails_at(float("inf")))  # noqa: SLF001 - the same
+    monkeypatch.setattr(network, "cat_file", fails_at(float("inf")))
     registry.load(version.name)
 
     assert asked == list(range(0, asked[-1] + 1, 10_000))
-    assert load_predictor(registry.folder / version.name, PROJECT).version == version.name
+    assert (
+        load_predictor(registry.folder / version.name, PROJECT).version == version.name
+    )
 
 
 def damaged(packed: bytes) -> bytes:
@@ -165,15 +189,23 @@ def bloated(_: bytes) -> bytes:
 
 
 def misplaced(packed: bytes) -> bytes:
-    """Say that the index begins one byte later than it does, so that a file begins before the first byte."""
+    """Say that the index begins one byte later than it does.
+
+    So a file begins before the first byte.
+    """
     (index,) = struct.unpack_from("<L", packed, len(packed) - 6)
     return packed[:-6] + struct.pack("<LH", index + 1, 0)
 
 
 @pytest.mark.parametrize("spoil", [bloated, damaged, escaping, misplaced, truncated])
 @pytest.mark.slow
-def test_what_is_not_what_was_written_never_reaches_the_mirror_and_is_downloaded_afresh_when_it_is(
-    mirror: Open, version: Path, files, tmp_path: Path, s3: str, spoil: Callable[[bytes], bytes]
+def test_what_is_not_what_was_written_never_reaches_the_mirror(
+    mirror: Open,
+    version: Path,
+    files,
+    tmp_path: Path,
+    s3: str,
+    spoil: Callable[[bytes], bytes],
 ):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     path, fs = f"bucket/churn/versions/{version.name}.zip", s3fs.S3FileSystem()
@@ -183,7 +215,10 @@ def test_what_is_not_what_was_written_never_reaches_the_mirror_and_is_downloaded
     registry = mirror("two")
     with pytest.raises(TamperedArtifactError, match=f"^{s3}: {version.name}[/:]"):
         registry.load(version.name)
-    left = {each.name for each in registry.folder.iterdir()} - {"events", f".{version.name}.lock"}
+    left = {each.name for each in registry.folder.iterdir()} - {
+        "events",
+        f".{version.name}.lock",
+    }
     fs.pipe_file(path, good)
 
     assert left == set()
@@ -198,9 +233,13 @@ def test_what_is_larger_than_any_version_is_not_downloaded(
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry = mirror("two")
     monkeypatch.setattr(Store, "find", lambda *_: Found(LARGEST_ARCHIVE + 1, "tag"))
-    monkeypatch.setattr(Store, "download", lambda *_, **__: pytest.fail("it was downloaded"))
+    monkeypatch.setattr(
+        Store, "download", lambda *_, **__: pytest.fail("it was downloaded")
+    )
 
-    with pytest.raises(TamperedArtifactError, match=f"{version.name}: takes 4,294,967,296 bytes"):
+    with pytest.raises(
+        TamperedArtifactError, match=f"{version.name}: takes 4,294,967,296 bytes"
+    ):
         registry.load(version.name)
 
 
@@ -213,8 +252,14 @@ def as_json(event: Event, **fields: object) -> bytes:
     ("spoil", "said"),
     [
         (lambda event: as_json(event, time="yesterday"), "00000002.json: is no event"),
-        (lambda event: as_json(event, time="2999-01-01T00:00:00Z"), "00000002.json: was written at 2999"),
-        (lambda event: as_json(event, reason="x" * LARGEST_EVENT), "00000002.json: holds 1,0"),
+        (
+            lambda event: as_json(event, time="2999-01-01T00:00:00Z"),
+            "00000002.json: was written at 2999",
+        ),
+        (
+            lambda event: as_json(event, reason="x" * LARGEST_EVENT),
+            "00000002.json: holds 1,0",
+        ),
         (lambda _: b"", "00000002.json: holds 0 bytes"),
     ],
     ids=["no time", "the future", "too large", "empty"],
@@ -255,24 +300,37 @@ def test_several_processes_that_share_a_mirror_download_once(
     mirror: Open, version: Path, files, monkeypatch: pytest.MonkeyPatch
 ):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
-    sharing, downloads, download = [mirror("shared") for _ in range(4)], [], Store.download
+    sharing, downloads, download = (
+        [mirror("shared") for _ in range(4)],
+        [],
+        Store.download,
+    )
 
-    def counting(store: Store, name: str, *arguments: object, **options: object) -> None:
+    def counting(
+        store: Store, name: str, *arguments: object, **options: object
+    ) -> None:
         downloads.append(name)
         download(store, name, *arguments, **options)
 
     monkeypatch.setattr(Store, "download", counting)
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda registry: registry.load(version.name).metadata.version, sharing))
+        found = set(
+            pool.map(
+                lambda registry: registry.load(version.name).metadata.version, sharing
+            )
+        )
 
     assert found == {version.name}
     assert len(downloads) == 1
 
 
 @pytest.mark.slow
-def test_each_store_has_a_mirror_of_its_own(s3: str, tmp_path: Path, version: Path, files):
+def test_each_store_has_a_mirror_of_its_own(
+    s3: str, tmp_path: Path, version: Path, files
+):
     first, other = (
-        open_registry(RegistryConfig(path=url, cache="cache"), tmp_path) for url in (s3, "s3://bucket/other")
+        open_registry(RegistryConfig(path=url, cache="cache"), tmp_path)
+        for url in (s3, "s3://bucket/other")
     )
 
     first.write(version.name, files, who="ada@host", checkout=UNTRACED)
@@ -283,7 +341,9 @@ def test_each_store_has_a_mirror_of_its_own(s3: str, tmp_path: Path, version: Pa
 
 @pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_no_empty_registry(s3: str, tmp_path: Path):
-    registry = open_registry(RegistryConfig(path=s3.replace("bucket", "bukcet"), cache="cache"), tmp_path)
+    registry = open_registry(
+        RegistryConfig(path=s3.replace("bucket", "bukcet"), cache="cache"), tmp_path
+    )
 
     with pytest.raises(StoreError, match="is the URL right"):
         registry.state()
@@ -292,7 +352,9 @@ def test_a_bucket_that_is_not_there_is_no_empty_registry(s3: str, tmp_path: Path
 @pytest.mark.fault
 @pytest.mark.slow
 def test_an_error_page_in_an_events_place_does_not_stay_in_the_mirror(mirror: Open):
-    decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
+    decided = Decided(
+        kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host"
+    )
     first = mirror("one").record(decided, [])
     registry = mirror("two")
     registry.events()
@@ -311,7 +373,9 @@ def test_an_error_page_in_an_events_place_does_not_stay_in_the_mirror(mirror: Op
 
 @pytest.mark.slow
 def test_a_store_that_lists_less_than_it_had_is_not_believed(mirror: Open):
-    decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
+    decided = Decided(
+        kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host"
+    )
     registry = mirror("one")
     event = registry.record(decided, [])
     s3fs.S3FileSystem().rm("bucket/churn/events/00000001.json")
@@ -338,7 +402,9 @@ def test_a_damaged_mirror_is_brought_again(mirror: Open, version: Path, files):
 
 @pytest.mark.fault
 @pytest.mark.slow
-def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror: Open, version: Path, files):
+def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(
+    mirror: Open, version: Path, files
+):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry = mirror("two")
     registry.folder.mkdir(parents=True)
@@ -349,7 +415,9 @@ def test_what_an_earlier_download_left_damaged_does_not_stand_in_the_way(mirror:
 
 @pytest.mark.fault
 @pytest.mark.slow
-def test_of_several_who_meet_a_damaged_mirror_one_mends_it(mirror: Open, version: Path, files):
+def test_of_several_who_meet_a_damaged_mirror_one_mends_it(
+    mirror: Open, version: Path, files
+):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     sharing = [mirror("shared") for _ in range(4)]
     for _ in range(3):
@@ -368,7 +436,8 @@ def test_with_the_store_down_nothing_that_the_mirror_holds_is_thrown_away(
     run(own, "registry", "verify")
     key = Ed25519PrivateKey.generate().public_key()
     monkeypatch.setenv(
-        "CHURN_PUBLIC_KEY", key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        "CHURN_PUBLIC_KEY",
+        key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
     )
     store.kill()
     store.wait()
@@ -410,7 +479,9 @@ def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
     fs, path = s3fs.S3FileSystem(), f"bucket/churn/versions/{version.name}.zip"
     registry, downloads = mirror("two"), list[str]()
     good, download = fs.cat_file(path), Store.download
-    monkeypatch.setattr(Store, "download", lambda *a, **o: (downloads.append(a[1]), download(*a, **o)))
+    monkeypatch.setattr(
+        Store, "download", lambda *a, **o: (downloads.append(a[1]), download(*a, **o))
+    )
     fs.pipe_file(path, damaged(good))
 
     for _ in range(3):
@@ -424,7 +495,7 @@ def test_a_version_that_is_refused_is_not_downloaded_again_until_it_is_another(
 
 
 @pytest.mark.slow
-def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there_is_not_signed_later(
+def test_with_a_public_key_nothing_unsigned_reaches_the_mirror(
     s3: str, tmp_path: Path, version: Path, files
 ):
     ours, theirs = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -439,7 +510,9 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
         unsigned.sign(version.name, ours)
     left = Registry(asking.folder).versions()
     s3fs.S3FileSystem().rm(f"bucket/churn/versions/{version.name}.zip")
-    open_registry(config, tmp_path / "three").write(version.name, files, who="a", checkout=UNTRACED, key=ours)
+    open_registry(config, tmp_path / "three").write(
+        version.name, files, who="a", checkout=UNTRACED, key=ours
+    )
 
     assert left == []
     assert asking.load(version.name).metadata.version == version.name
@@ -451,10 +524,13 @@ def test_with_a_public_key_nothing_unsigned_reaches_the_mirror_and_what_is_there
 
 @pytest.mark.fault
 @pytest.mark.slow
-def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, files, monkeypatch):
+def test_a_store_that_sends_nothing_is_asked_once(
+    mirror: Open, version: Path, files, monkeypatch
+):
     mirror("one").write(version.name, files, who="ada@host", checkout=UNTRACED)
     registry, asked = mirror("two"), []
-    monkeypatch.setattr(registry._store._files, "cat_file", lambda *_, **__: asked.append(1) or b"")  # noqa: SLF001 - a network that fails
+    network = registry._store._files  # noqa: SLF001 - it fails
+    monkeypatch.setattr(network, "cat_file", lambda *_, **__: asked.append(1) or b"")
 
     with pytest.raises(StoreError):
         registry.load(version.name)
@@ -463,7 +539,9 @@ def test_a_store_that_sends_nothing_is_asked_once(mirror: Open, version: Path, f
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("words", [("list",), ("verify",), ("show",), ("history",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("list",), ("verify",), ("show",), ("history",)], ids=" ".join
+)
 @pytest.mark.slow
 def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     own: Path, store: subprocess.Popen, run: Run, words: tuple[str, ...]
@@ -476,21 +554,28 @@ def test_while_the_store_is_down_what_is_known_can_be_looked_at(
     decided = run(own, "registry", "rollback")
 
     assert done.returncode == (3 if words == ("verify",) else 0), done.stderr
-    assert ("What is shown is the local copy in " in done.stderr) == (words == ("list",))
+    assert ("What is shown is the local copy in " in done.stderr) == (
+        words == ("list",)
+    )
     assert (decided.returncode, "Nothing was recorded" in decided.stderr) == (1, True)
     assert "Traceback" not in done.stderr + decided.stderr
 
 
 @pytest.mark.slow
-def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_after(mirror: Open, monkeypatch):
+def test_what_was_recorded_is_reported_as_such_though_the_store_fails_right_after(
+    mirror: Open, monkeypatch
+):
     registry = mirror("one")
-    decided = Decided(kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host")
+    decided = Decided(
+        kind="promote", version="0.1.0-00000001", alias="staging", who="ada@host"
+    )
 
     def fail(*_: object, **__: object) -> list[str]:
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry._store._files, "ls", fail)  # noqa: SLF001 - a network that fails
+        network = registry._store._files  # noqa: SLF001 - it fails
+        patch.setattr(network, "ls", fail)
         event = registry.record(decided, [])
 
     assert event.number == 1
@@ -503,8 +588,12 @@ def test_an_unknown_version_is_named(mirror: Open):
         mirror().load(ABSENT)
 
 
-def test_a_store_that_cannot_create_exclusively_is_only_read(tmp_path: Path, version: Path, files):
-    registry = open_registry(RegistryConfig(path="memory://churn", cache="mirror"), tmp_path)
+def test_a_store_that_cannot_create_exclusively_is_only_read(
+    tmp_path: Path, version: Path, files
+):
+    registry = open_registry(
+        RegistryConfig(path="memory://churn", cache="mirror"), tmp_path
+    )
 
     with pytest.raises(ConfigError, match="only read"):
         registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
@@ -521,14 +610,20 @@ def test_a_store_that_ignores_the_condition_of_a_write_is_found_out_at_the_first
     write = files.pipe_file
     monkeypatch.setattr(files, "pipe_file", lambda path, data, **_: write(path, data))
 
-    with pytest.raises(ConfigError, match=r"If-None-Match.*events/00000001\.json was written"):
+    with pytest.raises(
+        ConfigError, match=r"If-None-Match.*events/00000001\.json was written"
+    ):
         registry.record(promote(ABSENT), [])
 
 
 @pytest.mark.slow
-def test_whether_a_store_heeds_the_condition_is_tried_once(mirror: Open, monkeypatch: pytest.MonkeyPatch):
+def test_whether_a_store_heeds_the_condition_is_tried_once(
+    mirror: Open, monkeypatch: pytest.MonkeyPatch
+):
     registry, created, create = mirror("one"), list[str](), Store.create
-    monkeypatch.setattr(Store, "create", lambda *words: (created.append(words[1]), create(*words)))
+    monkeypatch.setattr(
+        Store, "create", lambda *words: (created.append(words[1]), create(*words))
+    )
 
     for _ in range(3):
         registry.record(promote(ABSENT), registry.events())
@@ -543,10 +638,20 @@ def test_a_url_of_no_store_is_a_configuration_error(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
-    store: subprocess.Popen, s3: str, mirror: Open, trained: Path, tmp_path: Path, version: Path, files
+    store: subprocess.Popen,
+    s3: str,
+    mirror: Open,
+    trained: Path,
+    tmp_path: Path,
+    version: Path,
+    files,
 ):
     own = Path(
-        shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("models", "predictions"))
+        shutil.copytree(
+            trained,
+            tmp_path / "own",
+            ignore=shutil.ignore_patterns("models", "predictions"),
+        )
     )
     configure(own, "serving", poll_seconds=0.2, rate_limit_per_minute=10**6)
     configure(own, "registry", path=s3)
@@ -558,13 +663,19 @@ def test_a_service_follows_the_store_and_answers_on_when_it_is_gone(
         registry.record(promote(version.name), registry.events())
         store.kill()
         store.wait(20)
-        until(lambda: counted(metrics(url), "registry_unreachable_total") > 0, "it is counted", seconds=60)
+        until(
+            lambda: counted(metrics(url), "registry_unreachable_total") > 0,
+            "it is counted",
+            seconds=60,
+        )
         during = ask(f"{url}/ready")
     with serving(own) as (url, _):
         after = ask(f"{url}/ready")
     shutil.rmtree(own / "models-cache")
     words = [sys.executable, "-m", "churn_service", "serve", "--port", str(free_port())]
-    empty = subprocess.run(words, cwd=own, capture_output=True, text=True, check=False, timeout=120)
+    empty = subprocess.run(
+        words, cwd=own, capture_output=True, text=True, check=False, timeout=120
+    )
 
     assert before == during == after
     assert before["model_version"] == version.name

@@ -70,7 +70,9 @@ def test_bad_rows_go_to_the_rejects_with_every_reason_and_good_rows_are_scored(
 ):
     (first, *others) = CONTRACT.columns
     for column in CONTRACT.columns:
-        table[column.name] = pd.Series(to_json(table[column.name].to_numpy(), column), dtype=object)
+        table[column.name] = pd.Series(
+            to_json(table[column.name].to_numpy(), column), dtype=object
+        )
     table.loc[[9, 609], first.name] = wrong(first)
     for column in others:
         table.loc[609, column.name] = wrong(column)
@@ -97,7 +99,9 @@ def test_rejects_of_an_earlier_run_do_not_stay_beside_a_clean_one(
     assert not (tmp_path / "out.rejects.csv").exists()
 
 
-def test_many_threads_write_what_one_writes(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
+def test_many_threads_write_what_one_writes(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path
+):
     column = field("integer", "number", "category")
     table.loc[::7, column.name] = wrong(column)
     write_table(table, tmp_path / "in.parquet", CONTRACT)
@@ -105,11 +109,16 @@ def test_many_threads_write_what_one_writes(table: pd.DataFrame, predictor: Pred
     for threads in (1, 5):
         (tmp_path / str(threads)).mkdir()
         score_file(
-            tmp_path / "in.parquet", tmp_path / f"{threads}/out.parquet", predictor, how=How(threads=threads)
+            tmp_path / "in.parquet",
+            tmp_path / f"{threads}/out.parquet",
+            predictor,
+            how=How(threads=threads),
         )
 
     for name in ("out.parquet", "out.rejects.csv"):
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "5" / name).read_bytes()
+        assert (tmp_path / "1" / name).read_bytes() == (
+            tmp_path / "5" / name
+        ).read_bytes()
 
 
 @pytest.mark.parametrize("answer", [float("nan"), -0.1, 1.5])
@@ -117,7 +126,9 @@ def test_an_answer_that_is_no_probability_is_written_nowhere(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path, answer: float
 ):
     write_table(table, tmp_path / "in.csv", CONTRACT)
-    broken = Predictor(predictor.source, CONTRACT, lambda customers: np.full(len(customers), answer))
+    broken = Predictor(
+        predictor.source, CONTRACT, lambda customers: np.full(len(customers), answer)
+    )
 
     with pytest.raises(PredictionError, match="no probability"):
         scored(tmp_path / "in.csv", tmp_path / "out.csv", broken)
@@ -139,17 +150,24 @@ def test_scored_customers_are_as_private_as_the_person_wants(
     assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o600
 
 
-def test_no_file_is_scored_onto_itself_even_if_asked(trained: Path, tmp_path: Path, run):
+def test_no_file_is_scored_onto_itself_even_if_asked(
+    trained: Path, tmp_path: Path, run
+):
     source = Path(shutil.copy(trained / "data/table.csv", tmp_path / "x.rejects.csv"))
     before = source.read_bytes()
 
-    done = [run(trained, "score", source, tmp_path / name, "--overwrite") for name in ("x.csv", source.name)]
+    done = [
+        run(trained, "score", source, tmp_path / name, "--overwrite")
+        for name in ("x.csv", source.name)
+    ]
 
     assert [each.returncode for each in done] == [2, 2]
     assert source.read_bytes() == before
 
 
-def test_a_part_with_only_bad_rows_is_no_obstacle(table: pd.DataFrame, predictor: Predictor, tmp_path: Path):
+def test_a_part_with_only_bad_rows_is_no_obstacle(
+    table: pd.DataFrame, predictor: Predictor, tmp_path: Path
+):
     column = field("integer", "number", "category")
     table.loc[:299, column.name] = wrong(column)
     write_table(table, tmp_path / "in.parquet", CONTRACT)
@@ -173,12 +191,18 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
         for column in CONTRACT.columns
         if not column.nullable
     }
-    records = [Customer(**dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)]
+    records = [
+        Customer(**dict(zip(cells, row, strict=True)))
+        for row in zip(*cells.values(), strict=True)
+    ]
 
     scored(tmp_path / "in.csv", tmp_path / "out.csv", predictor)
 
     answers = pd.read_csv(tmp_path / "out.csv")
-    assert np.array_equal(answers["probability"][:20], predictor.probabilities(as_columns(records, CONTRACT)))
+    assert np.array_equal(
+        answers["probability"][:20],
+        predictor.probabilities(as_columns(records, CONTRACT)),
+    )
     assert answers[ID].isna().all()
 
 
@@ -192,7 +216,12 @@ def test_a_file_that_cannot_be_scored_leaves_nothing_behind(
     write_table(table[:0] if "no rows" in damage else table, source, CONTRACT)
     if damage == "no table":
         text = source.read_bytes()
-        source.write_bytes(text[: len(text) // 2] + b"\n" + b"1," * (len(CONTRACT.columns) + 9) + b"1\n")
+        source.write_bytes(
+            text[: len(text) // 2]
+            + b"\n"
+            + b"1," * (len(CONTRACT.columns) + 9)
+            + b"1\n"
+        )
 
     with pytest.raises(TableError, match=r"in\.csv"):
         scored(source, tmp_path / "out.csv", predictor)
@@ -226,11 +255,19 @@ def test_the_header_of_a_file_without_rows_is_checked_too(
 
 
 @pytest.mark.slow
-def test_the_command_says_what_it_did_and_replaces_nothing_unasked(trained: Path, tmp_path: Path, run):
+def test_the_command_says_what_it_did_and_replaces_nothing_unasked(
+    trained: Path, tmp_path: Path, run
+):
     first = run(trained, "score", "data/table.csv", tmp_path / "out.parquet", "--json")
     again = run(trained, "score", "data/table.csv", tmp_path / "out.parquet")
-    asked = run(trained, "score", "data/table.csv", tmp_path / "out.parquet", "--overwrite")
+    asked = run(
+        trained, "score", "data/table.csv", tmp_path / "out.parquet", "--overwrite"
+    )
 
-    assert json.loads(first.stdout)["rows"] == len(read_table(tmp_path / "out.parquet", CONTRACT)) == 3000
+    assert (
+        json.loads(first.stdout)["rows"]
+        == len(read_table(tmp_path / "out.parquet", CONTRACT))
+        == 3000
+    )
     assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
     assert (asked.returncode, "3,000 of 3,000 rows" in asked.stdout) == (0, True)

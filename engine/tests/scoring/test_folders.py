@@ -1,4 +1,7 @@
-"""Folder → folder: the same answers by any number of hands, whatever is killed or broken meanwhile."""
+"""Scoring a folder gives the same answers, however many workers do it.
+
+That holds whatever is killed or broken meanwhile.
+"""
 
 import csv
 import errno
@@ -39,7 +42,11 @@ def make_parts(folder: Path, names: list[str], rows: int = ROWS) -> Path:
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(pd.DataFrame(simulate(rows, number, CONTRACT)).drop(columns=TARGET), path, CONTRACT)
+        write_table(
+            pd.DataFrame(simulate(rows, number, CONTRACT)).drop(columns=TARGET),
+            path,
+            CONTRACT,
+        )
     return folder
 
 
@@ -51,7 +58,10 @@ def score(trained: Path, run: Run) -> Score:
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
     """Return a folder of tables, with what engines leave beside them."""
-    folder = make_parts(tmp_path / "in", ["a.parquet", "b.csv", "day=1/a.parquet", "_temporary/x.parquet"])
+    folder = make_parts(
+        tmp_path / "in",
+        ["a.parquet", "b.csv", "day=1/a.parquet", "_temporary/x.parquet"],
+    )
     (folder / "_SUCCESS").touch()
     (folder / ".a.parquet.crc").touch()
     return folder
@@ -69,21 +79,32 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_every_table_of_a_folder_is_scored_as_it_is_alone(score: Score, parts: Path, tmp_path: Path):
+def test_every_table_of_a_folder_is_scored_as_it_is_alone(
+    score: Score, parts: Path, tmp_path: Path
+):
     done = score(parts, tmp_path / "out", "--json")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"] == len(OUTPUTS) * ROWS
     assert sorted(contents(tmp_path / "out")) == OUTPUTS
     for name in OUTPUTS:
-        score(parts / name.replace(".csv.parquet", ".csv"), tmp_path / "alone.parquet", "--overwrite")
-        alone, together = (pd.read_parquet(tmp_path / each) for each in ("alone.parquet", f"out/{name}"))
+        score(
+            parts / name.replace(".csv.parquet", ".csv"),
+            tmp_path / "alone.parquet",
+            "--overwrite",
+        )
+        alone, together = (
+            pd.read_parquet(tmp_path / each)
+            for each in ("alone.parquet", f"out/{name}")
+        )
         pd.testing.assert_frame_equal(together, alone)
 
 
 @pytest.mark.parametrize("pattern", ["in/*.parquet", "in/**/*.parquet", "in/[ab].*"])
 @pytest.mark.slow
-def test_a_pattern_names_the_files_that_it_matches(score: Score, parts: Path, tmp_path: Path, pattern: str):
+def test_a_pattern_names_the_files_that_it_matches(
+    score: Score, parts: Path, tmp_path: Path, pattern: str
+):
     expected = {
         "in/*.parquet": ["a.parquet"],
         "in/**/*.parquet": ["a.parquet", "day=1/a.parquet"],
@@ -95,7 +116,9 @@ def test_a_pattern_names_the_files_that_it_matches(score: Score, parts: Path, tm
     assert sorted(contents(tmp_path / "out")) == expected[pattern]
 
 
-def test_to_go_on_is_to_repeat_and_what_is_done_is_not_done_again(score: Score, parts: Path, tmp_path: Path):
+def test_to_go_on_is_to_repeat_and_what_is_done_is_not_done_again(
+    score: Score, parts: Path, tmp_path: Path
+):
     out = tmp_path / "out"
     score(parts, out)
     before = contents(out)
@@ -113,10 +136,23 @@ def test_to_go_on_is_to_repeat_and_what_is_done_is_not_done_again(score: Score, 
 @pytest.mark.fault
 @pytest.mark.posix
 @pytest.mark.slow
-def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(trained: Path, score: Score, tmp_path: Path):
-    source = make_parts(tmp_path / "in", [f"{number:02}.parquet" for number in range(40)], 4000)
+def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(
+    trained: Path, score: Score, tmp_path: Path
+):
+    source = make_parts(
+        tmp_path / "in", [f"{number:02}.parquet" for number in range(40)], 4000
+    )
     out = tmp_path / "out"
-    words = [sys.executable, "-m", "churn_service", "score", source, out, "--threads", "2"]
+    words = [
+        sys.executable,
+        "-m",
+        "churn_service",
+        "score",
+        source,
+        out,
+        "--threads",
+        "2",
+    ]
     with subprocess.Popen(words, cwd=trained) as process:
         while not list(out.glob("[0-9]*.parquet")):
             assert process.poll() is None
@@ -131,7 +167,9 @@ def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(trained: Path, scor
     assert contents(out) == contents(tmp_path / "undisturbed")
 
 
-def test_what_was_made_of_something_else_is_replaced_only_if_asked(score: Score, parts: Path, tmp_path: Path):
+def test_what_was_made_of_something_else_is_replaced_only_if_asked(
+    score: Score, parts: Path, tmp_path: Path
+):
     score(parts, tmp_path / "out")
     make_parts(parts, ["b.csv"], ROWS + 1)
     before = contents(tmp_path / "out")
@@ -146,7 +184,9 @@ def test_what_was_made_of_something_else_is_replaced_only_if_asked(score: Score,
     assert json.loads(asked.stdout)["rows"] == len(OUTPUTS) * ROWS + 1
 
 
-def test_what_was_read_otherwise_is_not_taken_for_done(trained: Path, run: Run, parts: Path, tmp_path: Path):
+def test_what_was_read_otherwise_is_not_taken_for_done(
+    trained: Path, run: Run, parts: Path, tmp_path: Path
+):
     project = Path(shutil.copytree(trained, tmp_path / "project"))
     run(project, "score", parts, tmp_path / "out")
     config = yaml.safe_load((project / "config.yaml").read_text())
@@ -171,13 +211,18 @@ def test_links_to_files_are_followed_and_one_that_leads_nowhere_is_named(
 
     assert done.returncode == 3
     assert json.loads(done.stdout)["rows"] == ROWS
-    assert [each["source"].endswith("b.parquet") for each in json.loads(done.stdout)["failed"]] == [True]
+    assert [
+        each["source"].endswith("b.parquet")
+        for each in json.loads(done.stdout)["failed"]
+    ] == [True]
     os.utime(parts / "a.parquet", (0, 0))  # as if it was written again
     assert "a.parquet" in score(linked, tmp_path / "out").stderr
 
 
 @pytest.mark.posix
-def test_no_link_leads_to_sources_being_written_over(score: Score, parts: Path, tmp_path: Path):
+def test_no_link_leads_to_sources_being_written_over(
+    score: Score, parts: Path, tmp_path: Path
+):
     (tmp_path / "out").symlink_to(parts)
     before = contents(parts)
 
@@ -193,7 +238,9 @@ def test_a_worker_elsewhere_is_told_the_whole_path_of_an_output(
 ):
     monkeypatch.chdir(tmp_path)
 
-    plan = plan_parts(Url("in"), find_sources(Url("in")).sources, Url("out"), key="1", overwrite=False)
+    plan = plan_parts(
+        Url("in"), find_sources(Url("in")).sources, Url("out"), key="1", overwrite=False
+    )
 
     assert [Path(part.output.get_secret_value()) for part in plan.todo] == [
         tmp_path / "out" / name for name in OUTPUTS
@@ -216,17 +263,29 @@ def mixed(tmp_path: Path) -> Path:
     return folder
 
 
-def test_every_format_is_read_whatever_the_case_of_its_name(score: Score, mixed: Path, tmp_path: Path):
+def test_every_format_is_read_whatever_the_case_of_its_name(
+    score: Score, mixed: Path, tmp_path: Path
+):
     done = score(mixed, tmp_path / "out", "--json")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"] == 9 * ROWS
     expected = pd.read_parquet(tmp_path / "out/b.csv.parquet")
-    for name in ("c.parquet", "d.CSV.parquet", "e.txt.parquet", "f.tsv.parquet", "f.tsv.gz.parquet"):
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / name), expected)
+    for name in (
+        "c.parquet",
+        "d.CSV.parquet",
+        "e.txt.parquet",
+        "f.tsv.parquet",
+        "f.tsv.gz.parquet",
+    ):
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(tmp_path / "out" / name), expected
+        )
 
 
-@pytest.mark.parametrize("name", ["notes.md", "x.csv.bak", "old.CSV.zip", "parts.orc", "day=1/README", "x"])
+@pytest.mark.parametrize(
+    "name", ["notes.md", "x.csv.bak", "old.CSV.zip", "parts.orc", "day=1/README", "x"]
+)
 @pytest.mark.slow
 def test_what_cannot_be_read_ends_the_command_before_it_begins(
     score: Score, parts: Path, tmp_path: Path, name: str
@@ -240,7 +299,9 @@ def test_what_cannot_be_read_ends_the_command_before_it_begins(
     assert not (tmp_path / "out").exists()
 
 
-def test_many_files_that_cannot_be_read_are_told_in_one_line(score: Score, parts: Path, tmp_path: Path):
+def test_many_files_that_cannot_be_read_are_told_in_one_line(
+    score: Score, parts: Path, tmp_path: Path
+):
     for number in range(50):
         (parts / f"{number:02}.\x1b[31m").touch()
 
@@ -250,7 +311,9 @@ def test_many_files_that_cannot_be_read_are_told_in_one_line(score: Score, parts
     assert "\x1b" not in refused.stderr
 
 
-def test_only_what_a_person_chooses_is_scored(score: Score, parts: Path, tmp_path: Path):
+def test_only_what_a_person_chooses_is_scored(
+    score: Score, parts: Path, tmp_path: Path
+):
     (parts / "notes.md").write_text("not a table")
 
     done = score(parts, tmp_path / "out", "--only", "*.csv", "--only", "day=1/*")
@@ -268,7 +331,13 @@ def test_only_what_a_person_chooses_is_scored(score: Score, parts: Path, tmp_pat
     ],
 )
 def test_a_choice_of_nothing_or_of_what_cannot_be_read_is_refused(
-    score: Score, parts: Path, tmp_path: Path, source: str, only: str, code: int, said: str
+    score: Score,
+    parts: Path,
+    tmp_path: Path,
+    source: str,
+    only: str,
+    code: int,
+    said: str,
 ):
     (parts / "notes.md").write_text("not a table")
 
@@ -285,7 +354,10 @@ def test_what_engines_leave_beside_data_is_left_out_and_that_is_said(
     as_json = score(parts, tmp_path / "out", "--json")
 
     names = [".a.parquet.crc", "_SUCCESS", "_temporary/x.parquet"]
-    assert f"left out, as what begins with _ or . is not data: {', '.join(names)}" in told.stdout
+    assert (
+        f"left out, as what begins with _ or . is not data: {', '.join(names)}"
+        in told.stdout
+    )
     assert json.loads(as_json.stdout)["left_out"] == names
 
 
@@ -302,7 +374,10 @@ def test_a_linked_folder_and_a_pipe_are_named_and_nobody_waits_for_them(
 
     refused = score(parts, tmp_path / "out")
 
-    assert (refused.returncode, "z.csv cannot be read as a table" in refused.stderr) == (3, True)
+    assert (
+        refused.returncode,
+        "z.csv cannot be read as a table" in refused.stderr,
+    ) == (3, True)
 
 
 @pytest.mark.parametrize("name", ["b.csv", "a.parquet"])
@@ -316,12 +391,19 @@ def test_a_file_with_only_a_header_is_treated_alike_alone_and_in_a_folder(
     alone = score(parts / name, tmp_path / "alone.parquet", "--json")
 
     assert (together.returncode, alone.returncode) == (0, 0)
-    assert (json.loads(together.stdout)["rows"], json.loads(alone.stdout)["rows"]) == (2 * ROWS, 0)
+    assert (json.loads(together.stdout)["rows"], json.loads(alone.stdout)["rows"]) == (
+        2 * ROWS,
+        0,
+    )
     output = tmp_path / "out" / f"{name.removesuffix('.parquet')}.parquet"
-    pd.testing.assert_frame_equal(pd.read_parquet(output), pd.read_parquet(tmp_path / "alone.parquet"))
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(output), pd.read_parquet(tmp_path / "alone.parquet")
+    )
 
 
-def test_a_file_of_somebody_else_is_not_taken_for_an_output(score: Score, parts: Path, tmp_path: Path):
+def test_a_file_of_somebody_else_is_not_taken_for_an_output(
+    score: Score, parts: Path, tmp_path: Path
+):
     (tmp_path / "out").mkdir()
     shutil.copy(parts / "a.parquet", tmp_path / "out/a.parquet")
     (tmp_path / "out/b.csv.parquet").write_text("torn")
@@ -333,7 +415,9 @@ def test_a_file_of_somebody_else_is_not_taken_for_an_output(score: Score, parts:
     assert (tmp_path / "out/b.csv.parquet").read_text() == "torn"
 
 
-def test_a_broken_file_holds_up_no_other_and_is_named(score: Score, parts: Path, tmp_path: Path):
+def test_a_broken_file_holds_up_no_other_and_is_named(
+    score: Score, parts: Path, tmp_path: Path
+):
     whole = (parts / "a.parquet").read_bytes()
     (parts / "a.parquet").write_bytes(whole[: len(whole) // 2])
 
@@ -341,7 +425,9 @@ def test_a_broken_file_holds_up_no_other_and_is_named(score: Score, parts: Path,
     result = json.loads(failed.stdout)
 
     assert failed.returncode == 3
-    assert [each["source"].endswith("in/a.parquet") for each in result["failed"]] == [True]
+    assert [each["source"].endswith("in/a.parquet") for each in result["failed"]] == [
+        True
+    ]
     assert sorted(contents(tmp_path / "out")) == OUTPUTS[1:]
     (parts / "a.parquet").write_bytes(whole)
     assert score(parts, tmp_path / "out").returncode == 0
@@ -350,14 +436,19 @@ def test_a_broken_file_holds_up_no_other_and_is_named(score: Score, parts: Path,
 def test_a_folder_of_answers_is_read_as_one_table_though_rows_were_refused(
     score: Score, parts: Path, tmp_path: Path
 ):
-    table = read_table(parts / "b.csv", CONTRACT).astype({CONTRACT.columns[0].name: object})
+    table = read_table(parts / "b.csv", CONTRACT).astype(
+        {CONTRACT.columns[0].name: object}
+    )
     table.loc[table.index[:3], CONTRACT.columns[0].name] = wrong(CONTRACT.columns[0])
     write_table(table, parts / "b.csv", CONTRACT)
 
     score(parts, tmp_path / "out")
 
     assert (tmp_path / "out/_b.csv.rejects.csv").exists()
-    assert len(pd.read_parquet(tmp_path / "out", partitioning=None)) == len(OUTPUTS) * ROWS - 3
+    assert (
+        len(pd.read_parquet(tmp_path / "out", partitioning=None))
+        == len(OUTPUTS) * ROWS - 3
+    )
 
 
 @pytest.mark.fault
@@ -371,17 +462,22 @@ def test_a_full_disk_ends_the_work_at_once(
 
     ended = score(parts, tmp_path / "out", "--threads", "1")
 
-    assert (ended.returncode, ended.stderr.count("No space left")) == (1, 1)  # and not once for each file
+    # once, and not for each file
+    assert (ended.returncode, ended.stderr.count("No space left")) == (1, 1)
 
 
 def test_a_table_without_rows_among_others_comes_out_without_answers(
     score: Score, parts: Path, tmp_path: Path
 ):
-    write_table(read_table(parts / "a.parquet", CONTRACT)[:0], parts / "a.parquet", CONTRACT)
+    write_table(
+        read_table(parts / "a.parquet", CONTRACT)[:0], parts / "a.parquet", CONTRACT
+    )
 
     assert score(parts, tmp_path / "out").returncode == 0
 
-    schemas = {tuple(pd.read_parquet(tmp_path / "out" / name).columns) for name in OUTPUTS}
+    schemas = {
+        tuple(pd.read_parquet(tmp_path / "out" / name).columns) for name in OUTPUTS
+    }
     assert len(schemas) == 1
     assert len(pd.read_parquet(tmp_path / "out/a.parquet")) == 0
 
@@ -421,7 +517,9 @@ def test_two_tables_never_share_an_output(score: Score, parts: Path, tmp_path: P
     assert (refused.returncode, "same output" in refused.stderr) == (2, True)
 
 
-def test_a_cluster_has_no_use_for_a_single_file(score: Score, parts: Path, tmp_path: Path):
+def test_a_cluster_has_no_use_for_a_single_file(
+    score: Score, parts: Path, tmp_path: Path
+):
     refused = score(parts / "a.parquet", tmp_path / "out.csv", "--dask", "local")
 
     assert (refused.returncode, "one" in refused.stderr) == (2, True)
@@ -443,7 +541,9 @@ def test_a_scheduler_that_is_not_there_is_named(
         "tcp://127.0.0.1:9",
     ]
 
-    refused = subprocess.run(words, cwd=trained, capture_output=True, text=True, check=False)
+    refused = subprocess.run(
+        words, cwd=trained, capture_output=True, text=True, check=False
+    )
 
     assert (refused.returncode, "no scheduler answers" in refused.stderr) == (2, True)
 
@@ -451,15 +551,21 @@ def test_a_scheduler_that_is_not_there_is_named(
 @pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.fault
-def test_a_cluster_answers_bit_for_bit_the_same_though_a_worker_is_killed(score: Score, tmp_path: Path):
+def test_a_cluster_answers_bit_for_bit_the_same_though_a_worker_is_killed(
+    score: Score, tmp_path: Path
+):
     from distributed import Client, LocalCluster
 
-    source = make_parts(tmp_path / "in", [f"{number:02}.parquet" for number in range(40)], 20_000)
+    source = make_parts(
+        tmp_path / "in", [f"{number:02}.parquet" for number in range(40)], 20_000
+    )
     score(source, tmp_path / "threads")
     out, killed = tmp_path / "cluster", []
 
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         Client(cluster) as client,
     ):
         (victim, *_) = client.run(os.getpid).values()
@@ -481,7 +587,9 @@ def test_a_cluster_answers_bit_for_bit_the_same_though_a_worker_is_killed(score:
 
 
 @pytest.mark.slow
-def test_the_cluster_of_this_machine_is_started_and_ended(score: Score, parts: Path, tmp_path: Path):
+def test_the_cluster_of_this_machine_is_started_and_ended(
+    score: Score, parts: Path, tmp_path: Path
+):
     score(parts, tmp_path / "threads")
 
     done = score(parts, tmp_path / "cluster", "--dask", "local", "--threads", "2")

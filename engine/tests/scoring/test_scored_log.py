@@ -1,4 +1,7 @@
-"""Scored tables in the prediction log: as if the service had been asked, once, whatever happens meanwhile."""
+"""Scored tables are logged as if the service had been asked once.
+
+That holds whatever happens meanwhile.
+"""
 
 import json
 import os
@@ -46,19 +49,30 @@ def source(tmp_path: Path) -> Path:
     for number in range(3):
         path = tmp_path / f"in/{number}.parquet"
         path.parent.mkdir(exist_ok=True)
-        write_table(pd.DataFrame(simulate(ROWS, number, CONTRACT)).drop(columns=TARGET), path, CONTRACT)
+        write_table(
+            pd.DataFrame(simulate(ROWS, number, CONTRACT)).drop(columns=TARGET),
+            path,
+            CONTRACT,
+        )
     return tmp_path / "in"
 
 
 def posted(number: int) -> list[Customer]:
     """Return a table's customers as they would be posted, one by one."""
     made = simulate(ROWS, number, CONTRACT)
-    cells = {column.name: to_json(made[column.name], column) for column in CONTRACT.columns}
+    cells = {
+        column.name: to_json(made[column.name], column) for column in CONTRACT.columns
+    }
     cells[ID] = list(made[ID])
-    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    rows = [
+        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
+    ]
     whole = {column.name for column in CONTRACT.columns if column.kind == "integer"}
     bodies = [
-        {name: int(value) if name in whole and value is not None else value for name, value in row.items()}
+        {
+            name: int(value) if name in whole and value is not None else value
+            for name, value in row.items()
+        }
         for row in rows
     ]
     return [Customer.model_validate_json(json.dumps(body)) for body in bodies]
@@ -73,7 +87,9 @@ def test_a_scored_customer_is_logged_as_one_that_was_asked_about(
 
     (path,) = (owned / "predictions").glob("*.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["record"] for line in lines] == [json.loads(each.model_dump_json()) for each in customers]
+    assert [line["record"] for line in lines] == [
+        json.loads(each.model_dump_json()) for each in customers
+    ]
     for name in ("probability", "decision", "tier"):
         answered = [getattr(each, name) for each in predictor.predict(customers)]
         assert [line["answer"][name] for line in lines] == answered
@@ -84,7 +100,11 @@ def test_a_scored_customer_is_logged_as_one_that_was_asked_about(
 
 @pytest.mark.slow
 def test_a_table_is_logged_once_however_often_and_however_it_is_scored(
-    owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
+    owned: Path,
+    source: Path,
+    tmp_path: Path,
+    score: Score,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(score_module, "PART_ROWS", 100)
     score(source, tmp_path / "out")
@@ -93,7 +113,9 @@ def test_a_table_is_logged_once_however_often_and_however_it_is_scored(
     assert score(source, tmp_path / "out").returncode == 0
     assert score(source, tmp_path / "elsewhere", "--threads", "1").returncode == 0
     later = datetime.now(UTC) + timedelta(days=2)
-    done = list(compact(owned / "predictions", before=later.date(), now=later.timestamp()))
+    done = list(
+        compact(owned / "predictions", before=later.date(), now=later.timestamp())
+    )
     assert {each.left for each in done} == {None}
     assert score(source, tmp_path / "after", "--json").returncode == 0
 
@@ -104,7 +126,11 @@ def test_a_table_is_logged_once_however_often_and_however_it_is_scored(
 @pytest.mark.fault
 @pytest.mark.slow
 def test_a_crash_between_log_and_output_neither_loses_nor_doubles_a_row(
-    owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
+    owned: Path,
+    source: Path,
+    tmp_path: Path,
+    score: Score,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(score_module, "PART_ROWS", 100)
     kept, keep = [], Keeper.__call__
@@ -128,7 +154,11 @@ def test_a_crash_between_log_and_output_neither_loses_nor_doubles_a_row(
 
 @pytest.mark.fault
 def test_a_full_disk_leaves_nothing_of_a_part_in_the_log(
-    owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
+    owned: Path,
+    source: Path,
+    tmp_path: Path,
+    score: Score,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -152,7 +182,9 @@ def test_what_was_scored_without_the_log_is_not_taken_for_logged(
     assert not list((owned / "predictions").glob("*"))
 
 
-def test_privacy_holds_for_scored_tables_too(owned: Path, source: Path, tmp_path: Path, score: Score):
+def test_privacy_holds_for_scored_tables_too(
+    owned: Path, source: Path, tmp_path: Path, score: Score
+):
     (first, *_) = CONTRACT.columns
     configure(owned, "monitoring", privacy={ID: "drop", first.name: "drop"})
 
@@ -164,19 +196,29 @@ def test_privacy_holds_for_scored_tables_too(owned: Path, source: Path, tmp_path
     assert set(logged) == {each.name for each in CONTRACT.columns} - {first.name}
 
 
-def test_without_a_log_to_write_to_nothing_is_scored(owned: Path, source: Path, tmp_path: Path, score: Score):
+def test_without_a_log_to_write_to_nothing_is_scored(
+    owned: Path, source: Path, tmp_path: Path, score: Score
+):
     configure(owned, "monitoring", prediction_log=None)
 
     refused = score(source, tmp_path / "out")
 
-    assert (refused.returncode, "monitoring.prediction_log" in refused.stderr) == (2, True)
+    assert (refused.returncode, "monitoring.prediction_log" in refused.stderr) == (
+        2,
+        True,
+    )
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.needs("postgres", "initdb")
 @pytest.mark.slow
 def test_a_database_takes_scored_tables_once_and_no_file_does(
-    owned: Path, source: Path, tmp_path: Path, score: Score, database: str, monkeypatch: pytest.MonkeyPatch
+    owned: Path,
+    source: Path,
+    tmp_path: Path,
+    score: Score,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("CHURN_LOG_URL", database)
 
@@ -191,9 +233,16 @@ def test_a_database_takes_scored_tables_once_and_no_file_does(
 @pytest.mark.fault
 @pytest.mark.slow
 def test_a_database_that_is_away_fails_the_files_and_the_next_run_goes_on(
-    owned: Path, source: Path, tmp_path: Path, score: Score, database: str, monkeypatch: pytest.MonkeyPatch
+    owned: Path,
+    source: Path,
+    tmp_path: Path,
+    score: Score,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("CHURN_LOG_URL", "postgresql+psycopg://churn@127.0.0.1:9/nothing")
+    monkeypatch.setenv(
+        "CHURN_LOG_URL", "postgresql+psycopg://churn@127.0.0.1:9/nothing"
+    )
     refused = score(source, tmp_path / "out")
     monkeypatch.setenv("CHURN_LOG_URL", database)
     resumed = score(source, tmp_path / "out")
@@ -204,15 +253,22 @@ def test_a_database_that_is_away_fails_the_files_and_the_next_run_goes_on(
 
 
 def test_a_worker_that_knows_no_database_does_not_log_elsewhere(
-    owned: Path, source: Path, tmp_path: Path, score: Score, monkeypatch: pytest.MonkeyPatch
+    owned: Path,
+    source: Path,
+    tmp_path: Path,
+    score: Score,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     keep = Keeper.__call__
 
     def forget(*words, **named) -> None:
-        monkeypatch.delenv("CHURN_LOG_URL", raising=False)  # as in the environment of another machine
+        # as in the environment of another machine
+        monkeypatch.delenv("CHURN_LOG_URL", raising=False)
         keep(*words, **named)
 
-    monkeypatch.setenv("CHURN_LOG_URL", "postgresql+psycopg://churn@127.0.0.1:9/nothing")
+    monkeypatch.setenv(
+        "CHURN_LOG_URL", "postgresql+psycopg://churn@127.0.0.1:9/nothing"
+    )
     monkeypatch.setattr(Keeper, "__call__", forget)
 
     refused = score(source, tmp_path / "out")

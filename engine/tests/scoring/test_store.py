@@ -29,7 +29,10 @@ def score(trained: Path, run: Run) -> Score:
 
 @pytest.fixture
 def parts(tmp_path: Path, store: subprocess.Popen) -> Path:
-    """Return a folder of tables that is also at s3://bucket/in; some cells of one are broken."""
+    """Return a folder of tables that is also at s3://bucket/in.
+
+    Some cells of one table are broken.
+    """
     assert store.poll() is None
     column = field("integer", "number", "category")
     for number, name in enumerate(NAMES):
@@ -37,7 +40,9 @@ def parts(tmp_path: Path, store: subprocess.Popen) -> Path:
         if number == 0:
             table[column.name] = table[column.name].astype(object)
             table.loc[::9, column.name] = wrong(column)
-            table[column.name] = table[column.name].astype("str" if column.kind == "category" else float)
+            table[column.name] = table[column.name].astype(
+                "str" if column.kind == "category" else float
+            )
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_table(table, path, CONTRACT)
@@ -48,7 +53,10 @@ def parts(tmp_path: Path, store: subprocess.Popen) -> Path:
 def objects() -> dict[str, bytes]:
     files = s3fs.S3FileSystem()
     files.invalidate_cache()
-    return {path.removeprefix("bucket/out/"): files.cat_file(path) for path in files.find("bucket/out")}
+    return {
+        path.removeprefix("bucket/out/"): files.cat_file(path)
+        for path in files.find("bucket/out")
+    }
 
 
 @pytest.mark.slow
@@ -56,13 +64,19 @@ def test_a_store_gets_what_a_disk_gets(score: Score, parts: Path, tmp_path: Path
     assert score("s3://bucket/in", "s3://bucket/out").returncode == 0
     assert score(parts, tmp_path / "out").returncode == 0
 
-    here = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*.*")}
+    here = {
+        path.relative_to(tmp_path / "out").as_posix(): path
+        for path in (tmp_path / "out").rglob("*.*")
+    }
     there = objects()
     assert (
-        sorted(there) == sorted(here) == ["_a.rejects.csv", "a.parquet", "b.csv.parquet", "day=1/a.parquet"]
+        sorted(there)
+        == sorted(here)
+        == ["_a.rejects.csv", "a.parquet", "b.csv.parquet", "day=1/a.parquet"]
     )
     for name, path in here.items():
-        if name.endswith(".parquet"):  # each tells the state of its own source, so bytes differ
+        # each tells the state of its own source, so bytes differ
+        if name.endswith(".parquet"):
             again = tmp_path / "again.parquet"
             again.write_bytes(there[name])
             pd.testing.assert_frame_equal(pd.read_parquet(again), pd.read_parquet(path))
@@ -85,7 +99,9 @@ def test_in_a_store_too_to_go_on_is_to_repeat(score: Score):
 
 @pytest.mark.usefixtures("parts")
 @pytest.mark.slow
-def test_one_object_is_scored_to_one_and_replaced_only_if_asked(score: Score, tmp_path: Path):
+def test_one_object_is_scored_to_one_and_replaced_only_if_asked(
+    score: Score, tmp_path: Path
+):
     first = score("s3://bucket/in/b.csv", "s3://bucket/out/b.csv")
     before = objects()
     again = score("s3://bucket/in/b.csv", "s3://bucket/out/b.csv")
@@ -100,15 +116,28 @@ def test_one_object_is_scored_to_one_and_replaced_only_if_asked(score: Score, tm
 @pytest.mark.slow
 def test_nothing_in_a_store_is_skipped_in_silence(score: Score):
     files = s3fs.S3FileSystem()
-    files.pipe_file("bucket/in/c.CSV.gz", gzip.compress(files.cat_file("bucket/in/b.csv")))
+    files.pipe_file(
+        "bucket/in/c.CSV.gz", gzip.compress(files.cat_file("bucket/in/b.csv"))
+    )
     files.pipe_file("bucket/in/_SUCCESS", b"1")
     files.pipe_file("bucket/in/notes.md", b"not a table")
 
     refused = score("s3://bucket/in", "s3://bucket/out")
     nothing = objects()
-    done = score("s3://bucket/in", "s3://bucket/out", "--only", "*.csv", "--only", "*.gz", "--json")
+    done = score(
+        "s3://bucket/in",
+        "s3://bucket/out",
+        "--only",
+        "*.csv",
+        "--only",
+        "*.gz",
+        "--json",
+    )
 
-    assert (refused.returncode, "notes.md cannot be read as a table" in refused.stderr) == (3, True)
+    assert (
+        refused.returncode,
+        "notes.md cannot be read as a table" in refused.stderr,
+    ) == (3, True)
     assert nothing == {}
     assert (done.returncode, json.loads(done.stdout)["left_out"]) == (0, ["_SUCCESS"])
     assert sorted(objects()) == ["b.csv.parquet", "c.CSV.gz.parquet"]
@@ -128,7 +157,9 @@ def test_rejects_of_an_earlier_state_do_not_stay_in_a_store(score: Score):
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("parts")
-@pytest.mark.parametrize("url", ["s3://bucket/nothing.csv", "s3://nowhere/in", "s3://bucket/in"])
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/nothing.csv", "s3://nowhere/in", "s3://bucket/in"]
+)
 @pytest.mark.slow
 def test_a_store_that_lacks_it_or_is_down_is_named_without_its_traces(
     score: Score, store: subprocess.Popen, url: str

@@ -23,7 +23,9 @@ JSON = {"content-type": "application/json"}
 
 
 def without_id(prediction: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in prediction.items() if name != "prediction_id"}
+    return {
+        name: value for name, value in prediction.items() if name != "prediction_id"
+    }
 
 
 @settings(max_examples=50)
@@ -37,24 +39,34 @@ def test_single_batch_and_notebook_give_the_same_answer_bit_for_bit(
     together = client.post("/predict/batch", json={"customers": batch}).json()
     alone = [client.post("/predict", json=payload).json() for payload in batch]
 
-    source = {"model_version": predictor.version, "trained_at": predictor.source.trained_at}
+    source = {
+        "model_version": predictor.version,
+        "trained_at": predictor.source.trained_at,
+    }
     assert [without_id(each) for each in alone] == [each | source for each in expected]
-    assert [without_id(each) for each in together["predictions"]] == [without_id(each) for each in alone]
+    assert [without_id(each) for each in together["predictions"]] == [
+        without_id(each) for each in alone
+    ]
     assert together["batch_size"] == len(batch)
     assert together["latency_ms"] > 0
 
 
 def test_every_prediction_has_an_id_of_its_own(client: TestClient):
-    answers = client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 50}).json()[
-        "predictions"
-    ]
+    answers = client.post(
+        "/predict/batch", json={"customers": [CONTRACT.example()] * 50}
+    ).json()["predictions"]
 
     assert len({answer["prediction_id"] for answer in answers}) == 50
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/health", "/ready"])
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict/batch", "/model", "/health", "/ready"]
+)
 def test_every_road_is_also_there_under_v1(client: TestClient, path: str):
-    body = {"/predict": CONTRACT.example(), "/predict/batch": {"customers": [CONTRACT.example()]}}.get(path)
+    body = {
+        "/predict": CONTRACT.example(),
+        "/predict/batch": {"customers": [CONTRACT.example()]},
+    }.get(path)
     ask = client.get if body is None else client.post
     options = {} if body is None else {"json": body}
 
@@ -85,7 +97,11 @@ WRONG = {
         (ABOVE, "less_than_equal"),
     ],
     "boolean": [("true", "bool_type"), (1, "bool_type"), (None, "bool_type")],
-    "category": [("no-such-category", "literal_error"), (1, "literal_error"), (None, "literal_error")],
+    "category": [
+        ("no-such-category", "literal_error"),
+        (1, "literal_error"),
+        (None, "literal_error"),
+    ],
 }
 WRONG_VALUES = [
     (column, value, rule)
@@ -114,19 +130,28 @@ def test_a_wrong_value_is_a_422_that_names_field_and_rule_but_not_the_value(
 
 
 def test_a_whole_number_written_as_a_float_is_that_number(client: TestClient):
-    """pandas writes 4.0 where other rows miss the value, and JSON Schema takes it for an integer."""
+    """pandas writes 4.0 where other rows miss the value.
+
+    JSON Schema takes it for an integer.
+    """
     as_floats = {
-        name: float(value) if type(value) is int else value for name, value in CONTRACT.example().items()
+        name: float(value) if type(value) is int else value
+        for name, value in CONTRACT.example().items()
     }
 
-    plain, floats = client.post("/predict", json=CONTRACT.example()), client.post("/predict", json=as_floats)
+    plain, floats = (
+        client.post("/predict", json=CONTRACT.example()),
+        client.post("/predict", json=as_floats),
+    )
 
     assert plain.json()["churn_probability"] == floats.json()["churn_probability"]
 
 
 @pytest.mark.parametrize("column", REQUIRED, ids=lambda column: column.name)
 def test_a_missing_field_is_named(client: TestClient, column: Column):
-    body = {name: value for name, value in CONTRACT.example().items() if name != column.name}
+    body = {
+        name: value for name, value in CONTRACT.example().items() if name != column.name
+    }
 
     (fault,) = client.post("/predict", json=body).json()["errors"]
 
@@ -137,12 +162,20 @@ def test_an_unknown_field_is_refused_and_its_name_shortened(client: TestClient):
     answer = client.post("/predict", json=CONTRACT.example() | {"x" * 500: "secret"})
 
     (fault,) = answer.json()["errors"]
-    assert (answer.status_code, fault["field"], fault["rule"]) == (422, "x" * 64, "extra_forbidden")
+    assert (answer.status_code, fault["field"], fault["rule"]) == (
+        422,
+        "x" * 64,
+        "extra_forbidden",
+    )
     assert "secret" not in answer.text
 
 
-@pytest.mark.parametrize("control", [r"\u0000", r"\n", r"\u001b[31m", r"\u007f", r"\u0085", r"\ud800"])
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+@pytest.mark.parametrize(
+    "control", [r"\u0000", r"\n", r"\u001b[31m", r"\u007f", r"\u0085", r"\ud800"]
+)
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8"]
+)
 def test_an_id_with_a_control_character_is_a_422_that_does_not_repeat_it(
     client: TestClient, control: str, content_type: str
 ):
@@ -150,7 +183,9 @@ def test_an_id_with_a_control_character_is_a_422_that_does_not_repeat_it(
     headers = {"Content-Type": content_type}
 
     single = client.post("/predict", content=one, headers=headers)
-    batch = client.post("/predict/batch", content=f'{{"customers": [{one}]}}', headers=headers)
+    batch = client.post(
+        "/predict/batch", content=f'{{"customers": [{one}]}}', headers=headers
+    )
 
     for answer, field in ((single, ID), (batch, f"customers.0.{ID}")):
         (fault,) = answer.json()["errors"]
@@ -161,7 +196,9 @@ def test_an_id_with_a_control_character_is_a_422_that_does_not_repeat_it(
 @pytest.mark.parametrize("name", [r"\ud800", r"\u0000", r"\u001b[31m"])
 def test_a_field_whose_name_is_no_text_is_a_422(client: TestClient, name: str):
     answer = client.post(
-        "/predict", content=f'{json.dumps(CONTRACT.example())[:-1]}, "{name}": 1}}', headers=JSON
+        "/predict",
+        content=f'{json.dumps(CONTRACT.example())[:-1]}, "{name}": 1}}',
+        headers=JSON,
     )
 
     assert answer.status_code == 422
@@ -179,12 +216,19 @@ def test_a_fault_in_a_batch_names_the_customer(client: TestClient):
     (column, *_) = CONTRACT.columns
     bad = CONTRACT.example() | {column.name: wrong(column)}
 
-    answer = client.post("/predict/batch", json={"customers": [CONTRACT.example(), CONTRACT.example(), bad]})
+    answer = client.post(
+        "/predict/batch",
+        json={"customers": [CONTRACT.example(), CONTRACT.example(), bad]},
+    )
 
-    assert [fault["field"] for fault in answer.json()["errors"]] == [f"customers.2.{column.name}"]
+    assert [fault["field"] for fault in answer.json()["errors"]] == [
+        f"customers.2.{column.name}"
+    ]
 
 
-@pytest.mark.parametrize("body", [{}, {"customers": []}, {"customers": {}}, {"customers": [1]}, [], 1, "x"])
+@pytest.mark.parametrize(
+    "body", [{}, {"customers": []}, {"customers": {}}, {"customers": [1]}, [], 1, "x"]
+)
 def test_a_batch_of_another_shape_is_refused(client: TestClient, body: Any):
     assert client.post("/predict/batch", json=body).status_code == 422
 
@@ -201,17 +245,26 @@ def test_a_batch_of_another_shape_is_refused(client: TestClient, body: Any):
         (b"1" * 5000, 422),
     ],
 )
-def test_a_broken_body_is_refused_and_nothing_of_it_repeated(client: TestClient, content: bytes, status: int):
+def test_a_broken_body_is_refused_and_nothing_of_it_repeated(
+    client: TestClient, content: bytes, status: int
+):
     answer = client.post("/predict", content=content, headers=JSON)
 
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
     assert len(answer.content) < 1500
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", ""]
+)
 def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str):
     answer = client.post(
-        "/predict", content=json.dumps(CONTRACT.example()), headers={"content-type": content_type}
+        "/predict",
+        content=json.dumps(CONTRACT.example()),
+        headers={"content-type": content_type},
     )
 
     assert answer.status_code == 415
@@ -219,11 +272,14 @@ def test_a_body_of_another_type_is_refused(client: TestClient, content_type: str
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json; charset=utf-8", "application/vnd.crm+json", "Application/JSON"]
+    "content_type",
+    ["application/json; charset=utf-8", "application/vnd.crm+json", "Application/JSON"],
 )
 def test_json_may_be_named_in_every_way_there_is(client: TestClient, content_type: str):
     answer = client.post(
-        "/predict", content=json.dumps(CONTRACT.example()), headers={"content-type": content_type}
+        "/predict",
+        content=json.dumps(CONTRACT.example()),
+        headers={"content-type": content_type},
     )
 
     assert answer.status_code == 200
@@ -231,7 +287,9 @@ def test_json_may_be_named_in_every_way_there_is(client: TestClient, content_typ
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip"])
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8"]
+)
 def test_a_compressed_body_is_a_415_that_names_the_header(
     client: TestClient, path: str, coding: str, content_type: str
 ):
@@ -240,7 +298,10 @@ def test_a_compressed_body_is_a_415_that_names_the_header(
 
     answer = client.post(path, content=body, headers=headers)
 
-    assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        415,
+        "application/problem+json",
+    )
     assert "Content-Encoding" in answer.json()["detail"]
     assert answer.headers["accept-encoding"] == "identity"
 
@@ -248,45 +309,75 @@ def test_a_compressed_body_is_a_415_that_names_the_header(
 def test_a_body_that_says_it_is_not_compressed_is_answered(client: TestClient):
     headers = JSON | {"content-encoding": "identity"}
 
-    assert client.post("/predict", content=json.dumps(CONTRACT.example()), headers=headers).status_code == 200
+    assert (
+        client.post(
+            "/predict", content=json.dumps(CONTRACT.example()), headers=headers
+        ).status_code
+        == 200
+    )
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "latin-1", '"iso-8859-1"', "utf-7", "nonsense", "us-ascii"])
-def test_another_charset_than_utf_8_is_a_415_that_says_so(client: TestClient, charset: str):
+@pytest.mark.parametrize(
+    "charset", ["utf-16", "latin-1", '"iso-8859-1"', "utf-7", "nonsense", "us-ascii"]
+)
+def test_another_charset_than_utf_8_is_a_415_that_says_so(
+    client: TestClient, charset: str
+):
     headers = {"content-type": f"application/json; charset={charset}"}
 
-    answer = client.post("/predict", content=json.dumps(CONTRACT.example()), headers=headers)
+    answer = client.post(
+        "/predict", content=json.dumps(CONTRACT.example()), headers=headers
+    )
 
     assert answer.status_code == 415
     assert "UTF-8" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("parameter", [b"charset=\xff", b"charset*=utf-8''%ff", b"charset*=foo", b"charset="])
+@pytest.mark.parametrize(
+    "parameter", [b"charset=\xff", b"charset*=utf-8''%ff", b"charset*=foo", b"charset="]
+)
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
 def test_a_charset_that_nobody_can_read_is_not_taken_for_utf_8(
     client: TestClient, path: str, parameter: bytes
 ):
     headers = {b"content-type": b"application/json; " + parameter}
-    document = CONTRACT.example() if path == "/predict" else {"customers": [CONTRACT.example()]}
+    document = (
+        CONTRACT.example()
+        if path == "/predict"
+        else {"customers": [CONTRACT.example()]}
+    )
 
     answer = client.post(path, content=json.dumps(document), headers=headers)
 
-    assert (answer.status_code, "send JSON as UTF-8" in answer.json()["detail"]) == (415, True)
+    assert (answer.status_code, "send JSON as UTF-8" in answer.json()["detail"]) == (
+        415,
+        True,
+    )
 
 
 @pytest.mark.parametrize("charset", ["UTF-8", '"utf-8"', "utf8"])
 def test_utf_8_may_be_said_in_every_way_there_is(client: TestClient, charset: str):
     headers = {"content-type": f"application/json; version=1; charset={charset}"}
 
-    assert client.post("/predict", content=json.dumps(CONTRACT.example()), headers=headers).status_code == 200
+    assert (
+        client.post(
+            "/predict", content=json.dumps(CONTRACT.example()), headers=headers
+        ).status_code
+        == 200
+    )
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
 @pytest.mark.parametrize(
-    "number", ["1" * 5000, "-" + "1" * 5000, "1" * 5000 + ".0", "1e5000", "NaN", "-Infinity"]
+    "content_type", ["application/json", "application/json; charset=UTF-8"]
 )
 @pytest.mark.parametrize(
-    "column", [*fields("integer")[:1], *fields("number")[:1]], ids=lambda column: column.kind
+    "number",
+    ["1" * 5000, "-" + "1" * 5000, "1" * 5000 + ".0", "1e5000", "NaN", "-Infinity"],
+)
+@pytest.mark.parametrize(
+    "column",
+    [*fields("integer")[:1], *fields("number")[:1]],
+    ids=lambda column: column.kind,
 )
 def test_a_number_of_very_many_digits_is_a_422_that_names_the_field(
     client: TestClient, column: Column, number: str, content_type: str
@@ -309,14 +400,20 @@ def test_a_number_of_very_many_digits_is_a_422_that_names_the_field(
 
 def test_more_customers_than_a_batch_holds_are_refused_with_the_limit(build, connect):
     with connect(build(serving=SMALL)) as client:
-        most = client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 3})
-        more = client.post("/predict/batch", json={"customers": [CONTRACT.example()] * 4})
+        most = client.post(
+            "/predict/batch", json={"customers": [CONTRACT.example()] * 3}
+        )
+        more = client.post(
+            "/predict/batch", json={"customers": [CONTRACT.example()] * 4}
+        )
 
     assert most.status_code == 200
     assert (more.status_code, "at most 3" in more.json()["detail"]) == (413, True)
 
 
-def test_too_large_a_batch_is_refused_before_its_customers_are_looked_at(build, connect):
+def test_too_large_a_batch_is_refused_before_its_customers_are_looked_at(
+    build, connect
+):
     with connect(build(serving=SMALL)) as client:
         answer = client.post("/predict/batch", json={"customers": [{}] * 20_000})
 
@@ -326,20 +423,32 @@ def test_too_large_a_batch_is_refused_before_its_customers_are_looked_at(build, 
 def test_too_large_a_body_is_refused(build, connect):
     with connect(build(serving=SMALL)) as client:
         announced = client.post("/predict", content=b" " * 100_001, headers=JSON)
-        streamed = client.post("/predict", content=iter([b" " * 60_000] * 2), headers=JSON)
+        streamed = client.post(
+            "/predict", content=iter([b" " * 60_000] * 2), headers=JSON
+        )
 
     for answer in (announced, streamed):
-        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            413,
+            "application/problem+json",
+        )
 
 
 def test_an_announced_length_of_very_many_digits_is_refused(client: TestClient):
-    answer = client.post("/predict", content=b"{}", headers=JSON | {"content-length": "0" * 5000 + "2"})
+    answer = client.post(
+        "/predict", content=b"{}", headers=JSON | {"content-length": "0" * 5000 + "2"}
+    )
 
-    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        413,
+        "application/problem+json",
+    )
 
 
 def test_the_list_of_faults_is_bounded(client: TestClient):
-    wrong = {name: [] for name in CONTRACT.example()} | {f"x{number}": 1 for number in range(100)}
+    wrong = {name: [] for name in CONTRACT.example()} | {
+        f"x{number}": 1 for number in range(100)
+    }
 
     answer = client.post("/predict", json=wrong)
 
@@ -348,26 +457,46 @@ def test_the_list_of_faults_is_bounded(client: TestClient):
 
 def test_no_answer_repeats_the_host_that_was_named(client: TestClient):
     answer = client.post(
-        "/predict/", json=CONTRACT.example(), headers={"host": "evil.example"}, follow_redirects=False
+        "/predict/",
+        json=CONTRACT.example(),
+        headers={"host": "evil.example"},
+        follow_redirects=False,
     )
 
-    assert answer.status_code == 401  # a page whose name leads here is nobody on this host
+    # a page whose name leads here is nobody on this host
+    assert answer.status_code == 401
     assert "evil" not in answer.text + str(answer.headers)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/model", "/ready"])
-def test_before_the_model_is_loaded_everything_but_health_is_503(build, connect, path: str):
+def test_before_the_model_is_loaded_everything_but_health_is_503(
+    build, connect, path: str
+):
     not_started = connect(build())
-    body = {"/predict": CONTRACT.example(), "/predict/batch": {"customers": [CONTRACT.example()]}}.get(path)
+    body = {
+        "/predict": CONTRACT.example(),
+        "/predict/batch": {"customers": [CONTRACT.example()]},
+    }.get(path)
 
-    answer = not_started.get(path) if body is None else not_started.post(path, json=body)
+    answer = (
+        not_started.get(path) if body is None else not_started.post(path, json=body)
+    )
     health = not_started.get("/health").json()
 
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
-    assert (health["status"], health["model_loaded"], health["model_version"]) == ("ok", False, None)
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        503,
+        "application/problem+json",
+    )
+    assert (health["status"], health["model_loaded"], health["model_version"]) == (
+        "ok",
+        False,
+        None,
+    )
 
 
-def test_the_model_is_loaded_once_however_many_requests_come(build, connect, predictor: Predictor):
+def test_the_model_is_loaded_once_however_many_requests_come(
+    build, connect, predictor: Predictor
+):
     loads = []
 
     with connect(build(lambda: loads.append(1) or predictor)) as client:
@@ -380,9 +509,16 @@ def test_the_model_is_loaded_once_however_many_requests_come(build, connect, pre
 def test_health_and_ready_name_the_version(client: TestClient, predictor: Predictor):
     health, ready = client.get("/health").json(), client.get("/ready").json()
 
-    assert health.keys() == {"status", "model_loaded", "model_version", "uptime_seconds"}
+    assert health.keys() == {
+        "status",
+        "model_loaded",
+        "model_version",
+        "uptime_seconds",
+    }
     assert health["model_version"] == ready["model_version"] == predictor.version
-    assert client.get("/health").json()["uptime_seconds"] >= health["uptime_seconds"] >= 0
+    assert (
+        client.get("/health").json()["uptime_seconds"] >= health["uptime_seconds"] >= 0
+    )
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/ready"])
@@ -392,11 +528,15 @@ def test_a_probe_may_ask_for_the_head_alone(client: TestClient, path: str):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_the_model_description_holds_the_contract_and_no_more(client: TestClient, predictor: Predictor):
+def test_the_model_description_holds_the_contract_and_no_more(
+    client: TestClient, predictor: Predictor
+):
     described = client.get("/model").json()
 
     assert described.keys() == {"version", "trained_at", "fields", "threshold", "tiers"}
-    assert [field["name"] for field in described["fields"]] == [column.name for column in CONTRACT.columns]
+    assert [field["name"] for field in described["fields"]] == [
+        column.name for column in CONTRACT.columns
+    ]
     assert described["version"] == predictor.version
     assert list(described["tiers"]) == ["LOW", "MEDIUM", "HIGH"]
 
@@ -409,21 +549,33 @@ def test_a_crash_inside_is_a_500_that_tells_nothing_and_the_next_request_works(
     def probabilities(columns):
         return 1 / 0 if broken else predictor.probabilities(columns)
 
-    with connect(build(lambda: Predictor(predictor.source, CONTRACT, probabilities))) as client:
+    with connect(
+        build(lambda: Predictor(predictor.source, CONTRACT, probabilities))
+    ) as client:
         first = client.post("/predict", json=CONTRACT.example())
         broken.clear()
         second = client.post("/predict", json=CONTRACT.example())
 
-    assert (first.status_code, first.headers["content-type"]) == (500, "application/problem+json")
+    assert (first.status_code, first.headers["content-type"]) == (
+        500,
+        "application/problem+json",
+    )
     assert "division" not in first.text
     assert second.status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/predict", 405), ("GET", "/nothing", 404)])
-def test_a_wrong_road_is_a_problem_too(client: TestClient, method: str, path: str, status: int):
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/predict", 405), ("GET", "/nothing", 404)]
+)
+def test_a_wrong_road_is_a_problem_too(
+    client: TestClient, method: str, path: str, status: int
+):
     answer = client.request(method, path)
 
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
     assert answer.json()["status"] == status
 
 
@@ -442,7 +594,10 @@ def test_the_examples_in_the_documentation_work(client: TestClient):
 
     (shown,) = document["components"]["schemas"][CONTRACT.record.__name__]["examples"]
     assert client.post("/predict", json=shown).status_code == 200
-    assert client.post("/predict/batch", json={"customers": [shown, shown]}).status_code == 200
+    assert (
+        client.post("/predict/batch", json={"customers": [shown, shown]}).status_code
+        == 200
+    )
 
 
 def test_the_documentation_derives_the_request_from_the_record(client: TestClient):

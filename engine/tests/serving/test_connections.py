@@ -1,4 +1,7 @@
-"""Refused bodies, endless heads, too many connections: who is refused can read why, others are served."""
+"""Whoever is refused can read why, and others are served.
+
+The service refuses bodies, endless heads and too many connections.
+"""
 
 import contextlib
 import http.client
@@ -11,7 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from hostile import BODY, WHOLE, Server, ask, asking, floods_the_head, held, read, started
+from hostile import (
+    BODY,
+    WHOLE,
+    Server,
+    ask,
+    asking,
+    floods_the_head,
+    held,
+    read,
+    started,
+)
 from steady import JSON, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
@@ -28,7 +41,8 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.parametrize(
-    ("path", "key", "status"), [("/predict", "", 413), ("/predict", "wrong", 401), ("/nothing", "", 404)]
+    ("path", "key", "status"),
+    [("/predict", "", 413), ("/predict", "wrong", 401), ("/nothing", "", 404)],
 )
 @pytest.mark.slow
 def test_who_reads_only_after_sending_all_of_a_refused_body_reads_the_refusal(
@@ -52,12 +66,18 @@ def test_who_reads_only_after_sending_all_of_a_refused_body_reads_the_refusal(
 @pytest.mark.slow
 def test_after_a_refused_body_the_head_is_still_bounded(server: Server):
     with server.connect() as connection:
-        connection.sendall(asking(b" " * 100, b"X-API-Key: wrong").replace(b"Connection: close\r\n", b""))
+        connection.sendall(
+            asking(b" " * 100, b"X-API-Key: wrong").replace(
+                b"Connection: close\r\n", b""
+            )
+        )
         assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
         floods_the_head(connection)
 
 
-def test_more_connections_than_allowed_are_refused_and_take_nobodys_place(server: Server):
+def test_more_connections_than_allowed_are_refused_and_take_nobodys_place(
+    server: Server,
+):
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(server.connect()) for _ in range(MOST)]
         surplus = [stack.enter_context(server.connect()) for _ in range(3 * MOST)]
@@ -66,14 +86,19 @@ def test_more_connections_than_allowed_are_refused_and_take_nobodys_place(server
         freed = server.predict()
 
     heads = [refusal.partition(b"\r\n\r\n")[0] for refusal in refusals]
-    assert all(head.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in head for head in heads)
+    assert all(
+        head.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in head
+        for head in heads
+    )
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in served)
     assert freed == 200
     assert json.loads(refusals[0].partition(b"\r\n\r\n")[2])["status"] == 503
     until(lambda: held(server.pid) <= server.idle, "every connection is gone")
 
 
-def test_a_probe_that_is_one_connection_too_many_is_told_that_the_process_lives(server: Server):
+def test_a_probe_that_is_one_connection_too_many_is_told_that_the_process_lives(
+    server: Server,
+):
     probe = asking(b"").replace(b"POST /predict", b"GET /health")
     with contextlib.ExitStack() as stack:
         for _ in range(MOST):
@@ -101,7 +126,9 @@ def test_ten_thousand_connections_leave_the_probes_alone(trained: Path, tmp_path
     chunks = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1000) // chunk
     probe = asking(b"").replace(b"POST /predict", b"GET /health")
 
-    with started(trained, tmp_path / "own", patience=120, max_connections=most) as server:
+    with started(
+        trained, tmp_path / "own", patience=120, max_connections=most
+    ) as server:
         with contextlib.ExitStack() as stack:
             callers, probes = [], []
             for number in range(chunks):
@@ -110,7 +137,10 @@ def test_ten_thousand_connections_leave_the_probes_alone(trained: Path, tmp_path
             assert callers[-1].recv(12, socket.MSG_PEEK) == b"HTTP/1.1 503"
             first = Counter(begins(caller) for caller in callers[chunks + 1 :])
             asked = ask(
-                callers[chunks], WHOLE.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close")
+                callers[chunks],
+                WHOLE.replace(
+                    b"Host: localhost", b"Host: localhost\r\nConnection: close"
+                ),
             )
         until(lambda: held(server.pid) <= server.idle, "every connection is gone")
 

@@ -1,4 +1,7 @@
-"""A predictor that raises, hangs or answers nonsense, and a clock that jumps: nobody else feels it."""
+"""A predictor that raises, hangs or answers nonsense harms nobody else.
+
+Nor does a clock that jumps.
+"""
 
 import asyncio
 import threading
@@ -34,19 +37,28 @@ def test_an_answer_that_is_no_probability_is_a_500_and_the_next_request_works(
 
     def probabilities(customers: Any) -> np.ndarray:
         found = np.atleast_1d(predictor.probabilities(customers)).astype(float)
-        return np.where(np.arange(len(found)) == len(found) - 1, nonsense, found) if broken else found
+        return (
+            np.where(np.arange(len(found)) == len(found) - 1, nonsense, found)
+            if broken
+            else found
+        )
 
     path, body = (
         ("/predict", CONTRACT.example())
         if rows == 1
         else ("/predict/batch", {"customers": [CONTRACT.example()] * rows})
     )
-    with connect(build(lambda: Predictor(predictor.source, CONTRACT, probabilities))) as client:
+    with connect(
+        build(lambda: Predictor(predictor.source, CONTRACT, probabilities))
+    ) as client:
         first = client.post(path, json=body)
         broken.clear()
         second = client.post(path, json=body)
 
-    assert (first.status_code, first.headers["content-type"]) == (500, "application/problem+json")
+    assert (first.status_code, first.headers["content-type"]) == (
+        500,
+        "application/problem+json",
+    )
     assert first.json()["detail"] == "the service failed to answer"
     assert first.json()["errors"] == []
     assert second.status_code == 200
@@ -75,14 +87,18 @@ FAULTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_of_those_answered_together_only_the_one_who_spoils_it_fails(predictor: Predictor, fault):
+def test_of_those_answered_together_only_the_one_who_spoils_it_fails(
+    predictor: Predictor, fault
+):
     picky = Picky(as_scalars(OTHER, CONTRACT)[DIFFERENT], fault)
     shared = Predictor(predictor.source, CONTRACT, picky)
 
     async def play() -> list[Any]:
         together = MicroBatch()
         async with asyncio.timeout(20):
-            calls = [together.predict(shared, record) for record in (ONE, OTHER, ONE, ONE)]
+            calls = [
+                together.predict(shared, record) for record in (ONE, OTHER, ONE, ONE)
+            ]
             return await asyncio.gather(*calls, return_exceptions=True)
 
     good, bad, *others = asyncio.run(play())
@@ -95,7 +111,9 @@ def test_of_those_answered_together_only_the_one_who_spoils_it_fails(predictor: 
 def test_who_leaves_while_answered_together_takes_nobody_along(predictor: Predictor):
     async def play() -> list[Any]:
         together = MicroBatch()
-        calls = [asyncio.create_task(together.predict(predictor, ONE)) for _ in range(3)]
+        calls = [
+            asyncio.create_task(together.predict(predictor, ONE)) for _ in range(3)
+        ]
         await asyncio.sleep(0)
         calls[1].cancel()
         return await asyncio.gather(*calls, return_exceptions=True)
@@ -106,7 +124,9 @@ def test_who_leaves_while_answered_together_takes_nobody_along(predictor: Predic
     assert first == last == predictor.predict([ONE])[0]
 
 
-def test_when_the_model_changes_each_is_answered_by_the_one_it_asked(predictor: Predictor):
+def test_when_the_model_changes_each_is_answered_by_the_one_it_asked(
+    predictor: Predictor,
+):
     one, other = (
         Predictor(
             predictor.source,
@@ -118,13 +138,17 @@ def test_when_the_model_changes_each_is_answered_by_the_one_it_asked(predictor: 
 
     async def play() -> list[Any]:
         together = MicroBatch()
-        return await asyncio.gather(*(together.predict(each, ONE) for each in (one, other) * 2))
+        return await asyncio.gather(
+            *(together.predict(each, ONE) for each in (one, other) * 2)
+        )
 
     assert [found.probability for found in asyncio.run(play())] == [0.25, 0.75] * 2
 
 
 @pytest.mark.slow
-def test_a_large_batch_that_hangs_is_a_503_while_health_is_answered(build, connect, predictor: Predictor):
+def test_a_large_batch_that_hangs_is_a_503_while_health_is_answered(
+    build, connect, predictor: Predictor
+):
     hangs, release, calls = threading.Event(), threading.Event(), []
 
     def probabilities(customers: Any) -> np.ndarray:
@@ -135,7 +159,8 @@ def test_a_large_batch_that_hangs_is_a_503_while_health_is_answered(build, conne
 
     body = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}
     service = build(
-        lambda: Predictor(predictor.source, CONTRACT, probabilities), serving={"deadline_seconds": 1.0}
+        lambda: Predictor(predictor.source, CONTRACT, probabilities),
+        serving={"deadline_seconds": 1.0},
     )
     with connect(service) as client, ThreadPoolExecutor() as threads:
         slow = threads.submit(client.post, "/predict/batch", json=body)
@@ -148,7 +173,8 @@ def test_a_large_batch_that_hangs_is_a_503_while_health_is_answered(build, conne
 
     assert (health.status_code, answered_in_between) == (200, True)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert (after.status_code, len(calls)) == (200, 2)  # the one that hung was not tried twice
+    # the one that hung was not tried twice
+    assert (after.status_code, len(calls)) == (200, 2)
 
 
 HOUR = 60 * 60
@@ -161,10 +187,16 @@ def test_a_clock_that_jumps_changes_no_limit_and_loses_no_line(
     service = build(serving={"rate_limit_anonymous": 4}, root=tmp_path)
     real = time.time
     with connect(service) as client:
-        before = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(3)]
+        before = [
+            client.post("/predict", json=CONTRACT.example()).status_code
+            for _ in range(3)
+        ]
         client.get("/metrics")  # what was asked so far is handed to the log
         monkeypatch.setattr(time, "time", lambda: real() + jump)
-        after = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(3)]
+        after = [
+            client.post("/predict", json=CONTRACT.example()).status_code
+            for _ in range(3)
+        ]
 
     assert (before, after) == ([200] * 3, [200, 429, 429])
     paths = sorted((tmp_path / "predictions").iterdir())

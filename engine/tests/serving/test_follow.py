@@ -1,4 +1,7 @@
-"""Real servers follow what is in production, under load, a thousand times, and grow by nothing."""
+"""Real servers follow what is in production, under load, and never grow.
+
+They do so a thousand times.
+"""
 
 import contextlib
 import json
@@ -27,12 +30,18 @@ pytestmark = pytest.mark.posix
 
 MOST_GROWTH = 8_000_000  # bytes; that is 8 kB a model, of which each takes some 200 kB
 FORCED = ("--force", "--reason", "a test")
-BATCH = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}  # which a thread answers
+# a batch that a thread answers
+BATCH = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}
 
 
 @pytest.fixture(scope="module")
-def two(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Return a project that looks five times a second, and its two versions; do not change it."""
+def two(
+    trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, str]:
+    """Return a project and its two versions; do not change it.
+
+    It looks five times a second for what is in production.
+    """
     folder = tmp_path_factory.mktemp("two") / "project"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     configure(folder, "serving", poll_seconds=0.2)
@@ -57,17 +66,22 @@ def other(two: tuple[Path, str, str]) -> str:
 
 @pytest.mark.parametrize("alias", ["newest", "staging"])
 @pytest.mark.slow
-def test_an_alias_that_is_set_is_followed_by_the_version_it_stands_for(own: Path, newest: str, alias: str):
+def test_an_alias_that_is_set_is_followed_by_the_version_it_stands_for(
+    own: Path, newest: str, alias: str
+):
     put(own, newest, "staging")
     config = load_config(own / "config.yaml", PROJECT)
-    source = models(Workspace(PROJECT, config, own, Settings(_env_file=None, version=alias)))
+    source = models(
+        Workspace(PROJECT, config, own, Settings(_env_file=None, version=alias))
+    )
 
     assert source.wanted() == source.load().version == newest
 
 
 def look(url: str) -> str:
     """Let a server of one process look for another model; return what answers then."""
-    request = Request(f"{url}/admin/reload", b"", {"Content-Type": "application/json"})  # noqa: S310 - loopback
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{url}/admin/reload", b"", headers)  # noqa: S310 - loopback
     with urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
         return json.load(answer)["model_version"]
 
@@ -95,10 +109,20 @@ def test_every_process_follows_a_promotion_and_a_rollback(
         ):
             done = run(own, "registry", *command)
             assert done.returncode == 0, done.stderr
-            version = json.loads(run(own, "registry", "history", "--json").stdout.splitlines()[-1])["version"]
-            until(lambda version=version: serve(url) == {version}, f"all answer with {version}")
+            version = json.loads(
+                run(own, "registry", "history", "--json").stdout.splitlines()[-1]
+            )["version"]
+            until(
+                lambda version=version: serve(url) == {version},
+                f"all answer with {version}",
+            )
             load.reach(50)
-            seen.append({ask(f"{url}/predict", CONTRACT.example())["model_version"] for _ in range(20)})
+            seen.append(
+                {
+                    ask(f"{url}/predict", CONTRACT.example())["model_version"]
+                    for _ in range(20)
+                }
+            )
 
     assert seen == [{newest}, {newest}, {other}, {newest}]
     assert (load.reset, load.sent) == ([], len(load.answers))
@@ -132,7 +156,9 @@ def test_while_nothing_was_promoted_what_is_trained_meanwhile_waits_for_the_next
 def told(body: dict) -> frozenset[tuple[str, float]]:
     """Return the versions that answered, and what; all ask about the same customer."""
     answers = body.get("predictions", [body])
-    return frozenset((each["model_version"], each["churn_probability"]) for each in answers)
+    return frozenset(
+        (each["model_version"], each["churn_probability"]) for each in answers
+    )
 
 
 @contextlib.contextmanager
@@ -148,7 +174,7 @@ def loaded(url: str) -> Iterator[tuple[Load, Load]]:
 
 
 def held(url: str, pid: int) -> tuple[int, int]:
-    """Count bytes of resident memory, and open files, when what was asked before is over."""
+    """Count resident bytes and open files, once earlier requests are over."""
     ask(f"{url}/health")
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * mmap.PAGESIZE, len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -157,18 +183,21 @@ def held(url: str, pid: int) -> tuple[int, int]:
 @pytest.mark.fault
 @pytest.mark.parametrize("times", [300])
 @pytest.mark.slow
-def test_changing_over_again_and_again_under_load_fails_no_request_and_leaves_nothing_behind(
+def test_changing_over_under_load_fails_no_request_and_leaves_nothing_behind(
     own: Path, newest: str, other: str, times: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("CHURN_LOG_LEVEL", "warning")  # else this test's own record grows by a line each
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # what coverage keeps is not the service's
+    # else this test's own record grows by a line each
+    monkeypatch.setenv("CHURN_LOG_LEVEL", "warning")
+    # what coverage keeps is not the service's
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     configure(own, "serving", poll_seconds=3600)
 
     def change(url: str, count: int) -> list[str]:
         answered = []
         for turn in range(count):
             if turn % 20 == 0:
-                shutil.rmtree(own / "models" / EVENTS)  # a long log takes memory of its own to read
+                # a long log takes memory of its own to read
+                shutil.rmtree(own / "models" / EVENTS)
             put(own, (other, newest)[turn % 2])
             answered.append(look(url))
         return answered
@@ -186,7 +215,8 @@ def test_changing_over_again_and_again_under_load_fails_no_request_and_leaves_no
     assert (single.sent, batches.sent) == (len(single.answers), len(batches.answers))
     assert {answer.status for answer in (*single.answers, *batches.answers)} == {200}
     bodies = {answer.body for answer in (*single.answers, *batches.answers)}
-    assert [len(body) for body in bodies] == [1, 1]  # no batch of two versions, no version that wavers
+    # no batch of two versions, no version that wavers
+    assert [len(body) for body in bodies] == [1, 1]
     assert {version for ((version, _),) in bodies} == {newest, other}
     assert memory_after - memory < MOST_GROWTH
     assert files_after <= files + 1

@@ -36,12 +36,21 @@ class Closed(io.StringIO):
 
 def note(predictor: Predictor, request_id: str) -> Note:
     """Return the note of a request that was answered."""
-    prediction = Answer(0.5, decision=True, tier="LOW", model_version="1", trained_at=None, prediction_id="2")
+    prediction = Answer(
+        0.5,
+        decision=True,
+        tier="LOW",
+        model_version="1",
+        trained_at=None,
+        prediction_id="2",
+    )
     answer = Answered([], [prediction], predictor.source, 1.0)
     return Note(0.0, request_id, "POST", "/predict", 200, 0.001, None, {}, answer)
 
 
-def test_no_write_is_longer_than_a_pipe_takes_whole_so_that_workers_tear_no_line(monkeypatch):
+def test_no_write_is_longer_than_a_pipe_takes_whole_so_that_workers_tear_no_line(
+    monkeypatch,
+):
     monkeypatch.setattr(sys, "stderr", pipe := Pipe())
     log, close = open_log("info", [].append)
 
@@ -49,7 +58,9 @@ def test_no_write_is_longer_than_a_pipe_takes_whole_so_that_workers_tear_no_line
         log.info("request", number=number, padding="x" * (number % 400))
     close()
 
-    assert [json.loads(line)["number"] for line in pipe.getvalue().splitlines()] == list(range(500))
+    assert [
+        json.loads(line)["number"] for line in pipe.getvalue().splitlines()
+    ] == list(range(500))
     assert max(len(text.encode()) for text in pipe.writes) <= A_PIPE_TAKES_WHOLE
     assert {text[-1] for text in pipe.writes} == {"\n"}
 
@@ -82,7 +93,14 @@ def test_an_observer_that_fails_costs_neither_a_line_nor_a_count_nor_the_next_re
     close()
 
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
-    assert [line["request_id"] for line in lines if line["event"] == "request"] == ["first", "second"]
-    assert [line["error"] for line in lines if line["event"] != "request"] == ["RuntimeError"] * 2
+    assert [line["request_id"] for line in lines if line["event"] == "request"] == [
+        "first",
+        "second",
+    ]
+    assert [line["error"] for line in lines if line["event"] != "request"] == [
+        "RuntimeError"
+    ] * 2
     assert "Answer(" not in written.getvalue()
-    assert read(meter.render().decode())["http_request_duration_seconds_count"] == {("/predict", "200"): 2}
+    assert read(meter.render().decode())["http_request_duration_seconds_count"] == {
+        ("/predict", "200"): 2
+    }

@@ -1,4 +1,7 @@
-"""JsonRoute answers as FastAPI does, whatever a route declares; and JSON is read by one parser."""
+"""JsonRoute answers as FastAPI does, whatever a route declares.
+
+JSON is read by one parser.
+"""
 
 import functools
 import inspect
@@ -61,7 +64,13 @@ HOSTILE = [
     1e-320,
     "é" * 99,
 ]
-TYPES = ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "text/plain", ""]
+TYPES = [
+    "application/json",
+    "application/json; charset=utf-8",
+    "APPLICATION/JSON",
+    "text/plain",
+    "",
+]
 JSON = {"content-type": "application/json"}
 
 
@@ -92,14 +101,20 @@ class Seen(BaseModel):
 
 
 async def look(request: Request, thing: Thing) -> Seen:
-    return Seen(size=thing.size, doubled=thing.weight * 2, remark=request.headers.get("x-remark"))
+    return Seen(
+        size=thing.size,
+        doubled=thing.weight * 2,
+        remark=request.headers.get("x-remark"),
+    )
 
 
 async def remark(request: Request) -> str | None:
     return request.headers.get("x-remark")
 
 
-async def look_with_help(thing: Thing, said: Annotated[str | None, Depends(remark)]) -> Seen:
+async def look_with_help(
+    thing: Thing, said: Annotated[str | None, Depends(remark)]
+) -> Seen:
     return Seen(size=thing.size, doubled=thing.weight * 2, remark=said)
 
 
@@ -109,7 +124,9 @@ async def count_up(request: Request) -> int:
 
 
 async def of_the_same_twice(
-    thing: Thing, one: Annotated[int, Depends(count_up)], other: Annotated[int, Depends(count_up)]
+    thing: Thing,
+    one: Annotated[int, Depends(count_up)],
+    other: Annotated[int, Depends(count_up)],
 ) -> Seen:
     return Seen(size=one, doubled=other)
 
@@ -122,7 +139,9 @@ async def of_the_same_never_twice(
     return Seen(size=one, doubled=other)
 
 
-async def document_only(request: Request, thing: Annotated[Thing, Body(examples=[{"size": 1}])]) -> Seen:
+async def document_only(
+    request: Request, thing: Annotated[Thing, Body(examples=[{"size": 1}])]
+) -> Seen:
     return await look(request, thing)
 
 
@@ -180,7 +199,11 @@ REQUESTS: list[tuple[str, bytes, dict[str, str]]] = [
     ("/look", b'{"size": "x"}', UTF_8),
     ("/look", b'{"size": 3', UTF_8),
     ("/look", b'{"size": 3}', {"content-type": "text/plain"}),
-    ("/look", b"size=3&weight=2", {"content-type": "application/x-www-form-urlencoded"}),
+    (
+        "/look",
+        b"size=3&weight=2",
+        {"content-type": "application/x-www-form-urlencoded"},
+    ),
     ("/look", b'{"size": 3}', {"content-type": "application/vnd.x+json"}),
     ("/look", b'{"size": 3}', {}),
     ("/look?factor=2&token=t", b'{"size": 3}', PASSING),
@@ -193,7 +216,9 @@ def handle_invalid(request: Request, error: RequestValidationError) -> Response:
     return JSONResponse(json.loads(json.dumps(seen, default=repr)), 422)
 
 
-def answers(route_class: type[APIRoute], declare: Callable[[FastAPI, type[APIRoute]], None]) -> list[Any]:
+def answers(
+    route_class: type[APIRoute], declare: Callable[[FastAPI, type[APIRoute]], None]
+) -> list[Any]:
     """Ask an application with one route whatever may be asked of it."""
     app = FastAPI()
     app.add_exception_handler(RequestValidationError, handle_invalid)
@@ -206,7 +231,13 @@ def answers(route_class: type[APIRoute], declare: Callable[[FastAPI, type[APIRou
             for method, path, content, headers in asked
         ]
         document = client.get("/openapi.json").json()
-    return [document, *((answer.status_code, dict(answer.headers), answer.content) for answer in given)]
+    return [
+        document,
+        *(
+            (answer.status_code, dict(answer.headers), answer.content)
+            for answer in given
+        ),
+    ]
 
 
 PARAMETERS: dict[str, list[Any]] = {
@@ -257,14 +288,21 @@ DECLARED = [(name, value) for name, values in PARAMETERS.items() for value in va
 
 
 def test_the_parameters_below_are_all_that_a_route_takes():
-    assert {"path", "endpoint", *PARAMETERS} == inspect.signature(APIRoute).parameters.keys()
+    assert {"path", "endpoint", *PARAMETERS} == inspect.signature(
+        APIRoute
+    ).parameters.keys()
 
 
-@pytest.mark.filterwarnings("ignore")  # of FastAPI, about what some of these values mean to its document
-@pytest.mark.parametrize("included", [False, True], ids=["on the application", "on a router"])
+# warnings of FastAPI, about what some of these values mean to its document
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "included", [False, True], ids=["on the application", "on a router"]
+)
 @pytest.mark.parametrize(("name", "value"), DECLARED)
 @pytest.mark.slow
-def test_whatever_a_route_declares_holds_on_every_request(name: str, value: Any, *, included: bool):
+def test_whatever_a_route_declares_holds_on_every_request(
+    name: str, value: Any, *, included: bool
+):
     def declare(app: FastAPI, route_class: type[APIRoute]) -> None:
         router = APIRouter(route_class=route_class) if included else app.router
         options = {"methods": ["POST"], name: value}
@@ -285,23 +323,33 @@ async def plain(request: Request, thing: Thing) -> Seen:
     return await look(request, thing)
 
 
-async def of_a_path_and_query(request: Request, thing: Thing, factor: Annotated[int, Query()] = 1) -> Seen:
+async def of_a_path_and_query(
+    request: Request, thing: Thing, factor: Annotated[int, Query()] = 1
+) -> Seen:
     return Seen(size=thing.size * factor, doubled=0)
 
 
-async def of_a_header(request: Request, thing: Thing, x_remark: Annotated[str, Header()]) -> Seen:
+async def of_a_header(
+    request: Request, thing: Thing, x_remark: Annotated[str, Header()]
+) -> Seen:
     return Seen(size=thing.size, doubled=0, remark=x_remark)
 
 
-async def of_a_cookie(request: Request, thing: Thing, crumb: Annotated[str, Cookie()] = "none") -> Seen:
+async def of_a_cookie(
+    request: Request, thing: Thing, crumb: Annotated[str, Cookie()] = "none"
+) -> Seen:
     return Seen(size=thing.size, doubled=0, remark=crumb)
 
 
-async def of_a_dependency(request: Request, thing: Thing, _: Annotated[None, Depends(pass_some)]) -> Seen:
+async def of_a_dependency(
+    request: Request, thing: Thing, _: Annotated[None, Depends(pass_some)]
+) -> Seen:
     return await look(request, thing)
 
 
-async def with_a_dependency_by_default(request: Request, thing: Thing, _: None = Depends(deny)) -> Seen:
+async def with_a_dependency_by_default(
+    request: Request, thing: Thing, _: None = Depends(deny)
+) -> Seen:
     return await look(request, thing)
 
 
@@ -319,7 +367,9 @@ async def embedded(request: Request, thing: Annotated[Thing, Body(embed=True)]) 
     return await look(request, thing)
 
 
-async def of_two(request: Request, thing: Thing, factor: Annotated[int, Body()]) -> Seen:
+async def of_two(
+    request: Request, thing: Thing, factor: Annotated[int, Body()]
+) -> Seen:
     return Seen(size=thing.size * factor, doubled=0)
 
 
@@ -335,7 +385,9 @@ async def strict(request: Request, thing: Annotated[Thing, Body(strict=True)]) -
     return await look(request, thing)
 
 
-async def of_a_model_that_changes_what_was_sent(request: Request, thing: Emptied) -> Seen:
+async def of_a_model_that_changes_what_was_sent(
+    request: Request, thing: Emptied
+) -> Seen:
     return await look(request, thing)
 
 
@@ -343,7 +395,9 @@ def _doubled(thing: Thing) -> Thing:
     return Thing(size=thing.size * 2)
 
 
-async def validated(request: Request, thing: Annotated[Thing, AfterValidator(_doubled)]) -> Seen:
+async def validated(
+    request: Request, thing: Annotated[Thing, AfterValidator(_doubled)]
+) -> Seen:
     return await look(request, thing)
 
 
@@ -391,7 +445,8 @@ async def a_response(request: Request, thing: Thing) -> Response:
 
 
 async def a_response_all_the_same(request: Request, thing: Thing) -> Seen:
-    return PlainTextResponse("seen", 202, {"x-own": "yes"})  # type: ignore[return-value]
+    headers = {"x-own": "yes"}
+    return PlainTextResponse("seen", 202, headers)  # type: ignore[return-value]
 
 
 async def raising_http(request: Request, thing: Thing) -> Seen:
@@ -486,15 +541,22 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize(
-    "endpoint", ENDPOINTS, ids=lambda each: getattr(each, "__name__", type(each).__name__)
+    "endpoint",
+    ENDPOINTS,
+    ids=lambda each: getattr(each, "__name__", type(each).__name__),
 )
 @pytest.mark.slow
-def test_whatever_an_endpoint_takes_or_gives_it_does_so_on_every_request(endpoint: Callable[..., Any]):
+def test_whatever_an_endpoint_takes_or_gives_it_does_so_on_every_request(
+    endpoint: Callable[..., Any],
+):
     def declare(app: FastAPI, _: type[APIRoute]) -> None:
         app.add_api_route("/look", endpoint, methods=["POST"])
-        app.add_exception_handler(LookupError, lambda _, error: JSONResponse({"lost": str(error)}, 410))
         app.add_exception_handler(
-            ResponseValidationError, lambda _, error: JSONResponse({"ours": str(error)}, 500)
+            LookupError, lambda _, error: JSONResponse({"lost": str(error)}, 410)
+        )
+        app.add_exception_handler(
+            ResponseValidationError,
+            lambda _, error: JSONResponse({"ours": str(error)}, 500),
         )
 
     DONE.clear()
@@ -529,22 +591,36 @@ def synchronous_denial() -> None:
 
 
 def with_a_handler_of_refusals(app: FastAPI) -> None:
-    app.add_exception_handler(HTTPException, lambda _, error: JSONResponse({"own": error.detail}, 499))
+    app.add_exception_handler(
+        HTTPException, lambda _, error: JSONResponse({"own": error.detail}, 499)
+    )
 
 
 @pytest.mark.parametrize(
-    "change", [with_middleware, with_an_override, with_a_denying_override, with_a_handler_of_refusals]
+    "change",
+    [
+        with_middleware,
+        with_an_override,
+        with_a_denying_override,
+        with_a_handler_of_refusals,
+    ],
 )
 @pytest.mark.slow
-def test_what_an_owner_changes_on_the_application_holds_on_every_request(change: Callable[[FastAPI], None]):
+def test_what_an_owner_changes_on_the_application_holds_on_every_request(
+    change: Callable[[FastAPI], None],
+):
     def declare(app: FastAPI, _: type[APIRoute]) -> None:
-        app.add_api_route("/look", look, methods=["POST"], dependencies=[Depends(pass_some)])
+        app.add_api_route(
+            "/look", look, methods=["POST"], dependencies=[Depends(pass_some)]
+        )
         change(app)
 
     assert answers(JsonRoute, declare) == answers(APIRoute, declare)
 
 
-@pytest.mark.parametrize("on", ["the application", "the router", "the inclusion", "a router in a router"])
+@pytest.mark.parametrize(
+    "on", ["the application", "the router", "the inclusion", "a router in a router"]
+)
 def test_a_dependency_holds_wherever_it_is_declared(on: str):
     def declared(where: str) -> dict[str, Any]:
         return {"dependencies": [Depends(deny)]} if on == where else {}
@@ -564,7 +640,10 @@ def test_a_dependency_holds_wherever_it_is_declared(on: str):
             for path in ("/look", "/outer/inner/look")
         }
 
-    assert statuses == {"/look": {403 if on == "the application" else 200}, "/outer/inner/look": {403}}
+    assert statuses == {
+        "/look": {403 if on == "the application" else 200},
+        "/outer/inner/look": {403},
+    }
 
 
 def test_a_route_class_of_an_owners_own_may_build_on_this_one():
@@ -596,7 +675,9 @@ def test_a_dependency_is_asked_once_for_each_request_be_it_valid_or_not():
 
     app = FastAPI()
     app.router.route_class = JsonRoute
-    app.add_api_route("/look", look, methods=["POST"], dependencies=[Depends(count), Depends(count)])
+    app.add_api_route(
+        "/look", look, methods=["POST"], dependencies=[Depends(count), Depends(count)]
+    )
     with TestClient(app) as client:
         for content in (b'{"size": 1}', b'{"size": "x"}', b"null"):
             client.post("/look", content=content, headers=JSON)
@@ -605,7 +686,9 @@ def test_a_dependency_is_asked_once_for_each_request_be_it_valid_or_not():
 
 
 @pytest.mark.parametrize("content", [b'{"size": 1}', b'{"size": "x"}'])
-def test_a_route_that_declares_nothing_is_answered_directly(monkeypatch, content: bytes):
+def test_a_route_that_declares_nothing_is_answered_directly(
+    monkeypatch, content: bytes
+):
     """Else the tests above would compare FastAPI with itself."""
     solved = []
     solve = fastapi.routing.solve_dependencies
@@ -627,7 +710,9 @@ def test_a_route_that_declares_nothing_is_answered_directly(monkeypatch, content
 
 def test_a_parameter_that_is_not_known_leaves_the_route_to_fastapi(monkeypatch):
     class NewerRoute(APIRoute):
-        def __init__(self, *arguments: Any, novelty: bool = False, **named: Any) -> None:
+        def __init__(
+            self, *arguments: Any, novelty: bool = False, **named: Any
+        ) -> None:
             super().__init__(*arguments, **named)
 
     class NewerJsonRoute(JsonRoute, NewerRoute): ...
@@ -635,10 +720,14 @@ def test_a_parameter_that_is_not_known_leaves_the_route_to_fastapi(monkeypatch):
     solved = []
     solve = fastapi.routing.solve_dependencies
     monkeypatch.setattr(
-        fastapi.routing, "solve_dependencies", lambda **named: solved.append(named) or solve(**named)
+        fastapi.routing,
+        "solve_dependencies",
+        lambda **named: solved.append(named) or solve(**named),
     )
     app = FastAPI()
-    app.router.routes.append(NewerJsonRoute("/look", look, methods=["POST"], novelty=True))
+    app.router.routes.append(
+        NewerJsonRoute("/look", look, methods=["POST"], novelty=True)
+    )
     with TestClient(app) as client:
         assert client.post("/look", json={"size": 1}).status_code == 200
 
@@ -663,24 +752,37 @@ def clients(build, connect) -> Iterator[Clients]:
 def without_own(answer: Any) -> Any:
     """Leave out what differs between any two answers."""
     if isinstance(answer, dict):
-        return {name: without_own(value) for name, value in answer.items() if name not in OWN}
-    return [without_own(each) for each in answer] if isinstance(answer, list) else answer
+        return {
+            name: without_own(value)
+            for name, value in answer.items()
+            if name not in OWN
+        }
+    return (
+        [without_own(each) for each in answer] if isinstance(answer, list) else answer
+    )
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """Valid records, and what can be wrong with them: fields, values, duplicates, bytes."""
+    """Records that are valid, or wrong in fields, values, duplicates or bytes."""
     record = draw(payloads(CONTRACT))
     names = [column.name for column in CONTRACT.columns]
     for _ in range(draw(st.integers(0, 2))):
-        record[draw(st.sampled_from([*names, "unknown"]))] = draw(st.sampled_from(HOSTILE))
+        record[draw(st.sampled_from([*names, "unknown"]))] = draw(
+            st.sampled_from(HOSTILE)
+        )
     for name in draw(st.lists(st.sampled_from(names), max_size=1)):
         record.pop(name, None)
-    text = json.dumps(record, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
+    text = json.dumps(
+        record,
+        ensure_ascii=draw(st.booleans()),
+        indent=draw(st.sampled_from([None, 1])),
+    )
     if draw(st.integers(0, 4)) == 0:  # the same field again, with another value
         text = (
             text.rstrip().removesuffix("}")
-            + f", {json.dumps(names[0])}: {json.dumps(draw(st.sampled_from(HOSTILE)))}}}"
+            + f", {json.dumps(names[0])}: "
+            + f"{json.dumps(draw(st.sampled_from(HOSTILE)))}}}"
         )
     if draw(st.booleans()):
         text = f'{{"customers": [{", ".join([text] * draw(st.integers(1, 7)))}]}}'
@@ -696,27 +798,42 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 requests = st.tuples(
-    st.sampled_from(["/predict", "/predict/batch", "/v1/predict", "/v1/predict/batch", "/predict/"]),
+    st.sampled_from(
+        ["/predict", "/predict/batch", "/v1/predict", "/v1/predict/batch", "/predict/"]
+    ),
     bodies(),
     st.sampled_from(TYPES[:1] * 4 + TYPES),
     st.booleans(),
 )
 
 
-def ask(client: TestClient, path: str, body: bytes, content_type: str, *, chunked: bool):
+def ask(
+    client: TestClient, path: str, body: bytes, content_type: str, *, chunked: bool
+):
     content = iter([body[:50], body[50:]]) if chunked else body
     answer = client.post(path, content=content, headers={"content-type": content_type})
-    return answer.status_code, answer.headers.get("content-type"), without_own(answer.json())
+    return (
+        answer.status_code,
+        answer.headers.get("content-type"),
+        without_own(answer.json()),
+    )
 
 
 def compare(clients: Clients, examples: int) -> dict[int, int]:
     seen: dict[int, int] = {}
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
     @given(request=requests)
     def check(request: tuple[str, bytes, str, bool]) -> None:
         path, body, content_type, chunked = request
-        direct, framework = (ask(client, path, body, content_type, chunked=chunked) for client in clients)
+        direct, framework = (
+            ask(client, path, body, content_type, chunked=chunked) for client in clients
+        )
         assert framework == direct
         seen[direct[0]] = seen.get(direct[0], 0) + 1
 
@@ -749,7 +866,9 @@ documents = st.recursive(
 
 @given(document=documents, ascii_only=st.booleans(), indent=st.sampled_from([None, 2]))
 @pytest.mark.slow
-def test_what_json_writes_is_read(document: Any, indent: int | None, *, ascii_only: bool):
+def test_what_json_writes_is_read(
+    document: Any, indent: int | None, *, ascii_only: bool
+):
     body = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
 
     assert repr(parse(body)) == repr(document)
@@ -760,7 +879,11 @@ def test_bytes_that_are_no_json_are_refused_and_others_are_what_they_say(body: b
     try:
         expected = json.loads(body.decode().removeprefix("\ufeff"))
     except ValueError as error:
-        refusal = HTTPException if isinstance(error, UnicodeDecodeError) else json.JSONDecodeError
+        refusal = (
+            HTTPException
+            if isinstance(error, UnicodeDecodeError)
+            else json.JSONDecodeError
+        )
         with pytest.raises(refusal):
             parse(body)
     else:
@@ -792,9 +915,15 @@ def test_a_number_too_large_for_python_is_infinite(text: str, value: float):
 def test_no_other_encoding_is_guessed(client: TestClient, encoding: str):
     text = json.dumps({**CONTRACT.example(), ID: "é"}, ensure_ascii=False)
 
-    for content_type in ("application/json", "application/json; charset=utf-8", "application/x+json"):
+    for content_type in (
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x+json",
+    ):
         answer = client.post(
-            "/predict", content=text.encode(encoding), headers={"content-type": content_type}
+            "/predict",
+            content=text.encode(encoding),
+            headers={"content-type": content_type},
         )
         assert answer.status_code in {400, 422}
 
@@ -804,16 +933,23 @@ def test_no_other_encoding_is_guessed(client: TestClient, encoding: str):
     [
         b'{"customers":[' + b",".join([b"{}"] * 300_000) + b"]}",
         b'{"customers":[' + b",".join([b"0"] * 450_000) + b"]}",
-        b'{"customers":[{' + b",".join(b'"%d":1' % number for number in range(50_000)) + b"}]}",
+        b'{"customers":[{'
+        + b",".join(b'"%d":1' % number for number in range(50_000))
+        + b"}]}",
         b"{" + b",".join(b'"%d":1' % number for number in range(50_000)) + b"}",
     ],
     ids=["empty customers", "numbers", "unknown fields in a batch", "unknown fields"],
 )
 @pytest.mark.slow
 def test_no_body_makes_the_service_list_very_many_faults(build, connect, body: bytes):
-    """Each would cost a microsecond and a kilobyte: a body of the largest size, seconds and a gigabyte."""
+    """Each fault would cost a microsecond and a kilobyte.
+
+    A body of the largest size would cost seconds and a gigabyte.
+    """
     if b"[{}" in body and not fields(nullable=False):
-        pytest.skip("the contract has no required field, so empty customers are no faults")
+        pytest.skip(
+            "the contract has no required field, so empty customers are no faults"
+        )
     path = "/predict/batch" if b"customers" in body[:20] else "/predict"
     with connect(build(environment=QUIET)) as client:
         answer, most = measured(client, path, body)
@@ -825,9 +961,15 @@ def test_no_body_makes_the_service_list_very_many_faults(build, connect, body: b
 FIFTY_THOUSAND = b",".join(b'"%d":1' % number for number in range(50_000))
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/models/newest/predict"])
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8"])
-@pytest.mark.parametrize("listed", [b"[]", b"1", json.dumps([CONTRACT.example()]).encode()])
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict/batch", "/models/newest/predict"]
+)
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=UTF-8"]
+)
+@pytest.mark.parametrize(
+    "listed", [b"[]", b"1", json.dumps([CONTRACT.example()]).encode()]
+)
 @pytest.mark.slow
 def test_fields_around_the_customers_count_as_theirs_do(
     client: TestClient, path: str, content_type: str, listed: bytes
@@ -842,7 +984,9 @@ def test_fields_around_the_customers_count_as_theirs_do(
 
 
 @pytest.mark.parametrize(
-    "value", [b"{%b}" % FIFTY_THOUSAND, b"[%b1]" % (b"1," * 300_000)], ids=["object", "list"]
+    "value",
+    [b"{%b}" % FIFTY_THOUSAND, b"[%b1]" % (b"1," * 300_000)],
+    ids=["object", "list"],
 )
 @pytest.mark.parametrize(
     "name",
@@ -850,12 +994,17 @@ def test_fields_around_the_customers_count_as_theirs_do(
     dict.fromkeys([*(column.name for column in fields()), ID, "unknown", "customers"]),
 )
 @pytest.mark.slow
-def test_whatever_a_field_holds_is_one_fault(client: TestClient, name: str, value: bytes):
+def test_whatever_a_field_holds_is_one_fault(
+    client: TestClient, name: str, value: bytes
+):
     body = json.dumps({**CONTRACT.example(), name: "@"}).encode().replace(b'"@"', value)
 
     answer, most = measured(client, "/predict", body)
 
-    assert (answer.status_code, [fault["field"] for fault in answer.json()["errors"]]) == (422, [name])
+    assert (
+        answer.status_code,
+        [fault["field"] for fault in answer.json()["errors"]],
+    ) == (422, [name])
     assert most < 60 * 1024 * 1024
 
 
@@ -870,7 +1019,9 @@ def measured(
     return answer, most
 
 
-def test_of_very_many_unknown_fields_the_first_are_named_and_no_more_are_looked_for(client: TestClient):
+def test_of_very_many_unknown_fields_the_first_are_named_and_no_more_are_looked_for(
+    client: TestClient,
+):
     row = {f"x{number}": 1 for number in range(MOST_FIELDS)}
     body = json.dumps({"customers": [row] * (500_000 // len(json.dumps(row)))}).encode()
 
@@ -884,4 +1035,5 @@ def test_of_very_many_unknown_fields_the_first_are_named_and_no_more_are_looked_
         "message": "Extra inputs are not permitted",
     }
     assert {fault["rule"] for fault in faults} == {"extra_forbidden"}
-    assert most < 30 * len(body)  # a fault would take a kilobyte, so all of them a hundred times the body
+    # a fault would take a kilobyte, so all of them a hundred times the body
+    assert most < 30 * len(body)

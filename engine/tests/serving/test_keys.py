@@ -1,4 +1,4 @@
-"""Keys: how they are made, configured and exchanged, and that none is ever shown again."""
+"""How keys are made, configured and exchanged; and none is ever shown again."""
 
 import json
 import re
@@ -46,7 +46,9 @@ def test_no_two_keys_are_alike():
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a,b", "a:b", "é", "x" * 65, "a\n"])
-def test_an_id_that_does_not_fit_into_the_line_is_refused(project: Path, name: str, run):
+def test_an_id_that_does_not_fit_into_the_line_is_refused(
+    project: Path, name: str, run
+):
     done = run(project, "keys", "new", f"--id={name}")
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -55,7 +57,10 @@ def test_an_id_that_does_not_fit_into_the_line_is_refused(project: Path, name: s
 
 @pytest.mark.parametrize("separator", [",", " ", "\n", ", ", ",,\n"])
 def test_several_keys_may_be_separated_as_one_likes(separator: str):
-    (one, one_line), (other, other_line) = new_key("crm", "predict"), new_key("ops", "admin")
+    (one, one_line), (other, other_line) = (
+        new_key("crm", "predict"),
+        new_key("ops", "admin"),
+    )
 
     keys = keys_of(separator.join([one_line, other_line]) + separator)
 
@@ -96,12 +101,24 @@ def test_an_id_has_at_most_two_keys(project: Path, run, monkeypatch):
 
     done = run(project, "serve")
 
-    assert (done.returncode, "crm has 3 keys; allowed are 2" in done.stderr) == (2, True)
+    assert (done.returncode, "crm has 3 keys; allowed are 2" in done.stderr) == (
+        2,
+        True,
+    )
     assert keys_of(",".join(lines[:2]))
 
 
 @pytest.mark.parametrize(
-    "host", [EVERYWHERE, "::", "192.0.2.7", "example.org", "", "127.0.0.1.nip.io", "localhost.example.org"]
+    "host",
+    [
+        EVERYWHERE,
+        "::",
+        "192.0.2.7",
+        "example.org",
+        "",
+        "127.0.0.1.nip.io",
+        "localhost.example.org",
+    ],
 )
 def test_a_host_that_others_reach_needs_keys_or_leave(host: str):
     with pytest.raises(ConfigError):
@@ -111,7 +128,8 @@ def test_a_host_that_others_reach_needs_keys_or_leave(host: str):
 
 
 @pytest.mark.parametrize(
-    ("leave", "code"), [({}, 2), ({"ALLOW_ANONYMOUS": "true"}, 3), ({"API_KEYS": GOOD}, 3)]
+    ("leave", "code"),
+    [({}, 2), ({"ALLOW_ANONYMOUS": "true"}, 3), ({"API_KEYS": GOOD}, 3)],
 )
 def test_serve_goes_on_to_the_model_only_with_keys_or_leave(
     project: Path, leave: dict[str, str], code: int, run, monkeypatch
@@ -119,7 +137,8 @@ def test_serve_goes_on_to_the_model_only_with_keys_or_leave(
     for name, value in leave.items():
         monkeypatch.setenv(f"CHURN_{name}", value)
 
-    done = run(project, "serve", "--host", EVERYWHERE)  # there is no model, which ends it with 3
+    # there is no model, which ends it with 3
+    done = run(project, "serve", "--host", EVERYWHERE)
 
     assert done.returncode == code
     for name in ("CHURN_API_KEYS", "CHURN_ALLOW_ANONYMOUS=true"):

@@ -25,9 +25,19 @@ BATCH = {"customers": [CONTRACT.example()] * 5}
 
 
 async def ask(asgi, method: str, path: str, receive) -> tuple[int, bytes | None]:
-    """Ask with a body that `receive` sends when it likes; return the status, and when to come back."""
+    """Ask with a body that `receive` sends when it likes.
+
+    Returns the status, and when to come back.
+    """
     sent, place = [], ("127.0.0.1", 1)
-    scope = {"type": "http", "method": method, "path": path, "client": place, "server": place, "state": {}}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "client": place,
+        "server": place,
+        "state": {},
+    }
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope |= {"headers": headers, "query_string": b"", "http_version": "1.1"}
 
@@ -38,9 +48,16 @@ async def ask(asgi, method: str, path: str, receive) -> tuple[int, bytes | None]
     return sent[0]["status"], dict(sent[0]["headers"]).get(b"retry-after")
 
 
-@given(steps=st.lists(st.tuples(st.integers(0, 100), st.sampled_from("ab"), st.integers(0, 9)), max_size=30))
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 100), st.sampled_from("ab"), st.integers(0, 9)),
+        max_size=30,
+    )
+)
 @pytest.mark.slow
-def test_a_window_holds_what_was_taken_since_it_began_and_lasts_a_minute(steps: list[tuple[int, str, int]]):
+def test_a_window_holds_what_was_taken_since_it_began_and_lasts_a_minute(
+    steps: list[tuple[int, str, int]],
+):
     time = [0]
     window, begun, used = (
         MemoryWindow(lambda: time[0]),
@@ -59,15 +76,23 @@ def test_a_window_holds_what_was_taken_since_it_began_and_lasts_a_minute(steps: 
         assert 0 < taken.seconds_left <= SECONDS
 
 
-def test_the_answers_count_down_to_a_429_and_a_minute_later_it_begins_anew(build, connect, monkeypatch):
+def test_the_answers_count_down_to_a_429_and_a_minute_later_it_begins_anew(
+    build, connect, monkeypatch
+):
     time = [1000.0]
-    monkeypatch.setattr(composition, "MemoryWindow", partial(MemoryWindow, lambda: time[0]))
+    monkeypatch.setattr(
+        composition, "MemoryWindow", partial(MemoryWindow, lambda: time[0])
+    )
 
-    with connect(build(environment=KEYS, serving={"rate_limit_per_minute": 2})) as client:
+    with connect(
+        build(environment=KEYS, serving={"rate_limit_per_minute": 2})
+    ) as client:
         answers = []
         for seconds in (0, 10, 20, 29.5, 1):
             time[0] += seconds
-            answers.append(client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY))
+            answers.append(
+                client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY)
+            )
 
     left = [
         '"minute";r=1;t=60',
@@ -78,27 +103,43 @@ def test_the_answers_count_down_to_a_429_and_a_minute_later_it_begins_anew(build
     ]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 200]
     assert [answer.headers["ratelimit"] for answer in answers] == left
-    assert [answer.headers.get("retry-after") for answer in answers] == [None, None, "30", "1", None]
+    assert [answer.headers.get("retry-after") for answer in answers] == [
+        None,
+        None,
+        "30",
+        "1",
+        None,
+    ]
 
 
 def test_a_429_is_a_problem_that_names_the_limit(build, connect):
-    with connect(build(environment=KEYS, serving={"rate_limit_per_minute": 1})) as client:
+    with connect(
+        build(environment=KEYS, serving={"rate_limit_per_minute": 1})
+    ) as client:
         _, refused = (client.get("/model", headers=WITH_KEY) for _ in range(2))
         other = client.get("/model", headers={"X-API-Key": OTHER})
 
-    assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
+    assert (refused.status_code, refused.headers["content-type"]) == (
+        429,
+        "application/problem+json",
+    )
     assert refused.headers["ratelimit-policy"] == '"minute";q=1;w=60'
     assert refused.json()["request_id"] == refused.headers["x-request-id"]
     assert other.status_code == 200
 
 
-@pytest.mark.parametrize(("by", "left"), [("request", ["r=7", "r=6"]), ("row", ["r=3", "r=2"])])
+@pytest.mark.parametrize(
+    ("by", "left"), [("request", ["r=7", "r=6"]), ("row", ["r=3", "r=2"])]
+)
 def test_a_batch_costs_one_or_its_rows(build, connect, by: str, left: list[str]):
     limits = {"rate_limit_per_minute": 9, "rate_limit_by": by}
 
     with connect(build(environment=KEYS, serving=limits)) as client:
         client.post("/predict/batch", json=BATCH, headers=WITH_KEY)
-        singles = [client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY) for _ in range(2)]
+        singles = [
+            client.post("/predict", json=CONTRACT.example(), headers=WITH_KEY)
+            for _ in range(2)
+        ]
 
     assert [answer.headers["ratelimit"].split(";")[1] for answer in singles] == left
 
@@ -129,7 +170,9 @@ def test_callers_on_the_host_are_counted_only_if_configured(build, connect):
 
 
 def test_anonymous_callers_from_anywhere_share_the_limit_of_one_key(build, connect):
-    service = build(environment={"allow_anonymous": True}, serving={"rate_limit_per_minute": 2})
+    service = build(
+        environment={"allow_anonymous": True}, serving={"rate_limit_per_minute": 2}
+    )
 
     with connect(service, ("192.0.2.7", 1)) as one:
         statuses = [one.get("/model").status_code]
@@ -145,8 +188,13 @@ def test_probes_and_pages_are_never_limited(build, connect, path: str):
         assert [client.get(path).status_code for _ in range(5)] == [200] * 5
 
 
-def test_while_too_many_wait_more_are_shed_but_probes_and_metrics_are_answered(build, connect):
-    service, body = build(serving={"max_in_flight": 3}), json.dumps(CONTRACT.example()).encode()
+def test_while_too_many_wait_more_are_shed_but_probes_and_metrics_are_answered(
+    build, connect
+):
+    service, body = (
+        build(serving={"max_in_flight": 3}),
+        json.dumps(CONTRACT.example()).encode(),
+    )
 
     async def crowd():
         inside, leave = asyncio.Semaphore(0), asyncio.Event()
@@ -156,11 +204,19 @@ def test_while_too_many_wait_more_are_shed_but_probes_and_metrics_are_answered(b
             await leave.wait()
             return {"type": "http.request", "body": body}
 
-        waiting = [asyncio.create_task(ask(service.app, "POST", "/predict", slowly)) for _ in range(3)]
+        waiting = [
+            asyncio.create_task(ask(service.app, "POST", "/predict", slowly))
+            for _ in range(3)
+        ]
         for _ in waiting:
             await inside.acquire()
-        shed = [await ask(service.app, "POST", path, None) for path in ("/predict", "/v1/predict/batch")]
-        shed += [await ask(service.app, "GET", path, None) for path in ("/model", "/nothing")]
+        shed = [
+            await ask(service.app, "POST", path, None)
+            for path in ("/predict", "/v1/predict/batch")
+        ]
+        shed += [
+            await ask(service.app, "GET", path, None) for path in ("/model", "/nothing")
+        ]
         roads = ("/health", "/ready", "/v1/health", "/metrics", "/stats")
         answered = [await ask(service.app, "GET", path, leave.wait) for path in roads]
         leave.set()
@@ -172,12 +228,18 @@ def test_while_too_many_wait_more_are_shed_but_probes_and_metrics_are_answered(b
         metrics = client.get("/metrics").text
 
     assert shed == [(503, b"1")] * 4
-    assert (answered, waited, after.status_code) == ([(200, None)] * 5, [(200, None)] * 3, 200)
+    assert (answered, waited, after.status_code) == (
+        [(200, None)] * 5,
+        [(200, None)] * 3,
+        200,
+    )
     assert "http_requests_shed_total 4.0" in metrics
 
 
 @pytest.mark.parametrize(("headers", "expected"), [({}, 401), (WITH_KEY, 429)])
-def test_what_is_refused_is_refused_before_its_body_is_read(build, headers: dict[str, str], expected: int):
+def test_what_is_refused_is_refused_before_its_body_is_read(
+    build, headers: dict[str, str], expected: int
+):
     reads = itertools.count()
     service = build(environment=KEYS, serving={"rate_limit_per_minute": 1})
 
@@ -197,11 +259,15 @@ def test_what_is_refused_is_refused_before_its_body_is_read(build, headers: dict
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_may_be_as_large_as_configured_and_no_larger(build, connect, *, chunked: bool):
+def test_a_body_may_be_as_large_as_configured_and_no_larger(
+    build, connect, *, chunked: bool
+):
     with connect(build(serving={"max_body_bytes": 5000})) as client:
         bodies = [b'"' + b"x" * (size - 2) + b'"' for size in (5000, 5001)]
         answers = [
-            client.post("/predict", content=iter([each]) if chunked else each, headers=JSON)
+            client.post(
+                "/predict", content=iter([each]) if chunked else each, headers=JSON
+            )
             for each in bodies
         ]
 

@@ -1,4 +1,7 @@
-"""What the service counted: in Prometheus' format, in /stats, and over all workers, killed ones too."""
+"""What the service counted, in Prometheus' format and in /stats.
+
+It counts over all workers, killed ones too.
+"""
 
 import math
 import os
@@ -57,7 +60,10 @@ def test_predictions_are_counted_by_tier_and_version_and_batches_by_rows(
         counted = read(client.get("/metrics").text)
 
     assert counted["model_predictions_total"] == {(tier, predictor.version): 11}
-    assert (counted["model_batch_rows_count"], counted["model_batch_rows_sum"]) == ({(): 1}, {(): 7})
+    assert (counted["model_batch_rows_count"], counted["model_batch_rows_sum"]) == (
+        {(): 1},
+        {(): 7},
+    )
     assert counted["model_info"] == {(predictor.version,): 1}
     assert counted["http_requests_in_flight"] == {(): 1}  # the one that asks
 
@@ -78,7 +84,10 @@ def test_what_was_refused_is_counted_and_nothing_was_lost(build, connect):
 @pytest.mark.slow
 def test_a_thousand_unknown_paths_are_one_more_series(build, connect):
     letters = random.Random(7)  # noqa: S311 - paths, not secrets
-    paths = {"".join(letters.choices(string.ascii_letters + "/.-_~", k=12)) for _ in range(1000)}
+    paths = {
+        "".join(letters.choices(string.ascii_letters + "/.-_~", k=12))
+        for _ in range(1000)
+    }
 
     with connect(build()) as client:
         before = read(client.get("/metrics").text).get(REQUESTS, {})
@@ -87,7 +96,9 @@ def test_a_thousand_unknown_paths_are_one_more_series(build, connect):
         after = read(client.get("/metrics").text)[REQUESTS]
 
     assert len(paths) == 1000
-    assert {labels: count for labels, count in after.items() if labels not in before} == {
+    assert {
+        labels: count for labels, count in after.items() if labels not in before
+    } == {
         ("/metrics", "200"): 1,
         ("unmatched", "404"): 1000,
     }
@@ -103,13 +114,23 @@ def test_stats_agree_with_the_metrics(build, connect):
         by_route[route] = by_route.get(route, 0) + count
     told = {route: each["requests"] for route, each in stats["routes"].items()}
     assert told == by_route | {"/metrics": 1}  # the one before it
-    assert stats["counts"]["http_requests_limited"] == counted["http_requests_limited_total"][()] == 1
-    assert sum(stats["predictions"].values()) == sum(counted["model_predictions_total"].values()) == 10
+    assert (
+        stats["counts"]["http_requests_limited"]
+        == counted["http_requests_limited_total"][()]
+        == 1
+    )
+    assert (
+        sum(stats["predictions"].values())
+        == sum(counted["model_predictions_total"].values())
+        == 10
+    )
     assert sum(stats["tier_shares"].values()) == pytest.approx(1)
 
 
 def test_stats_tell_of_errors_and_times_in_order(build, connect, predictor: Predictor):
-    with connect(build(lambda: Predictor(predictor.source, CONTRACT, crashes))) as client:
+    with connect(
+        build(lambda: Predictor(predictor.source, CONTRACT, crashes))
+    ) as client:
         client.post("/predict", json=CONTRACT.example())
         client.get("/predict")
         stats = client.get("/stats").json()["routes"]["/predict"]
@@ -130,13 +151,22 @@ def test_stats_before_the_first_request_are_empty(build, connect):
 def histograms(draw: st.DrawFn) -> list[tuple[float, float]]:
     """Cumulative buckets, the last of which has no end."""
     ends = sorted(draw(st.sets(st.floats(0.001, 1000), min_size=1, max_size=8)))
-    counts = draw(st.lists(st.integers(0, 1000), min_size=len(ends) + 1, max_size=len(ends) + 1))
+    counts = draw(
+        st.lists(st.integers(0, 1000), min_size=len(ends) + 1, max_size=len(ends) + 1)
+    )
     return list(
-        zip([*ends, math.inf], [float(sum(counts[: place + 1])) for place in range(len(counts))], strict=True)
+        zip(
+            [*ends, math.inf],
+            [float(sum(counts[: place + 1])) for place in range(len(counts))],
+            strict=True,
+        )
     )
 
 
-@given(buckets=histograms(), shares=st.lists(st.floats(0.001, 1), min_size=2, max_size=2).map(sorted))
+@given(
+    buckets=histograms(),
+    shares=st.lists(st.floats(0.001, 1), min_size=2, max_size=2).map(sorted),
+)
 def test_a_quantile_lies_in_its_bucket_and_rises_with_the_share(
     buckets: list[tuple[float, float]], shares: list[float]
 ):
@@ -149,11 +179,17 @@ def test_a_quantile_lies_in_its_bucket_and_rises_with_the_share(
     low, high = found
     assert low <= high
     for share, value in zip(shares, found, strict=True):
-        place = next(place for place, (_, count) in enumerate(buckets) if count >= share * total)
-        assert (buckets[place - 1][0] if place else 0) <= value <= buckets[place][0] * (1 + 1e-12)
+        place = next(
+            place for place, (_, count) in enumerate(buckets) if count >= share * total
+        )
+        assert (
+            (buckets[place - 1][0] if place else 0)
+            <= value
+            <= buckets[place][0] * (1 + 1e-12)
+        )
 
 
-def test_what_a_worker_of_that_number_was_busy_with_is_over_even_if_somebody_else_has_it_now(
+def test_what_a_worker_was_busy_with_is_over_even_if_another_has_its_number(
     tmp_path: Path, monkeypatch
 ):
     def refuses(_process: int, _signal: int) -> None:

@@ -1,4 +1,7 @@
-"""Callers that leave, dawdle, lie or send nonsense: the next one is answered, and nothing of them stays."""
+"""After callers that leave, dawdle, lie or send nonsense, the next is answered.
+
+Nothing of them stays.
+"""
 
 import contextlib
 import gzip
@@ -13,7 +16,19 @@ from pathlib import Path
 
 import pytest
 
-from hostile import BODY, HEAD, ROWS, WHOLE, Server, ask, asking, floods_the_head, held, read, started
+from hostile import (
+    BODY,
+    HEAD,
+    ROWS,
+    WHOLE,
+    Server,
+    ask,
+    asking,
+    floods_the_head,
+    held,
+    read,
+    started,
+)
 from own import CONTRACT
 from steady import until
 
@@ -60,23 +75,33 @@ MISBEHAVIOUR: dict[str, Callable[[socket.socket], object]] = {
     "leaves before it asks": lambda _: None,
     "leaves within the head": lambda connection: connection.sendall(HEAD),
     "leaves within the body": lambda connection: connection.sendall(WHOLE[:-5]),
-    "resets within the body": lambda connection: connection.sendall(WHOLE[:-5]) or reset(connection),
+    "resets within the body": lambda connection: (
+        connection.sendall(WHOLE[:-5]) or reset(connection)
+    ),
     "leaves before the answer": lambda connection: connection.sendall(WHOLE),
-    "resets before the answer": lambda connection: connection.sendall(WHOLE) or reset(connection),
+    "resets before the answer": lambda connection: (
+        connection.sendall(WHOLE) or reset(connection)
+    ),
     "says nothing": read,
     "stops within the body": lambda connection: ask(connection, WHOLE[:-5]),
     "sends the head byte by byte": slowly(HEAD + b"X: " + b"y" * 500),
-    "sends the body byte by byte": slowly(HEAD + b"Content-Length: 500\r\n\r\n" + b" " * 500),
+    "sends the body byte by byte": slowly(
+        HEAD + b"Content-Length: 500\r\n\r\n" + b" " * 500
+    ),
     "never ends the head": floods_the_head,
     "sends garbage": lambda connection: ask(connection, os.urandom(5_000)),
-    "speaks TLS": lambda connection: ask(connection, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    "speaks TLS": lambda connection: ask(
+        connection, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    ),
     "sends chunks of wrong lengths": lambda connection: ask(
         connection, HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
     ),
     "never sends the last chunk": lambda connection: ask(
         connection, HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n"
     ),
-    "closes its half": lambda connection: connection.sendall(WHOLE) or connection.shutdown(socket.SHUT_WR),
+    "closes its half": lambda connection: (
+        connection.sendall(WHOLE) or connection.shutdown(socket.SHUT_WR)
+    ),
 }
 
 
@@ -113,25 +138,40 @@ ODD = [
     ("UTF-16", asking(BODY.decode().encode("utf-16")), 400),
     (
         "UTF-16, and says so",
-        asking(BODY.decode().encode("utf-16"), content_type=b"application/json; charset=utf-16"),
+        asking(
+            BODY.decode().encode("utf-16"),
+            content_type=b"application/json; charset=utf-16",
+        ),
         415,
     ),
     ("half a character", asking(BODY[:-1] + b', "\xc3": 1}'), 400),
     ("compressed", asking(gzip.compress(BODY), b"Content-Encoding: gzip"), 415),
     ("HTTP/1.0", asking(BODY).replace(b"HTTP/1.1", b"HTTP/1.0"), 200),
     ("chunks", CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n", 200),
-    ("a chunk that lies", CHUNKED + b"%x\r\n" % (len(BODY) - 9) + BODY + b"\r\n0\r\n\r\n", 400),
+    (
+        "a chunk that lies",
+        CHUNKED + b"%x\r\n" % (len(BODY) - 9) + BODY + b"\r\n0\r\n\r\n",
+        400,
+    ),
     ("two lengths", asking(BODY, b"Content-Length: 5"), 400),
     ("length and chunks", asking(BODY, b"Transfer-Encoding: chunked"), 400),
     ("a negative length", HEAD + b"Content-Length: -5\r\n\r\n", 400),
-    ("10 GB announced", HEAD + b"Connection: close\r\nContent-Length: 10000000000\r\n\r\n", 413),
+    (
+        "10 GB announced",
+        HEAD + b"Connection: close\r\nContent-Length: 10000000000\r\n\r\n",
+        413,
+    ),
     ("an odd address", asking(BODY).replace(b"/predict", b"/%00%ff//../predict"), 404),
     ("a line break in a header", asking(BODY, b"X-Request-ID: a\rb"), 400),
 ]
 
 
-@pytest.mark.parametrize(("sent", "status"), [case[1:] for case in ODD], ids=[case[0] for case in ODD])
-def test_what_is_odd_gets_its_answer_and_the_next_is_answered(server: Server, sent: bytes, status: int):
+@pytest.mark.parametrize(
+    ("sent", "status"), [case[1:] for case in ODD], ids=[case[0] for case in ODD]
+)
+def test_what_is_odd_gets_its_answer_and_the_next_is_answered(
+    server: Server, sent: bytes, status: int
+):
     with server.connect() as connection:
         answer = ask(connection, sent)
 
@@ -145,9 +185,14 @@ def test_what_is_odd_gets_its_answer_and_the_next_is_answered(server: Server, se
 def test_however_the_bytes_arrive_an_offer_changes_neither_the_body_nor_where_it_ends(
     server: Server, offered: bytes
 ):
-    offers = b"\r\nUpgrade: h2c" * 20 + b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    offers = (
+        b"\r\nUpgrade: h2c" * 20
+        + b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
     inside = BODY[:-1] + b', "x": ' + json.dumps(offers.decode()).encode() + b"}"
-    head = asking(inside, b"Connection: Upgrade\r\nUPGRADE: " + offered).removesuffix(inside)
+    head = asking(inside, b"Connection: Upgrade\r\nUPGRADE: " + offered).removesuffix(
+        inside
+    )
     for body in (inside, b" " * 200 + offers):
         sized = re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % len(body), head)
         for cut in {*range(len(sized) - 6, len(sized) + 1), *range(60, len(sized), 3)}:
@@ -160,7 +205,9 @@ def test_however_the_bytes_arrive_an_offer_changes_neither_the_body_nor_where_it
             assert b"extra_forbidden" in answer or b"json_invalid" in answer, cut
 
 
-def test_an_offer_behind_another_request_ends_the_connection_and_nothing_of_it_is_obeyed(server: Server):
+def test_an_offer_behind_another_request_ends_the_connection_unobeyed(
+    server: Server,
+):
     smuggled = b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n"
     both = asking(BODY) + asking(smuggled, b"Connection: Upgrade\r\nUpgrade: websocket")
     with server.connect() as connection:
@@ -171,8 +218,13 @@ def test_an_offer_behind_another_request_ends_the_connection_and_nothing_of_it_i
 
 
 @pytest.mark.parametrize("pause", [0, 0.1])
-def test_an_offer_to_change_to_http_2_is_overlooked_as_java_expects(server: Server, pause: float):
-    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"
+def test_an_offer_to_change_to_http_2_is_overlooked_as_java_expects(
+    server: Server, pause: float
+):
+    offer = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"
+    )
     asked = asking(BODY, offer).replace(b"Connection: close\r\n", b"")
     with server.connect() as connection:
         connection.sendall(asked.removesuffix(BODY))
@@ -185,15 +237,21 @@ def test_an_offer_to_change_to_http_2_is_overlooked_as_java_expects(server: Serv
 def test_what_was_sent_without_waiting_is_answered_in_order(server: Server):
     known = asking(BODY).replace(b"Connection: close\r\n", b"")
     numbered = [
-        known.replace(b"Host: localhost", b"Host: localhost\r\nX-Request-ID: n%d" % number)
+        known.replace(
+            b"Host: localhost", b"Host: localhost\r\nX-Request-ID: n%d" % number
+        )
         for number in range(49)
     ]
 
     with server.connect() as connection:
-        answers = ask(connection, b"".join(numbered), asking(BODY, b"X-Request-ID: n49"))
+        answers = ask(
+            connection, b"".join(numbered), asking(BODY, b"X-Request-ID: n49")
+        )
 
     assert answers.count(b"HTTP/1.1 200 OK") == 50
-    assert re.findall(rb"x-request-id: n(\d+)", answers) == [b"%d" % number for number in range(50)]
+    assert re.findall(rb"x-request-id: n(\d+)", answers) == [
+        b"%d" % number for number in range(50)
+    ]
 
 
 def test_who_waits_for_leave_to_send_gets_it_or_the_refusal(server: Server):

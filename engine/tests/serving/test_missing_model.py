@@ -1,4 +1,7 @@
-"""No model, a damaged one, no place for the prediction log: what can be answered is answered."""
+"""Without a model, or with a damaged one, what can be answered is answered.
+
+The same holds without a place for the prediction log.
+"""
 
 import json
 import shutil
@@ -35,11 +38,18 @@ LOST = 'log_lines_lost_total{log="prediction"}'
 
 @pytest.fixture
 def own(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    return Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
 
 
 def logging(largest_file: int = UNLIMITED) -> list[str]:
-    """Return how to start a server that logs to log.jsonl, and whose files can grow only so large."""
+    """Return how to start a server whose files can grow only so large.
+
+    It logs to log.jsonl.
+    """
     return [sys.executable, "-c", LOGGING.format(bytes=largest_file), "serve"]
 
 
@@ -55,10 +65,14 @@ def metrics(url: str) -> str:
 
 
 @pytest.mark.slow
-def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own: Path, run):
+def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(
+    own: Path, run
+):
     shutil.rmtree(own / "models")
     config = load_config(
-        configure(own, "serving", fallback="baseline", poll_seconds=0.5) / "config.yaml", PROJECT
+        configure(own, "serving", fallback="baseline", poll_seconds=0.5)
+        / "config.yaml",
+        PROJECT,
     )
     customers = as_columns([Customer(**CONTRACT.example())], CONTRACT)
     probability = baseline_probability(PROJECT, customers, config)
@@ -68,7 +82,11 @@ def test_without_a_model_the_baseline_answers_and_says_so_until_there_is_one(own
         fallbacks = counted(metrics(url), "model_fallback_predictions_total")
         warned = until(lambda: logged(own, "request"), "the answer is in the log")
         assert run(own, "train").returncode == 0
-        until(lambda: ask(f"{url}/ready")["status"] == "ready", "the model is found", seconds=30)
+        until(
+            lambda: ask(f"{url}/ready")["status"] == "ready",
+            "the model is found",
+            seconds=30,
+        )
         after = ask(f"{url}/predict", CONTRACT.example())
 
     assert ready.items() >= {"status": "degraded", "model_version": VERSION}.items()
@@ -87,14 +105,18 @@ def test_a_damaged_model_opens_no_port_and_ends_with_three(own: Path):
     path.write_bytes(path.read_bytes()[:1000])
     words = [*COMMAND, "--port", str(free_port())]
 
-    done = subprocess.run(words, cwd=own, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        words, cwd=own, capture_output=True, text=True, check=False, timeout=60
+    )
 
     assert (done.returncode, ONNX in done.stderr, done.stdout) == (3, True, "")
 
 
 def written(folder: Path) -> int:
     """Count the lines of the prediction log that can be read."""
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("predictions/*.jsonl"))
+    return sum(
+        path.read_bytes().count(b"\n") for path in folder.glob("predictions/*.jsonl")
+    )
 
 
 def occupied(folder: Path) -> None:
@@ -102,19 +124,30 @@ def occupied(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "largest_file"), [(occupied, UNLIMITED), (lambda _: None, 20_000)], ids=["no folder", "full"]
+    ("spoil", "largest_file"),
+    [(occupied, UNLIMITED), (lambda _: None, 20_000)],
+    ids=["no folder", "full"],
 )
 @pytest.mark.slow
 def test_a_log_that_cannot_be_written_stops_no_answer_and_lost_lines_are_counted(
     own: Path, spoil: Callable[[Path], None], largest_file: int
 ):
-    spoil(configure(own, "serving", rate_limit_per_minute=10**6))  # /metrics is asked again and again
+    # /metrics is asked again and again
+    spoil(configure(own, "serving", rate_limit_per_minute=10**6))
     with serving(own, command=logging(largest_file)) as (url, _):
-        batches = [ask(f"{url}/predict/batch", {"customers": [CONTRACT.example()] * 100}) for _ in range(3)]
+        batches = [
+            ask(f"{url}/predict/batch", {"customers": [CONTRACT.example()] * 100})
+            for _ in range(3)
+        ]
         until(lambda: counted(metrics(url), LOST) >= 200, "lines are lost")
         alone = ask(f"{url}/predict", CONTRACT.example())
-        warned = until(lambda: logged(own, "the prediction log loses lines"), "a warning")
-        until(lambda: counted(metrics(url), LOST) + written(own) >= 301, "all lines are accounted for")
+        warned = until(
+            lambda: logged(own, "the prediction log loses lines"), "a warning"
+        )
+        until(
+            lambda: counted(metrics(url), LOST) + written(own) >= 301,
+            "all lines are accounted for",
+        )
         lost = counted(metrics(url), LOST)
 
     assert [batch["batch_size"] for batch in batches] == [100] * 3

@@ -1,4 +1,7 @@
-"""The OpenAPI document against the running application: whatever a client may send, the document holds."""
+"""The OpenAPI document holds, whatever a client may send.
+
+It is tried against the running application.
+"""
 
 from collections.abc import Callable
 from datetime import date
@@ -23,28 +26,41 @@ OPERATIONS = [
     for method in methods
     if path not in ADMIN  # those need a caller on the host, which schemathesis is not
 ]
-REQUESTS_WITH_A_BODY = [(path, method) for path, method in OPERATIONS if method == "post"]
+REQUESTS_WITH_A_BODY = [
+    (path, method) for path, method in OPERATIONS if method == "post"
+]
 DATES = [column for column in CONTRACT.columns if column.kind == "date"]
-if DATES:  # JSON Schema has no word for a date's bounds, and chance would hardly ever keep to them
+# JSON Schema has no word for a date's bounds, and chance would hardly ever keep to them
+if DATES:
     first = date.fromisoformat(max(column.minimum for column in DATES))
     last = date.fromisoformat(min(column.maximum for column in DATES))
-    schemathesis.openapi.format("date", st.dates(first, max(first, last)).map(date.isoformat))
-generously = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    schemathesis.openapi.format(
+        "date", st.dates(first, max(first, last)).map(date.isoformat)
+    )
+generously = settings(
+    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
-def check_every_case(build: Build, path: str, method: str, mode: GenerationMode) -> set[int]:
+def check_every_case(
+    build: Build, path: str, method: str, mode: GenerationMode
+) -> set[int]:
     key, line = new_key("schemathesis", "predict")
     service = build(
-        environment={"api_keys": line, "log_level": "warning"}, serving={"rate_limit_per_minute": 10**9}
+        environment={"api_keys": line, "log_level": "warning"},
+        serving={"rate_limit_per_minute": 10**9},
     )
-    operation = schemathesis.openapi.from_asgi("/openapi.json", service.app)[path][method]
+    operation = schemathesis.openapi.from_asgi("/openapi.json", service.app)[path][
+        method
+    ]
     seen = set()
 
     @generously
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case) -> None:
         response = case.call(headers={"X-API-Key": key})
-        case.validate_response(response)  # status, content type and body as declared, and no 5xx
+        # status, content type and body as declared, and no 5xx
+        case.validate_response(response)
         seen.add(response.status_code)
 
     check()
@@ -52,7 +68,13 @@ def check_every_case(build: Build, path: str, method: str, mode: GenerationMode)
 
 
 def test_the_document_names_every_road():
-    assert {path for path, _ in OPERATIONS} >= {"/predict", "/predict/batch", "/model", "/health", "/ready"}
+    assert {path for path, _ in OPERATIONS} >= {
+        "/predict",
+        "/predict/batch",
+        "/model",
+        "/health",
+        "/ready",
+    }
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
@@ -64,6 +86,7 @@ def test_what_the_document_allows_is_answered(build: Build, path: str, method: s
 @pytest.mark.parametrize(("path", "method"), REQUESTS_WITH_A_BODY)
 @pytest.mark.slow
 def test_what_the_document_forbids_is_refused(build: Build, path: str, method: str):
-    refused = {400, 401, 413, 415, 422} | ({404} if "{" in path else set())  # no such name
+    # 404: no such name
+    refused = {400, 401, 413, 415, 422} | ({404} if "{" in path else set())
 
     assert check_every_case(build, path, method, GenerationMode.NEGATIVE) <= refused

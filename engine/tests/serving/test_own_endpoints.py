@@ -1,4 +1,7 @@
-"""What an owner adds to the application works as FastAPI documents it, behind the engine's layers."""
+"""What an owner adds to the application works as FastAPI documents it.
+
+It does so behind the engine's layers.
+"""
 
 import json
 import sys
@@ -8,7 +11,16 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import (
+    APIRouter,
+    Body,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Request,
+    Response,
+)
 from fastapi.testclient import TestClient
 
 from churn_service.project import project
@@ -33,7 +45,9 @@ Ticket = Annotated[str, Depends(with_a_ticket)]
 
 
 @router.post("/scores")
-async def score(customer: Customer, model: Model, ticket: Ticket) -> dict[str, float | str]:
+async def score(
+    customer: Customer, model: Model, ticket: Ticket
+) -> dict[str, float | str]:
     answer = await model.predict(customer)
     return {"score": answer.probability, "ticket": ticket}
 
@@ -75,7 +89,9 @@ def client(trained: Path) -> Iterator[TestClient]:
 @pytest.mark.parametrize("prefix", ["", "/v1"])
 @pytest.mark.parametrize("path", ["/score", "/team/scores"])
 @pytest.mark.slow
-def test_a_dependency_that_an_owner_declares_holds(client: TestClient, path: str, prefix: str):
+def test_a_dependency_that_an_owner_declares_holds(
+    client: TestClient, path: str, prefix: str
+):
     denied = client.post(prefix + path, json=EXAMPLE)
     admitted = client.post(prefix + path, json=EXAMPLE, headers={"X-Ticket": "7"})
 
@@ -97,18 +113,27 @@ def test_a_body_is_bounded_whoever_declared_it(client: TestClient):
     ticket = {"X-Ticket": "7"}
 
     assert client.post("/score", json=wide, headers=ticket).status_code == 413
-    assert client.post("/score", content=json.dumps(EXAMPLE), headers=ticket).status_code == 415
+    assert (
+        client.post("/score", content=json.dumps(EXAMPLE), headers=ticket).status_code
+        == 415
+    )
 
 
-def test_a_body_that_may_hold_anything_has_no_other_bound_than_its_size(client: TestClient):
+def test_a_body_that_may_hold_anything_has_no_other_bound_than_its_size(
+    client: TestClient,
+):
     many = {f"x{number}": 1 for number in range(10_000)}
-    text = client.post("/shout", content="hello", headers={"Content-Type": "text/plain"})
+    text = client.post(
+        "/shout", content="hello", headers={"Content-Type": "text/plain"}
+    )
 
     assert client.post("/count", json=many).json() == 10_000
     assert (text.status_code, text.json()) == (200, "HELLO")
 
 
-def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(client: TestClient):
+def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(
+    client: TestClient,
+):
     answer = client.get("/hello", headers={"X-Request-ID": "mine"})
     metrics = client.get("/metrics").text
 
@@ -122,7 +147,9 @@ def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(client
 
 @pytest.mark.posix
 @pytest.mark.slow
-def test_uvicorn_serves_the_application_by_its_import_string(trained: Path, version: Path):
+def test_uvicorn_serves_the_application_by_its_import_string(
+    trained: Path, version: Path
+):
     command = [sys.executable, "-W", "error", "-m", "uvicorn", "churn_service.api:app"]
 
     with serving(trained, command=command) as (url, _):
@@ -134,14 +161,20 @@ def test_uvicorn_serves_the_application_by_its_import_string(trained: Path, vers
 def test_an_application_that_has_not_started_says_so():
     answer = TestClient(fresh_app()).get("/health")
 
-    assert (answer.status_code, answer.json()["detail"]) == (503, "the service has not started")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        503,
+        "the service has not started",
+    )
 
 
 @pytest.mark.parametrize("app", [None, "churn_service.absent:app"])
 def test_a_project_without_an_application_is_told_so(trained: Path, app: str | None):
     done = run_command(replace(project, app=app), trained, "serve")
 
-    assert (done.returncode, "churn-service has no service: " in done.stderr) == (2, True)
+    assert (done.returncode, "churn-service has no service: " in done.stderr) == (
+        2,
+        True,
+    )
     assert [line for line in done.stderr.splitlines() if "Traceback" in line] == []
 
 

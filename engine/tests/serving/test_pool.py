@@ -45,7 +45,9 @@ def test_calls_that_hang_keep_their_places_until_they_end_and_others_go_on():
 
     async def play() -> tuple[list[Any], int, Any]:
         calls = Pool(2, SHORT)
-        first = await asyncio.gather(*(calls.run(hang) for _ in range(5)), return_exceptions=True)
+        first = await asyncio.gather(
+            *(calls.run(hang) for _ in range(5)), return_exceptions=True
+        )
         hanging = sum(thread.is_alive() for thread in started)
         release.set()
         for thread in started:
@@ -72,8 +74,12 @@ def test_a_free_place_is_used_beside_one_that_hangs():
     assert asyncio.run(play()) == [7] * 20
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
-def test_what_a_call_raises_comes_through_and_its_place_is_free_again(error: BaseException):
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)], ids=repr
+)
+def test_what_a_call_raises_comes_through_and_its_place_is_free_again(
+    error: BaseException,
+):
     def fail() -> None:
         raise error
 
@@ -123,7 +129,9 @@ def test_a_call_that_ends_after_its_loop_is_closed_harms_nobody():
 @pytest.mark.posix
 @pytest.mark.slow
 def test_ctrl_c_ends_a_process_with_a_hanging_thread():
-    process = subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS], stdout=subprocess.PIPE, text=True
+    )
     with process:
         said = process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -149,7 +157,9 @@ class Sink:
 def test_a_working_sink_gets_everything_in_order():
     sink = Sink()
     sink.open.set()
-    writer = BackgroundWriter[int](sink.write, sink.lost.append, most=100_000, seconds=0.001)
+    writer = BackgroundWriter[int](
+        sink.write, sink.lost.append, most=100_000, seconds=0.001
+    )
 
     for number in range(50_000):
         writer.put(number)
@@ -162,7 +172,9 @@ def test_a_working_sink_gets_everything_in_order():
 def test_much_is_written_at_once_and_not_after_the_longest_wait():
     sink = Sink()
     sink.open.set()
-    writer = BackgroundWriter[int](sink.write, sink.lost.append, most=100_000, seconds=3600)
+    writer = BackgroundWriter[int](
+        sink.write, sink.lost.append, most=100_000, seconds=3600
+    )
 
     writer.put(1)
     assert not sink.called.wait(SHORT)
@@ -186,7 +198,9 @@ def test_a_full_queue_loses_and_counts_and_never_blocks():
     assert sink.lost == [2] * 7
 
 
-def test_a_sink_that_hangs_delays_the_end_only_so_long_and_its_items_count_as_lost(monkeypatch):
+def test_a_sink_that_hangs_delays_the_end_only_so_long_and_its_items_count_as_lost(
+    monkeypatch,
+):
     monkeypatch.setattr(background, "CLOSING_SECONDS", SHORT)
     sink = Sink()
     writer = BackgroundWriter[int](sink.write, sink.lost.append, most=10, seconds=0.001)

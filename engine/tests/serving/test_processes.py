@@ -1,4 +1,4 @@
-"""A worker is killed, a server is told to stop, all under load: what callers see of it."""
+"""What callers see of a killed worker and of a stopping server, all under load."""
 
 import contextlib
 import http.client
@@ -25,7 +25,11 @@ BOTH = pytest.mark.parametrize("words", [(), TWO], ids=["one process", "two work
 
 @pytest.fixture
 def own(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    return Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
 
 
 def is_younger(url: str, moment: float) -> bool:
@@ -53,9 +57,13 @@ def status(url: str, path: str) -> int:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_takes_at_most_its_own_requests_with_it_and_comes_back(trained: Path):
+def test_a_killed_worker_takes_at_most_its_own_requests_with_it_and_comes_back(
+    trained: Path,
+):
     with serving(trained, *TWO) as (url, server):
-        before = until(lambda: len(found := workers(server.pid)) == 2 and found, "two workers")
+        before = until(
+            lambda: len(found := workers(server.pid)) == 2 and found, "two workers"
+        )
         with Load(url, callers=6) as load:
             load.reach(200)
             victim = max(before, key=held)  # who has the most connections
@@ -96,14 +104,17 @@ def test_sigterm_under_load_loses_no_request_of_callers_who_heed_ready(
     assert {answer.status for answer in load.answers} == {200}
     assert not load.answers[0].closes
     late = [answer for answer in load.answers if answer.at > told]
-    assert sum(not answer.closes for answer in late) <= 4  # one of each caller may have been on its way
+    # one of each caller may have been on its way
+    assert sum(not answer.closes for answer in late) <= 4
     assert len(late) > 100
     assert halfway == 503
 
 
 @BOTH
 @pytest.mark.slow
-def test_who_is_connected_when_it_stops_may_still_ask(own: Path, words: tuple[str, ...]):
+def test_who_is_connected_when_it_stops_may_still_ask(
+    own: Path, words: tuple[str, ...]
+):
     configure(own, "serving", drain_seconds=0)
     with serving(own, *words) as (url, server), connected(url) as early:
         until(lambda: ask(f"{url}/health"), "the server has seen the connection")
@@ -134,4 +145,9 @@ def test_a_large_batch_on_its_way_is_answered_before_it_stops(own: Path):
             got = json.load(answer)
         code = server.wait(30)
 
-    assert (answer.status, answer.headers["connection"], got["batch_size"], code) == (200, "close", rows, 0)
+    assert (answer.status, answer.headers["connection"], got["batch_size"], code) == (
+        200,
+        "close",
+        rows,
+        0,
+    )

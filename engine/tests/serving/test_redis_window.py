@@ -1,4 +1,7 @@
-"""Rate limits shared through Redis: one count for all, and no answer that depends on it."""
+"""Rate limits are shared through Redis, and no answer depends on it.
+
+There is one count for all.
+"""
 
 import asyncio
 import contextlib
@@ -26,7 +29,17 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     """Start a Redis that keeps nothing; return its URL and its process."""
     monkeypatch.setattr(redis_window, "PATIENCE_SECONDS", PATIENT)
     port = free_port()
-    words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    words = [
+        "redis-server",
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
     server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert any("Ready to accept connections" in line for line in server.stdout)
@@ -36,12 +49,20 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
         server.communicate(timeout=30)
 
 
-def with_windows(url: str, count: int, work: Callable[..., Awaitable[Any]]) -> tuple[Any, list[Exception]]:
-    """Run a test's work on as many windows as there would be processes; return its result and what failed."""
+def with_windows(
+    url: str, count: int, work: Callable[..., Awaitable[Any]]
+) -> tuple[Any, list[Exception]]:
+    """Run a test's work on as many windows as there would be processes.
+
+    Returns its result and what failed.
+    """
     failures: list[Exception] = []
 
     async def run() -> Any:
-        windows = [RedisWindow(Url(url), failures.append, variable="OWN_REDIS_URL") for _ in range(count)]
+        windows = [
+            RedisWindow(Url(url), failures.append, variable="OWN_REDIS_URL")
+            for _ in range(count)
+        ]
         try:
             return await work(*windows)
         finally:
@@ -54,7 +75,9 @@ def with_windows(url: str, count: int, work: Callable[..., Awaitable[Any]]) -> t
 @pytest.mark.needs("redis-server")
 def test_two_processes_share_one_count(redis: Redis):
     async def take(one: RedisWindow, other: RedisWindow):
-        counts = [await window.take("crm", cost) for window in (one, other) for cost in (1, 5)]
+        counts = [
+            await window.take("crm", cost) for window in (one, other) for cost in (1, 5)
+        ]
         return [*counts, await one.take("shop", 1)]
 
     taken, failures = with_windows(redis[0], 2, take)
@@ -67,7 +90,9 @@ def test_two_processes_share_one_count(redis: Redis):
 @pytest.mark.needs("redis-server")
 def test_a_burst_larger_than_any_pool_of_connections_is_counted_whole(redis: Redis):
     async def take(one: RedisWindow, other: RedisWindow):
-        return await asyncio.gather(*[window.take("crm", 1) for window in (one, other) for _ in range(200)])
+        return await asyncio.gather(
+            *[window.take("crm", 1) for window in (one, other) for _ in range(200)]
+        )
 
     taken, failures = with_windows(redis[0], 2, take)
 
@@ -83,7 +108,10 @@ def test_when_redis_goes_away_each_counts_for_itself_and_says_so_once(redis: Red
         before = await window.take("crm", 7)
         server.kill()
         server.wait()
-        return [before, *await asyncio.gather(*[window.take("crm", 1) for _ in range(20)])]
+        return [
+            before,
+            *await asyncio.gather(*[window.take("crm", 1) for _ in range(20)]),
+        ]
 
     (before, *after), failures = with_windows(url, 1, take)
 
@@ -93,7 +121,9 @@ def test_when_redis_goes_away_each_counts_for_itself_and_says_so_once(redis: Red
 
 @pytest.mark.posix
 @pytest.mark.needs("redis-server")
-def test_a_redis_that_hung_and_woke_up_counts_on_where_it_was(redis: Redis, monkeypatch):
+def test_a_redis_that_hung_and_woke_up_counts_on_where_it_was(
+    redis: Redis, monkeypatch
+):
     monkeypatch.setattr(redis_window, "PAUSE_SECONDS", 0.0)
     url, server = redis
 
@@ -132,7 +162,9 @@ def test_after_a_failure_redis_is_left_alone_for_a_while(monkeypatch):
         async def take(window: RedisWindow):
             return [await window.take("crm", 1) for _ in range(20)]
 
-        counts, failures = with_windows(f"redis://127.0.0.1:{silent.getsockname()[1]}", 1, take)
+        counts, failures = with_windows(
+            f"redis://127.0.0.1:{silent.getsockname()[1]}", 1, take
+        )
         asked = connections(silent)
 
     assert [each.used for each in counts] == list(range(1, 21))
@@ -142,8 +174,13 @@ def test_after_a_failure_redis_is_left_alone_for_a_while(monkeypatch):
 def test_without_a_redis_requests_are_answered_and_limited_all_the_same(build, connect):
     environment = {"redis_url": f"redis://127.0.0.1:{free_port()}"}
 
-    with connect(build(environment=environment, serving={"rate_limit_anonymous": 3})) as client:
-        statuses = [client.post("/predict", json=CONTRACT.example()).status_code for _ in range(5)]
+    with connect(
+        build(environment=environment, serving={"rate_limit_anonymous": 3})
+    ) as client:
+        statuses = [
+            client.post("/predict", json=CONTRACT.example()).status_code
+            for _ in range(5)
+        ]
 
     assert statuses == [200, 200, 200, 429, 429]
 
@@ -157,7 +194,9 @@ def test_without_a_redis_requests_are_answered_and_limited_all_the_same(build, c
         "redis://h?secret=1",
     ],
 )
-def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(build, url: str):
+def test_a_malformed_url_is_a_configuration_error_that_does_not_repeat_it(
+    build, url: str
+):
     with pytest.raises(ConfigError, match="SKEWLESS_REDIS_URL") as refused:
         build(environment={"redis_url": url})
 

@@ -1,4 +1,7 @@
-"""A real server answers on while it is offered what it must not serve, and goes back to what it can."""
+"""A real server answers on while it is offered what it must not serve.
+
+It goes back to what it can serve.
+"""
 
 import json
 import os
@@ -25,11 +28,16 @@ from versions import put, train
 pytestmark = [pytest.mark.posix, pytest.mark.fault, pytest.mark.slow]
 
 OURS, THEIRS = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-PUBLIC = OURS.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+PUBLIC = (
+    OURS.public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 ADDED_FIELD = """
 
 class Customer(Customer):
-    added: Annotated[float | None, Field(ge=0, le=1, description="New", examples=[0.5])] = None
+    added: Annotated[float | None, Field(ge=0, le=1, description="New", \
+examples=[0.5])] = None
 """
 ADDED_FEATURE = """
 
@@ -43,7 +51,7 @@ def add_features(customers, features):
 
 @pytest.fixture(scope="module")
 def later_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the package as it may be next year: one nullable field and one feature more."""
+    """Return the package of next year: one nullable field and one feature more."""
     code = Path(shutil.copytree(ROOT / "src", tmp_path_factory.mktemp("later") / "src"))
     for name, text in {"schema.py": ADDED_FIELD, "features.py": ADDED_FEATURE}.items():
         with (code / "churn_service" / name).open("a") as file:
@@ -53,7 +61,7 @@ def later_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def by(code: Path, folder: Path, *words: str) -> str:
     """Run a command of other code; return what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(code)}  # noqa: TID251 - the child inherits ours
+    environment = os.environ | {"PYTHONPATH": str(code)}  # noqa: TID251 - for the child
     command = [sys.executable, "-m", "churn_service", *words]
     return subprocess.check_output(command, cwd=folder, env=environment, text=True)
 
@@ -92,16 +100,18 @@ def downgraded(folder: Path, good: Path) -> None:
 
 REFUSED: dict[Callable[[Path, Path], None], str] = {
     tampered: f"{ONNX}: its SHA-256 is not the one in",
-    made_to_agree: "made by another key than the public key that is set, or for another manifest",
+    made_to_agree: "made by another key than the public key that is set, "
+    "or for another manifest",
     unsigned: "it is not signed",
-    signed_by_others: "made by another key than the public key that is set, or for another manifest",
+    signed_by_others: "made by another key than the public key that is set, "
+    "or for another manifest",
     downgraded: "holds version",
 }
 
 
 @pytest.fixture
 def signed(own: Path, later_code: Path) -> tuple[str, str, str]:
-    """Return three signed versions: the first in production, another, and one of later code."""
+    """Return three signed versions: production's, another, and one of later code."""
     first, other = train(own), train(own, model={"max_iter": 5})
     elsewhere = Path(shutil.copytree(own, own.with_name("elsewhere")))
     (elsewhere / "data/table.csv").unlink()
@@ -115,7 +125,10 @@ def signed(own: Path, later_code: Path) -> tuple[str, str, str]:
 
 
 def refusal(url: str, folder: Path, version: str) -> str:
-    """Put a version into production that is refused, then the one before; return what answered meanwhile."""
+    """Put a refused version into production, then the one before.
+
+    Returns what answered meanwhile.
+    """
     before = ask(f"{url}/ready")["model_version"]
     put(folder, version)
     until(lambda: ask(f"{url}/ready")["refused_version"] == version, "it is refused")
@@ -125,14 +138,17 @@ def refusal(url: str, folder: Path, version: str) -> str:
     return answering
 
 
-def test_what_must_not_be_served_is_refused_each_for_its_reason_and_the_model_answers_on(
+def test_what_must_not_be_served_is_refused_and_the_model_answers_on(
     own: Path,
     signed: tuple[str, str, str],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ):
     first, other, later = signed
-    folder, whole = own / "models" / other, Path(shutil.copytree(own / "models" / other, own / "whole"))
+    folder, whole = (
+        own / "models" / other,
+        Path(shutil.copytree(own / "models" / other, own / "whole")),
+    )
     monkeypatch.setenv("CHURN_PUBLIC_KEY", PUBLIC)
     capfd.readouterr()  # what training said
 
@@ -145,18 +161,28 @@ def test_what_must_not_be_served_is_refused_each_for_its_reason_and_the_model_an
             shutil.copytree(whole, folder)
         answering.append(refusal(url, own, later))
         put(own, other)
-        until(lambda: ask(f"{url}/ready")["model_version"] == other, "a good one is served")
+        until(
+            lambda: ask(f"{url}/ready")["model_version"] == other,
+            "a good one is served",
+        )
 
     told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     reasons = [line["reason"] for line in told if line["event"] == "no model"]
-    expected = [*REFUSED.values(), f"{later} does not fit this code: schema.py or features.py"]
+    expected = [
+        *REFUSED.values(),
+        f"{later} does not fit this code: schema.py or features.py",
+    ]
     assert answering == [first] * len(expected)
-    assert [said in reason for said, reason in zip(expected, reasons, strict=True)] == [True] * len(expected)
+    assert [said in reason for said, reason in zip(expected, reasons, strict=True)] == [
+        True
+    ] * len(expected)
     assert (load.reset, {answer.status for answer in load.answers}) == ([], {200})
     assert {answer.body["model_version"] for answer in load.answers} == {first, other}
 
 
-def test_a_worker_dies_while_production_is_refused_and_the_others_answer_on_with_one_in_its_place(own: Path):
+def test_a_worker_that_dies_while_production_is_refused_is_replaced(
+    own: Path,
+):
     first, other = train(own), train(own, model={"max_iter": 5})
     put(own, first)
 
@@ -176,7 +202,9 @@ def test_a_worker_dies_while_production_is_refused_and_the_others_answer_on_with
     assert {answer.body["model_version"] for answer in load.answers} == {first}
 
 
-def test_who_cannot_replace_a_worker_leaves_the_other_in_peace(own: Path, capfd: pytest.CaptureFixture[str]):
+def test_who_cannot_replace_a_worker_leaves_the_other_in_peace(
+    own: Path, capfd: pytest.CaptureFixture[str]
+):
     version = train(own)
     put(own, version)
     whole = Path(shutil.copytree(own / "models", own / "whole"))
@@ -211,9 +239,13 @@ def test_a_rollback_reaches_a_version_from_before_a_field_and_a_feature_were_add
     monkeypatch.setenv("PYTHONPATH", str(later_code))
 
     with serving(own) as (url, _):
-        before = ask(f"{url}/predict", {**CONTRACT.example(), "added": 0.5})["model_version"]
+        before = ask(f"{url}/predict", {**CONTRACT.example(), "added": 0.5})[
+            "model_version"
+        ]
         by(later_code, own, "registry", "rollback")
-        until(lambda: ask(f"{url}/ready")["model_version"] == old, "the old one answers")
+        until(
+            lambda: ask(f"{url}/ready")["model_version"] == old, "the old one answers"
+        )
         bodies = CONTRACT.example(), {**CONTRACT.example(), "added": 1.0}
         after = [ask(f"{url}/predict", body)["churn_probability"] for body in bodies]
 

@@ -1,4 +1,7 @@
-"""The model is changed while the service answers: nobody notices, and what is refused changes nothing."""
+"""The model is changed while the service answers, and nobody notices.
+
+What is refused changes nothing.
+"""
 
 import gc
 import shutil
@@ -35,12 +38,15 @@ from steady import until
 from versions import put, train
 
 ELSEWHERE = ("192.0.2.7", 50_000)
-BATCH = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}  # which a thread answers
+# a batch that a thread answers
+BATCH = {"customers": [CONTRACT.example()] * (INLINE_ROWS + 1)}
 
 
 @pytest.fixture(scope="module")
-def two(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Return a project, what is in production there, and another version; do not change it."""
+def two(
+    trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, str]:
+    """Return a project, its production version and another; do not change it."""
     folder = tmp_path_factory.mktemp("two") / "project"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("predictions"))
     other, first = train(folder, model={"max_iter": 5}), train(folder)
@@ -65,14 +71,21 @@ def other(two: tuple[Path, str, str]) -> str:
 
 @pytest.fixture
 def service(own: Path, build: Callable[..., Service]) -> Service:
-    """Return a service that finds its models as production does, and looks when it is told to."""
+    """Return a service that finds its models as production does.
+
+    It looks when it is told to.
+    """
     config = load_config(own / "config.yaml", PROJECT)
     found = models(Workspace(PROJECT, config, own, Settings(_env_file=None)))
-    return build(found.load, wanted=found.wanted, root=own, serving={"poll_seconds": 3600})
+    return build(
+        found.load, wanted=found.wanted, root=own, serving={"poll_seconds": 3600}
+    )
 
 
 def ask_to_reload(client: TestClient, **headers: str):
-    return client.post("/admin/reload", headers={"content-type": "application/json", **headers})
+    return client.post(
+        "/admin/reload", headers={"content-type": "application/json", **headers}
+    )
 
 
 def reload(client: TestClient, **headers: str) -> int:
@@ -87,7 +100,9 @@ def metric(client: TestClient, name: str) -> dict[tuple[str, ...], float]:
     return read(client.get("/metrics").text).get(name, {})
 
 
-def made_up(version: str, like: Predictor, before: Callable[[], Any] = lambda: None) -> Predictor:
+def made_up(
+    version: str, like: Predictor, before: Callable[[], Any] = lambda: None
+) -> Predictor:
     """Make a model that does something before it answers like another."""
 
     def probabilities(customers: Columns) -> np.ndarray:
@@ -101,7 +116,9 @@ def made_up(version: str, like: Predictor, before: Callable[[], Any] = lambda: N
 def test_what_was_promoted_answers_from_the_next_look_on(
     own: Path, first: str, other: str, service: Service, connect
 ):
-    (expected,) = load_predictor(own / "models" / other, PROJECT).predict([Customer(**CONTRACT.example())])
+    (expected,) = load_predictor(own / "models" / other, PROJECT).predict(
+        [Customer(**CONTRACT.example())]
+    )
 
     with logged(connect(service)) as (client, lines):
         before = answering(client)
@@ -109,14 +126,24 @@ def test_what_was_promoted_answers_from_the_next_look_on(
         unlooked = answering(client)
         looked = ask_to_reload(client)
         after = client.post("/predict", json=CONTRACT.example()).json()
-        served, reloads = metric(client, "model_info"), metric(client, "model_reloads_total")
+        served, reloads = (
+            metric(client, "model_info"),
+            metric(client, "model_reloads_total"),
+        )
 
     (told,) = [line for line in lines if line["event"] == "the model answers"]
     assert (before, unlooked) == (first, first)
     assert (looked.status_code, looked.json()["model_version"]) == (200, other)
-    assert (after["model_version"], after["churn_probability"]) == (other, expected.probability)
+    assert (after["model_version"], after["churn_probability"]) == (
+        other,
+        expected.probability,
+    )
     assert (served, reloads) == ({(first,): 0, (other,): 1}, {("changed",): 1})
-    assert (told["level"], told["model_version"], told["before"]) == ("info", other, first)
+    assert (told["level"], told["model_version"], told["before"]) == (
+        "info",
+        other,
+        first,
+    )
 
 
 @pytest.mark.slow
@@ -129,10 +156,14 @@ def test_a_look_that_finds_nothing_new_opens_nothing(service: Service, connect):
     assert (statuses, after is before, reloads) == ([200] * 3, True, {})
 
 
-def test_a_pinned_version_is_not_left_whatever_is_promoted(own: Path, first: str, other: str, build, connect):
+def test_a_pinned_version_is_not_left_whatever_is_promoted(
+    own: Path, first: str, other: str, build, connect
+):
     config = load_config(own / "config.yaml", PROJECT)
     put(own, other)
-    pinned = models(Workspace(PROJECT, config, own, Settings(_env_file=None, version=first)))
+    pinned = models(
+        Workspace(PROJECT, config, own, Settings(_env_file=None, version=first))
+    )
 
     with connect(build(pinned.load, wanted=pinned.wanted, root=own)) as client:
         before, status, after = answering(client), reload(client), answering(client)
@@ -164,7 +195,15 @@ def undecided(models: Path, _version: str) -> None:
 )
 @pytest.mark.slow
 def test_what_is_refused_changes_nothing_until_it_is_mended(
-    own: Path, first: str, other: str, service: Service, connect, spoil, said: str, *, wanted: bool
+    own: Path,
+    first: str,
+    other: str,
+    service: Service,
+    connect,
+    spoil,
+    said: str,
+    *,
+    wanted: bool,
 ):
     put(own, other)
     whole = shutil.copytree(own / "models", own / "whole")
@@ -176,7 +215,10 @@ def test_what_is_refused_changes_nothing_until_it_is_mended(
         spoil(own / "models", other)
         refusals = [ask_to_reload(client) for _ in range(3)]
         ready, meanwhile = client.get("/ready"), answering(client)
-        counted, served = metric(client, "model_reloads_total"), metric(client, "model_info")
+        counted, served = (
+            metric(client, "model_reloads_total"),
+            metric(client, "model_info"),
+        )
         shutil.rmtree(own / "models")
         whole.rename(own / "models")
         mended, after = reload(client), answering(client)
@@ -185,11 +227,22 @@ def test_what_is_refused_changes_nothing_until_it_is_mended(
     (told,) = [line for line in lines if line["event"] == "no model"]
     refused = other if wanted else "unknown"
     assert {refusal.status_code for refusal in refusals} == {409}
-    assert refusals[0].json()["detail"].startswith(f"{refused} is refused, {first} answers on")
+    assert (
+        refusals[0]
+        .json()["detail"]
+        .startswith(f"{refused} is refused, {first} answers on")
+    )
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
-    assert (ready.json()["refused_version"], ready.json()["model_version"]) == (refused, first)
+    assert (ready.json()["refused_version"], ready.json()["model_version"]) == (
+        refused,
+        first,
+    )
     assert (meanwhile, counted, served) == (first, {("refused",): 3}, {(first,): 1})
-    assert (told["level"], told["wanted"], told["answering"]) == ("warning", other if wanted else None, first)
+    assert (told["level"], told["wanted"], told["answering"]) == (
+        "warning",
+        other if wanted else None,
+        first,
+    )
     assert said in told["reason"]
     assert (mended, after, ready_after["refused_version"]) == (200, other, None)
 
@@ -207,12 +260,17 @@ def test_who_goes_back_to_what_answers_is_done_with_what_was_refused(
             refused.append(client.get("/ready").json()["refused_version"])
 
     assert (statuses, refused) == ([409, 200, 409], [other, None, other])
-    assert len([line for line in lines if line["event"] == "no model"]) == 2  # it is told anew
+    # it is told anew
+    assert len([line for line in lines if line["event"] == "no model"]) == 2
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("error", [ValueError("no pickle of ours"), MemoryError(), KeyError("x")], ids=repr)
-def test_whatever_opening_a_model_raises_the_looking_goes_on(build, connect, predictor: Predictor, error):
+@pytest.mark.parametrize(
+    "error", [ValueError("no pickle of ours"), MemoryError(), KeyError("x")], ids=repr
+)
+def test_whatever_opening_a_model_raises_the_looking_goes_on(
+    build, connect, predictor: Predictor, error
+):
     opened: list[Any] = [predictor, error, error, made_up("new", predictor)]
 
     def load() -> Predictor:
@@ -229,7 +287,9 @@ def test_whatever_opening_a_model_raises_the_looking_goes_on(build, connect, pre
     assert told["reason"].startswith(f"{type(error).__name__}: ")
 
 
-def test_a_batch_in_flight_is_answered_by_the_model_that_began_it_alone(build, connect, predictor: Predictor):
+def test_a_batch_in_flight_is_answered_by_the_model_that_began_it_alone(
+    build, connect, predictor: Predictor
+):
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -281,7 +341,9 @@ def test_while_there_is_no_model_the_baseline_answers_and_a_look_says_so(
             raise ArtifactNotFoundError(msg)
         return found[0]
 
-    with connect(build(load, serving={"fallback": "baseline", "poll_seconds": 3600})) as client:
+    with connect(
+        build(load, serving={"fallback": "baseline", "poll_seconds": 3600})
+    ) as client:
         missing, before = ask_to_reload(client), answering(client)
         found.append(predictor)
         status, after = reload(client), answering(client)
@@ -296,18 +358,26 @@ def test_elsewhere_a_look_needs_a_key_of_the_scope_admin(build, connect):
     environment = {"api_keys": ",".join(line for _, line in made.values())}
 
     with connect(build(environment=environment), ELSEWHERE) as client:
-        statuses = [reload(client), *(reload(client, **{"X-API-Key": key}) for key, _ in made.values())]
+        statuses = [
+            reload(client),
+            *(reload(client, **{"X-API-Key": key}) for key, _ in made.values()),
+        ]
 
     assert statuses == [401, 403, 200]
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]
+    "content_type",
+    ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"],
 )
-def test_a_form_on_a_page_of_another_site_cannot_ask_for_a_reload(build, connect, content_type: str):
+def test_a_form_on_a_page_of_another_site_cannot_ask_for_a_reload(
+    build, connect, content_type: str
+):
     looks = []
 
-    with connect(build(wanted=lambda: looks.append(1), serving={"poll_seconds": 3600})) as client:
+    with connect(
+        build(wanted=lambda: looks.append(1), serving={"poll_seconds": 3600})
+    ) as client:
         answer = client.post("/admin/reload", headers={"content-type": content_type})
         bare = client.post("/admin/reload")
 

@@ -1,4 +1,4 @@
-"""A real server process: it starts fast, imports little, refuses a bad model, stops cleanly."""
+"""A real server starts fast, imports little, refuses a bad model, stops cleanly."""
 
 import json
 import os
@@ -32,7 +32,9 @@ main()
 
 @pytest.mark.posix
 @pytest.mark.slow
-def test_it_answers_over_http_and_stops_cleanly_on_sigterm(trained: Path, version: Path):
+def test_it_answers_over_http_and_stops_cleanly_on_sigterm(
+    trained: Path, version: Path
+):
     with serving(trained) as (url, server):
         prediction = ask(f"{url}/predict", CONTRACT.example())
 
@@ -47,7 +49,11 @@ def test_ctrl_c_stops_it_cleanly_and_it_said_where_it_was(trained: Path):
         server.send_signal(signal.SIGINT)
         said, _ = server.communicate(timeout=30)
 
-    (example_of_use,) = [line.removeprefix("try:") for line in said.splitlines() if line.startswith("try:")]
+    (example_of_use,) = [
+        line.removeprefix("try:")
+        for line in said.splitlines()
+        if line.startswith("try:")
+    ]
     assert server.returncode == 0
     assert f"{url}/docs" in said
     assert shlex.split(example_of_use)[:2] == ["curl", f"{url}/predict"]
@@ -57,7 +63,9 @@ def test_ctrl_c_stops_it_cleanly_and_it_said_where_it_was(trained: Path):
 
 @pytest.mark.posix
 @pytest.mark.slow
-def test_with_keys_it_says_where_one_goes(trained: Path, monkeypatch: pytest.MonkeyPatch):
+def test_with_keys_it_says_where_one_goes(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("CHURN_API_KEYS", new_key("crm", "predict")[1])
     with serving(trained) as (_, server):
         server.send_signal(signal.SIGINT)
@@ -69,7 +77,9 @@ def test_with_keys_it_says_where_one_goes(trained: Path, monkeypatch: pytest.Mon
 @pytest.mark.posix
 @pytest.mark.parametrize("words", [(), ("--workers", "2")])
 @pytest.mark.slow
-def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path, words: tuple[str, ...]):
+def test_a_terminal_that_is_closed_ends_it_as_cleanly(
+    trained: Path, words: tuple[str, ...]
+):
     with serving(trained, *words) as (_, server):
         server.send_signal(signal.SIGHUP)
         server.wait(30)
@@ -80,7 +90,9 @@ def test_a_terminal_that_is_closed_ends_it_as_cleanly(trained: Path, words: tupl
 @pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.parametrize("words", [(), ("--workers", "2")])
-def test_under_nohup_a_closed_terminal_ends_nothing(trained: Path, words: tuple[str, ...]):
+def test_under_nohup_a_closed_terminal_ends_nothing(
+    trained: Path, words: tuple[str, ...]
+):
     with serving(trained, *words, command=["nohup", *COMMAND]) as (url, server):
         for process in (server.pid, *workers(server.pid)):
             os.kill(process, signal.SIGHUP)
@@ -98,7 +110,10 @@ def test_workers_leave_when_the_process_that_started_them_was_killed(trained: Pa
         there = workers(server.pid)
         server.kill()
         server.wait(20)
-        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in there), "they leave")
+        until(
+            lambda: not any(Path(f"/proc/{worker}").exists() for worker in there),
+            "they leave",
+        )
 
     assert len(there) == 2
 
@@ -114,7 +129,9 @@ def test_several_workers_answer_alike(trained: Path, version: Path):
 
 
 @pytest.mark.posix
-def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotlib(trained: Path):
+def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotlib(
+    trained: Path,
+):
     command = [sys.executable, "-c", LISTS_MODULES, "serve"]
 
     with serving(trained, command=command) as (url, _):
@@ -122,7 +139,16 @@ def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotli
         modules = set(ask(f"{url}/modules"))
 
     assert {"fastapi", "onnxruntime", "numpy"} <= modules
-    assert not modules & {"pandas", "sklearn", "scipy", "matplotlib", "pandera", "pyarrow", "onnx", "joblib"}
+    assert not modules & {
+        "pandas",
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "pandera",
+        "pyarrow",
+        "onnx",
+        "joblib",
+    }
     assert "cryptography" not in modules  # no key is configured
 
 
@@ -148,7 +174,9 @@ def test_workers_on_a_taken_port_end_with_one_and_announce_nothing(trained: Path
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         words = [*COMMAND, "--workers", "2", "--port", str(taken.getsockname()[1])]
-        done = subprocess.run(words, cwd=trained, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            words, cwd=trained, capture_output=True, text=True, check=False, timeout=60
+        )
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "is taken (choose another with --port)" in done.stderr
@@ -156,7 +184,9 @@ def test_workers_on_a_taken_port_end_with_one_and_announce_nothing(trained: Path
 
 @pytest.mark.posix
 @pytest.mark.slow
-def test_a_worker_that_is_replaced_serves_the_version_of_the_others(trained: Path, tmp_path: Path, run):
+def test_a_worker_that_is_replaced_serves_the_version_of_the_others(
+    trained: Path, tmp_path: Path, run
+):
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     config = (own / "config.yaml").read_text()
     with serving(own, "--workers", "2") as (url, server):
@@ -165,8 +195,12 @@ def test_a_worker_that_is_replaced_serves_the_version_of_the_others(trained: Pat
         assert run(own, "train").returncode == 0
         there = workers(server.pid)
         os.kill(min(there), signal.SIGKILL)
-        time.sleep(3)  # there is no event to wait for: uvicorn replaces the worker at its next look
-        after = {ask(f"{url}/predict", CONTRACT.example())["model_version"] for _ in range(30)}
+        # there is no event to wait for: uvicorn replaces the worker at its next look
+        time.sleep(3)
+        after = {
+            ask(f"{url}/predict", CONTRACT.example())["model_version"]
+            for _ in range(30)
+        }
 
     assert len(there) == 2
     assert after == {before}
@@ -203,7 +237,9 @@ def test_a_port_that_is_taken_ends_with_one(trained: Path):
 
 
 @pytest.mark.parametrize("misspelt", ["API_KEY", "ALLOW_ANON", "LOGLEVEL"])
-def test_a_variable_that_is_nearly_a_setting_is_pointed_out(project: Path, misspelt: str, run, monkeypatch):
+def test_a_variable_that_is_nearly_a_setting_is_pointed_out(
+    project: Path, misspelt: str, run, monkeypatch
+):
     name = f"CHURN_{misspelt}"
     monkeypatch.setenv(name, "x")
 
@@ -213,7 +249,9 @@ def test_a_variable_that_is_nearly_a_setting_is_pointed_out(project: Path, missp
     assert "did you mean CHURN_" in done.stderr
 
 
-def test_a_wrong_environment_ends_with_two_and_names_the_variable(project: Path, run, monkeypatch):
+def test_a_wrong_environment_ends_with_two_and_names_the_variable(
+    project: Path, run, monkeypatch
+):
     monkeypatch.setenv("CHURN_PORT", "http")
 
     done = run(project, "serve")
@@ -228,7 +266,9 @@ def with_scikit_learn(trained: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_scikit_learn_runtime_opens_no_pickle_without_leave(with_scikit_learn: Path, run):
+def test_the_scikit_learn_runtime_opens_no_pickle_without_leave(
+    with_scikit_learn: Path, run
+):
     done = run(with_scikit_learn, "serve", "--port", free_port())
 
     assert (done.returncode, "pickle" in done.stderr) == (3, True)
@@ -236,12 +276,15 @@ def test_the_scikit_learn_runtime_opens_no_pickle_without_leave(with_scikit_lear
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_the_scikit_learn_runtime_answers_like_onnx(trained: Path, with_scikit_learn: Path):
+def test_the_scikit_learn_runtime_answers_like_onnx(
+    trained: Path, with_scikit_learn: Path
+):
     configure(with_scikit_learn, "serving", allow_pickle=True)
 
     with serving(with_scikit_learn) as (one, _), serving(trained) as (other, _):
         first, second = (
-            ask(f"{url}/predict", CONTRACT.example())["churn_probability"] for url in (one, other)
+            ask(f"{url}/predict", CONTRACT.example())["churn_probability"]
+            for url in (one, other)
         )
 
     assert first == pytest.approx(second, abs=1e-5)

@@ -1,4 +1,4 @@
-"""After very many requests the process is as large as before, and holds no more files."""
+"""After very many requests the process is no larger and holds no more files."""
 
 import json
 import os
@@ -13,13 +13,19 @@ from own import CONTRACT
 from running import ask, serving
 
 MEGABYTE = 1_000_000
-SECONDS = int(os.environ.get("SOAK_SECONDS", "20"))  # noqa: TID251 - 120 is about a million requests
-POST = 'wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"; wrk.body = [[{}]]'
+# 120 is about a million requests
+SECONDS = int(os.environ.get("SOAK_SECONDS", "20"))  # noqa: TID251 - of this test
+POST = (
+    'wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"; '
+    "wrk.body = [[{}]]"
+)
 
 
 def size(pid: int) -> int:
     """Resident memory, in bytes."""
-    kilobytes = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]
+    kilobytes = re.search(
+        r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()
+    )[1]
     return int(kilobytes) * 1024
 
 
@@ -29,7 +35,8 @@ def size(pid: int) -> int:
 def test_memory_and_open_files_stay_what_they_were(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("CHURN_LOG_LEVEL", "warning")  # else this test's own record grows by a line each
+    # else this test's own record grows by a line each
+    monkeypatch.setenv("CHURN_LOG_LEVEL", "warning")
     own = Path(shutil.copytree(trained, tmp_path / "own"))
     script = tmp_path / "post.lua"
     script.write_text(POST.format(json.dumps(CONTRACT.example())))
@@ -37,7 +44,15 @@ def test_memory_and_open_files_stay_what_they_were(
     with serving(own) as (url, server):
 
         def load(seconds: int) -> int:
-            words = ["wrk", "-t1", "-c32", f"-d{seconds}", "-s", script, f"{url}/predict"]
+            words = [
+                "wrk",
+                "-t1",
+                "-c32",
+                f"-d{seconds}",
+                "-s",
+                script,
+                f"{url}/predict",
+            ]
             said = subprocess.check_output(words, text=True)
             assert "Non-2xx" not in said
             return int(re.search(r"(\d+) requests in", said)[1])
@@ -51,6 +66,9 @@ def test_memory_and_open_files_stay_what_they_were(
         requests = load(SECONDS)
         after, files_after = size(server.pid), files()
 
-    print(f"{requests} requests: {before / MEGABYTE:.1f} → {after / MEGABYTE:.1f} MB, {files_after} files")  # noqa: T201 - what -s shows
+    print(  # noqa: T201 - what -s shows
+        f"{requests} requests: {before / MEGABYTE:.1f} → {after / MEGABYTE:.1f} MB, "
+        f"{files_after} files"
+    )
     assert after - before < 5 * MEGABYTE
     assert files_after <= files_before + 1

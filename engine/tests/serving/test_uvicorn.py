@@ -1,8 +1,9 @@
-"""What the service uses of uvicorn beyond its documented options is there; if this fails, uvicorn has moved.
+"""What the service uses of uvicorn beyond its documented options is there.
 
-Then compare uvicorn's `protocols/http/httptools_impl.py` and `supervisors/multiprocess.py` with those of the
-version before, run the tests of connections, workers and signals, and only then move the bounds in
-pyproject.toml.
+If a test fails, uvicorn has moved. Then compare uvicorn's
+`protocols/http/httptools_impl.py` and `supervisors/multiprocess.py` with those of the
+version before, run the tests of connections, workers and signals, and only then move
+the bounds in pyproject.toml.
 """
 
 import importlib.metadata
@@ -68,14 +69,18 @@ OF_A_WORKER = {"exitcode", "pid", "process", "start"}
 def used(module: ModuleType) -> set[str]:
     """Name what a module's classes ask of themselves and do not make."""
     text = Path(module.__file__).read_text()
-    own = set(re.findall(r"def (_\w+)\(", text)) | set(re.findall(r"self\.(_\w+)[^=\n]* = ", text))
+    own = set(re.findall(r"def (_\w+)\(", text)) | set(
+        re.findall(r"self\.(_\w+)[^=\n]* = ", text)
+    )
     return set(re.findall(r"\b(?:self|super\(\))\.(\w+)", text)) - own - {"__init__"}
 
 
 def kept(module: ModuleType) -> set[str]:
     """Name what a module's classes keep in their objects, or define."""
     text = Path(module.__file__).read_text()
-    return set(re.findall(r"\bself\.(\w+)(?:: [^=\n]+)? = ", text)) | set(re.findall(r"def (\w+)\(", text))
+    return set(re.findall(r"\bself\.(\w+)(?:: [^=\n]+)? = ", text)) | set(
+        re.findall(r"def (\w+)\(", text)
+    )
 
 
 def test_all_that_is_used_is_named_here():
@@ -95,9 +100,12 @@ def test_the_version_is_one_that_pyproject_allows_and_no_other_minor_version_is(
 
 
 def test_a_connection_has_what_is_read_of_it():
-    async def app(scope: Any, receive: Any, send: Any) -> None: ...  # uvicorn looks at how many it takes
+    # uvicorn looks at how many arguments it takes
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    config = uvicorn.Config(app, **server.server_options("127.0.0.1", 0, CONFIG.serving))
+    config = uvicorn.Config(
+        app, **server.server_options("127.0.0.1", 0, CONFIG.serving)
+    )
     made = httptools_impl.HttpToolsProtocol(config, ServerState(), {}, _Loop())
 
     assert [name for name in READ if not hasattr(made, name)] == []
@@ -110,9 +118,14 @@ class _Loop:
 
 
 @pytest.mark.parametrize(("name", "named"), (EXTENDED | REPLACED).items())
-def test_a_method_that_is_extended_or_replaced_takes_what_it_took(name: str, named: list[str]):
+def test_a_method_that_is_extended_or_replaced_takes_what_it_took(
+    name: str, named: list[str]
+):
     for kind in (httptools_impl.HttpToolsProtocol, connections.Connection):
-        assert list(inspect.signature(getattr(kind, name)).parameters) == ["self", *named]
+        assert list(inspect.signature(getattr(kind, name)).parameters) == [
+            "self",
+            *named,
+        ]
 
 
 def test_what_is_replaced_is_what_uvicorn_calls():
@@ -124,6 +137,11 @@ def test_what_is_replaced_is_what_uvicorn_calls():
 
 def test_a_server_a_supervisor_and_a_worker_have_what_is_used_of_them():
     assert {*dir(uvicorn.Server), *kept(uvicorn.server)} >= OF_A_SERVER
-    assert {*dir(multiprocess.Multiprocess), *kept(multiprocess)} >= OF_A_SUPERVISOR | {"handle_hup"}
+    assert {*dir(multiprocess.Multiprocess), *kept(multiprocess)} >= OF_A_SUPERVISOR | {
+        "handle_hup"
+    }
     assert {*dir(multiprocess.Process), *kept(multiprocess)} >= OF_A_WORKER
-    assert list(inspect.signature(multiprocess.Process).parameters) == ["config", "sockets"]
+    assert list(inspect.signature(multiprocess.Process).parameters) == [
+        "config",
+        "sockets",
+    ]

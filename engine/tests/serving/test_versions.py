@@ -1,4 +1,7 @@
-"""Any registered version answers as itself, is loaded once, and leaves when others need its place."""
+"""Any registered version answers as itself and is loaded once.
+
+It leaves when others need its place.
+"""
 
 import asyncio
 import contextlib
@@ -56,7 +59,10 @@ UNKNOWN = [
 
 
 class Two(NamedTuple):
-    """A project with two versions; the first is served, and in staging, the second is the newest."""
+    """A project with two versions.
+
+    The first is served, and in staging; the second is the newest.
+    """
 
     project: Path
     first: str
@@ -77,7 +83,10 @@ def two(trained: Path, tmp_path_factory: pytest.TempPathFactory, run) -> Two:
         patch.setattr(pipeline, "read_checkout", lambda _: Checkout("clean", COMMIT))
         assert run(own, "train").returncode == 0
     (second,) = set(registry.versions()) - {first}
-    registry.record(Decided(kind="promote", version=first, alias="staging", who="test"), registry.events())
+    registry.record(
+        Decided(kind="promote", version=first, alias="staging", who="test"),
+        registry.events(),
+    )
     return Two(own, first, second)
 
 
@@ -96,7 +105,12 @@ def over(build, connect) -> Callable[..., TestClient]:
         settings = Settings(_env_file=None, version=two.first)
         source = models(Workspace(project, config, two.project, settings))
         return connect(
-            build(source.load, wanted=source.wanted, open_version=source.open, resolve=source.resolve)
+            build(
+                source.load,
+                wanted=source.wanted,
+                open_version=source.open,
+                resolve=source.resolve,
+            )
         )
 
     return client
@@ -110,13 +124,17 @@ def asking(over, two: Two) -> Iterator[TestClient]:
 
 def ask(client: TestClient, name: str, body: Any = None, **options: Any):
     return client.post(
-        f"/models/{name}/predict", json=CONTRACT.example() if body is None else body, **options
+        f"/models/{name}/predict",
+        json=CONTRACT.example() if body is None else body,
+        **options,
     )
 
 
 def named(predictor: Predictor, version: str) -> Predictor:
-    """Return a model of another name, which takes a little more than a megabyte of memory."""
-    found = Predictor(replace(predictor.source, version=version), CONTRACT, predictor.probabilities)
+    """Return a model of another name, which takes a little more than a megabyte."""
+    found = Predictor(
+        replace(predictor.source, version=version), CONTRACT, predictor.probabilities
+    )
     found.model_bytes = MEGABYTE // GROWTH
     return found
 
@@ -144,7 +162,10 @@ def opened(predictor: Predictor) -> Opened:
 
 @pytest.fixture(scope="module")
 def alone(two: Two) -> list[Predictor]:
-    return [load_predictor(two.models / version, PROJECT) for version in (two.first, two.second)]
+    return [
+        load_predictor(two.models / version, PROJECT)
+        for version in (two.first, two.second)
+    ]
 
 
 @settings(max_examples=40)
@@ -158,8 +179,13 @@ def test_each_version_answers_as_itself_bit_for_bit(
 
         answer = ask(asking, predictor.version, payload).json()
 
-        source = {"model_version": predictor.version, "trained_at": predictor.source.trained_at}
-        assert answer == said(expected) | source | {"prediction_id": answer["prediction_id"]}
+        source = {
+            "model_version": predictor.version,
+            "trained_at": predictor.source.trained_at,
+        }
+        assert answer == said(expected) | source | {
+            "prediction_id": answer["prediction_id"]
+        }
 
 
 @pytest.mark.slow
@@ -172,24 +198,44 @@ def test_a_version_counts_by_the_size_of_its_file(alone: list[Predictor], two: T
 def test_the_two_versions_differ_and_the_plain_road_is_that_of_the_one_that_serves(
     asking: TestClient, two: Two
 ):
-    plain, first = asking.post("/predict", json=CONTRACT.example()).json(), ask(asking, two.first).json()
-    second = asking.post(f"/v1/models/{two.second}/predict", json=CONTRACT.example()).json()
+    plain, first = (
+        asking.post("/predict", json=CONTRACT.example()).json(),
+        ask(asking, two.first).json(),
+    )
+    second = asking.post(
+        f"/v1/models/{two.second}/predict", json=CONTRACT.example()
+    ).json()
 
-    assert plain["churn_probability"] == first["churn_probability"] != second["churn_probability"]
-    assert [each["model_version"] for each in (plain, first, second)] == [two.first, two.first, two.second]
+    assert (
+        plain["churn_probability"]
+        == first["churn_probability"]
+        != second["churn_probability"]
+    )
+    assert [each["model_version"] for each in (plain, first, second)] == [
+        two.first,
+        two.first,
+        two.second,
+    ]
 
 
 def test_an_alias_stands_for_whatever_holds_it(asking: TestClient, two: Two):
-    answers = [ask(asking, name).json()["model_version"] for name in ("newest", "staging")]
+    answers = [
+        ask(asking, name).json()["model_version"] for name in ("newest", "staging")
+    ]
 
     assert answers == [two.second, two.first]
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_a_name_that_leads_to_no_version_is_a_404_that_does_not_repeat_it(asking: TestClient, name: str):
+def test_a_name_that_leads_to_no_version_is_a_404_that_does_not_repeat_it(
+    asking: TestClient, name: str
+):
     answer = ask(asking, name)
 
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        404,
+        "application/problem+json",
+    )
     assert "newest, staging, production or a version" in answer.json()["detail"]
     assert name == "production" or name not in answer.text
 
@@ -200,23 +246,32 @@ def test_a_wrong_record_is_a_422_as_on_every_road(asking: TestClient, two: Two):
     assert (answer.status_code, bool(answer.json()["errors"])) == (422, True)
 
 
-def test_a_damaged_version_is_a_409_until_it_is_restored_while_the_one_that_serves_answers(
-    over, own_two: Two
-):
+def test_a_damaged_version_is_a_409_until_it_is_restored(over, own_two: Two):
     path = own_two.models / own_two.second / ONNX
     whole = path.read_bytes()
     path.write_bytes(whole[:1000])
 
     with logged(over(own_two)) as (client, lines):
-        refused, serving = ask(client, "newest"), client.post("/predict", json=CONTRACT.example())
+        refused, serving = (
+            ask(client, "newest"),
+            client.post("/predict", json=CONTRACT.example()),
+        )
         path.write_bytes(whole)
         restored = ask(client, "newest")
 
-    assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+    assert (refused.status_code, refused.headers["content-type"]) == (
+        409,
+        "application/problem+json",
+    )
     assert refused.json()["detail"] == "newest is refused; the log says why"
-    assert [serving.json()["model_version"], restored.json()["model_version"]] == list(own_two[1:])
+    assert [serving.json()["model_version"], restored.json()["model_version"]] == list(
+        own_two[1:]
+    )
     (warned,) = [line for line in lines if line["event"] == "no version"]
-    assert (warned["level"], warned["request_id"]) == ("warning", refused.json()["request_id"])
+    assert (warned["level"], warned["request_id"]) == (
+        "warning",
+        refused.json()["request_id"],
+    )
     assert f"{own_two.second}/{ONNX}" in warned["reason"]
 
 
@@ -233,9 +288,11 @@ def test_a_version_that_cannot_be_read_now_is_a_503_with_when_to_ask_again(
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert str(own_two.models) not in refused.text
-    assert ["Input/output error" in line["reason"] for line in lines if line["event"] == "no version"] == [
-        True
-    ]
+    assert [
+        "Input/output error" in line["reason"]
+        for line in lines
+        if line["event"] == "no version"
+    ] == [True]
 
 
 def spoiled(*_: object) -> Any:
@@ -243,11 +300,17 @@ def spoiled(*_: object) -> Any:
     raise RuntimeError(msg)
 
 
-CHANGES = {"formula": lambda *args: {name: made * 0 for name, made in add_features(*args).items()}}
+CHANGES = {
+    "formula": lambda *args: {
+        name: made * 0 for name, made in add_features(*args).items()
+    }
+}
 
 
-@pytest.mark.parametrize("change", [*CHANGES.values(), spoiled], ids=[*CHANGES, "crash"])
-def test_a_version_that_does_not_fit_the_code_is_a_409_that_names_the_commit_which_can_serve_it(
+@pytest.mark.parametrize(
+    "change", [*CHANGES.values(), spoiled], ids=[*CHANGES, "crash"]
+)
+def test_a_version_that_does_not_fit_the_code_is_a_409_that_names_its_commit(
     over, two: Two, change: Callable[..., Any]
 ):
     code = [add_features]
@@ -282,12 +345,16 @@ def beside(predictor: Predictor, megabytes: int) -> SimpleNamespace:
     return state
 
 
-def test_many_who_ask_for_the_same_version_at_once_load_it_once(predictor: Predictor, opened: Opened):
+def test_many_who_ask_for_the_same_version_at_once_load_it_once(
+    predictor: Predictor, opened: Opened
+):
     async def play() -> list[Predictor]:
         source = SimpleNamespace(open=opened, resolve=lambda _: A)
         versions = Versions(beside(predictor, 64), source)
         opened.release.clear()
-        asked = [asyncio.create_task(versions.find(name)) for name in (A, A, A, "newest", B)]
+        asked = [
+            asyncio.create_task(versions.find(name)) for name in (A, A, A, "newest", B)
+        ]
         await asyncio.to_thread(opened.begun.wait, 20)
         asked[0].cancel()
         opened.release.set()
@@ -302,17 +369,27 @@ def test_many_who_ask_for_the_same_version_at_once_load_it_once(predictor: Predi
     assert (same[0].version, other.version) == (A, B)
 
 
-def test_whoever_was_asked_least_recently_leaves_when_memory_is_used_up(build, connect, opened: Opened):
-    with connect(build(open_version=opened, serving={"models_megabytes": 3})) as client:  # room for two
-        answers = [ask(client, name).json()["model_version"] for name in (A, B, A, C, A, C, B, A)]
+def test_whoever_was_asked_least_recently_leaves_when_memory_is_used_up(
+    build, connect, opened: Opened
+):
+    # room for two
+    with connect(build(open_version=opened, serving={"models_megabytes": 3})) as client:
+        answers = [
+            ask(client, name).json()["model_version"]
+            for name in (A, B, A, C, A, C, B, A)
+        ]
 
     assert answers == [A, B, A, C, A, C, B, A]
     assert opened.names == [A, B, C, B, A]
 
 
 @pytest.mark.parametrize("megabytes", [0, 1])
-def test_what_there_is_no_room_for_answers_and_is_not_kept(build, connect, opened: Opened, megabytes: int):
-    with connect(build(open_version=opened, serving={"models_megabytes": megabytes})) as client:
+def test_what_there_is_no_room_for_answers_and_is_not_kept(
+    build, connect, opened: Opened, megabytes: int
+):
+    with connect(
+        build(open_version=opened, serving={"models_megabytes": megabytes})
+    ) as client:
         statuses = [ask(client, A).status_code for _ in range(3)]
 
     assert (statuses, opened.names) == ([200] * 3, [A] * 3)
@@ -322,13 +399,18 @@ def test_the_model_that_serves_is_never_loaded_a_second_time(
     build, connect, opened: Opened, predictor: Predictor
 ):
     with connect(build(open_version=opened, serving={"models_megabytes": 0})) as client:
-        answers = [ask(client, name) for name in (predictor.version, A, "production", B, predictor.version)]
+        answers = [
+            ask(client, name)
+            for name in (predictor.version, A, "production", B, predictor.version)
+        ]
 
     assert [answer.status_code for answer in answers] == [200] * 5
     assert opened.names == [A, B]
 
 
-def test_a_kept_version_that_begins_to_serve_gives_its_place_to_others(predictor: Predictor, opened: Opened):
+def test_a_kept_version_that_begins_to_serve_gives_its_place_to_others(
+    predictor: Predictor, opened: Opened
+):
     async def play() -> tuple[list[Predictor], Predictor]:
         state = beside(predictor, 3)  # room for two
         versions = Versions(state, SimpleNamespace(open=opened))
@@ -343,7 +425,9 @@ def test_a_kept_version_that_begins_to_serve_gives_its_place_to_others(predictor
     assert opened.names == [A, B, C]
 
 
-def test_a_load_that_takes_long_delays_no_probe_and_no_other_prediction(build, connect, opened: Opened):
+def test_a_load_that_takes_long_delays_no_probe_and_no_other_prediction(
+    build, connect, opened: Opened
+):
     opened.release.clear()
     with connect(build(open_version=opened)) as client, ThreadPoolExecutor() as threads:
         slow = threads.submit(ask, client, A)
@@ -362,31 +446,53 @@ def test_a_load_that_takes_long_delays_no_probe_and_no_other_prediction(build, c
     assert (answer.status_code, answer.json()["model_version"]) == (200, A)
 
 
-def test_a_load_that_hangs_is_a_503_and_the_next_one_is_tried_again(build, connect, opened: Opened):
+def test_a_load_that_hangs_is_a_503_and_the_next_one_is_tried_again(
+    build, connect, opened: Opened
+):
     opened.release.clear()
-    with connect(build(open_version=opened, serving={"deadline_seconds": 0.2})) as client:
+    with connect(
+        build(open_version=opened, serving={"deadline_seconds": 0.2})
+    ) as client:
         late = ask(client, A)
         opened.release.set()
         after = ask(client, A)
 
-    assert (late.status_code, late.headers["retry-after"], after.status_code) == (503, "1", 200)
+    assert (late.status_code, late.headers["retry-after"], after.status_code) == (
+        503,
+        "1",
+        200,
+    )
 
 
 def test_before_the_model_is_loaded_no_version_answers(build, connect):
     assert ask(connect(build()), A).status_code == 503
 
 
-def test_the_guard_asks_for_a_key_and_counts_requests_whatever_is_asked_for(build, connect, opened: Opened):
-    service = build(open_version=opened, environment={"api_keys": LINE}, serving={"rate_limit_per_minute": 2})
+def test_the_guard_asks_for_a_key_and_counts_requests_whatever_is_asked_for(
+    build, connect, opened: Opened
+):
+    service = build(
+        open_version=opened,
+        environment={"api_keys": LINE},
+        serving={"rate_limit_per_minute": 2},
+    )
     with connect(service) as client:
-        unknown = [ask(client, name).status_code for name in (A, "metrics", "%2e%2e%2fhealth", "health%0a")]
-        known = [ask(client, name, headers={"X-API-Key": KEY}).status_code for name in (A, "no-such", A)]
+        unknown = [
+            ask(client, name).status_code
+            for name in (A, "metrics", "%2e%2e%2fhealth", "health%0a")
+        ]
+        known = [
+            ask(client, name, headers={"X-API-Key": KEY}).status_code
+            for name in (A, "no-such", A)
+        ]
 
     assert unknown == [401] * 4
     assert known == [200, 404, 429]
 
 
-def test_metrics_and_log_lines_hold_the_template_and_only_versions_there_are(over, two: Two):
+def test_metrics_and_log_lines_hold_the_template_and_only_versions_there_are(
+    over, two: Two
+):
     with logged(over(two)) as (client, lines):
         for name in (two.second, "newest", *UNKNOWN):
             ask(client, name)
@@ -399,7 +505,15 @@ def test_metrics_and_log_lines_hold_the_template_and_only_versions_there_are(ove
     assert counted["http_request_duration_seconds_count"] == {
         (TEMPLATE, status): count for status, count in ours.items()
     }
-    assert {version for _, version in counted["model_predictions_total"]} == {two.second}
-    answered = [line for line in requests(lines) if line["status"] == 200 and line["route"] != "/metrics"]
-    assert [(line["route"], line["model_version"]) for line in answered] == [(TEMPLATE, two.second)] * 2
+    assert {version for _, version in counted["model_predictions_total"]} == {
+        two.second
+    }
+    answered = [
+        line
+        for line in requests(lines)
+        if line["status"] == 200 and line["route"] != "/metrics"
+    ]
+    assert [(line["route"], line["model_version"]) for line in answered] == [
+        (TEMPLATE, two.second)
+    ] * 2
     assert "no-such-version" not in str(lines)

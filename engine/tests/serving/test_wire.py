@@ -1,4 +1,4 @@
-"""Bytes on the wire: however they arrive and whatever the headers say, each is counted."""
+"""Bytes on the wire are counted, however they arrive and whatever headers say."""
 
 import asyncio
 import contextlib
@@ -34,13 +34,15 @@ BLANKS = (b" ", b"\t", b" \t ")
 
 @pytest.fixture(scope="module")
 def keyed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start a server that asks for a key, and never loses patience with a slow caller."""
+    """Start a server that asks for a key and is patient with slow callers for ever."""
     folder = tmp_path_factory.mktemp("wire") / "project"
     bounds = {"max_body_bytes": MOST_BODY, "rate_limit_per_minute": 10**6}
     with contextlib.ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CHURN_API_KEYS", LINE)
-            server = stack.enter_context(started(trained, folder, patience=3600, **bounds))
+            server = stack.enter_context(
+                started(trained, folder, patience=3600, **bounds)
+            )
         yield server
 
 
@@ -64,7 +66,9 @@ FLOODS = {
 
 @pytest.mark.parametrize(("begin", "more"), FLOODS.values(), ids=FLOODS.keys())
 @pytest.mark.slow
-def test_what_is_no_body_and_never_ends_ends_the_connection(keyed: Server, begin: bytes, more: bytes):
+def test_what_is_no_body_and_never_ends_ends_the_connection(
+    keyed: Server, begin: bytes, more: bytes
+):
     part, sent = more * (10_000 // len(more)), 0
     with keyed.connect() as connection, contextlib.suppress(ConnectionError):
         connection.sendall(begin)
@@ -85,7 +89,13 @@ def test_a_key_in_a_trailer_is_none(keyed: Server):
 
 def test_a_trailer_is_overlooked_and_the_next_request_is_answered(keyed: Server):
     with keyed.connect() as connection:
-        one = KEYED + CHUNKED + CHUNK + LAST + b"X-API-Key: wrong\r\nExpect: 100-continue\r\n\r\n"
+        one = (
+            KEYED
+            + CHUNKED
+            + CHUNK
+            + LAST
+            + b"X-API-Key: wrong\r\nExpect: 100-continue\r\n\r\n"
+        )
         answers = ask(connection, one + asking(BODY, NAMED))
 
     assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 ") == 2
@@ -106,7 +116,9 @@ def test_a_trailer_that_ends_the_connection_ends_it(keyed: Server, *, refused: b
 @pytest.mark.parametrize("name", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
 def test_a_trailer_that_says_where_the_body_ends_is_refused(keyed: Server, name: bytes):
     with keyed.connect() as connection:
-        answer = ask(connection, KEYED + CHUNKED + CHUNK + LAST + name + b"\r\n\r\n" + WHOLE)
+        answer = ask(
+            connection, KEYED + CHUNKED + CHUNK + LAST + name + b"\r\n\r\n" + WHOLE
+        )
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -115,12 +127,20 @@ def test_a_trailer_that_says_where_the_body_ends_is_refused(keyed: Server, name:
 @pytest.mark.parametrize("blank", BLANKS)
 def test_a_blank_behind_a_key_is_no_part_of_it(keyed: Server, blank: bytes):
     assert first_line(keyed, asking(BODY, NAMED + blank)) == b"HTTP/1.1 200 OK"
-    assert first_line(keyed, asking(BODY, b"X-API-Key:" + blank + KEY.encode())) == b"HTTP/1.1 200 OK"
+    assert (
+        first_line(keyed, asking(BODY, b"X-API-Key:" + blank + KEY.encode()))
+        == b"HTTP/1.1 200 OK"
+    )
 
 
 @pytest.mark.parametrize("blank", [b"", *BLANKS])
 def test_a_length_counts_with_or_without_a_blank_behind(keyed: Server, blank: bytes):
-    head = KEYED + b"Connection: close\r\nContent-Length: %d" % (MOST_BODY + 1) + blank + b"\r\n\r\n"
+    head = (
+        KEYED
+        + b"Connection: close\r\nContent-Length: %d" % (MOST_BODY + 1)
+        + blank
+        + b"\r\n\r\n"
+    )
 
     assert first_line(keyed, head).startswith(b"HTTP/1.1 413 ")
 
@@ -166,7 +186,8 @@ class Wire(asyncio.Transport):
         pass
 
 
-Asked = list[tuple[list[tuple[bytes, bytes]], bytes]]  # headers and body of each request
+# headers and body of each request
+Asked = list[tuple[list[tuple[bytes, bytes]], bytes]]
 
 
 class Recorder:
@@ -183,12 +204,21 @@ class Recorder:
                 return
             body, more = body + message["body"], message["more_body"]
         self.asked.append((list(scope["headers"]), body))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", b"0")],
+            }
+        )
         await send({"type": "http.response.body"})
 
 
 async def receive(parts: Sequence[bytes]) -> tuple[Asked, bool]:
-    """Give a connection whole requests in parts; return what was asked, and if the connection was ended."""
+    """Give a connection whole requests in parts.
+
+    Returns what was asked, and whether the connection was ended.
+    """
     app, state, wire = Recorder(), ServerState(), Wire()
     config = uvicorn.Config(app, **server_options("127.0.0.1", 0, CONFIG.serving))
     connection = Connection(config, state, {"serving": CONFIG.serving})
@@ -207,12 +237,19 @@ async def receive(parts: Sequence[bytes]) -> tuple[Asked, bool]:
 blanks = st.text(" \t", max_size=3).map(str.encode)
 chunks = st.lists(st.binary(min_size=1, max_size=20), max_size=5)
 tokens = st.text("abcdefghij-", min_size=1, max_size=8).map(str.encode)
-values = st.text("abc,;= 0123", min_size=0, max_size=12).map(lambda text: text.strip().encode())
-fields = st.lists(st.tuples(tokens.map(b"x-".__add__), blanks, values, blanks), max_size=4)
+values = st.text("abc,;= 0123", min_size=0, max_size=12).map(
+    lambda text: text.strip().encode()
+)
+fields = st.lists(
+    st.tuples(tokens.map(b"x-".__add__), blanks, values, blanks), max_size=4
+)
 
 
 def write(sent: Sequence[tuple[bytes, bytes, bytes, bytes]]) -> bytes:
-    return b"".join(name + b":" + before + value + after + b"\r\n" for name, before, value, after in sent)
+    return b"".join(
+        name + b":" + before + value + after + b"\r\n"
+        for name, before, value, after in sent
+    )
 
 
 @given(
@@ -220,7 +257,9 @@ def write(sent: Sequence[tuple[bytes, bytes, bytes, bytes]]) -> bytes:
     cuts=st.sets(st.integers(1, 400)),
 )
 @pytest.mark.slow
-def test_however_bytes_arrive_a_header_has_no_blanks_and_a_trailer_is_no_header(requests, cuts):
+def test_however_bytes_arrive_a_header_has_no_blanks_and_a_trailer_is_no_header(
+    requests, cuts
+):
     stream, expected = b"", []
     for headers, body, trailers in requests:
         stream += b"POST / HTTP/1.1\r\n" + write(headers) + CHUNKED
@@ -237,11 +276,20 @@ def test_however_bytes_arrive_a_header_has_no_blanks_and_a_trailer_is_no_header(
 
 
 @pytest.mark.parametrize(
-    ("trailers", "ended"), [(MOST_FRAMING_BYTES - 100, False), (MOST_FRAMING_BYTES + 1, True)]
+    ("trailers", "ended"),
+    [(MOST_FRAMING_BYTES - 100, False), (MOST_FRAMING_BYTES + 1, True)],
 )
-def test_trailers_may_be_as_large_as_a_head_and_no_larger(trailers: int, *, ended: bool):
+def test_trailers_may_be_as_large_as_a_head_and_no_larger(
+    trailers: int, *, ended: bool
+):
     sent = b"X: " + b"a" * (trailers - 3)
-    parts = [b"POST / HTTP/1.1\r\n" + CHUNKED, CHUNK, LAST, *batched(sent, 1000), b"\r\n\r\n"]
+    parts = [
+        b"POST / HTTP/1.1\r\n" + CHUNKED,
+        CHUNK,
+        LAST,
+        *batched(sent, 1000),
+        b"\r\n\r\n",
+    ]
 
     asked, was_ended = asyncio.run(receive(parts))
 
@@ -254,14 +302,21 @@ def batched(sent: bytes, size: int) -> list[bytes]:
 
 
 def waits_and_is_left(server: Server) -> None:
-    """Connect and say nothing until the server closes: so its patience with callers is over."""
+    """Connect and say nothing until the server closes.
+
+    Then its patience with callers is over.
+    """
     with server.connect() as connection:
         assert read(connection) == b""
 
 
 @pytest.mark.slow
-def test_a_connection_is_kept_between_requests_for_longer_than_a_slow_caller(trained: Path, tmp_path: Path):
-    late = asking(b" " * 100, b"X-API-Key: wrong").replace(b"Connection: close\r\n", b"")
+def test_a_connection_is_kept_between_requests_for_longer_than_a_slow_caller(
+    trained: Path, tmp_path: Path
+):
+    late = asking(b" " * 100, b"X-API-Key: wrong").replace(
+        b"Connection: close\r\n", b""
+    )
     with started(trained, tmp_path / "own", keep_alive_seconds=3600) as server:
         with server.connect() as quiet, server.connect() as refused:
             quiet.sendall(WHOLE)
@@ -282,7 +337,10 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_slow_caller(tra
     ("begun", "bounds"),
     [
         (b"", {"patience": 3600, "keep_alive_seconds": 1}),
-        (b"POST /predict HTTP/1.1\r\nHost: loc", {"patience": 0.5, "keep_alive_seconds": 3600}),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: loc",
+            {"patience": 0.5, "keep_alive_seconds": 3600},
+        ),
     ],
     ids=["idle", "slow"],
 )
@@ -290,7 +348,10 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_slow_caller(tra
 def test_a_kept_connection_ends_if_nothing_or_no_whole_head_comes(
     trained: Path, tmp_path: Path, begun: bytes, bounds: dict[str, Any]
 ):
-    with started(trained, tmp_path / "own", **bounds) as server, server.connect() as connection:
+    with (
+        started(trained, tmp_path / "own", **bounds) as server,
+        server.connect() as connection,
+    ):
         answers = ask(connection, WHOLE, begun)  # until the server closes
 
     assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 ") == 1

@@ -17,7 +17,9 @@ from own import CONTRACT
 from running import ask, serving, workers
 from scraped import read
 
-HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+)
 HALF = HEAD + b"content-length: 9\r\n\r\n{"
 
 
@@ -27,7 +29,10 @@ def metric(url: str, name: str, *labels: str) -> float:
 
 
 def eventually(look: Callable[[], Any], expected: Any, seconds: float = 20) -> Any:
-    """Look until it is as expected or time is up: workers count what they did a moment later."""
+    """Look until it is as expected or time is up.
+
+    Workers count what they did a moment later.
+    """
     deadline = time.monotonic() + seconds
     while (found := look()) != expected and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -40,7 +45,9 @@ def half_asked(url: str, count: int) -> Iterator[None]:
     with ExitStack() as held:
         for _ in range(count):
             place = urlsplit(url)
-            held.enter_context(socket.create_connection((place.hostname, place.port))).sendall(HALF)
+            held.enter_context(
+                socket.create_connection((place.hostname, place.port))
+            ).sendall(HALF)
         yield
 
 
@@ -87,7 +94,11 @@ def test_a_killed_worker_takes_no_count_with_it_and_leaves_nothing_in_flight(
         last = ask(f"{url}/stats")
 
     assert (len(there), replaced) == (2, 1)
-    (told,) = [line for line in capfd.readouterr().err.splitlines() if "takes its place" in line]
+    (told,) = [
+        line
+        for line in capfd.readouterr().err.splitlines()
+        if "takes its place" in line
+    ]
     assert '"level":"error"' in told
     assert str(min(there)) in told
     assert (before, after) == (50, 80)

@@ -1,4 +1,7 @@
-"""An owner's table is read as it is: headers, signs, words, dates; or it is said what to set."""
+"""An owner's table is read as it is, or it is said what to set.
+
+That is about headers, signs, words and dates.
+"""
 
 import datetime as dt
 import re
@@ -25,7 +28,10 @@ from subscriber import CLEAN, FORM, GERMAN, MESSY, TABLE, Subscriber, write_both
 
 
 def test_a_messy_table_is_the_same_typed_table_as_the_clean_one(tmp_path: Path):
-    clean, messy = (check_table(read_table(path, GERMAN, FORM), GERMAN) for path in write_both(tmp_path))
+    clean, messy = (
+        check_table(read_table(path, GERMAN, FORM), GERMAN)
+        for path in write_both(tmp_path)
+    )
 
     pd.testing.assert_frame_equal(clean, messy)
     assert data_hash(clean) == data_hash(messy)
@@ -54,11 +60,15 @@ def test_a_category_may_be_called_na_and_only_what_is_listed_is_missing(tmp_path
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_number_that_means_missing_is_missing_by_its_value(suffix: str, tmp_path: Path):
+def test_a_number_that_means_missing_is_missing_by_its_value(
+    suffix: str, tmp_path: Path
+):
     form = PLAIN.model_copy(update={"missing": ("", "-999")})
     clean = CLEAN.assign(visits=[5.0, -999.0, None, 1.0, 2.0])
     path = tmp_path / f"t{suffix}"
-    clean.to_csv(path, index=False) if suffix == ".csv" else clean.to_parquet(path, index=False)
+    clean.to_csv(path, index=False) if suffix == ".csv" else clean.to_parquet(
+        path, index=False
+    )
 
     visits = read_table(path, GERMAN, form)["visits"]
 
@@ -78,12 +88,18 @@ def test_ids_of_rows_are_unique_and_stay_when_rows_move_or_come(tmp_path: Path):
     before = named(CLEAN, tmp_path / "before.parquet")
 
     more = CLEAN.assign(revenue=CLEAN["revenue"] - 1)
-    after = named(shuffled(pd.concat([CLEAN, more, CLEAN[:1]]), 3), tmp_path / "after.parquet")
+    after = named(
+        shuffled(pd.concat([CLEAN, more, CLEAN[:1]]), 3), tmp_path / "after.parquet"
+    )
 
     assert before[ID].is_unique
     assert after[ID].is_unique
     known = (
-        after[after[ID].isin(before[ID])].set_index(ID).loc[before[ID]].reset_index().set_index(before.index)
+        after[after[ID].isin(before[ID])]
+        .set_index(ID)
+        .loc[before[ID]]
+        .reset_index()
+        .set_index(before.index)
     )
     pd.testing.assert_frame_equal(known[list(before)], before)
 
@@ -127,7 +143,9 @@ def test_a_cell_that_is_written_otherwise_is_named(
 
     faults = find_faults(table, GERMAN, training=True)
 
-    assert [tuple(fault) for fault in faults[["row", "column", "found"]].to_numpy()] == [(row, column, found)]
+    assert [
+        tuple(fault) for fault in faults[["row", "column", "found"]].to_numpy()
+    ] == [(row, column, found)]
 
 
 def test_a_date_out_of_range_is_told_in_dates(tmp_path: Path):
@@ -139,11 +157,15 @@ def test_a_date_out_of_range_is_told_in_dates(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("delimiter", "said"), list(permutations(",;\t|", 2)))
-def test_a_wrong_delimiter_is_told_with_the_one_it_seems_to_be(delimiter: str, said: str, tmp_path: Path):
+def test_a_wrong_delimiter_is_told_with_the_one_it_seems_to_be(
+    delimiter: str, said: str, tmp_path: Path
+):
     path = messy_with(";", delimiter, tmp_path)
     form = FORM.model_copy(update={"delimiter": said})
 
-    with pytest.raises(TableError, match=re.escape(f"set data.format.delimiter to {delimiter!r}")):
+    with pytest.raises(
+        TableError, match=re.escape(f"set data.format.delimiter to {delimiter!r}")
+    ):
         read_table(path, GERMAN, form)
 
 
@@ -161,13 +183,19 @@ def test_a_wrong_encoding_is_told_with_the_one_it_seems_to_be(
 ):
     path = messy_with(";", ";", tmp_path, written)
 
-    with pytest.raises(TableError, match=f"seems to be {guess}: set data.format.encoding"):
+    with pytest.raises(
+        TableError, match=f"seems to be {guess}: set data.format.encoding"
+    ):
         read_table(path, GERMAN, FORM.model_copy(update={"encoding": said}))
 
 
 def test_an_unknown_encoding_is_named(tmp_path: Path):
     with pytest.raises(TableError, match="unknown encoding: klingon"):
-        read_table(write_both(tmp_path)[1], GERMAN, FORM.model_copy(update={"encoding": "klingon"}))
+        read_table(
+            write_both(tmp_path)[1],
+            GERMAN,
+            FORM.model_copy(update={"encoding": "klingon"}),
+        )
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
@@ -183,7 +211,8 @@ def test_a_column_under_both_its_names_is_refused(tmp_path: Path):
     path = messy_with(";Nr;", ";city;", tmp_path)
 
     with pytest.raises(
-        TableError, match="the column city stands twice, as Ort and city; see the headers of TABLE"
+        TableError,
+        match="the column city stands twice, as Ort and city; see the headers of TABLE",
     ):
         read_table(path, GERMAN, FORM)
 
@@ -201,13 +230,21 @@ def test_headers_that_are_another_fields_name_are_not_taken_for_it(tmp_path: Pat
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.bool_()])
 def test_a_parquet_column_of_numbers_is_no_date(kind: pa.DataType, tmp_path: Path):
-    pq.write_table(pa.table({"signed_up": pa.array([1], pa.int64()).cast(kind)}), tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table({"signed_up": pa.array([1], pa.int64()).cast(kind)}),
+        tmp_path / "t.parquet",
+    )
 
-    with pytest.raises(TableError, match=r"the column signed_up is of type .*; allowed are dates and text"):
+    with pytest.raises(
+        TableError,
+        match=r"the column signed_up is of type .*; allowed are dates and text",
+    ):
         read_table(tmp_path / "t.parquet", GERMAN)
 
 
-@pytest.mark.parametrize("kind", ["date32", "timestamp[s]", "timestamp[ns, tz=Europe/Berlin]", "string"])
+@pytest.mark.parametrize(
+    "kind", ["date32", "timestamp[s]", "timestamp[ns, tz=Europe/Berlin]", "string"]
+)
 def test_a_parquet_column_of_dates_or_text_is_a_date(kind: str, tmp_path: Path):
     texts = pa.array(["2026-01-31", None])
     zoned = pa.timestamp("ns", "Europe/Berlin")
@@ -232,7 +269,8 @@ def test_a_parquet_column_of_dates_or_text_is_a_date(kind: str, tmp_path: Path):
 @given(day=st.dates())
 def test_every_date_is_the_same_day_however_it_is_written(day: dt.date):
     cells = pd.Series(
-        [f"{day:%d.%m.}{day.year:04}", str(day), f"{day}T23:59:59", f" {day} 00:00"], dtype="str"
+        [f"{day:%d.%m.}{day.year:04}", str(day), f"{day}T23:59:59", f" {day} 00:00"],
+        dtype="str",
     )
 
     days = read_cells(cells, GERMAN.columns[0], TABLE)

@@ -49,14 +49,20 @@ def test_a_good_table_has_no_fault_and_gets_the_contracts_types(table: pd.DataFr
 
 @pytest.mark.parametrize("column", NUMBERS, ids=lambda column: column.name)
 @pytest.mark.parametrize("beyond", [-1, 1])
-def test_a_number_out_of_range_is_named(table: pd.DataFrame, column: Column, beyond: int):
+def test_a_number_out_of_range_is_named(
+    table: pd.DataFrame, column: Column, beyond: int
+):
     bound = column.minimum if beyond < 0 else column.maximum
     wrong = bound + beyond * max(1, abs(bound))  # 1 is nothing beside 1e20
     table.loc[7, column.name] = wrong
 
     fault = only_fault(table)
 
-    assert (fault["row"], fault["column"], fault["rule"]) == (7, column.name, column.rule)
+    assert (fault["row"], fault["column"], fault["rule"]) == (
+        7,
+        column.name,
+        column.rule,
+    )
     assert float(fault["found"]) == wrong
 
 
@@ -80,7 +86,11 @@ def test_a_fraction_in_an_integer_column_is_named(table: pd.DataFrame, column: C
 
     fault = only_fault(table)
 
-    assert (fault["row"], fault["column"], fault["rule"]) == (9, column.name, "an integer")
+    assert (fault["row"], fault["column"], fault["rule"]) == (
+        9,
+        column.name,
+        "an integer",
+    )
 
 
 @pytest.mark.parametrize("column", CATEGORIES, ids=lambda column: column.name)
@@ -89,7 +99,11 @@ def test_an_unknown_category_is_named(table: pd.DataFrame, column: Column):
 
     fault = only_fault(table)
 
-    assert (fault["row"], fault["column"], fault["found"]) == (4, column.name, "no such category")
+    assert (fault["row"], fault["column"], fault["found"]) == (
+        4,
+        column.name,
+        "no such category",
+    )
 
 
 @pytest.mark.parametrize("name", [ID, TARGET, *(c.name for c in NUMBERS + CATEGORIES)])
@@ -101,7 +115,9 @@ def test_a_missing_cell_where_none_may_be_is_named(table: pd.DataFrame, name: st
     assert (fault["row"], fault["column"], fault["rule"]) == (5, name, "not missing")
 
 
-@pytest.mark.parametrize("name", [ID, TARGET, *(column.name for column in CONTRACT.columns)])
+@pytest.mark.parametrize(
+    "name", [ID, TARGET, *(column.name for column in CONTRACT.columns)]
+)
 def test_a_missing_column_is_named(table: pd.DataFrame, name: str):
     fault = only_fault(table.drop(columns=name))
 
@@ -122,7 +138,10 @@ def test_a_target_with_one_outcome_is_refused(table: pd.DataFrame):
 
     fault = only_fault(table)
 
-    assert (fault["column"], fault["rule"]) == (TARGET, "0 for some rows and 1 for others")
+    assert (fault["column"], fault["rule"]) == (
+        TARGET,
+        "0 for some rows and 1 for others",
+    )
 
 
 def test_a_table_without_rows_is_refused(table: pd.DataFrame):
@@ -130,14 +149,17 @@ def test_a_table_without_rows_is_refused(table: pd.DataFrame):
         check_table(table.iloc[:0], CONTRACT)
 
 
-def test_faults_of_all_kinds_are_reported_together_with_their_counts(table: pd.DataFrame):
+def test_faults_of_all_kinds_are_reported_together_with_their_counts(
+    table: pd.DataFrame,
+):
     (first, *others) = [
         column for column in CONTRACT.columns if column.kind != "date"
     ]  # those are days already
     for row in (1, 2, 3):
         table.loc[row, first.name] = "abc"
     for place, column in enumerate(others):
-        table.loc[10 + place % 40, column.name] = "no such value"  # a table may have more columns than rows
+        # a table may have more columns than rows
+        table.loc[10 + place % 40, column.name] = "no such value"
     table.loc[6, ID] = table.loc[7, ID]
     table = table.drop(columns=TARGET)
 
@@ -153,12 +175,16 @@ def test_faults_of_all_kinds_are_reported_together_with_their_counts(table: pd.D
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_rows_are_counted_from_one_across_a_file(table: pd.DataFrame, suffix: str, tmp_path: Path):
+def test_rows_are_counted_from_one_across_a_file(
+    table: pd.DataFrame, suffix: str, tmp_path: Path
+):
     column = field("integer", "number", "category")
     table.loc[50, column.name] = wrong(column)
     write_table(table.infer_objects(), tmp_path / f"t{suffix}", CONTRACT)
 
-    faults = find_faults(read_table(tmp_path / f"t{suffix}", CONTRACT), CONTRACT, training=True)
+    faults = find_faults(
+        read_table(tmp_path / f"t{suffix}", CONTRACT), CONTRACT, training=True
+    )
 
     assert list(faults["row"]) == [50]
 
@@ -166,7 +192,9 @@ def test_rows_are_counted_from_one_across_a_file(table: pd.DataFrame, suffix: st
 @pytest.mark.parametrize("column", INTEGERS, ids=lambda column: column.name)
 @pytest.mark.parametrize("cell", [True, pd.Timestamp("2026-01-01"), 1j, [1]], ids=repr)
 @pytest.mark.slow
-def test_a_cell_of_another_type_is_named(table: pd.DataFrame, column: Column, cell: object):
+def test_a_cell_of_another_type_is_named(
+    table: pd.DataFrame, column: Column, cell: object
+):
     table.at[2, column.name] = cell  # noqa: PD008 - the only way to place a list
 
     faults = find_faults(table, CONTRACT, training=True)
@@ -178,13 +206,17 @@ def test_a_cell_of_another_type_is_named(table: pd.DataFrame, column: Column, ce
 def test_truth_values_are_a_target_too(table: pd.DataFrame):
     expected = check_table(table, CONTRACT)[TARGET]
 
-    checked = check_table(table.assign(**{TARGET: table[TARGET].astype(bool)}), CONTRACT)
+    checked = check_table(
+        table.assign(**{TARGET: table[TARGET].astype(bool)}), CONTRACT
+    )
 
     assert list(checked[TARGET]) == list(expected)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_column_that_stands_twice_is_refused_by_name(table: pd.DataFrame, suffix: str, tmp_path: Path):
+def test_a_column_that_stands_twice_is_refused_by_name(
+    table: pd.DataFrame, suffix: str, tmp_path: Path
+):
     name = CONTRACT.columns[0].name
     path = tmp_path / f"t{suffix}"
     if suffix == ".csv":
@@ -197,16 +229,24 @@ def test_a_column_that_stands_twice_is_refused_by_name(table: pd.DataFrame, suff
         read_table(path, CONTRACT)
 
 
-@pytest.mark.parametrize("value", [[["a"]], [pd.Timestamp("2026-01-01")], [{"a": 1}]], ids=repr)
-def test_a_parquet_column_that_holds_no_plain_values_is_refused(value: list, tmp_path: Path):
+@pytest.mark.parametrize(
+    "value", [[["a"]], [pd.Timestamp("2026-01-01")], [{"a": 1}]], ids=repr
+)
+def test_a_parquet_column_that_holds_no_plain_values_is_refused(
+    value: list, tmp_path: Path
+):
     name = field("integer", "number", "boolean", "category").name
     pq.write_table(pa.table({name: value}), tmp_path / "t.parquet")
 
-    with pytest.raises(TableError, match=f"the column {name} is of type .*; allowed are numbers, text"):
+    with pytest.raises(
+        TableError, match=f"the column {name} is of type .*; allowed are numbers, text"
+    ):
         read_table(tmp_path / "t.parquet", CONTRACT)
 
 
-def test_whole_numbers_are_ids_in_parquet_as_in_csv(table: pd.DataFrame, tmp_path: Path):
+def test_whole_numbers_are_ids_in_parquet_as_in_csv(
+    table: pd.DataFrame, tmp_path: Path
+):
     numbered = table.infer_objects().assign(**{ID: range(len(table))})
     for name in ("t.csv", "t.parquet"):
         write_table(numbered, tmp_path / name, CONTRACT)
@@ -219,12 +259,16 @@ def test_whole_numbers_are_ids_in_parquet_as_in_csv(table: pd.DataFrame, tmp_pat
     assert ids[0] == ids[1] == [str(number) for number in range(len(table))]
 
 
-def test_an_id_that_is_the_index_of_a_parquet_table_is_an_id(table: pd.DataFrame, tmp_path: Path):
-    table.assign(**written(table.infer_objects(), CONTRACT)).infer_objects().set_index(ID).to_parquet(
-        tmp_path / "t.parquet"
-    )
+def test_an_id_that_is_the_index_of_a_parquet_table_is_an_id(
+    table: pd.DataFrame, tmp_path: Path
+):
+    table.assign(**written(table.infer_objects(), CONTRACT)).infer_objects().set_index(
+        ID
+    ).to_parquet(tmp_path / "t.parquet")
 
-    assert list(check_table(read_table(tmp_path / "t.parquet", CONTRACT), CONTRACT)[ID]) == list(table[ID])
+    assert list(
+        check_table(read_table(tmp_path / "t.parquet", CONTRACT), CONTRACT)[ID]
+    ) == list(table[ID])
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])

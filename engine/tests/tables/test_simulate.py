@@ -50,10 +50,12 @@ def test_metrics_agree_with_values_worked_out_by_hand():
 
     metrics = evaluate(probabilities, outcomes, threshold=0.4)
 
-    assert metrics.roc_auc == pytest.approx(3 / 4)  # three of four pairs in the right order
+    # three of four pairs in the right order
+    assert metrics.roc_auc == pytest.approx(3 / 4)
     assert metrics.brier == pytest.approx((0.1**2 + 0.4**2 + 0.65**2 + 0.2**2) / 4)
     assert metrics.log_loss == pytest.approx(-np.mean(np.log([0.9, 0.6, 0.35, 0.8])))
-    assert metrics.confusion == (1, 1, 1, 1)  # a probability at the threshold counts as the event
+    # a probability at the threshold counts as the event
+    assert metrics.confusion == (1, 1, 1, 1)
     assert (metrics.rows, metrics.event_rate) == (4, 0.5)
 
 
@@ -64,7 +66,9 @@ def test_calibration_bins_hold_every_customer_once_and_rise(probabilities: list[
     bins = calibration(values, outcomes_for(len(values)))
 
     assert sum(part.rows for part in bins) == len(values)
-    assert sum(part.rows * part.observed for part in bins) == pytest.approx(outcomes_for(len(values)).sum())
+    assert sum(part.rows * part.observed for part in bins) == pytest.approx(
+        outcomes_for(len(values)).sum()
+    )
     assert np.all(np.diff([part.predicted for part in bins]) >= -1e-12)
 
 
@@ -75,7 +79,9 @@ def test_a_holdout_with_one_outcome_is_refused_with_what_to_do(outcome: int):
 
 
 @given(probabilities=probability_lists)
-def test_contacting_everybody_is_worth_the_saved_minus_the_cost(probabilities: list[float]):
+def test_contacting_everybody_is_worth_the_saved_minus_the_cost(
+    probabilities: list[float],
+):
     values, outcomes = np.array(probabilities), outcomes_for(len(probabilities))
 
     (everybody, nobody) = campaign_value(
@@ -93,7 +99,10 @@ def test_the_best_possible_score_cannot_be_beaten_by_chance_or_the_baseline():
     best = evaluate(true_probability(table, CONTRACT), outcomes, threshold=0.5)
     noisy = evaluate(
         np.clip(
-            true_probability(table, CONTRACT) + np.random.default_rng(0).normal(0, 0.1, len(table)), 0, 1
+            true_probability(table, CONTRACT)
+            + np.random.default_rng(0).normal(0, 0.1, len(table)),
+            0,
+            1,
         ),
         outcomes,
         threshold=0.5,
@@ -115,10 +124,20 @@ def test_true_probabilities_are_calibrated():
 
 
 def test_the_simulator_is_deterministic_and_its_rows_do_not_share_a_seed():
-    one, again, other = simulate(100, 1, CONTRACT), simulate(100, 1, CONTRACT), simulate(100, 2, CONTRACT)
+    one, again, other = (
+        simulate(100, 1, CONTRACT),
+        simulate(100, 1, CONTRACT),
+        simulate(100, 2, CONTRACT),
+    )
 
-    assert all(np.array_equal(one[name], again[name], equal_nan=one[name].dtype == float) for name in one)
-    assert any(not np.array_equal(one[column.name], other[column.name]) for column in CONTRACT.columns)
+    assert all(
+        np.array_equal(one[name], again[name], equal_nan=one[name].dtype == float)
+        for name in one
+    )
+    assert any(
+        not np.array_equal(one[column.name], other[column.name])
+        for column in CONTRACT.columns
+    )
 
 
 def test_every_simulated_table_keeps_the_contract():
@@ -134,7 +153,11 @@ def test_the_simulator_works_for_any_contract():
     assert set(table["state"].dropna()) == {"on", "off"}
     assert table["running"].isna().any()
     assert 0.05 < table[TARGET].mean() < 0.95
-    best = evaluate(true_probability(table, contract_of(Machine)), table[TARGET].to_numpy(), threshold=0.5)
+    best = evaluate(
+        true_probability(table, contract_of(Machine)),
+        table[TARGET].to_numpy(),
+        threshold=0.5,
+    )
     assert best.roc_auc > 0.6
 
 
@@ -143,7 +166,11 @@ def test_references_name_the_best_possible_only_for_the_simulators_own_table():
     model = np.full(len(table), 0.5)
     foreign = table.assign(**{ID: "x-" + table[ID]})
 
-    assert set(beside_references(table, model, WORK)) == {"model", "baseline", "best possible"}
+    assert set(beside_references(table, model, WORK)) == {
+        "model",
+        "baseline",
+        "best possible",
+    }
     assert set(beside_references(foreign, model, WORK)) == {"model", "baseline"}
 
 
@@ -151,15 +178,21 @@ def test_a_baseline_on_an_unknown_column_is_refused_with_the_known_ones():
     config = with_baseline(CONFIG.baseline.model_copy(update={"column": "nonsense"}))
     table = check_table(pd.DataFrame(simulate(20, 1, CONTRACT)), CONTRACT)
 
-    with pytest.raises(ConfigError, match=r"baseline\.column: found 'nonsense'; allowed are \w"):
+    with pytest.raises(
+        ConfigError, match=r"baseline\.column: found 'nonsense'; allowed are \w"
+    ):
         beside_references(table, np.zeros(20), replace(WORK, config=config))
 
 
 def test_the_baseline_reads_its_scorecard():
     made = simulate(500, 2, CONTRACT)
-    values = feature_matrix(PROJECT, made, CONFIG.features, names=[CONFIG.baseline.column])[:, 0]
+    values = feature_matrix(
+        PROJECT, made, CONFIG.features, names=[CONFIG.baseline.column]
+    )[:, 0]
     cut = float(np.nanmedian(values))
-    card = BaselineConfig(column=CONFIG.baseline.column, cuts=(cut,), probabilities=(0.1, 0.9, 0.4))
+    card = BaselineConfig(
+        column=CONFIG.baseline.column, cuts=(cut,), probabilities=(0.1, 0.9, 0.4)
+    )
 
     probabilities = baseline_probability(PROJECT, made, with_baseline(card))
 
@@ -168,9 +201,21 @@ def test_the_baseline_reads_its_scorecard():
 
 
 def test_a_missing_value_has_its_own_entry_in_the_scorecard():
-    made = {column.name: np.full(3, np.nan) for column in CONTRACT.columns if column.kind != "category"}
-    made |= {column.name: np.full(3, None) for column in CONTRACT.columns if column.kind == "category"}
-    empty = [name for name, values in add_features(made, CONFIG.features).items() if np.isnan(values).all()]
+    made = {
+        column.name: np.full(3, np.nan)
+        for column in CONTRACT.columns
+        if column.kind != "category"
+    }
+    made |= {
+        column.name: np.full(3, None)
+        for column in CONTRACT.columns
+        if column.kind == "category"
+    }
+    empty = [
+        name
+        for name, values in add_features(made, CONFIG.features).items()
+        if np.isnan(values).all()
+    ]
     if not empty:
         pytest.skip("of this contract no feature can be missing")
     (name, *_) = empty

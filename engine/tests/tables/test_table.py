@@ -25,7 +25,9 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(simulate(500, 3, CONTRACT))
 
 
-def test_the_fingerprint_is_the_same_for_csv_and_parquet(table: pd.DataFrame, tmp_path: Path):
+def test_the_fingerprint_is_the_same_for_csv_and_parquet(
+    table: pd.DataFrame, tmp_path: Path
+):
     for name in ("t.csv", "t.parquet"):
         write_table(table, tmp_path / name, CONTRACT)
 
@@ -56,19 +58,32 @@ def test_parts_together_are_the_whole_table(table: pd.DataFrame, tmp_path: Path)
         parts = list(read_parts(tmp_path / name, 120, CONTRACT))
 
         assert [len(part) for part in parts] == [120, 120, 120, 120, 20]
-        pd.testing.assert_frame_equal(pd.concat(parts), read_table(tmp_path / name, CONTRACT))
+        pd.testing.assert_frame_equal(
+            pd.concat(parts), read_table(tmp_path / name, CONTRACT)
+        )
 
 
-def test_of_parquet_no_column_is_read_that_nobody_asks_for(table: pd.DataFrame, tmp_path: Path):
-    write_table(table.assign(other=1.0, observed_at="2026-01-01"), tmp_path / "wide.parquet", CONTRACT)
+def test_of_parquet_no_column_is_read_that_nobody_asks_for(
+    table: pd.DataFrame, tmp_path: Path
+):
+    write_table(
+        table.assign(other=1.0, observed_at="2026-01-01"),
+        tmp_path / "wide.parquet",
+        CONTRACT,
+    )
 
     read = read_table(tmp_path / "wide.parquet", CONTRACT)
 
     assert {*read} == {*table, "observed_at"}
 
 
-@given(old=st.lists(st.text(min_size=1), unique=True), new=st.lists(st.text(min_size=1), unique=True))
-def test_adding_customers_moves_nobody_into_or_out_of_the_holdout(old: list[str], new: list[str]):
+@given(
+    old=st.lists(st.text(min_size=1), unique=True),
+    new=st.lists(st.text(min_size=1), unique=True),
+)
+def test_adding_customers_moves_nobody_into_or_out_of_the_holdout(
+    old: list[str], new: list[str]
+):
     before = is_holdout(pd.Series(old, dtype="str"), fraction=0.3, salt="s")
 
     after = is_holdout(pd.Series(old + new, dtype="str"), fraction=0.3, salt="s")
@@ -94,7 +109,8 @@ def test_another_salt_is_another_holdout(table: pd.DataFrame):
 
 @pytest.mark.parametrize("name", ["t.tsv", "T.TSV", "t.tsv.gz"])
 @pytest.mark.parametrize(
-    ("delimiter", "written"), [(",", "\t"), (";", "\t"), (";", ";"), ("\t", "\t"), (",", ",")]
+    ("delimiter", "written"),
+    [(",", "\t"), (";", "\t"), (";", ";"), ("\t", "\t"), (",", ",")],
 )
 @pytest.mark.slow
 def test_tabs_separate_a_tsv_unless_its_header_says_otherwise(
@@ -107,26 +123,35 @@ def test_tabs_separate_a_tsv_unless_its_header_says_otherwise(
     text = io.StringIO()
     csv.writer(text, delimiter=written).writerows(rows)
     content = text.getvalue().encode()
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-
-    assert data_hash(check_table(read_table(tmp_path / name, CONTRACT, form), CONTRACT)) == data_hash(
-        check_table(read_table(tmp_path / "t.csv", CONTRACT), CONTRACT)
+    (tmp_path / name).write_bytes(
+        gzip.compress(content) if name.endswith(".gz") else content
     )
 
+    assert data_hash(
+        check_table(read_table(tmp_path / name, CONTRACT, form), CONTRACT)
+    ) == data_hash(check_table(read_table(tmp_path / "t.csv", CONTRACT), CONTRACT))
 
-def test_a_tsv_with_another_separator_says_what_to_set(table: pd.DataFrame, tmp_path: Path):
+
+def test_a_tsv_with_another_separator_says_what_to_set(
+    table: pd.DataFrame, tmp_path: Path
+):
     (tmp_path / "t.tsv").write_text(table.to_csv(index=False, sep=";"))
 
-    with pytest.raises(TableError, match=r"separated by ';': set data\.format\.delimiter"):
+    with pytest.raises(
+        TableError, match=r"separated by ';': set data\.format\.delimiter"
+    ):
         read_table(tmp_path / "t.tsv", CONTRACT)
 
 
 @pytest.mark.parametrize("name", ["t.orc", "t", "t.parquet.gz", "t.csv.bz2", "t.csv~"])
-def test_a_file_of_no_known_format_is_refused_with_what_is_read(tmp_path: Path, name: str):
+def test_a_file_of_no_known_format_is_refused_with_what_is_read(
+    tmp_path: Path, name: str
+):
     (tmp_path / name).write_text("")
 
     with pytest.raises(
-        TableError, match=r"allowed are \.csv, \.tsv, \.txt .* \.parquet and \.pq, in any case"
+        TableError,
+        match=r"allowed are \.csv, \.tsv, \.txt .* \.parquet and \.pq, in any case",
     ):
         read_table(tmp_path / name, CONTRACT)
 
@@ -135,7 +160,9 @@ TORN = gzip.compress(b"a,b\n" * 9999, mtime=0)[:40]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8b", b"not gzip", TORN], ids=["empty", "begun", "text", "torn"]
+    "content",
+    [b"", b"\x1f\x8b", b"not gzip", TORN],
+    ids=["empty", "begun", "text", "torn"],
 )
 def test_a_damaged_gzip_file_is_named(tmp_path: Path, content: bytes):
     (tmp_path / "t.csv.gz").write_bytes(content)
@@ -153,13 +180,17 @@ def test_the_encoding_of_a_gzipped_file_is_guessed_too(tmp_path: Path):
         read_table(tmp_path / "t.csv.gz", CONTRACT)
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(table: pd.DataFrame, tmp_path: Path):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    table: pd.DataFrame, tmp_path: Path
+):
     path = tmp_path / "t.parquet"
     write_table(table, path, CONTRACT)
     before = path.read_bytes()
 
     with pytest.raises(ValueError, match="uplicate"):
-        write_table(pd.concat([table, *[table[ID].rename("extra")] * 2], axis=1), path, CONTRACT)
+        write_table(
+            pd.concat([table, *[table[ID].rename("extra")] * 2], axis=1), path, CONTRACT
+        )
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

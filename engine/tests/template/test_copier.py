@@ -38,7 +38,9 @@ EARLIER = {  # what the template looked like before
 }
 TABLE = "data/customers.csv"
 LEVELS = ("package", "service", "monitored")
-CONFLICT = re.compile(r"(?s)<<<<<<< before updating\n(.*)=======\n(.*)>>>>>>> after updating\n")
+CONFLICT = re.compile(
+    r"(?s)<<<<<<< before updating\n(.*)=======\n(.*)>>>>>>> after updating\n"
+)
 
 
 def edit(folder: Path, edits: dict[str, tuple[str, str]]) -> None:
@@ -56,7 +58,9 @@ def copier(*words: object) -> str:
 
 
 def status(folder: Path) -> dict[str, str]:
-    said = subprocess.check_output(["git", "status", "--porcelain", "-uall"], cwd=folder, text=True)
+    said = subprocess.check_output(
+        ["git", "status", "--porcelain", "-uall"], cwd=folder, text=True
+    )
     return {line[3:]: line[:2].strip() for line in said.splitlines()}
 
 
@@ -89,7 +93,11 @@ def test_the_question_takes_the_names_that_rename_takes(name: str):
 
     said = template.render(project_name=name)
 
-    assert (said.strip() == "") == (rename.complaint(name, ROOT) is None) == (name == "my-service")
+    assert (
+        (said.strip() == "")
+        == (rename.complaint(name, ROOT) is None)
+        == (name == "my-service")
+    )
 
 
 def test_no_file_is_rendered_but_the_answers():
@@ -136,8 +144,17 @@ def test_the_page_says_what_there_is():
 
 
 @pytest.mark.slow
-def test_a_name_that_rename_refuses_is_refused_before_anything_is_copied(template: Path, tmp_path: Path):
-    words = ["copy", "--trust", "--defaults", "--data=project_name=Lapse", template, tmp_path / "made"]
+def test_a_name_that_rename_refuses_is_refused_before_anything_is_copied(
+    template: Path, tmp_path: Path
+):
+    words = [
+        "copy",
+        "--trust",
+        "--defaults",
+        "--data=project_name=Lapse",
+        template,
+        tmp_path / "made",
+    ]
 
     with pytest.raises(AssertionError, match="words of small letters"):
         copier(*words)
@@ -151,7 +168,7 @@ def lapse_model(project: Path, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "lapse_model", *words],
         cwd=project,
-        env=os.environ | {"PYTHONPATH": sources},  # noqa: TID251 - the child inherits ours
+        env=os.environ | {"PYTHONPATH": sources},  # noqa: TID251 - for the child
         capture_output=True,
         text=True,
         check=False,
@@ -162,17 +179,29 @@ def lapse_model(project: Path, *words: str) -> str:
 
 @pytest.fixture(scope="module")
 def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a first level made of the earlier version, with work in it, updated to the later one."""
+    """Return a first level that was updated to the later version.
+
+    It was made of the earlier version, and has work in it.
+    """
     project = tmp_path_factory.mktemp("edited") / "made"
-    answers = ["--data=project_name=lapse-model", "--data=level=package", "--vcs-ref=v0.0.1"]
+    answers = [
+        "--data=project_name=lapse-model",
+        "--data=level=package",
+        "--vcs-ref=v0.0.1",
+    ]
     copier("copy", "--trust", "--defaults", "--quiet", *answers, template, project)
     commit(project)
     edit(project, MINE | {"docs/signing.md": ("## Make keys", "## Make two keys")})
-    edit(project, {"config.yaml": ("max_iter: 140 ", "max_iter: 77  ")})  # what the template changes, too
+    # what the template changes, too
+    edit(project, {"config.yaml": ("max_iter: 140 ", "max_iter: 77  ")})
     for name, text in OWN.items():
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(text)
-    for words in (["sample", "--rows", "3000"], ["train"], ["score", TABLE, "before.csv"]):
+    for words in (
+        ["sample", "--rows", "3000"],
+        ["train"],
+        ["score", TABLE, "before.csv"],
+    ):
         lapse_model(project, *words)
     (project / "engine/src/skewless/models/plots.py").unlink()
     commit(project)
@@ -191,17 +220,24 @@ def test_changes_arrive_edits_stay_and_what_both_changed_is_a_conflict(edited: P
         "src/lapse_model/old.py": "D",
         "engine/src/skewless/tables/split.py": "M",
     }
-    assert "Formerly" not in (edited / "engine/src/skewless/tables/split.py").read_text()
+    assert (
+        "Formerly" not in (edited / "engine/src/skewless/tables/split.py").read_text()
+    )
     assert "\nOptional. Without" in (edited / "docs/signing.md").read_text()
     for name, text in KEPT.items():
         assert text in (edited / name).read_text(), name
     conflict = CONFLICT.search((edited / "config.yaml").read_text())
-    assert ("max_iter: 77" in conflict[1], "max_iter: 150" in conflict[2]) == (True, True)
+    assert ("max_iter: 77" in conflict[1], "max_iter: 150" in conflict[2]) == (
+        True,
+        True,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_what_the_engine_before_the_update_made_is_read_after_it(edited: Path, tmp_path: Path):
+def test_what_the_engine_before_the_update_made_is_read_after_it(
+    edited: Path, tmp_path: Path
+):
     project = Path(shutil.copytree(edited, tmp_path / "made", symlinks=True))
     config = (project / "config.yaml").read_text()
     (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))
@@ -215,13 +251,18 @@ def test_what_the_engine_before_the_update_made_is_read_after_it(edited: Path, t
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_a_level_is_added_to_a_project_that_was_worked_on_by_adding_files_alone(edited: Path, tmp_path: Path):
+def test_a_level_is_added_to_a_project_that_was_worked_on_by_adding_files_alone(
+    edited: Path, tmp_path: Path
+):
     project = Path(shutil.copytree(edited, tmp_path / "made", symlinks=True))
     config = (project / "config.yaml").read_text()
-    (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))  # decided for what the owner wrote
+    # decided for what the owner wrote
+    (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))
     commit(project)
 
-    copier("update", "--trust", "--defaults", "--quiet", "--data=level=service", project)
+    copier(
+        "update", "--trust", "--defaults", "--quiet", "--data=level=service", project
+    )
 
     states = status(project)
     assert states.pop(".copier-answers.yml") == "M"

@@ -1,4 +1,7 @@
-"""Idle connections and slow heads are the proxy's work: they end there, and others are answered meanwhile."""
+"""Idle connections and slow heads end at the proxy, whose work they are.
+
+Others are answered meanwhile.
+"""
 
 import contextlib
 import resource
@@ -13,7 +16,11 @@ import pytest
 from fronts import Front, configured_keys, haproxy, make_secrets
 from hostile import BODY, HEAD, Server, held, read, started
 
-pytestmark = [pytest.mark.fault, pytest.mark.posix, pytest.mark.needs("haproxy", "openssl")]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.posix,
+    pytest.mark.needs("haproxy", "openssl"),
+]
 
 SECONDS = {  # shorter, so that a test can wait for them
     "timeout http-request 10s": "timeout http-request 3s",
@@ -34,7 +41,7 @@ class Crowd(NamedTuple):
 
 @pytest.fixture
 def crowd(trained: Path, tmp_path: Path) -> Iterator[Crowd]:
-    """Start a service that never loses its patience, so that it is the proxy that does."""
+    """Start a service that never loses its patience, so that the proxy does."""
     secrets = make_secrets(tmp_path / "secrets")
     key = b"X-API-Key: " + (secrets / "caller.key").read_bytes() + b"\r\n"
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +74,8 @@ def test_thousands_of_idle_connections_and_slow_heads_end_at_the_proxy(crowd: Cr
         behind = held(crowd.server.pid) - crowd.server.idle
         refusals = Counter(read(connection)[:12] for connection in slow)
         ends = Counter(read(connection) for connection in silent)
-        rest = [read(connection) for connection in kept]  # ends when the connection does
+        # ends when the connection does
+        rest = [read(connection) for connection in kept]
     after, _ = crowd.front.ask("/ready")
 
     assert answers == {b"HTTP/1.1 200": KEPT}

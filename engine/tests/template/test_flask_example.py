@@ -36,7 +36,9 @@ def test_flask_and_the_service_answer_alike(flask_app: Flask, client: TestClient
 
 
 def test_flask_refuses_what_the_contract_forbids(flask_app: Flask):
-    answer = flask_app.test_client().post("/churn", json=CONTRACT.example() | {"unknown": "secret"})
+    answer = flask_app.test_client().post(
+        "/churn", json=CONTRACT.example() | {"unknown": "secret"}
+    )
 
     assert (answer.status_code, answer.json["errors"][0]["loc"]) == (422, ["unknown"])
     assert "secret" not in answer.text

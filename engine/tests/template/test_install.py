@@ -1,4 +1,7 @@
-"""The lock installs from nothing: with uv or pip, old or new, also when newer releases appear."""
+"""The lock installs from nothing, with uv or pip, old or new.
+
+It does so also when newer releases appear.
+"""
 
 import hashlib
 import os
@@ -16,9 +19,12 @@ import pytest
 
 from conftest import ROOT, copy_makefiles
 
-PINNED = re.compile(r"(?m)^([\w.-]+)(\[[\w,.-]+\])?==([^\s;\\]+)([^\\\n]*) \\\n(?:    --hash=\S+(?: \\)?\n)+")
+PINNED = re.compile(
+    r"(?m)^([\w.-]+)(\[[\w,.-]+\])?==([^\s;\\]+)([^\\\n]*) \\\n"
+    r"(?:    --hash=\S+(?: \\)?\n)+"
+)
 LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
-ENVIRONMENT = os.environ  # noqa: TID251 - of the programs that install, not the project's
+ENVIRONMENT = os.environ  # noqa: TID251 - of the programs that install, not ours
 NEWER = "9999"
 OLDEST_PIP = {"3.11": "22.3", "3.12": "23.2.1", "3.13": "24.2", "3.14": "25.2"}
 """Python → the pip in the first release of that Python (CPython's Lib/ensurepip)."""
@@ -28,35 +34,57 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def make_wheel(folder: Path, name: str, version: str, needs: tuple[str, ...] = ()) -> Path:
+def make_wheel(
+    folder: Path, name: str, version: str, needs: tuple[str, ...] = ()
+) -> Path:
     """Write an empty wheel that says what it needs."""
-    path = folder / f"{name.replace('-', '_').replace('.', '_')}-{version}-py3-none-any.whl"
+    path = (
+        folder
+        / f"{name.replace('-', '_').replace('.', '_')}-{version}-py3-none-any.whl"
+    )
     said = [f"Name: {name}", f"Version: {version}", *needs]
     about = f"{path.name.removesuffix('-py3-none-any.whl')}.dist-info"
     record = "".join(f"{about}/{each},,\n" for each in ("METADATA", "WHEEL", "RECORD"))
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{about}/METADATA", "\n".join(["Metadata-Version: 2.1", *said, ""]))
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{about}/METADATA", "\n".join(["Metadata-Version: 2.1", *said, ""])
+        )
+        wheel.writestr(
+            f"{about}/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         wheel.writestr(f"{about}/RECORD", record)
     return path
 
 
 def needs_of(name: str) -> tuple[str, ...]:
-    """Say what an installed package requires; nothing is known of those that only other systems install."""
+    """Say what an installed package requires.
+
+    Nothing is known of packages that only other systems install.
+    """
     try:
         found = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return ()
     headers = ("Requires-Dist", "Provides-Extra")
-    return tuple(f"{header}: {each}" for header in headers for each in found.get_all(header) or ())
+    return tuple(
+        f"{header}: {each}"
+        for header in headers
+        for each in found.get_all(header) or ()
+    )
 
 
 def hashed(name: str, wheel: Path, rest: str = "") -> str:
-    return f"{name}{rest} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+    return (
+        f"{name}{rest} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+    )
 
 
 def rehearse_index(lock: str, folder: Path) -> Path:
-    """Make an index of empty wheels, each locked release and a newer one; return its lock."""
+    """Make an index of empty wheels; return its lock.
+
+    It has each locked release and a newer one.
+    """
     index = folder / "index"
     index.mkdir()
     lines = []
@@ -72,11 +100,16 @@ def rehearse_index(lock: str, folder: Path) -> Path:
 def find_python(version: str) -> str | None:
     """Find an interpreter that really starts: a version manager's stand-in may not."""
     pyenv = ENVIRONMENT.get("PYENV_ROOT", Path.home() / ".pyenv")
-    there = [f"python{version}", *map(str, Path(pyenv).glob(f"versions/{version}.*/bin/python"))]
+    there = [
+        f"python{version}",
+        *map(str, Path(pyenv).glob(f"versions/{version}.*/bin/python")),
+    ]
     for each in there:
         path = shutil.which(each)
         asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-        done = path and subprocess.run([path, "-c", asked], capture_output=True, text=True, check=False)
+        done = path and subprocess.run(
+            [path, "-c", asked], capture_output=True, text=True, check=False
+        )
         if done and done.stdout.strip() == version:
             return path
     return None
@@ -84,13 +117,19 @@ def find_python(version: str) -> str | None:
 
 def clean(**more: str) -> dict[str, str]:
     """Return this environment without what it tells pip and uv."""
-    kept = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("PIP_", "UV_"))}
+    kept = {
+        name: value
+        for name, value in ENVIRONMENT.items()
+        if not name.startswith(("PIP_", "UV_"))
+    }
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", **more}
 
 
 def run_install(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts/install.py"), *map(str, words)]
-    return subprocess.run(command, env=clean(**environment), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=clean(**environment), capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -107,13 +146,18 @@ def installed(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_each_extra_that_a_locked_package_asks_for(lock: str):
-    pinned = {plain(name): extras for name, extras, _, _ in PINNED.findall((ROOT / lock).read_text())}
+    pinned = {
+        plain(name): extras
+        for name, extras, _, _ in PINNED.findall((ROOT / lock).read_text())
+    }
     for name in pinned:
         for need in metadata.requires(name) or () if is_installed(name) else ():
             asked = re.match(r"([\w.-]+)\[([\w,.-]+)\]", need)
             if asked and "extra ==" not in need and plain(asked[1]) in pinned:
                 for extra in asked[2].split(","):
-                    assert plain(extra) in plain(pinned[plain(asked[1])]), f"{name} needs {need}"
+                    assert plain(extra) in plain(pinned[plain(asked[1])]), (
+                        f"{name} needs {need}"
+                    )
 
 
 def is_installed(name: str) -> bool:
@@ -128,11 +172,15 @@ def test_a_lock_holds_a_hash_for_everything_and_no_address(lock: str):
 
 
 def test_the_installer_is_the_uv_of_the_lock():
-    found = {name: re.findall(r"(?m)^uv==(\S+)", (ROOT / name).read_text()) for name in LOCKS}
+    found = {
+        name: re.findall(r"(?m)^uv==(\S+)", (ROOT / name).read_text()) for name in LOCKS
+    }
     assert found["requirements-uv.lock"] == found["requirements-dev.lock"] != []
 
 
-def test_an_environment_that_is_a_link_is_refused_and_what_it_leads_to_stays(small: Path):
+def test_an_environment_that_is_a_link_is_refused_and_what_it_leads_to_stays(
+    small: Path,
+):
     precious = small / "elsewhere"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years")
@@ -158,7 +206,9 @@ def test_what_is_no_environment_is_not_emptied(small: Path, kind: str):
 @pytest.mark.slow
 def test_where_pip_alone_is_told_of_a_mirror_pip_installs_and_says_so(small: Path):
     mirror = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(small)}
-    done = run_install("--into", small / ".venv", "--lock", small / "small.lock", **mirror)
+    done = run_install(
+        "--into", small / ".venv", "--lock", small / "small.lock", **mirror
+    )
     assert done.returncode == 0, done.stderr
     assert "pip is told to ask another index and uv is not" in done.stdout
     assert installed(small / ".venv")
@@ -167,7 +217,9 @@ def test_where_pip_alone_is_told_of_a_mirror_pip_installs_and_says_so(small: Pat
 @pytest.mark.slow
 def test_where_uv_cannot_be_had_pip_installs_and_says_so(small: Path):
     mirror = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(small), "UV_NO_INDEX": "1"}
-    done = run_install("--into", small / ".venv", "--lock", small / "small.lock", **mirror)
+    done = run_install(
+        "--into", small / ".venv", "--lock", small / "small.lock", **mirror
+    )
     assert done.returncode == 0, done.stderr
     assert "uv could not install" in done.stdout
     assert installed(small / ".venv")
@@ -177,7 +229,9 @@ def test_where_uv_cannot_be_had_pip_installs_and_says_so(small: Path):
 def test_a_changed_file_is_installed_by_neither(small: Path):
     make_wheel(small, "small-thing", "1.0", ("Summary: not what was locked",))
     mirror = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(small)}
-    done = run_install("--into", small / ".venv", "--lock", small / "small.lock", **mirror)
+    done = run_install(
+        "--into", small / ".venv", "--lock", small / "small.lock", **mirror
+    )
     assert done.returncode == 1
     assert "small.lock could not be installed" in done.stderr
     assert not installed(small / ".venv")
@@ -192,8 +246,12 @@ def test_an_unknown_installer_is_refused_with_those_there_are(small: Path):
 def test_certificates_and_mirrors_are_read_from_what_pip_says_of_its_configuration():
     assert install.PIP_MIRROR.search("global.index-url='https://mirror.test/simple'")
     assert install.PIP_MIRROR.search(":env:.no-index='1'")
-    assert not install.PIP_MIRROR.search("global.extra-index-url='https://more.test'\nglobal.find-links='x'")
-    assert install.PIP_CERTIFICATES.search("global.cert='/etc/ca.pem'")[1] == "/etc/ca.pem"
+    assert not install.PIP_MIRROR.search(
+        "global.extra-index-url='https://more.test'\nglobal.find-links='x'"
+    )
+    assert (
+        install.PIP_CERTIFICATES.search("global.cert='/etc/ca.pem'")[1] == "/etc/ca.pem"
+    )
 
 
 INSTALL = f"""
@@ -201,7 +259,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 import install
-install._make_environment(install.Wanted(Path(".venv"), Path("requirements-dev.lock"), bare=True))
+install._make_environment(install.Wanted(Path(".venv"), \
+Path("requirements-dev.lock"), bare=True))
 (packages,) = Path(".venv/lib").glob("python*/site-packages")
 (packages / "uv.py").touch()
 """  # what installs no package, so that only the environment itself is made
@@ -211,7 +270,12 @@ install._make_environment(install.Wanted(Path(".venv"), Path("requirements-dev.l
 def made(tmp_path: Path) -> Path:
     """Return a project whose environment `make install` has made."""
     (tmp_path / "engine").mkdir()
-    for name in ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml", "engine/pyproject.toml"):
+    for name in (
+        "requirements-dev.lock",
+        "requirements-uv.lock",
+        "pyproject.toml",
+        "engine/pyproject.toml",
+    ):
         (tmp_path / name).touch()
     copy_makefiles(tmp_path)
     (tmp_path / "scripts").mkdir()
@@ -222,12 +286,19 @@ def made(tmp_path: Path) -> Path:
 
 def make_install(folder: Path) -> str:
     words = ["make", "--no-print-directory", f"PYTHON={sys.executable}", "install"]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def works_after_make(folder: Path) -> bool:
     make_install(folder)
-    return subprocess.run([folder / ".venv/bin/python", "-c", "import uv"], check=False).returncode == 0
+    return (
+        subprocess.run(
+            [folder / ".venv/bin/python", "-c", "import uv"], check=False
+        ).returncode
+        == 0
+    )
 
 
 def leave_only_the_marks(environment: Path) -> None:
@@ -246,9 +317,9 @@ def remove_what_python_leads_to(environment: Path) -> None:
 BROKEN = {
     "no interpreter": lambda environment: (environment / "bin/python").unlink(),
     "an interpreter that was removed": remove_what_python_leads_to,
-    "another Python": lambda environment: next(environment.glob("lib/python3.*")).rename(
-        environment / "lib/python3.0"
-    ),
+    "another Python": lambda environment: next(
+        environment.glob("lib/python3.*")
+    ).rename(environment / "lib/python3.0"),
     "nothing but the marks": leave_only_the_marks,
 }
 
@@ -257,7 +328,9 @@ BROKEN = {
 @pytest.mark.needs("make")
 @pytest.mark.parametrize("break_it", BROKEN.values(), ids=BROKEN)
 @pytest.mark.slow
-def test_make_makes_an_environment_that_does_not_work_anew(made: Path, break_it: Callable[[Path], None]):
+def test_make_makes_an_environment_that_does_not_work_anew(
+    made: Path, break_it: Callable[[Path], None]
+):
     break_it(made / ".venv")
 
     assert works_after_make(made)
@@ -294,14 +367,18 @@ def test_uv_installs_by_hash_and_stays_only_where_it_may(small: Path, words: lis
 @pytest.mark.posix
 @pytest.mark.parametrize("pip", ["oldest", "newest"])
 @pytest.mark.parametrize("version", sorted(OLDEST_PIP))
-def test_the_lock_installs_with_any_pip_while_newer_releases_exist(version: str, pip: str, tmp_path: Path):
+def test_the_lock_installs_with_any_pip_while_newer_releases_exist(
+    version: str, pip: str, tmp_path: Path
+):
     python = find_python(version)
     if python is None:
         pytest.skip(f"unchecked: no Python {version} on this machine")
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     own = tmp_path / "venv/bin/python"
     wanted = f"pip=={OLDEST_PIP[version]}" if pip == "oldest" else "pip"
-    subprocess.run([own, "-m", "pip", "install", "-qq", "--upgrade", wanted], check=True)
+    subprocess.run(
+        [own, "-m", "pip", "install", "-qq", "--upgrade", wanted], check=True
+    )
     copy = rehearse_index("requirements-dev.lock", tmp_path)
     words = [
         "install",
@@ -313,5 +390,7 @@ def test_the_lock_installs_with_any_pip_while_newer_releases_exist(version: str,
         tmp_path / "index",
     ]
     command = [own, "-m", "pip", *words, "-r", copy]
-    done = subprocess.run(command, env=clean(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=clean(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,7 @@
-"""The pages that take a notebook into production are done as they stand, in a copy of the project."""
+"""The pages that take a notebook into production are done as they stand.
+
+They are done in a copy of the project.
+"""
 
 import contextlib
 import io
@@ -22,7 +25,7 @@ def served(block: object) -> bool:
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """Return a copy of the project that the notebook was moved into; do not change it."""
+    """Return a copy of the project with the notebook moved in; do not change it."""
     if not is_default():
         pytest.skip("the page begins with the table that the repository came with")
     clone = Clone(tmp_path_factory.mktemp("moved") / "clone").fill()
@@ -62,7 +65,10 @@ def test_the_notebook_loses_north_america(table: Path):
 def test_the_notebooks_features_depend_on_other_rows_and_on_rows_held_out(table: Path):
     before = run_notebook(2)["X"]
     rows = pd.read_csv(table, keep_default_na=False, na_values=[""])
-    missing, other = rows["support_calls"].isna().idxmax(), rows["support_calls"].notna().idxmax()
+    missing, other = (
+        rows["support_calls"].isna().idxmax(),
+        rows["support_calls"].notna().idxmax(),
+    )
     rows.loc[other, "support_calls"] += 1_000
     rows.to_csv(table, index=False)
 
@@ -101,14 +107,16 @@ from skewless.tables.split import is_holdout
 
 df = pd.read_csv("subscribers.csv", keep_default_na=False, na_values=[""])
 data = load_config(Path("config.yaml"), project).data
-held_out = is_holdout(df["subscriber"], fraction=data.holdout_fraction, salt=data.holdout_salt)
+held_out = is_holdout(df["subscriber"], fraction=data.holdout_fraction, \
+salt=data.holdout_salt)
 df["calls_per_month"] = df["support_calls"] / df["months"]
 df["is_new"] = df["months"] <= 6
 X = pd.get_dummies(df.drop(columns=["subscriber", "left"]))
 X_train, y_train = X[~held_out], df["left"][~held_out]
 """
 DIFFERENCE = """
-ours = open_predictor(Registry(Path("models")).load("newest"), project).probabilities(df)
+ours = open_predictor(Registry(Path("models")).load("newest"), project)\
+.probabilities(df)
 print(abs(model.predict_proba(X)[:, 1] - ours).max())
 """
 
@@ -116,7 +124,9 @@ print(abs(model.predict_proba(X)[:, 1] - ours).max())
 @pytest.mark.slow
 @pytest.mark.posix
 def test_the_version_answers_like_the_notebook_without_its_faults(moved: Clone):
-    fitted = re.findall(r"(?m)^(?:from sklearn.ensemble|model = ).*\n", "".join(NOTEBOOK))
+    fitted = re.findall(
+        r"(?m)^(?:from sklearn.ensemble|model = ).*\n", "".join(NOTEBOOK)
+    )
 
     compared = "".join([TRAINED_ON, *fitted, DIFFERENCE])
 
@@ -181,7 +191,9 @@ except UnsafeModelError:
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(clone: Clone):
+def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(
+    clone: Clone,
+):
     clone.follow(read_page("another-estimator.md") + read_page("without-onnx.md"))
 
     words = ("score", "subscribers.csv", "out.csv")

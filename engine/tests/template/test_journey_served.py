@@ -35,6 +35,10 @@ def test_a_model_without_onnx_answers_over_http(tmp_path: Path):
     clone = Clone(tmp_path / "clone").fill()
     pages = ("from-your-notebook.md", "another-estimator.md", "without-onnx.md")
     blocks = [block for page in pages for block in read_page(page)]
-    prepare = [block for block in blocks if "curl" not in block.text and "promote" not in block.text]
+    prepare = [
+        block
+        for block in blocks
+        if "curl" not in block.text and "promote" not in block.text
+    ]
 
     clone.follow([*prepare, Block("console", None, ASKED)])

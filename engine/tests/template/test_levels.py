@@ -1,4 +1,7 @@
-"""Each level stands by itself: its checks pass, its main job runs, and its pages point at what is there."""
+"""Each level stands by itself: its checks pass, and its main job runs.
+
+Its pages point at what is there.
+"""
 
 import re
 import subprocess
@@ -15,12 +18,23 @@ from made import commit, contents, copy_project, make
 
 LEVELS = ("package", "service", "monitored")
 LACKS = {  # some of what a level has no use for
-    "package": {"Dockerfile", "deploy", "src/lapse_model/api.py", "make/service.mk", "make/monitored.mk"},
+    "package": {
+        "Dockerfile",
+        "deploy",
+        "src/lapse_model/api.py",
+        "make/service.mk",
+        "make/monitored.mk",
+    },
     "service": {"make/monitored.mk", ".github/workflows/retrain.yml"},
     "monitored": set(),
 }
 DESCRIPTION, HOLDER = 'Whether a "policy" lapses', "Jane Doe"
-OF_THE_TEMPLATE = {"copier.yml", "make/template.mk", "engine/tests", "engine/benchmarks"}
+OF_THE_TEMPLATE = {
+    "copier.yml",
+    "make/template.mk",
+    "engine/tests",
+    "engine/benchmarks",
+}
 
 
 @pytest.fixture(scope="module", params=LEVELS)
@@ -41,8 +55,21 @@ def made(tmp_path_factory: pytest.TempPathFactory, level: str) -> Path:
         "holder": HOLDER,
     }
     words = [f"--data={name}={value}" for name, value in answers.items()]
-    command = [sys.executable, "-W", "ignore", "-m", "copier", "copy", "--trust", "--defaults", "--quiet"]
-    subprocess.run([*command, *words, "--vcs-ref=HEAD", str(template), str(folder / "made")], check=True)
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "copier",
+        "copy",
+        "--trust",
+        "--defaults",
+        "--quiet",
+    ]
+    subprocess.run(
+        [*command, *words, "--vcs-ref=HEAD", str(template), str(folder / "made")],
+        check=True,
+    )
     commit(folder / "made")
     return folder / "made"
 
@@ -59,7 +86,9 @@ def test_a_level_lacks_whole_files_and_has_the_others_as_a_rename_leaves_them(
     expected, tree = contents(whole), contents(made)
 
     assert tree.pop(".copier-answers.yml")
-    assert [name for name in LACKS[level] | OF_THE_TEMPLATE if (made / name).exists()] == []
+    assert [
+        name for name in LACKS[level] | OF_THE_TEMPLATE if (made / name).exists()
+    ] == []
     assert tree == {name: expected[name] for name in tree}
 
 
@@ -90,7 +119,11 @@ def test_a_level_passes_its_own_tests(made: Path):
 @pytest.mark.slow
 @pytest.mark.posix
 def test_the_pages_name_make_targets_that_are_there_at_some_level(made: Path):
-    targets = {name for path in MAKEFILES for name in re.findall(r"(?m)^([a-z-]+):", path.read_text())}
+    targets = {
+        name
+        for path in MAKEFILES
+        for name in re.findall(r"(?m)^([a-z-]+):", path.read_text())
+    }
 
     for page in {*made.rglob("*.md")} - {made / "CHANGELOG.md"}:
         assert set(re.findall(r"`make ([a-z-]+)", page.read_text())) <= targets, page
@@ -98,7 +131,9 @@ def test_the_pages_name_make_targets_that_are_there_at_some_level(made: Path):
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_the_main_job_of_the_first_level_trains_and_scores_a_file(made: Path, level: str):
+def test_the_main_job_of_the_first_level_trains_and_scores_a_file(
+    made: Path, level: str
+):
     if level != "package":
         pytest.skip("the others serve until they are stopped; tests/serving holds that")
 

@@ -19,16 +19,21 @@ def test_the_example_reads_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     now = datetime.now(UTC).replace(second=0)
-    log_file(tmp_path / "predictions", line(0, now), line(1, now), day=now.date().isoformat())
+    log_file(
+        tmp_path / "predictions", line(0, now), line(1, now), day=now.date().isoformat()
+    )
     monkeypatch.chdir(tmp_path)
 
-    exec(re.search(r"(?ms)^```python\n(.*?)^```$", PAGE)[1], {})  # noqa: S102 - the page's own words
+    example = re.search(r"(?ms)^```python\n(.*?)^```$", PAGE)[1]
+    exec(example, {})  # noqa: S102 - the page's own words
 
     assert capsys.readouterr().out == "0.0005 2 0\n"
 
 
 def test_every_column_of_the_table_is_named():
-    assert {column.name for column in PREDICTIONS.c} <= set(re.findall(r"`(\w+)`", PAGE))
+    assert {column.name for column in PREDICTIONS.c} <= set(
+        re.findall(r"`(\w+)`", PAGE)
+    )
 
 
 @pytest.mark.parametrize("command", re.findall(r"\$ churn-service (log \w+)", PAGE))

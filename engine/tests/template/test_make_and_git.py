@@ -16,7 +16,10 @@ pytestmark = [pytest.mark.posix, pytest.mark.needs("make")]
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a checkout of the Makefile, with programs in place of the tools that all find nothing."""
+    """Return a checkout of the Makefile, with tools that all find nothing.
+
+    These programs stand in for the real tools.
+    """
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "clone"
     (folder / "scripts").mkdir(parents=True)
@@ -30,7 +33,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", f"PYTHON={sys.executable}", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 def fail(clone: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> str:
@@ -57,7 +62,9 @@ def test_what_is_as_it_was_committed_is_unchanged(clone: Path):
 
 
 @pytest.mark.parametrize("staged", [True, False])
-def test_what_is_not_as_it_was_committed_is_shown_staged_or_not(clone: Path, *, staged: bool):
+def test_what_is_not_as_it_was_committed_is_shown_staged_or_not(
+    clone: Path, *, staged: bool
+):
     (clone / "scripts/refuse_files.py").write_text("# another\n")
     if staged:
         subprocess.run(["git", "add", "--all"], cwd=clone, check=True)
@@ -68,8 +75,12 @@ def test_what_is_not_as_it_was_committed_is_shown_staged_or_not(clone: Path, *, 
 
 
 @pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
-def test_what_git_was_told_not_to_look_at_does_not_pass_for_unchanged(clone: Path, told: str):
-    subprocess.run(["git", "update-index", told, "scripts/refuse_files.py"], cwd=clone, check=True)
+def test_what_git_was_told_not_to_look_at_does_not_pass_for_unchanged(
+    clone: Path, told: str
+):
+    subprocess.run(
+        ["git", "update-index", told, "scripts/refuse_files.py"], cwd=clone, check=True
+    )
     (clone / "scripts/refuse_files.py").write_text("# another\n")
 
     done = make(clone, "unchanged")
@@ -78,7 +89,9 @@ def test_what_git_was_told_not_to_look_at_does_not_pass_for_unchanged(clone: Pat
     assert "git was told not to look at scripts/refuse_files.py" in done.stderr
 
 
-def test_what_the_repository_around_it_does_not_have_does_not_pass_for_unchanged(clone: Path):
+def test_what_the_repository_around_it_does_not_have_does_not_pass_for_unchanged(
+    clone: Path,
+):
     inside = clone / "copy"
     shutil.copytree(clone, inside, ignore=shutil.ignore_patterns(".git"))
 
@@ -124,7 +137,10 @@ def test_make_check_does_not_pass_where_git_names_no_file(
     done = make(clone, "check")
 
     assert passed.returncode == 0, passed.stderr
-    assert (done.returncode != 0, "NOT CHECKED: whether the repository holds" in done.stderr) == (True, True)
+    assert (
+        done.returncode != 0,
+        "NOT CHECKED: whether the repository holds" in done.stderr,
+    ) == (True, True)
 
 
 @HOW

@@ -20,11 +20,18 @@ WORDS = set(re.findall(r"`([A-Za-z_.:/ -]+?)`", PAGE))
 
 def keys() -> set[str]:
     sections = Config.model_fields
-    return {name for section in sections.values() for name in section.annotation.model_fields} | set(sections)
+    return {
+        name
+        for section in sections.values()
+        for name in section.annotation.model_fields
+    } | set(sections)
 
 
 def test_every_variable_is_read():
-    named = {name.removeprefix("CHURN_").lower() for name in re.findall(r"CHURN_[A-Z_]+", PAGE)}
+    named = {
+        name.removeprefix("CHURN_").lower()
+        for name in re.findall(r"CHURN_[A-Z_]+", PAGE)
+    }
 
     assert named <= Settings.model_fields.keys()
     assert {"api_keys", "allow_anonymous", "redis_url"} <= named
@@ -34,7 +41,9 @@ def test_every_setting_is_there():
     shaped = {
         word
         for word in WORDS
-        if re.fullmatch(r"(max|rate|slow|keep|pool|deadline|models|drain|cors)_\w+", word)
+        if re.fullmatch(
+            r"(max|rate|slow|keep|pool|deadline|models|drain|cors)_\w+", word
+        )
     }
 
     assert shaped
@@ -42,7 +51,10 @@ def test_every_setting_is_there():
 
 
 def test_the_timeouts_are_those_of_the_files():
-    shown = {name: float(number) for number, name in re.findall(r"\| ([\d,]+) s[^|]*\| `([^`]+)`", PAGE)}
+    shown = {
+        name: float(number)
+        for number, name in re.findall(r"\| ([\d,]+) s[^|]*\| `([^`]+)`", PAGE)
+    }
     proxy = re.findall(r"(?m)^ +(timeout [a-z-]+) (\d+)s", HAPROXY.read_text())
     example = re.findall(r"(keepalive_timeout|proxy_read_timeout) +(\d+)s;", PAGE)
     files = {name: float(number) for name, number in [*proxy, *example]}
@@ -72,7 +84,9 @@ def test_every_metric_is_shown(client: TestClient):
 def test_keys_new_prints_what_the_page_shows():
     shown = re.search(r"\$ churn-service (keys new .*)\n", PAGE)[1].split()
 
-    said = subprocess.check_output([sys.executable, "-m", "churn_service", *shown], text=True)
+    said = subprocess.check_output(
+        [sys.executable, "-m", "churn_service", *shown], text=True
+    )
 
     heading, key, other, line = said.splitlines()
     assert (heading in PAGE, other in PAGE) == (True, True)

@@ -1,4 +1,7 @@
-"""Every page is found, and names what is there; test_troubleshooting_page.py follows the links of all."""
+"""Every page is found, and names what is there.
+
+test_troubleshooting_page.py follows the links of all.
+"""
 
 import re
 
@@ -18,10 +21,18 @@ def test_every_file_that_the_page_on_numbers_names_is_there():
     named = set(re.findall(r"`([\w/]+\.(?:py|md\.jinja))`", page))
 
     assert len(named) > 20
-    assert {name for name in named if not any((folder / name).exists() for folder in sources)} == set()
+    assert {
+        name
+        for name in named
+        if not any((folder / name).exists() for folder in sources)
+    } == set()
     words = set(re.findall(r"`([A-Za-z_]{5,})`", page))
-    code = "".join(path.read_text() for folder in sources for path in folder.rglob("*.py"))
-    assert {word for word in words - {"HistGradientBoostingRegressor"} if word not in code} == set()
+    code = "".join(
+        path.read_text() for folder in sources for path in folder.rglob("*.py")
+    )
+    assert {
+        word for word in words - {"HistGradientBoostingRegressor"} if word not in code
+    } == set()
 
 
 def test_what_the_page_on_windows_types_is_what_is_run_there_in_ci():
@@ -36,14 +47,24 @@ def test_what_the_page_on_windows_types_is_what_is_run_there_in_ci():
 
 
 def test_the_page_on_configuration_is_what_the_code_would_write():
-    assert (ROOT / "docs/configuration.md").read_text() == config_page(PROJECT), "run `make schema`"
+    assert (ROOT / "docs/configuration.md").read_text() == config_page(PROJECT), (
+        "run `make schema`"
+    )
 
 
 def test_config_yaml_holds_what_is_changed_first_and_the_page_everything():
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
-    keys = re.findall(r"(?m)^\| `([\w.]+)` \|", (ROOT / "docs/configuration.md").read_text())
+    keys = re.findall(
+        r"(?m)^\| `([\w.]+)` \|", (ROOT / "docs/configuration.md").read_text()
+    )
 
-    assert sum(len(section) + len(section.get("format", {})) for section in document.values()) < 40
+    assert (
+        sum(
+            len(section) + len(section.get("format", {}))
+            for section in document.values()
+        )
+        < 40
+    )
     assert len(keys) > 50
 
 
@@ -51,7 +72,9 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs/README.md").read_text()
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES]
 
-    assert [name for name in pages if f"({name})" not in index and "decisions/0" not in name] == ["README.md"]
+    assert [
+        name for name in pages if f"({name})" not in index and "decisions/0" not in name
+    ] == ["README.md"]
 
 
 def test_the_first_page_and_the_assistants_page_keep_their_length():

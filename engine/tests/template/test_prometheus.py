@@ -1,4 +1,7 @@
-"""What Prometheus itself makes of the rules and the dashboards, alone and before a real service."""
+"""What Prometheus itself makes of the rules and the dashboards.
+
+It runs alone, and on a real service.
+"""
 
 import json
 import shutil
@@ -33,7 +36,11 @@ class Watched(NamedTuple):
 @pytest.fixture
 def watched(trained: Path, tmp_path: Path) -> Iterator[Watched]:
     """Start a service on a version, and a Prometheus that watches it."""
-    folder = Path(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")))
+    folder = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
     configure(folder, "serving", poll_seconds=0.2, deadline_seconds=0.0001)
     with serving(folder) as (url, process), scraping(url, tmp_path) as prometheus:
         yield Watched(folder, url, process, prometheus)
@@ -42,7 +49,9 @@ def watched(trained: Path, tmp_path: Path) -> Iterator[Watched]:
 @pytest.mark.needs("promtool")
 def test_promtool_reads_the_rules_and_the_configuration():
     for words in (["check", "rules", RULES], ["check", "config", CONFIG]):
-        done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["promtool", *words], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -72,12 +81,18 @@ def fail(url: str) -> None:
 @pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.needs("prometheus")
-def test_every_query_of_the_rules_and_dashboards_has_an_answer_before_a_real_service(watched: Watched):
+def test_every_query_of_the_rules_and_dashboards_has_an_answer_before_a_real_service(
+    watched: Watched,
+):
     prometheus = watched.prometheus
     drifts(watched.folder, revenue="ok")
-    put(watched.folder, ABSENT)  # so that there are looks at the registry that did not end well
+    # so that there are looks at the registry that did not end well
+    put(watched.folder, ABSENT)
 
-    with Load(watched.url, callers=1), Load(watched.url, callers=1, path="/predict/batch", body=BATCH):
+    with (
+        Load(watched.url, callers=1),
+        Load(watched.url, callers=1, path="/predict/batch", body=BATCH),
+    ):
         fail(watched.url)
         until(lambda: prometheus.ask(FAILED), "a failure is seen")
         fail(watched.url)
@@ -92,7 +107,9 @@ def test_every_query_of_the_rules_and_dashboards_has_an_answer_before_a_real_ser
 @pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.needs("prometheus")
-def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own(watched: Watched):
+def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own(
+    watched: Watched,
+):
     prometheus, raised = watched.prometheus, {}
 
     def is_raised(name: str, state: str) -> bool:
@@ -108,12 +125,14 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
 
     drifts(watched.folder, revenue="ok")
     until(is_seen, "traffic is seen", SECONDS)
-    until(lambda: prometheus.alerts() == {}, "all is quiet", SECONDS)  # its start looks like an absence
+    # its start looks like an absence
+    until(lambda: prometheus.alerts() == {}, "all is quiet", SECONDS)
 
     put(watched.folder, ABSENT)
     wait_for("ChurnVersionRefused", "pending")
     fail(watched.url)
-    until(lambda: prometheus.ask(FAILED), "a failure is seen", SECONDS)  # only a rise from there on counts
+    # only a rise from there on counts
+    until(lambda: prometheus.ask(FAILED), "a failure is seen", SECONDS)
     for _ in range(20):
         fail(watched.url)
     wait_for("ChurnFailing", "firing")
@@ -123,5 +142,9 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
     watched.process.kill()
     wait_for("ChurnServiceDown", "pending")
 
-    said = json.dumps([each["annotations"] for cases in raised.values() for each in cases])
-    assert not [fault for fault in ("no value", "error expanding", "{{") if fault in said]
+    said = json.dumps(
+        [each["annotations"] for cases in raised.values() for each in cases]
+    )
+    assert not [
+        fault for fault in ("no value", "error expanding", "{{") if fault in said
+    ]

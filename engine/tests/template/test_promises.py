@@ -1,4 +1,7 @@
-"""Every test file's promises are written down, once, so that none is lost when files move."""
+"""Every test file's promises are written down, once.
+
+So none is lost when files move.
+"""
 
 import re
 
@@ -7,7 +10,11 @@ import pytest
 from conftest import ROOT
 
 SECTIONS = re.split(r"(?m)^### ", (ROOT / "engine/docs/promises.md").read_text())[1:]
-TESTS = {name: text for name, _, text in (each.partition("\n") for each in SECTIONS) if "/test_" in name}
+TESTS = {
+    name: text
+    for name, _, text in (each.partition("\n") for each in SECTIONS)
+    if "/test_" in name
+}
 
 
 def test_each_test_file_is_listed_and_each_that_is_listed_is_there():

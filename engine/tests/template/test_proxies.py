@@ -1,4 +1,7 @@
-"""The proxies that are shipped or shown let pass what is public, and nothing else, however it is spelled."""
+"""The proxies that are shipped or shown let pass only what is public.
+
+That holds however it is spelled.
+"""
 
 import contextlib
 import re
@@ -21,7 +24,8 @@ from skewless.serving.guard import ADMIN
 
 pytestmark = [pytest.mark.posix, pytest.mark.needs("openssl")]
 
-NOT_PUBLIC = (*ADMIN, "/docs/oauth2-redirect")  # FastAPI's own, for an OAuth that is not used
+# FastAPI's own, for an OAuth that is not used
+NOT_PUBLIC = (*ADMIN, "/docs/oauth2-redirect")
 MARK = "X-Marked: yes"  # what a test sends; not a proxy's own check
 SPELLINGS = [
     "/%6detrics",
@@ -80,7 +84,9 @@ class Behind(NamedTuple):
         pytest.param(nginx, marks=pytest.mark.needs("nginx"), id="nginx"),
     ],
 )
-def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+def behind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Behind]:
     asked: list[str] = []
 
     class Recorder(BaseHTTPRequestHandler):
@@ -91,7 +97,7 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_GET = do_POST = do_HEAD = answer  # noqa: N815 - http.server looks for these names
+        do_GET = do_POST = do_HEAD = answer  # noqa: N815 - http.server's own names
 
         def log_message(self, *_: object) -> None:
             pass
@@ -101,7 +107,12 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Recorder))
         Thread(target=server.serve_forever).start()
         stack.callback(server.shutdown)
-        yield Behind(stack.enter_context(request.param(secrets, f"127.0.0.1:{server.server_port}")), asked)
+        yield Behind(
+            stack.enter_context(
+                request.param(secrets, f"127.0.0.1:{server.server_port}")
+            ),
+            asked,
+        )
 
 
 def paths(routes: list[BaseRoute]) -> Iterator[str]:
@@ -113,7 +124,8 @@ def paths(routes: list[BaseRoute]) -> Iterator[str]:
             yield re.sub(r"\{\w+\}", "1.2.3-0a1b2c3d", route.path)
 
 
-DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs")  # which proxies pass once
+# what proxies pass once
+DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs")
 
 
 def is_public(path: str) -> bool:
@@ -124,26 +136,39 @@ def is_public(path: str) -> bool:
 def routes(build) -> list[str]:
     contract: FastAPI = build().app
     found = {*paths(contract.routes)}
-    return sorted(found | {f"/v1{path}" for path in found if not path.startswith(DOCUMENTATION)})
+    return sorted(
+        found | {f"/v1{path}" for path in found if not path.startswith(DOCUMENTATION)}
+    )
 
 
 @pytest.mark.slow
-def test_every_route_passes_if_it_is_public_and_only_then(behind: Behind, routes: list[str]):
+def test_every_route_passes_if_it_is_public_and_only_then(
+    behind: Behind, routes: list[str]
+):
     passed = {path for path in routes if behind.reached_by(path, "POST") == [path]}
 
     assert passed == {path for path in routes if is_public(path)}
     assert {"/metrics", "/v1/stats", "/v1/admin/reload"} <= {*routes} - passed
-    assert {"/predict", "/v1/model", "/docs", "/models/1.2.3-0a1b2c3d/predict"} <= passed
+    assert {
+        "/predict",
+        "/v1/model",
+        "/docs",
+        "/models/1.2.3-0a1b2c3d/predict",
+    } <= passed
 
 
 @pytest.mark.parametrize("alias", ["newest", "staging", "production"])
 @pytest.mark.slow
 def test_an_alias_passes_as_a_version_does(behind: Behind, alias: str):
-    assert behind.reached_by(f"/models/{alias}/predict", "POST") == [f"/models/{alias}/predict"]
+    assert behind.reached_by(f"/models/{alias}/predict", "POST") == [
+        f"/models/{alias}/predict"
+    ]
 
 
 @pytest.mark.parametrize("target", SPELLINGS)
-def test_another_spelling_of_what_is_not_public_does_not_pass(behind: Behind, target: str):
+def test_another_spelling_of_what_is_not_public_does_not_pass(
+    behind: Behind, target: str
+):
     assert behind.reached_by(target) == []
 
 
@@ -151,7 +176,9 @@ def test_another_spelling_of_what_is_not_public_does_not_pass(behind: Behind, ta
 @given(
     path=st.sampled_from([prefix + path for path in ADMIN for prefix in ("", "/v1")]),
     before=st.sampled_from(["", "/.", "/x/..", "/%2e", "/"]),
-    behind_it=st.sampled_from(["", "%0a", "%0d", "/", ";", "?predict", "#predict", "/."]),
+    behind_it=st.sampled_from(
+        ["", "%0a", "%0d", "/", ";", "?predict", "#predict", "/."]
+    ),
     encoded=st.sets(st.integers(0, 15)),
 )
 @pytest.mark.slow
@@ -159,7 +186,8 @@ def test_no_encoding_of_what_is_not_public_passes(
     behind: Behind, path: str, before: str, behind_it: str, encoded: set[int]
 ):
     written = "".join(
-        f"%{ord(sign):02x}" if place in encoded and place else sign for place, sign in enumerate(path)
+        f"%{ord(sign):02x}" if place in encoded and place else sign
+        for place, sign in enumerate(path)
     )
 
     assert behind.reached_by(before + written + behind_it) == []
@@ -170,8 +198,18 @@ def test_no_encoding_of_what_is_not_public_passes(
 def test_http_2_is_no_way_around(behind: Behind):
     """curl asks by HTTP/2 where the proxy speaks it."""
     url = f"https://localhost:{behind.front.port}"
-    targets = [target for target in SPELLINGS if target.startswith("/") and "#" not in target]
-    words = ["curl", "--insecure", "--http2", "--path-as-is", "--silent", "--output", "/dev/null"]
+    targets = [
+        target for target in SPELLINGS if target.startswith("/") and "#" not in target
+    ]
+    words = [
+        "curl",
+        "--insecure",
+        "--http2",
+        "--path-as-is",
+        "--silent",
+        "--output",
+        "/dev/null",
+    ]
     behind.asked.clear()
 
     for target in (*targets, "/metrics", "/model"):
@@ -181,7 +219,9 @@ def test_http_2_is_no_way_around(behind: Behind):
 
 
 def test_the_ingress_names_every_public_route_and_no_other(routes: list[str]):
-    documents = [document for path in PLAIN for document in safe_load_all(path.read_text())]
+    documents = [
+        document for path in PLAIN for document in safe_load_all(path.read_text())
+    ]
     (ingress,) = find(documents, "Ingress")
     (rule,) = ingress["spec"]["rules"]
     named = [(each["path"], each["pathType"]) for each in rule["http"]["paths"]]
@@ -193,5 +233,10 @@ def test_the_ingress_names_every_public_route_and_no_other(routes: list[str]):
             for allowed, kind in named
         )
 
-    assert {path for path in routes if passes(path)} == {path for path in routes if is_public(path)}
-    assert not any(passes(target) for target in ("/", "//metrics", "/%6detrics", "/v1/%6detrics", "/admin"))
+    assert {path for path in routes if passes(path)} == {
+        path for path in routes if is_public(path)
+    }
+    assert not any(
+        passes(target)
+        for target in ("/", "//metrics", "/%6detrics", "/v1/%6detrics", "/admin")
+    )

@@ -53,7 +53,14 @@ PUBLIC = {
         "typed",
         "write_table",
     ],
-    "skewless.serving": ["Answer", "Model", "RiskTier", "ServedModel", "create_app", "load_model"],
+    "skewless.serving": [
+        "Answer",
+        "Model",
+        "RiskTier",
+        "ServedModel",
+        "create_app",
+        "load_model",
+    ],
     "skewless.testing": [
         "Done",
         "as_columns",
@@ -70,7 +77,12 @@ PUBLIC = {
 }
 SOURCES = [
     path
-    for pattern in ("src/**/*.py", "tests/**/*.py", "examples/*.py", "notebooks/*.ipynb")
+    for pattern in (
+        "src/**/*.py",
+        "tests/**/*.py",
+        "examples/*.py",
+        "notebooks/*.ipynb",
+    )
     for path in ROOT.glob(pattern)
 ]
 
@@ -81,16 +93,24 @@ def code_of(path: Path) -> str:
     if path.suffix == ".py":
         return text
     cells = json.loads(text)["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return "\n".join(
+        "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
+    )
 
 
 def used(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the engine's modules and names that a file of the project imports."""
     for node in ast.walk(ast.parse(code_of(path))):
-        if isinstance(node, ast.ImportFrom) and re.match(r"skewless\b", node.module or ""):
+        if isinstance(node, ast.ImportFrom) and re.match(
+            r"skewless\b", node.module or ""
+        ):
             yield from ((node.module, alias.name) for alias in node.names)
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names if re.match(r"skewless\b", alias.name))
+            yield from (
+                (alias.name, "")
+                for alias in node.names
+                if re.match(r"skewless\b", alias.name)
+            )
 
 
 @pytest.mark.parametrize("module", PUBLIC)
@@ -101,10 +121,15 @@ def test_the_public_names_are_these_and_each_is_there(module: str):
     assert [name for name in found.__all__ if not hasattr(found, name)] == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_the_project_uses_only_public_names(path: Path):
     assert [each for each in used(path) if each[1] not in PUBLIC.get(each[0], [])] == []
 
 
 def test_the_project_uses_the_engine_and_this_test_sees_it():
-    assert {module for path in SOURCES for module, _ in used(path)} >= {"skewless", "skewless.serving"}
+    assert {module for path in SOURCES for module, _ in used(path)} >= {
+        "skewless",
+        "skewless.serving",
+    }

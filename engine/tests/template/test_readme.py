@@ -20,10 +20,14 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory, run) -> Path:
-    """Return a project with the committed configuration, as `make run` would prepare it."""
+    """Return a project as `make run` would prepare it.
+
+    It has the committed configuration.
+    """
     folder = tmp_path_factory.mktemp("real")
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
-    document["data"]["path"] = "data/simulated.csv"  # never the table that the owner named
+    # never the table that the owner named
+    document["data"]["path"] = "data/simulated.csv"
     (folder / "config.yaml").write_text(yaml.safe_dump(document))
     shutil.copy(ROOT / "requirements-dev.lock", folder)
     for command in ("sample", "train"):
@@ -45,13 +49,20 @@ def test_the_readmes_request_gets_the_readmes_answer(real: Path):
     )
 
     with serving(real) as (url, _):
-        said = subprocess.check_output(["bash", "-c", curl.replace("http://127.0.0.1:8000", url)], text=True)
+        said = subprocess.check_output(
+            ["bash", "-c", curl.replace("http://127.0.0.1:8000", url)], text=True
+        )
 
     answer = json.loads(said)
     assert answer.keys() == shown.keys()
     if not is_default():
-        pytest.skip("README shows the simulated table's figures, and this project has a table of its own")
-    assert answer["churn_probability"] == pytest.approx(shown["churn_probability"], abs=1e-6)
+        pytest.skip(
+            "README shows the simulated table's figures, "
+            "and this project has a table of its own"
+        )
+    assert answer["churn_probability"] == pytest.approx(
+        shown["churn_probability"], abs=1e-6
+    )
     assert (answer["churn_prediction"], answer["risk_tier"]) == (
         shown["churn_prediction"],
         shown["risk_tier"],
@@ -60,7 +71,10 @@ def test_the_readmes_request_gets_the_readmes_answer(real: Path):
 
 def test_the_readmes_record_is_the_example():
     if not is_default():
-        pytest.skip("README shows the simulated table's record, and this project has a table of its own")
+        pytest.skip(
+            "README shows the simulated table's record, "
+            "and this project has a table of its own"
+        )
     assert shown_record() == CONTRACT.example()
 
 
@@ -70,7 +84,9 @@ def test_the_readmes_python_client_works_as_it_stands(real: Path, tmp_path: Path
     (tmp_path / "customer.json").write_text(json.dumps(CONTRACT.example()))
     with serving(real) as (url, _):
         client = block("python").replace("http://127.0.0.1:8000", url)
-        said = subprocess.check_output([sys.executable, "-W", "error", "-c", client], cwd=tmp_path, text=True)
+        said = subprocess.check_output(
+            [sys.executable, "-W", "error", "-c", client], cwd=tmp_path, text=True
+        )
 
     tier, version = said.split()
     assert tier in {"LOW", "MEDIUM", "HIGH"}

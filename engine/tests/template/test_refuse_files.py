@@ -42,7 +42,9 @@ def header(kind: str) -> bytes:
 )
 @pytest.mark.slow
 def test_a_private_key_is_refused_wherever_it_stands(tmp_path: Path, kind: str) -> None:
-    path = written(tmp_path / "notes.bin", b"\x00\xff some text\n" + header(kind) + b"MIIB")
+    path = written(
+        tmp_path / "notes.bin", b"\x00\xff some text\n" + header(kind) + b"MIIB"
+    )
 
     done = refuse(path)
 
@@ -64,11 +66,15 @@ def test_a_file_is_refused_from_one_byte_over_the_limit_on(tmp_path: Path) -> No
     done = refuse(largest, too_large)
 
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [f"{too_large}: it has 1,000,001 bytes; at most 1,000,000 are allowed"]
+    assert done.stderr.splitlines() == [
+        f"{too_large}: it has 1,000,001 bytes; at most 1,000,000 are allowed"
+    ]
 
 
 @pytest.mark.parametrize("name", [".env", ".env.production", ".env.local"])
-def test_a_file_of_secrets_is_refused_by_its_name_even_when_empty(tmp_path: Path, name: str) -> None:
+def test_a_file_of_secrets_is_refused_by_its_name_even_when_empty(
+    tmp_path: Path, name: str
+) -> None:
     path = written(tmp_path / name, b"")
 
     done = refuse(path)
@@ -77,7 +83,9 @@ def test_a_file_of_secrets_is_refused_by_its_name_even_when_empty(tmp_path: Path
     assert f"{path}: it is a file of secrets" in done.stderr
 
 
-@pytest.mark.parametrize("name", [".env.example", ".envrc", "environment.py", "my.env.md"])
+@pytest.mark.parametrize(
+    "name", [".env.example", ".envrc", "environment.py", "my.env.md"]
+)
 def test_a_name_that_only_resembles_one_passes(tmp_path: Path, name: str) -> None:
     assert refuse(written(tmp_path / name, b"CHURN_PORT=8000\n")).returncode == 0
 
@@ -88,7 +96,11 @@ def test_every_refusal_is_named_at_once(tmp_path: Path) -> None:
 
     done = refuse(both, written(tmp_path / "fine", b"fine"), key)
 
-    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == [str(both), str(both), str(key)]
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == [
+        str(both),
+        str(both),
+        str(key),
+    ]
 
 
 def test_the_script_and_its_test_pass_themselves() -> None:
@@ -97,7 +109,11 @@ def test_the_script_and_its_test_pass_themselves() -> None:
 
 def tracked(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(SCRIPT), "--tracked"], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, str(SCRIPT), "--tracked"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -119,7 +135,9 @@ def test_every_file_that_git_has_is_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.posix
-def test_what_cannot_be_looked_at_is_named_and_the_others_are_looked_at(tmp_path: Path) -> None:
+def test_what_cannot_be_looked_at_is_named_and_the_others_are_looked_at(
+    tmp_path: Path,
+) -> None:
     written(tmp_path / "gone", b"fine")
     written(tmp_path / "key\x1b[2K", header("PRIVATE KEY"))
     (tmp_path / "folder").mkdir()
@@ -133,7 +151,10 @@ def test_what_cannot_be_looked_at_is_named_and_the_others_are_looked_at(tmp_path
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "gone: it was not looked at, as no file is there; restore it, or git rm it",
-        "key\\x1b[2K: it holds a private key; remove it, and replace the key if it was ever pushed",
+        (
+            "key\\x1b[2K: it holds a private key; remove it, "
+            "and replace the key if it was ever pushed"
+        ),
     ]
 
 
@@ -170,6 +191,8 @@ def test_where_git_names_no_file_nothing_has_passed(
     done = tracked(folder)
 
     assert done.returncode == 1
-    assert done.stderr.startswith("NOT CHECKED: whether the repository holds a private key")
+    assert done.stderr.startswith(
+        "NOT CHECKED: whether the repository holds a private key"
+    )
     assert why in done.stderr
     assert "git init, git add --all, git commit" in done.stderr

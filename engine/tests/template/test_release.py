@@ -28,7 +28,11 @@ def notes(folder: Path, tag: str, section: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_notes_are_the_versions_own(tmp_path: Path):
-    done = notes(tmp_path, f"v{VERSION}", f"## [{VERSION}] - 2026-01-31\n\n### Added\n\n- This.\n")
+    done = notes(
+        tmp_path,
+        f"v{VERSION}",
+        f"## [{VERSION}] - 2026-01-31\n\n### Added\n\n- This.\n",
+    )
 
     assert (done.returncode, done.stdout) == (0, "### Added\n\n- This.\n")
 
@@ -43,7 +47,9 @@ def test_the_notes_are_the_versions_own(tmp_path: Path):
         (f"v{VERSION}", f"## [{VERSION}] - 2026-01-31\n\n"),
     ],
 )
-def test_a_release_that_is_not_written_down_is_refused(tmp_path: Path, tag: str, section: str):
+def test_a_release_that_is_not_written_down_is_refused(
+    tmp_path: Path, tag: str, section: str
+):
     done = notes(tmp_path, tag, section)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -54,9 +60,15 @@ def test_nothing_is_pushed_before_the_tests_have_passed():
     jobs = WORKFLOW["jobs"]
 
     steps = jobs["images"]["steps"]
-    (tried,) = (place for place, step in enumerate(steps) if "make image smoke" in step.get("run", ""))
+    (tried,) = (
+        place
+        for place, step in enumerate(steps)
+        if "make image smoke" in step.get("run", "")
+    )
     pushed = {
-        step["with"]["target"]: place for place, step in enumerate(steps) if "target" in step.get("with", {})
+        step["with"]["target"]: place
+        for place, step in enumerate(steps)
+        if "target" in step.get("with", {})
     }
 
     assert jobs["images"]["needs"] == "test"

@@ -22,8 +22,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     folder, found = tmp_path_factory.mktemp("typed"), {}
     for name in ("store.env", "store-write.env", "private.pem"):
         (folder / name).write_text("AWS_ACCESS_KEY_ID=x\n")
-    for line in (line for line in TYPED if line.startswith("kubectl create secret generic")):
-        words = [find_program("kubectl"), *shlex.split(line)[1:], "--dry-run=client", "--output=yaml"]
+    for line in (
+        line for line in TYPED if line.startswith("kubectl create secret generic")
+    ):
+        words = [
+            find_program("kubectl"),
+            *shlex.split(line)[1:],
+            "--dry-run=client",
+            "--output=yaml",
+        ]
         document = yaml.safe_load(subprocess.check_output(words, cwd=folder))
         found[document["metadata"]["name"]] = set(document["data"])
     return found
@@ -31,13 +38,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 @pytest.mark.needs("kubectl")
 @pytest.mark.slow
-def test_the_secrets_that_are_made_are_those_that_pods_ask_for(made: dict[str, set[str]]):
+def test_the_secrets_that_are_made_are_those_that_pods_ask_for(
+    made: dict[str, set[str]],
+):
     needed, allowed, whole = dict[str, set[str]](), dict[str, set[str]](), set()
     for container in (
-        each for name in OVERLAYS for pod in pods(render(name)) for each in pod["spec"]["containers"]
+        each
+        for name in OVERLAYS
+        for pod in pods(render(name))
+        for each in pod["spec"]["containers"]
     ):
-        whole |= {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
-        for key in (each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each):
+        whole |= {
+            each["secretRef"]["name"]
+            for each in container["envFrom"]
+            if "secretRef" in each
+        }
+        for key in (
+            each["valueFrom"]["secretKeyRef"]
+            for each in container["env"]
+            if "valueFrom" in each
+        ):
             allowed.setdefault(key["name"], set()).add(key["key"])
             if not key.get("optional"):
                 needed.setdefault(key["name"], set()).add(key["key"])
@@ -59,19 +79,31 @@ def test_what_is_asked_of_the_cluster_is_in_the_manifests():
         for name in OVERLAYS
         for document in render(name)
     }
-    spaces = {document["metadata"]["namespace"] for name in OVERLAYS for document in render(name)}
+    spaces = {
+        document["metadata"]["namespace"]
+        for name in OVERLAYS
+        for document in render(name)
+    }
     named = re.findall(r"\b((?:deployment|cronjob)[/ ]\S+)", "\n".join(TYPED))
 
     assert named
     assert {name.replace(" ", "/") for name in named} <= known
     assert set(re.findall(r"namespace (\S+)", "\n".join(TYPED))) <= spaces
-    assert all((ROOT / path).is_dir() for path in re.findall(r"-k (\S+)", "\n".join(TYPED)))
+    assert all(
+        (ROOT / path).is_dir() for path in re.findall(r"-k (\S+)", "\n".join(TYPED))
+    )
 
 
 def test_what_is_asked_of_compose_and_make_is_there():
-    targets = {name for path in MAKEFILES for name in re.findall(r"(?m)^([a-z-]+):", path.read_text())}
+    targets = {
+        name
+        for path in MAKEFILES
+        for name in re.findall(r"(?m)^([a-z-]+):", path.read_text())
+    }
 
     assert set(re.findall(r"(?m)^make ([a-z]+)", "\n".join(TYPED))) <= targets
     assert set(re.findall(r"\bapp-\d\b", "\n".join(TYPED))) <= SERVICES.keys()
-    assert set(re.findall(r"--file (\S+)", PAGE)) == {COMPOSE.relative_to(ROOT).as_posix()}
+    assert set(re.findall(r"--file (\S+)", PAGE)) == {
+        COMPOSE.relative_to(ROOT).as_posix()
+    }
     assert os.access(COMPOSE.parent / "secrets.sh", os.X_OK)

@@ -58,17 +58,25 @@ def small(tmp_path: Path) -> Path:
     (tmp_path / "src/churn_service").mkdir(parents=True)
     (tmp_path / "src/churn_service/api.py").write_text("import churn_service\n")
     (tmp_path / "pyproject.toml").write_bytes(PYPROJECT)
-    (tmp_path / "README.md").write_text("churn-service predicts churn; CHURN_PORT says where\n")
+    (tmp_path / "README.md").write_text(
+        "churn-service predicts churn; CHURN_PORT says where\n"
+    )
     commit(tmp_path)
     return tmp_path
 
 
 def test_the_docstrings_examples_hold():
-    assert [doctest.testmod(module).failed for module in (git_status, nouns, rename)] == [0, 0, 0]
+    assert [
+        doctest.testmod(module).failed for module in (git_status, nouns, rename)
+    ] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)])
-def test_there_and_back_is_the_same_byte_for_byte_and_twice_is_once(project: Path, name: str):
+@pytest.mark.parametrize(
+    "name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)]
+)
+def test_there_and_back_is_the_same_byte_for_byte_and_twice_is_once(
+    project: Path, name: str
+):
     before = contents(project)
 
     assert renamed(project, name, "--uncommitted").returncode == 0
@@ -102,7 +110,9 @@ def test_the_engine_keeps_its_words(project: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("record", "event"), [("loan", "default"), ("subscription", "cancellation")])
+@pytest.mark.parametrize(
+    ("record", "event"), [("loan", "default"), ("subscription", "cancellation")]
+)
 def test_other_nouns_stand_wherever_the_project_says_them_and_its_tests_pass(
     committed: Path, record: str, event: str
 ):
@@ -111,11 +121,14 @@ def test_other_nouns_stand_wherever_the_project_says_them_and_its_tests_pass(
     for tidy in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *tidy], cwd=committed, check=True)
 
-    spoken = re.compile(r"customer|(?<![\w/.=-])churn(?![\w-]|\.\w)|churn_p", re.IGNORECASE)
+    spoken = re.compile(
+        r"customer|(?<![\w/.=-])churn(?![\w-]|\.\w)|churn_p", re.IGNORECASE
+    )
     found = {
         name: set(spoken.findall(content.decode().replace("data/customers", "")))
         for name, content in contents(committed).items()
-        if name.startswith(("src", "tests", "notebooks", "examples")) and b"\0" not in content
+        if name.startswith(("src", "tests", "notebooks", "examples"))
+        and b"\0" not in content
     }
     assert done.returncode == 0, done.stderr
     assert {name: words for name, words in found.items() if words} == {}
@@ -124,7 +137,7 @@ def test_other_nouns_stand_wherever_the_project_says_them_and_its_tests_pass(
         said = subprocess.run(
             [sys.executable, "-m", *check],
             cwd=committed,
-            env=os.environ | {"PYTHONPATH": sources},  # noqa: TID251 - the child inherits ours
+            env=os.environ | {"PYTHONPATH": sources},  # noqa: TID251 - for the child
             capture_output=True,
             text=True,
             check=False,
@@ -136,17 +149,28 @@ def test_other_nouns_stand_wherever_the_project_says_them_and_its_tests_pass(
 def test_what_only_makes_projects_goes(committed: Path):
     assert renamed(committed, "lapse-model").returncode == 0
 
-    assert [name for name in ("engine/tests", ".ci", "copier.yml") if (committed / name).exists()] == []
+    assert [
+        name
+        for name in ("engine/tests", ".ci", "copier.yml")
+        if (committed / name).exists()
+    ] == []
     assert (committed / "engine/src").is_dir()
 
 
-def test_a_name_of_one_word_is_taken_and_changed_for_another_of_one_word_only(small: Path):
+def test_a_name_of_one_word_is_taken_and_changed_for_another_of_one_word_only(
+    small: Path,
+):
     assert renamed(small, "lapses", "--uncommitted").returncode == 0
     assert (small / "src/lapses/api.py").read_text() == "import lapses\n"
 
-    assert "only to another of one word" in renamed(small, "lapse-model", "--uncommitted").stderr
+    assert (
+        "only to another of one word"
+        in renamed(small, "lapse-model", "--uncommitted").stderr
+    )
     assert renamed(small, "chargers", "--uncommitted").returncode == 0
-    assert (small / "README.md").read_text() == "chargers predicts churn; CHARGERS_PORT says where\n"
+    assert (
+        small / "README.md"
+    ).read_text() == "chargers predicts churn; CHARGERS_PORT says where\n"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +183,9 @@ def test_a_name_of_one_word_is_taken_and_changed_for_another_of_one_word_only(sm
         ("--record=list", "the project uses that name already"),
     ],
 )
-def test_a_noun_that_would_not_do_is_refused_with_the_reason(small: Path, word: str, why: str):
+def test_a_noun_that_would_not_do_is_refused_with_the_reason(
+    small: Path, word: str, why: str
+):
     (small / "src/churn_service/api.py").write_text("request = lists = 1\n")
     before = contents(small)
 
@@ -176,9 +202,15 @@ def test_no_name_changes_the_layout_of_the_code(project: Path, name: str):
 
     for words in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *words], cwd=project, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "ruff", *words],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert done.returncode == 0, f"leave room in these lines for a name like {name}\n{done.stdout}"
+        assert done.returncode == 0, (
+            f"leave room in these lines for a name like {name}\n{done.stdout}"
+        )
 
 
 @pytest.mark.slow
@@ -195,13 +227,18 @@ def test_a_renamed_project_works_and_reads_the_renamed_variables(project: Path):
         check=False,
     )
 
-    assert (done.returncode, "nowhere.yaml: cannot be read" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "nowhere.yaml: cannot be read" in done.stderr) == (
+        2,
+        True,
+    ), done.stderr
     assert "LAPSE_CONFIG" in done.stderr
 
 
 def test_workflows_name_no_project():
     for path in (ROOT / ".github").rglob("*.yml"):
-        assert not any(word in path.read_text() for word in rename.Names.of(PRESENT)), path
+        assert not any(word in path.read_text() for word in rename.Names.of(PRESENT)), (
+            path
+        )
 
 
 def test_a_dry_run_tells_and_changes_nothing(small: Path):
@@ -232,7 +269,9 @@ def test_a_dry_run_tells_and_changes_nothing(small: Path):
         ("is-word", "README.md has is-word, is_word or IS_ in it already"),
     ],
 )
-def test_a_name_that_would_not_do_is_refused_with_the_reason(small: Path, name: str, why: str):
+def test_a_name_that_would_not_do_is_refused_with_the_reason(
+    small: Path, name: str, why: str
+):
     (small / "requirements.lock").write_text("a==1\nprometheus-client==1 \\\n")
     (small / "README.md").write_text("this is_word is a word\n")
     before = contents(small)
@@ -251,7 +290,9 @@ def test_uncommitted_changes_are_refused_unless_told(small: Path):
     assert (small / "README.md").read_text() == "lapse-model\n"
 
 
-def test_a_project_that_the_repository_around_it_ignores_is_not_renamed_unless_told(small: Path):
+def test_a_project_that_the_repository_around_it_ignores_is_not_renamed_unless_told(
+    small: Path,
+):
     inside = small / "inside"
     shutil.copytree(small, inside, ignore=shutil.ignore_patterns(".git"))
     (small / ".gitignore").write_text("inside/\n")
@@ -267,21 +308,28 @@ def test_a_project_that_the_repository_around_it_ignores_is_not_renamed_unless_t
 
 @pytest.mark.posix
 def test_where_git_cannot_tell_what_is_the_projects_nothing_is_renamed_whatever_is_told(
-    small: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    small: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     before = contents(small)
     say(monkeypatch, tmp_path_factory.mktemp("programs") / "bin", DUBIOUS)
 
     for words in ((), ("--uncommitted",)):
         done = renamed(small, "lapse-model", *words)
-        assert (done.returncode, "detected dubious ownership" in done.stderr) == (1, True)
+        assert (done.returncode, "detected dubious ownership" in done.stderr) == (
+            1,
+            True,
+        )
 
     assert contents(small) == before
 
 
 @pytest.mark.parametrize("hidden", ["no", "normal"])
 def test_a_new_file_is_no_way_back_however_git_is_configured(small: Path, hidden: str):
-    subprocess.run(["git", "config", "status.showUntrackedFiles", hidden], cwd=small, check=True)
+    subprocess.run(
+        ["git", "config", "status.showUntrackedFiles", hidden], cwd=small, check=True
+    )
     (small / "new.md").write_text("churn-service\n")
 
     assert "commit first" in renamed(small, "lapse-model").stderr
@@ -297,7 +345,11 @@ def test_a_folder_that_is_taken_is_refused(small: Path, ignored: str):
 
     done = renamed(small, "lapse-model")
 
-    assert (done.returncode, "lapse_model" in done.stderr, "already" in done.stderr) == (1, True, True)
+    assert (
+        done.returncode,
+        "lapse_model" in done.stderr,
+        "already" in done.stderr,
+    ) == (1, True, True)
     assert (small / "pyproject.toml").read_bytes() == PYPROJECT
 
 
@@ -314,14 +366,19 @@ def test_line_ends_bytes_modes_and_links_stay_what_they_are(small: Path):
     assert (small / "dos.txt").read_bytes() == b"lapse-model\r\nLAPSE_HOST\r\n"
     assert (small / "latin.txt").read_bytes() == b"\xe9 lapse_model"
     assert (small / "picture.png").read_bytes() == b"\x89PNG\x00churn-service"
-    assert ((small / "run.sh").read_text(), (small / "run.sh").stat().st_mode & 0o777) == (
+    assert (
+        (small / "run.sh").read_text(),
+        (small / "run.sh").stat().st_mode & 0o777,
+    ) == (
         'printf "\\nlapse-model"\n',
         0o755,
     )
     assert (small / "link").read_text() == "import lapse_model\n"
 
 
-def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_halfway_puts_everything_back(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+):
     before, write, written = contents(small), rename.write, []
 
     def failing(path: Path, content: bytes) -> None:
@@ -332,7 +389,10 @@ def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest
 
     monkeypatch.setattr(rename, "write", failing)
     changes = rename.rename(
-        small, words_of("lapse-model"), list(git_status.list_files(small)), variables=set()
+        small,
+        words_of("lapse-model"),
+        list(git_status.list_files(small)),
+        variables=set(),
     )
 
     with pytest.raises(OSError, match=r"^$"):
@@ -341,11 +401,17 @@ def test_a_failure_halfway_puts_everything_back(small: Path, monkeypatch: pytest
     assert contents(small) == before
 
 
-def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(small: Path):
+def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(
+    small: Path,
+):
     (small / ".gitignore").write_text(".env\n")
     (small / ".env").write_text("CHURN_PORT=1\n")
     commit(small)
-    part = Path(shutil.copytree(small, small / "part", ignore=shutil.ignore_patterns(".git", "part")))
+    part = Path(
+        shutil.copytree(
+            small, small / "part", ignore=shutil.ignore_patterns(".git", "part")
+        )
+    )
     commit(small)
 
     assert renamed(part, "lapse-model").returncode == 0
@@ -357,16 +423,25 @@ def test_what_git_ignores_is_left_alone_also_in_a_folder_of_a_larger_repository(
 
 
 @pytest.mark.slow
-def test_what_the_table_calls_its_own_stays_where_the_file_knows_the_table(project: Path):
-    table = 'HEADERS: Final[dict[str, str]] = {"flag": "CHURN_FLAG", "of": "churn_service"}\n'
-    values = 'SCORES = ("CHURN_RISK_SCORE", "churn-service", "CHURN_PORT")  # as in the table\n'
+def test_what_the_table_calls_its_own_stays_where_the_file_knows_the_table(
+    project: Path,
+):
+    table = (
+        'HEADERS: Final[dict[str, str]] = {"flag": "CHURN_FLAG", '
+        '"of": "churn_service"}\n'
+    )
+    values = (
+        'SCORES = ("CHURN_RISK_SCORE", "churn-service", "CHURN_PORT")  '
+        "# as in the table\n"
+    )
     data = 'notes: {CHURN_PROOF: keep, churn_service: "churn-service"}'
     words = {
         "src/churn_service/schema.py": table,
         "src/churn_service/features.py": values,
         "tests/test_features.py": values,
         "config.yaml": f"{data}  # what churn-service does, by CHURN_PORT\n",
-        "docs/mine.md": "CHURN_PROOF and CHURN_PORT_OF_CALL; `CHURN_…`, CHURN_PORT, CHURN_{name}\n",
+        "docs/mine.md": "CHURN_PROOF and CHURN_PORT_OF_CALL; "
+        "`CHURN_…`, CHURN_PORT, CHURN_{name}\n",
     }
     for name, text in words.items():
         with (project / name).open("a") as file:
@@ -377,20 +452,31 @@ def test_what_the_table_calls_its_own_stays_where_the_file_knows_the_table(proje
 
     assert (project / "src/lapse_model/schema.py").read_text().endswith(table)
     features = (project / "src/lapse_model/features.py").read_text()
-    assert (features.endswith(values), "from lapse_model.config import" in features) == (True, True)
+    assert (
+        features.endswith(values),
+        "from lapse_model.config import" in features,
+    ) == (True, True)
     known = (project / "tests/test_features.py").read_text()
-    assert (known.endswith(values), "from lapse_model.features import" in known) == (True, True)
+    assert (known.endswith(values), "from lapse_model.features import" in known) == (
+        True,
+        True,
+    )
     config = (project / "config.yaml").read_text()
     assert config.endswith(f"{data}  # what lapse-model does, by LAPSE_PORT\n")
     page = (project / "docs/mine.md").read_text()
-    assert page == "CHURN_PROOF and CHURN_PORT_OF_CALL; `LAPSE_…`, LAPSE_PORT, LAPSE_{name}\n"
+    assert (
+        page
+        == "CHURN_PROOF and CHURN_PORT_OF_CALL; `LAPSE_…`, LAPSE_PORT, LAPSE_{name}\n"
+    )
     renamed(project, PRESENT, "--uncommitted")
     assert contents(project) == before
 
 
 def test_the_pages_own_commands_are_accepted(project: Path):
     page = (project / "docs/template.md").read_text()
-    names = re.findall(r"make rename NAME=(\S+)", page) + re.findall(r"generate\.py \. (\S+)", page)
+    names = re.findall(r"make rename NAME=(\S+)", page) + re.findall(
+        r"generate\.py \. (\S+)", page
+    )
     assert names
 
     for name in {re.sub(r"`.*", "", name) for name in names}:
@@ -401,10 +487,23 @@ def test_the_pages_own_commands_are_accepted(project: Path):
 @pytest.mark.posix
 @pytest.mark.slow
 def test_make_hands_the_name_over_as_it_is_and_not_to_the_shell(project: Path):
-    for name in ("`touch made-by-shell`", "$(touch made-by-shell)", '"; touch made-by-shell; "', "--folder"):
+    for name in (
+        "`touch made-by-shell`",
+        "$(touch made-by-shell)",
+        '"; touch made-by-shell; "',
+        "--folder",
+    ):
         word = name.replace("$", "$$")
-        command = ["make", "rename", f"NAME={word}", f"PYTHON={sys.executable}", "DRY_RUN=1"]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        command = [
+            "make",
+            "rename",
+            f"NAME={word}",
+            f"PYTHON={sys.executable}",
+            "DRY_RUN=1",
+        ]
+        done = subprocess.run(
+            command, cwd=project, capture_output=True, text=True, check=False
+        )
         assert f"refused: {name}: it must be" in done.stderr
 
     assert not (project / "made-by-shell").exists()

@@ -1,4 +1,7 @@
-"""The page on retraining names what there is, and the workflow sleeps until it is told to work."""
+"""The page on retraining names what there is.
+
+The workflow sleeps until it is told to work.
+"""
 
 import re
 import subprocess
@@ -33,7 +36,9 @@ def test_every_page_it_points_to_is_there():
 
 
 def test_the_workflow_does_nothing_until_the_repository_says_that_it_is_operated():
-    assert {job["if"] for job in WORKFLOW["jobs"].values()} == {"vars.OPERATED == 'true'"}
+    assert {job["if"] for job in WORKFLOW["jobs"].values()} == {
+        "vars.OPERATED == 'true'"
+    }
     assert WORKFLOW["permissions"] == {}
     assert "make retrain" in STEPS[-3]["run"]
 
@@ -52,29 +57,46 @@ def collect(tmp_path: Path):
         python.chmod(0o755)
         copy_makefiles(tmp_path)
         (tmp_path / "engine").mkdir()
-        wanted = ("requirements-dev.lock", "requirements-uv.lock", "pyproject.toml", "engine/pyproject.toml")
+        wanted = (
+            "requirements-dev.lock",
+            "requirements-uv.lock",
+            "pyproject.toml",
+            "engine/pyproject.toml",
+        )
         for name in (*wanted, ".venv/.locked", ".venv/.installed"):
             (tmp_path / name).touch()  # so make finds everything installed
         (tmp_path / "retrain.txt").write_text(said)
         environment = {"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "output"}
         words = ["bash", "-eo", "pipefail", "-c", STEPS[-2]["run"]]
         return subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            words,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return collected
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize(("drift", "code"), [(0, 0), (3, 0), (1, 2)])  # make says 2 of any failure
-def test_the_pull_request_holds_the_record_and_the_report(tmp_path: Path, collect, drift: int, code: int):
+# make says 2 of any failure
+@pytest.mark.parametrize(("drift", "code"), [(0, 0), (3, 0), (1, 2)])
+def test_the_pull_request_holds_the_record_and_the_report(
+    tmp_path: Path, collect, drift: int, code: int
+):
     (tmp_path / "a.json").write_text("{}")
 
-    done = collect(f"0.1.0-a answers\nstaging: x\nrecord: {tmp_path / 'a.json'}\n", drift)
+    done = collect(
+        f"0.1.0-a answers\nstaging: x\nrecord: {tmp_path / 'a.json'}\n", drift
+    )
 
     assert done.returncode == code, done.stderr
     assert (tmp_path / "reports/retrain/a.json").exists()
-    assert (tmp_path / "asked").read_text() == "drift --version 0.1.0-a --report reports/retrain/a.html\n"
+    assert (
+        tmp_path / "asked"
+    ).read_text() == "drift --version 0.1.0-a --report reports/retrain/a.html\n"
     assert (tmp_path / "output").exists() == (code == 0)
 
 
@@ -82,7 +104,11 @@ def test_the_pull_request_holds_the_record_and_the_report(tmp_path: Path, collec
 def test_without_a_record_there_is_no_pull_request(tmp_path: Path, collect):
     done = collect("nothing to do\n")
 
-    assert (done.returncode, (tmp_path / "output").exists(), (tmp_path / "reports").exists()) == (
+    assert (
+        done.returncode,
+        (tmp_path / "output").exists(),
+        (tmp_path / "reports").exists(),
+    ) == (
         0,
         False,
         False,

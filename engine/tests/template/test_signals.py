@@ -1,4 +1,4 @@
-"""Rules, dashboards and runbook agree with each other, and with what a service shows."""
+"""Rules, dashboards and runbook agree with each other and with what services show."""
 
 import json
 import re
@@ -23,18 +23,28 @@ KINDS = {"stat", "timeseries", "state-timeline"}  # panels that Grafana brings a
 COLUMNS = 24  # of Grafana's grid
 SOURCE = ("datasource", "datasource", "prometheus")
 WORDS = {"and", "or", "by", "on", "group_left", "bool", "offset", "unless", "without"}
-ALL = {f"{path.stem}: {query}": query for path in [RULES, *DASHBOARDS] for query in queries(path)}
+ALL = {
+    f"{path.stem}: {query}": query
+    for path in [RULES, *DASHBOARDS]
+    for query in queries(path)
+}
 
 
 def named(query: str) -> set[str]:
     """Name the series that a query asks for."""
-    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[\w+\]|\b(by|on)\s*\([^)]*\)|\b\d+\w*', " ", query)
-    return {name for name in re.findall(r"[A-Za-z_][\w:]*\b(?!\s*\()", bare) if name not in WORDS}
+    bare = re.sub(
+        r'"[^"]*"|\{[^}]*\}|\[\w+\]|\b(by|on)\s*\([^)]*\)|\b\d+\w*', " ", query
+    )
+    return {
+        name
+        for name in re.findall(r"[A-Za-z_][\w:]*\b(?!\s*\()", bare)
+        if name not in WORDS
+    }
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, build, connect) -> set[str]:
-    """Name every series that a service shows, also those that nothing has counted yet."""
+    """Name every series that a service shows, even if nothing has counted it yet."""
     root = tmp_path_factory.mktemp("shown")
     from recorded import figures
 
@@ -53,7 +63,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory, build, connect) -> set[str]:
 
 
 def test_a_query_names_its_series():
-    query = 'sum by (job) (rate(a_total{job="b"}[5m])) / on (job) group_left x:y:rate5m offset 36h > 0.2'
+    query = (
+        'sum by (job) (rate(a_total{job="b"}[5m])) '
+        "/ on (job) group_left x:y:rate5m offset 36h > 0.2"
+    )
 
     assert named(query) == {"a_total", "x:y:rate5m"}
 
@@ -67,7 +80,9 @@ def test_every_query_asks_for_what_is_shown_or_recorded(query: str, shown: set[s
 
 
 def test_every_recorded_series_is_used():
-    assert {name for query in ALL.values() for name in named(query)} & RECORDED == RECORDED
+    assert {
+        name for query in ALL.values() for name in named(query)
+    } & RECORDED == RECORDED
 
 
 def test_the_failures_that_count_are_those_of_every_road_that_answers_callers(build):
@@ -87,8 +102,12 @@ def test_the_fallback_is_asked_for_by_its_name():
 def test_every_alert_tells_who_gets_up_what_happens_and_where_to_read_on():
     for name, alert in ALERTS.items():
         assert alert["labels"]["severity"] in {"page", "ticket"}, name
-        assert alert["annotations"].keys() == {"summary", "description", "runbook"}, name
-        assert alert["annotations"]["runbook"] == f"docs/service/runbook.md#{name.lower()}"
+        assert alert["annotations"].keys() == {"summary", "description", "runbook"}, (
+            name
+        )
+        assert (
+            alert["annotations"]["runbook"] == f"docs/service/runbook.md#{name.lower()}"
+        )
 
 
 def test_every_alert_has_a_section_of_the_runbook_and_every_section_an_alert():
@@ -98,7 +117,11 @@ def test_every_alert_has_a_section_of_the_runbook_and_every_section_an_alert():
 
 
 def test_the_runbook_says_who_gets_up_as_the_alert_does():
-    said = dict(re.findall(r"^## (Churn\w+)\n\n\*\*(\w+)\*\*: ", RUNBOOK.read_text(), re.MULTILINE))
+    said = dict(
+        re.findall(
+            r"^## (Churn\w+)\n\n\*\*(\w+)\*\*: ", RUNBOOK.read_text(), re.MULTILINE
+        )
+    )
 
     assert said == {name: alert["labels"]["severity"] for name, alert in ALERTS.items()}
 
@@ -120,7 +143,11 @@ def test_every_alert_fires_in_a_scenario_and_says_only_what_it_knows():
 
 def test_every_scenario_has_a_moment_at_which_nothing_fires():
     for scenario in SCENARIOS:
-        moments = [each for each in scenario["promql_expr_test"] if each["expr"].startswith("ALERTS")]
+        moments = [
+            each
+            for each in scenario["promql_expr_test"]
+            if each["expr"].startswith("ALERTS")
+        ]
         assert any(not moment["exp_samples"] for moment in moments), scenario["name"]
 
 
@@ -128,7 +155,9 @@ def test_the_configuration_loads_the_rules_and_asks_the_job_that_they_ask_for():
     (job,) = LOADED["scrape_configs"]
 
     assert LOADED["rule_files"] == [RULES.name]
-    asked = {name for query in ALL.values() for name in re.findall(r'job="([^"]*)"', query)}
+    asked = {
+        name for query in ALL.values() for name in re.findall(r'job="([^"]*)"', query)
+    }
     assert asked == {job["job_name"]}
 
 
@@ -140,12 +169,17 @@ def test_a_dashboard_is_one_that_grafana_reads(path: Path):
     assert (variable["name"], variable["type"], variable["query"]) == SOURCE
     assert re.fullmatch(r"[\w-]{1,40}", board["uid"])  # Grafana's own bound
     assert board["schemaVersion"] > 0
-    assert not [key for key in ("id", "__inputs") if key in board]  # set where it is imported
+    # these are set where it is imported
+    assert not [key for key in ("id", "__inputs") if key in board]
     assert len({each["id"] for each in board["panels"]}) == len(board["panels"])
     for panel in board["panels"]:
         assert panel["type"] in KINDS, panel["title"]
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"]) > 0
+        assert (
+            len({target["refId"] for target in panel["targets"]})
+            == len(panel["targets"])
+            > 0
+        )
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
@@ -165,4 +199,8 @@ def test_panels_lie_inside_grafanas_grid_and_not_on_each_other(path: Path):
 def test_dashboards_differ_in_name():
     boards = [json.loads(path.read_text()) for path in DASHBOARDS]
 
-    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == len(boards)
+    assert (
+        len({board["uid"] for board in boards})
+        == len({board["title"] for board in boards})
+        == len(boards)
+    )

@@ -1,4 +1,4 @@
-"""The page on troubleshooting quotes what the program prints, and names commands that exist."""
+"""The troubleshooting page quotes what is printed, and names commands that exist."""
 
 import ast
 import re
@@ -25,17 +25,23 @@ def text(node: ast.expr) -> str:
     """Return a literal's text with … for what is put in."""
     if isinstance(node, ast.Constant):
         return str(node.value)
-    return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return "".join(
+        part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+    )
 
 
 def printed() -> list[str]:
     """Return every literal of the sources, and the Makefile."""
     trees = [
-        ast.parse(path.read_text()) for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("engine/src/**/*.py")]
+        ast.parse(path.read_text())
+        for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("engine/src/**/*.py")]
     ]
     literals = (ast.JoinedStr, ast.Constant)
     return [MAKEFILE] + [
-        text(node) for tree in trees for node in ast.walk(tree) if isinstance(node, literals)
+        text(node)
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, literals)
     ]
 
 
@@ -44,9 +50,13 @@ LITERALS = printed()
 
 def quoted() -> list[str]:
     """Return what the first column says that the program prints."""
-    cells = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
+    cells = [
+        line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")
+    ]
     said = [found[2].strip() for cell in cells for found in SENTENCE.finditer(cell)]
-    return [each for each in said if len(each.split()) >= SHORTEST and each not in FOREIGN]
+    return [
+        each for each in said if len(each.split()) >= SHORTEST and each not in FOREIGN
+    ]
 
 
 def is_printed(message: str) -> bool:
@@ -65,14 +75,18 @@ def test_what_is_quoted_is_printed():
 
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # that one is about what was
+# the changelog is about what was
+PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
 COMMAND = re.compile(r"churn-service ((?:[a-z-]+ ?)+)([^`\n]*)")
 
 
 def anchors(page: Path) -> set[str]:
     """Name the headings of a page as GitHub links to them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+        for heading in headings
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -97,4 +111,6 @@ def test_every_command_that_a_page_names_is_there_with_its_options(page: Path):
             assert word in command.commands, f"churn-service {words}"
             command = command.commands[word]
         known = {option for parameter in command.params for option in parameter.opts}
-        assert {word.partition("=")[0] for word in re.findall(r"--[a-z-]+", rest)} <= known | {"--help"}, rest
+        assert {
+            word.partition("=")[0] for word in re.findall(r"--[a-z-]+", rest)
+        } <= known | {"--help"}, rest

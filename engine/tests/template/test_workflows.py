@@ -1,4 +1,7 @@
-"""What GitHub Actions run is what runs here: make targets, but for what reaches other machines."""
+"""What GitHub Actions run is what runs here: make targets.
+
+The exception is what reaches other machines.
+"""
 
 import re
 
@@ -8,21 +11,38 @@ import yaml
 from conftest import MAKEFILES, ROOT
 
 WORKFLOWS = {
-    path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))
+    path.name: yaml.safe_load(path.read_text())
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml"))
 }
-JOBS = [(name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"].values()]
-TARGETS = {name for path in MAKEFILES for name in re.findall(r"(?m)^([a-z-]+):.*## ", path.read_text())}
+JOBS = [
+    (name, job)
+    for name, workflow in WORKFLOWS.items()
+    for job in workflow["jobs"].values()
+]
+TARGETS = {
+    name
+    for path in MAKEFILES
+    for name in re.findall(r"(?m)^([a-z-]+):.*## ", path.read_text())
+}
 
 
-STEP = re.compile(r"(?:sudo )?make (?P<targets>[a-z-]+(?: [a-z-]+)*)(?: [A-Z_]+=\S+)*(?: # .*)?")
+STEP = re.compile(
+    r"(?:sudo )?make (?P<targets>[a-z-]+(?: [a-z-]+)*)(?: [A-Z_]+=\S+)*(?: # .*)?"
+)
 
 
 def commands(job: dict) -> list[str]:
     """List what a job runs, without what needs the internet; of a matrix, each case."""
-    said = [step["run"] for step in job["steps"] if "run" in step and not is_online(step)]
+    said = [
+        step["run"] for step in job["steps"] if "run" in step and not is_online(step)
+    ]
     cases = job.get("strategy", {}).get("matrix", {})
     for name, values in cases.items():
-        said = [run.replace(f"${{{{ matrix.{name} }}}}", str(value)) for run in said for value in values]
+        said = [
+            run.replace(f"${{{{ matrix.{name} }}}}", str(value))
+            for run in said
+            for value in values
+        ]
     return said
 
 

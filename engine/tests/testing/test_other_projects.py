@@ -1,7 +1,9 @@
-"""A clone takes tables that it was not written for, and only the files that know a table change.
+"""A clone takes tables that it was not written for.
 
-Each is adopted in a copy of the project, and goes the whole way there: check, test, train, serve, drift.
-What the engine makes of many tables is `test_small_projects`.
+Only the files that know a table change.
+
+Each is adopted in a copy of the project, and goes the whole way there: check, test,
+train, serve, drift. What the engine makes of many tables is `test_small_projects`.
 """
 
 import json
@@ -26,7 +28,11 @@ CHECKS = [
     ["-m", "ruff", "check"],
     ["-m", "ruff", "format", "--check"],
     ["-m", "mypy"],
-    ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"],
+    [
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+        "--no-cache",
+    ],
     ["-m", "deptry", "."],
     ["-m", "check_jsonschema", "--schemafile", "config.schema.json", "config.yaml"],
 ]
@@ -46,7 +52,11 @@ class Copy:
     @property
     def environment(self) -> dict[str, str]:
         sources = f"{self.folder / 'src'}:{self.folder / 'engine/src'}"
-        return {**os.environ, "PYTHONPATH": sources, "OMP_NUM_THREADS": "1"}  # noqa: TID251 - the child inherits ours
+        return {
+            **os.environ,  # noqa: TID251 - the child inherits ours
+            "PYTHONPATH": sources,
+            "OMP_NUM_THREADS": "1",
+        }
 
     def run(self, *words: str) -> str:
         """Run Python here; it must succeed. Return what it says."""
@@ -58,18 +68,24 @@ class Copy:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-9000:]}\n{done.stderr[-9000:]}"
+        assert done.returncode == 0, (
+            f"{' '.join(words)}\n{done.stdout[-9000:]}\n{done.stderr[-9000:]}"
+        )
         return done.stdout
 
     def changed(self) -> set[str]:
         """Name the files that git sees as changed or new, and not as removed."""
-        said = subprocess.check_output(["git", "status", "--porcelain", "-uall"], cwd=self.folder, text=True)
+        said = subprocess.check_output(
+            ["git", "status", "--porcelain", "-uall"], cwd=self.folder, text=True
+        )
         return {line[3:] for line in said.splitlines() if line[:2] != " D"}
 
 
 def copy(other: Other, folder: Path) -> Copy:
     """Copy what git knows of the project, as a clone would, and write the table."""
-    for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
+    for name in subprocess.check_output(
+        ["git", "ls-files"], cwd=ROOT, text=True
+    ).splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
@@ -82,7 +98,9 @@ def copy(other: Other, folder: Path) -> Copy:
 
 
 @pytest.fixture(scope="module", params=OTHERS, ids=lambda each: each.name)
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def project(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Copy:
     """Return a copy that a table was adopted in; what runs in it may add to it."""
     made = copy(request.param, tmp_path_factory.mktemp(request.param.name) / "project")
     made.run("scripts/adopt.py", made.table, *made.other.words)
@@ -90,14 +108,19 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_the_checks_are_quiet_about_another_table(
-    project: Copy, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    project: Copy,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "mypy"))  # of all tables
+    # one cache for all tables
+    monkeypatch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "mypy"))
     for words in CHECKS:
         project.run(*words)
 
 
-def test_the_owners_tests_pass_with_another_table_and_only_what_knows_a_table_changes(project: Copy):
+def test_the_owners_tests_pass_with_another_table_and_only_what_knows_a_table_changes(
+    project: Copy,
+):
     changed = project.changed()
 
     project.run("-m", "pytest", "-q")
@@ -109,7 +132,13 @@ def test_the_owners_tests_pass_with_another_table_and_only_what_knows_a_table_ch
 def test_another_table_goes_from_its_file_to_a_served_model(project: Copy):
     project.run(*COMMAND, "train")
     example = json.loads(project.run(*COMMAND, "example"))
-    command = ["env", f"PYTHONPATH={project.environment['PYTHONPATH']}", sys.executable, *COMMAND, "serve"]
+    command = [
+        "env",
+        f"PYTHONPATH={project.environment['PYTHONPATH']}",
+        sys.executable,
+        *COMMAND,
+        "serve",
+    ]
 
     with serving(project.folder, command=command) as (url, _):
         answer = ask(f"{url}/predict", example)

@@ -1,4 +1,4 @@
-"""Whatever the table: from its file to an answer, and from the answers to what is known of them later.
+"""From any table's file to an answer, and on to what is known of it later.
 
 Each project is an object in this process, see `small_projects`.
 """
@@ -27,11 +27,19 @@ from skewless.models.predict import Predictor, load_predictor
 from skewless.tables.faults import check_table
 from skewless.tables.split import is_holdout
 from skewless.tables.table import read_table, typed
-from skewless.testing import as_columns, as_scalars, connect, payloads, records, run_command
+from skewless.testing import (
+    as_columns,
+    as_scalars,
+    connect,
+    payloads,
+    records,
+    run_command,
+)
 from skewless.testing.projects import Done
 from small_projects import SMALL, NoKnobs, Small, plain_auc
 
-MANY = 300  # records that are asked: enough to call traffic healthy, and to find what is not
+# records that are asked: enough to call traffic healthy, and to find what is not
+MANY = 300
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,17 @@ class AtWork:
 
 QUICK = ("tiny", "dates")  # the others take longer
 PARAMS = [
-    pytest.param(each, id=each.name, marks=[] if each.name in QUICK else pytest.mark.slow) for each in SMALL
+    pytest.param(
+        each, id=each.name, marks=[] if each.name in QUICK else pytest.mark.slow
+    )
+    for each in SMALL
 ]
 
 
 @pytest.fixture(scope="module", params=PARAMS)
-def at_work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
+def at_work(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AtWork]:
     small: Small = request.param
     folder = small.make(tmp_path_factory.mktemp(small.name) / "project")
     done = run_command(small.project, folder, "train")
@@ -94,14 +107,20 @@ def some(at_work: AtWork, strategy: Any) -> Any:
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_features_are_the_same_in_the_table_in_a_batch_and_alone(at_work: AtWork, data: st.DataObject):
+def test_features_are_the_same_in_the_table_in_a_batch_and_alone(
+    at_work: AtWork, data: st.DataObject
+):
     project, contract = at_work.small.project, at_work.work.contract
     drawn = data.draw(some(at_work, records))
-    table = pd.DataFrame([each.model_dump() for each in drawn]).assign(row_key=range(len(drawn)))
+    table = pd.DataFrame([each.model_dump() for each in drawn]).assign(
+        row_key=range(len(drawn))
+    )
 
     in_table = feature_matrix(project, typed(table, contract), NoKnobs())
     in_batch = feature_matrix(project, as_columns(drawn, contract), NoKnobs())
-    alone = [feature_matrix(project, as_scalars(each, contract), NoKnobs()) for each in drawn]
+    alone = [
+        feature_matrix(project, as_scalars(each, contract), NoKnobs()) for each in drawn
+    ]
 
     assert in_table.tobytes() == in_batch.tobytes() == np.vstack(alone).tobytes()
 
@@ -123,7 +142,9 @@ def test_whatever_the_contract_allows_is_answered_alike_on_every_path(
 
 def test_a_file_is_scored_as_the_service_answers(at_work: AtWork, tmp_path: Path):
     rows = at_work.asked(MANY)
-    answers = [each["p"] for each in at_work.client.post("/predict/batch", json=rows).json()]
+    answers = [
+        each["p"] for each in at_work.client.post("/predict/batch", json=rows).json()
+    ]
 
     at_work.run("score", at_work.work.config.data.path, tmp_path / "scored.parquet")
 
@@ -144,18 +165,24 @@ def test_a_model_is_as_good_as_a_plain_one_of_the_same_rows(at_work: AtWork):
     found = read_artifact(at_work.version).metadata.metrics["model"]["roc_auc"]
     data, table = at_work.work.config.data, at_work.table()
     contract = at_work.work.contract
-    held_out = is_holdout(table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt)
+    held_out = is_holdout(
+        table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt
+    )
 
     plain = plain_auc(at_work.small.other, held_out)
 
     assert found == pytest.approx(plain, abs=0.02)
 
 
-def test_a_value_that_the_contract_does_not_allow_is_refused_by_its_name(at_work: AtWork):
+def test_a_value_that_the_contract_does_not_allow_is_refused_by_its_name(
+    at_work: AtWork,
+):
     example = at_work.work.contract.example()
 
     for column in at_work.work.contract.columns:
-        wrong = at_work.client.post("/predict", json=example | {column.name: not_allowed(column)})
+        wrong = at_work.client.post(
+            "/predict", json=example | {column.name: not_allowed(column)}
+        )
         absent = {name: value for name, value in example.items() if name != column.name}
         left_out = at_work.client.post("/predict", json=absent)
 
@@ -165,14 +192,18 @@ def test_a_value_that_the_contract_does_not_allow_is_refused_by_its_name(at_work
 
 def not_allowed(column: Column) -> Any:
     numbers = column.kind in {"integer", "number"}
-    return column.bounds[1] + max(1, abs(column.bounds[1])) if numbers else "no such value"
+    return (
+        column.bounds[1] + max(1, abs(column.bounds[1])) if numbers else "no such value"
+    )
 
 
 def test_card_and_service_name_every_field(at_work: AtWork):
     names = [column.name for column in at_work.work.contract.columns]
     card = (at_work.version / "card.md").read_text()
 
-    assert [each["name"] for each in at_work.client.get("/model").json()["fields"]] == names
+    assert [
+        each["name"] for each in at_work.client.get("/model").json()["fields"]
+    ] == names
     assert [name for name in names if f"`{name}`" not in card] == []
 
 
@@ -191,13 +222,17 @@ def test_simulated_rows_are_what_the_contract_allows(at_work: AtWork, tmp_path: 
     assert not list(tmp_path.glob("*rejects*"))
 
 
-def test_a_row_with_a_wrong_cell_is_set_aside_and_named(at_work: AtWork, tmp_path: Path):
+def test_a_row_with_a_wrong_cell_is_set_aside_and_named(
+    at_work: AtWork, tmp_path: Path
+):
     column = at_work.work.contract.columns[0]
     at_work.run("sample", tmp_path / "made.parquet", "--rows", 9)
     rows = pd.read_parquet(tmp_path / "made.parquet")
     cells = rows[column.name].astype(object)
     cells[4] = not_allowed(column)
-    rows.assign(**{column.name: cells.astype(str)}).to_parquet(tmp_path / "made.parquet")
+    rows.assign(**{column.name: cells.astype(str)}).to_parquet(
+        tmp_path / "made.parquet"
+    )
 
     at_work.run("score", tmp_path / "made.parquet", tmp_path / "scored.parquet")
 
@@ -208,7 +243,11 @@ def test_a_row_with_a_wrong_cell_is_set_aside_and_named(at_work: AtWork, tmp_pat
 
 def test_answers_are_watched_and_outcomes_find_them(at_work: AtWork, tmp_path: Path):
     folder = Path(
-        shutil.copytree(at_work.folder, tmp_path / "own", ignore=shutil.ignore_patterns("predictions"))
+        shutil.copytree(
+            at_work.folder,
+            tmp_path / "own",
+            ignore=shutil.ignore_patterns("predictions"),
+        )
     )
     own = replace(at_work, folder=folder, work=replace(at_work.work, root=folder))
     rows = own.asked(MANY)
@@ -216,12 +255,19 @@ def test_answers_are_watched_and_outcomes_find_them(at_work: AtWork, tmp_path: P
         client.post("/predict/batch", json=rows).raise_for_status()
     watched = json.loads(own.run("drift", "--json").stdout)
     known = own.table().head(len(rows))[["row_key", "event"]].astype({"event": int})
-    later = known.rename(columns={"event": "outcome"}).assign(observed_at=pd.Timestamp.now(tz="UTC"))
+    later = known.rename(columns={"event": "outcome"}).assign(
+        observed_at=pd.Timestamp.now(tz="UTC")
+    )
     later.to_parquet(tmp_path / "outcomes.parquet")
 
-    recorded = json.loads(own.run("outcomes", tmp_path / "outcomes.parquet", "--json").stdout)
-    # Whether they agree with a model that was trained on some of them is another question.
-    performance = json.loads(run_command(own.small.project, folder, "performance", "--json").stdout)
+    recorded = json.loads(
+        own.run("outcomes", tmp_path / "outcomes.parquet", "--json").stdout
+    )
+    # Whether they agree with a model that was trained on some of them is another
+    # question.
+    performance = json.loads(
+        run_command(own.small.project, folder, "performance", "--json").stdout
+    )
 
     assert watched["rows"] == len(rows)
     enough = "ok" if len(rows) == MANY else "insufficient_data"

@@ -1,4 +1,7 @@
-"""Which commit the code is of, and whether that is all of it; unknown is never taken for clean."""
+"""Which commit the code is of, and whether that is all of it.
+
+Unknown is never taken for clean.
+"""
 
 import subprocess
 from collections.abc import Callable
@@ -23,11 +26,15 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *words: str) -> str:
-    return subprocess.check_output(["git", *NOBODY, *words], cwd=folder, text=True).strip()
+    return subprocess.check_output(
+        ["git", *NOBODY, *words], cwd=folder, text=True
+    ).strip()
 
 
 def test_committed_code_is_clean_and_its_commit_is_named(checkout: Path):
-    assert read_checkout(checkout) == Checkout("clean", git(checkout, "rev-parse", "HEAD"))
+    assert read_checkout(checkout) == Checkout(
+        "clean", git(checkout, "rev-parse", "HEAD")
+    )
 
 
 def test_asking_changes_nothing_not_even_the_index(checkout: Path):
@@ -36,7 +43,9 @@ def test_asking_changes_nothing_not_even_the_index(checkout: Path):
 
     read_checkout(checkout)
 
-    assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()
+    } == before
 
 
 def edit(folder: Path) -> None:
@@ -96,7 +105,9 @@ def test_code_that_the_commit_does_not_hold_is_dirty_however_git_is_configured(
 ):
     change(checkout)
 
-    assert read_checkout(checkout) == Checkout("dirty", git(checkout, "rev-parse", "HEAD"))
+    assert read_checkout(checkout) == Checkout(
+        "dirty", git(checkout, "rev-parse", "HEAD")
+    )
 
 
 def test_what_python_makes_of_committed_code_changes_nothing(checkout: Path):
@@ -132,7 +143,9 @@ def test_a_checkout_that_git_does_not_trust_is_unknown_in_gits_own_words(
     edit(checkout)
     say(monkeypatch, tmp_path / "bin", DUBIOUS)
 
-    assert unknown(checkout) == "detected dubious ownership in repository at '/srv/churn'"
+    assert (
+        unknown(checkout) == "detected dubious ownership in repository at '/srv/churn'"
+    )
 
 
 @pytest.mark.posix
@@ -146,20 +159,28 @@ def test_a_checkout_that_git_does_not_trust_is_unknown_in_gits_own_words(
     ],
 )
 def test_the_reason_is_one_line_of_printable_text(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, reason: str
+    checkout: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    reason: str,
 ):
     say(monkeypatch, tmp_path / "bin", said)
 
     assert unknown(checkout) == reason
 
 
-def test_without_git_the_state_is_unknown(checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_without_git_the_state_is_unknown(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert unknown(checkout) == "git is not installed, or not on PATH"
 
 
-def test_a_folder_that_is_no_repository_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_that_is_no_repository_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     folder = make_project(tmp_path / "project")
 
@@ -183,7 +204,8 @@ def test_a_repository_that_has_none_of_the_code_is_unknown(tmp_path: Path):
 
 @pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
 @pytest.mark.parametrize(
-    ("name", "change"), [("src/code.py", edit), ("requirements-dev.lock", edit_the_lock)]
+    ("name", "change"),
+    [("src/code.py", edit), ("requirements-dev.lock", edit_the_lock)],
 )
 def test_what_git_was_told_not_to_look_at_is_unknown(
     checkout: Path, told: str, name: str, change: Callable[[Path], None]
@@ -211,11 +233,17 @@ def test_an_image_knows_the_commit_that_was_sealed_into_it(
     folder = make_project(tmp_path / "app")
     (folder / SEALED).write_text(sealed)
 
-    assert read_checkout(folder) == found if found else "without REVISION" in unknown(folder)
+    assert (
+        read_checkout(folder) == found
+        if found
+        else "without REVISION" in unknown(folder)
+    )
 
 
 def test_a_checkout_is_asked_before_what_is_sealed(checkout: Path):
     (checkout / SEALED).write_text(COMMIT)
     edit(checkout)
 
-    assert read_checkout(checkout) == Checkout("dirty", git(checkout, "rev-parse", "HEAD"))
+    assert read_checkout(checkout) == Checkout(
+        "dirty", git(checkout, "rev-parse", "HEAD")
+    )

@@ -38,7 +38,9 @@ def git(project: Path, *words: str) -> None:
     subprocess.run(["git", *NOBODY, *words], cwd=project, check=True)
 
 
-def edit_config(project: Path, change: Callable[[dict[str, Any]], dict[str, dict[str, Any]]]) -> list[str]:
+def edit_config(
+    project: Path, change: Callable[[dict[str, Any]], dict[str, dict[str, Any]]]
+) -> list[str]:
     """Change keys of config.yaml; name them."""
     path = project / "config.yaml"
     document = yaml.safe_load(path.read_text())
@@ -50,7 +52,13 @@ def edit_config(project: Path, change: Callable[[dict[str, Any]], dict[str, dict
 
 
 def halve_the_baseline(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {"baseline": {"probabilities": [value / 2 for value in document["baseline"]["probabilities"]]}}
+    return {
+        "baseline": {
+            "probabilities": [
+                value / 2 for value in document["baseline"]["probabilities"]
+            ]
+        }
+    }
 
 
 def change_every_section(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -83,13 +91,26 @@ def all_files(project: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("by", ["version", "newest"])
 @pytest.mark.slow
-def test_a_version_comes_out_again_from_its_record(trained: Path, version: Path, by: str, run):
+def test_a_version_comes_out_again_from_its_record(
+    trained: Path, version: Path, by: str, run
+):
     done = run(trained, "train", "--reproduce", version.name if by == "version" else by)
 
     *compared, verdict = done.stdout.splitlines()
     assert (done.returncode, verdict) == (0, f"identical: {version.name}"), done.stderr
     assert {line.split()[0] for line in compared} >= {
-        *("data", "config", "lock", "schema", "features", "code", "libraries", "python", "platform", "model")
+        *(
+            "data",
+            "config",
+            "lock",
+            "schema",
+            "features",
+            "code",
+            "libraries",
+            "python",
+            "platform",
+            "model",
+        )
     }
     assert all(line.split()[1:] == ["same"] for line in compared)
 
@@ -101,14 +122,19 @@ def test_other_data_are_named_by_both_hashes(own: Path, recorded: Metadata, run)
     done = run(own, "train", "--reproduce", "newest")
 
     assert done.returncode == 3
-    assert f"sha256: recorded {recorded.identity.data_sha256}, found {found}" in done.stdout
+    assert (
+        f"sha256: recorded {recorded.identity.data_sha256}, found {found}"
+        in done.stdout
+    )
     assert "rows: recorded 3000, found 2999" in done.stdout
     assert "what differs: data, model." in done.stderr
     assert "identical" not in done.stdout
 
 
 @pytest.mark.slow
-def test_another_lock_is_named_even_if_the_model_comes_out_the_same(own: Path, recorded: Metadata, run):
+def test_another_lock_is_named_even_if_the_model_comes_out_the_same(
+    own: Path, recorded: Metadata, run
+):
     with (own / "requirements-dev.lock").open("a") as lock:
         lock.write("# another\n")
 
@@ -119,14 +145,23 @@ def test_another_lock_is_named_even_if_the_model_comes_out_the_same(own: Path, r
 
 
 @pytest.mark.slow
-def test_the_record_rebuilds_the_version_whatever_the_configuration_says_now(own: Path, version: Path, run):
+def test_the_record_rebuilds_the_version_whatever_the_configuration_says_now(
+    own: Path, version: Path, run
+):
     changed = edit_config(own, change_every_section)
 
     done = run(own, "train", "--reproduce", "newest")
 
-    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (
+        0,
+        True,
+    ), done.stderr
     assert "note: model.max_iter: recorded 40, found 7" in done.stdout
-    noted = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("config")]
+    noted = [
+        line.split()[2]
+        for line in done.stdout.splitlines()
+        if line.startswith("config")
+    ]
     assert sorted(noted) == sorted(f"{key}:" for key in changed)
 
 
@@ -134,7 +169,9 @@ def test_the_record_rebuilds_the_version_whatever_the_configuration_says_now(own
 def test_another_commit_and_other_libraries_are_notes_where_the_model_is_the_same(
     own: Path, version: Path, run
 ):
-    edit_record(own, lambda record: record["provenance"]["libraries"].update({"numpy": "1.0"}))
+    edit_record(
+        own, lambda record: record["provenance"]["libraries"].update({"numpy": "1.0"})
+    )
     before = read_checkout(own).commit
     with (own / "src/code.py").open("a") as code:
         code.write("# changed\n")
@@ -143,33 +180,55 @@ def test_another_commit_and_other_libraries_are_notes_where_the_model_is_the_sam
 
     done = run(own, "train", "--reproduce", "newest")
 
-    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (
+        0,
+        True,
+    ), done.stderr
     assert f"note: git_commit: recorded {before}, found {commit}" in done.stdout
     assert "note: numpy: recorded 1.0, found " in done.stdout
 
 
 @pytest.mark.slow
-def test_uncommitted_changes_are_never_taken_for_the_same(own: Path, version: Path, recorded: Metadata, run):
+def test_uncommitted_changes_are_never_taken_for_the_same(
+    own: Path, version: Path, recorded: Metadata, run
+):
     edit_record(own, lambda record: record["checkout"].update({"state": "dirty"}))
     (own / "src/code.py").write_text("# changed\n")
 
     done = run(own, "train", "--reproduce", "newest")
 
-    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
-    assert f"note: uncommitted_changes: recorded those of {recorded.trained_at}, found" in done.stdout
+    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (
+        0,
+        True,
+    ), done.stderr
+    assert (
+        f"note: uncommitted_changes: recorded those of {recorded.trained_at}, found"
+        in done.stdout
+    )
     assert "git_commit" not in done.stdout
 
 
 @pytest.mark.slow
-def test_code_that_is_unknown_is_never_taken_for_the_same(own: Path, version: Path, recorded: Metadata, run):
+def test_code_that_is_unknown_is_never_taken_for_the_same(
+    own: Path, version: Path, recorded: Metadata, run
+):
     shutil.rmtree(own / ".git")
     reason = read_checkout(own).reason
-    edit_record(own, lambda record: record.update(checkout={"state": "unknown", "reason": reason}))
+    edit_record(
+        own,
+        lambda record: record.update(checkout={"state": "unknown", "reason": reason}),
+    )
 
     done = run(own, "train", "--reproduce", "newest")
 
-    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (0, True), done.stderr
-    said = f"note: uncommitted_changes: recorded unknown ({reason}) when trained {recorded.trained_at}, found"
+    assert (done.returncode, f"identical: {version.name}" in done.stdout) == (
+        0,
+        True,
+    ), done.stderr
+    said = (
+        f"note: uncommitted_changes: recorded unknown ({reason}) "
+        f"when trained {recorded.trained_at}, found"
+    )
     assert said in done.stdout
 
 
@@ -190,7 +249,10 @@ def test_other_columns_and_features_of_the_code_are_named(
 
     done = run(trained, "train", "--reproduce", "newest")
 
-    assert (done.returncode, "what differs: schema, features." in done.stderr) == (3, True)
+    assert (done.returncode, "what differs: schema, features." in done.stderr) == (
+        3,
+        True,
+    )
     assert f"features   names: recorded {json.dumps(list(names))}, found" in done.stdout
     assert f"schema     {first.name}: recorded " in done.stdout
     assert "something else" in done.stdout
@@ -201,7 +263,10 @@ OTHER: dict[str, tuple[str, Callable[[Identity], Any]]] = {
     "columns": ("schema", lambda identity: identity.columns[1:]),
     "feature_names": ("features", lambda identity: identity.feature_names[1:]),
     "features": ("features", lambda identity: identity.features | {"another": 1}),
-    "decision": ("decision", lambda identity: identity.decision.model_copy(update={"threshold": 0.01})),
+    "decision": (
+        "decision",
+        lambda identity: identity.decision.model_copy(update={"threshold": 0.01}),
+    ),
     "data_sha256": ("data", lambda _: "0" * 64),
     "lock_sha256": ("lock", lambda _: "0" * 64),
     "engine_sha256": ("engine", lambda _: "0" * 64),
@@ -215,20 +280,27 @@ def test_nothing_that_makes_another_version_passes_unnamed(
     group, change = OTHER[field]
     identity = recorded.identity.model_copy(update={field: change(recorded.identity)})
     number = recorded.version.partition("-")[0]
-    found = recorded.model_copy(update={"identity": identity, "version": identity.version(number)})
+    found = recorded.model_copy(
+        update={"identity": identity, "version": identity.version(number)}
+    )
     monkeypatch.setattr(reproduce, "make_version", lambda *_, **__: (found, {}))
 
     work = open_workspace(PROJECT, trained / "config.yaml")
     done = reproduce.reproduce("newest", work, say=lambda _: None)
 
     assert not done.identical
-    with pytest.raises(ReproductionError, match=f"came out as {found.version}; what differs: {group}[.]"):
+    with pytest.raises(
+        ReproductionError,
+        match=f"came out as {found.version}; what differs: {group}[.]",
+    ):
         done.refuse_another()
 
 
 @pytest.mark.parametrize(("data", "code"), [("the same", 0), ("other", 3)])
 @pytest.mark.slow
-def test_nothing_is_registered_recorded_or_written(own: Path, data: str, code: int, run):
+def test_nothing_is_registered_recorded_or_written(
+    own: Path, data: str, code: int, run
+):
     if data == "other":
         drop_the_last_customer(own)
     before = all_files(own)
@@ -241,14 +313,24 @@ def test_nothing_is_registered_recorded_or_written(own: Path, data: str, code: i
 
 
 @pytest.mark.slow
-def test_json_is_one_object_of_what_differs(own: Path, version: Path, recorded: Metadata, run):
+def test_json_is_one_object_of_what_differs(
+    own: Path, version: Path, recorded: Metadata, run
+):
     same = run(own, "train", "--reproduce", "newest", "--json")
     found = drop_the_last_customer(own)
     other = run(own, "train", "--reproduce", "newest", "--json")
 
     answer = json.loads(other.stdout)
-    assert json.loads(same.stdout) == {"version": version.name, "identical": True, "differences": {}}
-    assert (other.returncode, answer["version"], answer["identical"]) == (3, version.name, False)
+    assert json.loads(same.stdout) == {
+        "version": version.name,
+        "identical": True,
+        "differences": {},
+    }
+    assert (other.returncode, answer["version"], answer["identical"]) == (
+        3,
+        version.name,
+        False,
+    )
     assert answer["differences"].keys() == {"data", "model"}
     assert answer["differences"]["data"] == {
         "sha256": {"recorded": recorded.identity.data_sha256, "found": found},
@@ -264,49 +346,77 @@ def test_without_a_good_table_the_data_that_are_needed_are_named(
         (own / TABLE).unlink()
     else:
         table = read_table(own / TABLE, CONTRACT)
-        write_table(table.assign(**{recorded.identity.columns[0].name: "?!"}), own / TABLE, CONTRACT)
+        write_table(
+            table.assign(**{recorded.identity.columns[0].name: "?!"}),
+            own / TABLE,
+            CONTRACT,
+        )
 
     done = run(own, "train", "--reproduce", "newest", "--faults", "faults.csv")
 
     assert (done.returncode, "Traceback" in done.stderr) == (3, False)
-    assert f"3,000 rows with the data hash {recorded.identity.data_sha256}" in done.stderr
+    assert (
+        f"3,000 rows with the data hash {recorded.identity.data_sha256}" in done.stderr
+    )
     assert (own / "faults.csv").exists() == (fault == "broken")
 
 
-def test_a_version_from_before_the_configuration_was_recorded_answers_but_cannot_be_rebuilt(own: Path, run):
+def test_a_version_without_its_configuration_answers_but_cannot_be_rebuilt(
+    own: Path, run
+):
     edit_record(own, lambda record: record.pop("training"))
 
     evaluated, done = run(own, "evaluate"), run(own, "train", "--reproduce", "newest")
 
     assert evaluated.returncode == 0
-    assert (done.returncode, "cannot be rebuilt. Raise model.version" in done.stderr) == (3, True)
+    assert (
+        done.returncode,
+        "cannot be rebuilt. Raise model.version" in done.stderr,
+    ) == (3, True)
 
 
 def test_a_record_that_this_code_does_not_take_is_refused_by_its_key(own: Path, run):
-    edit_record(own, lambda record: record["training"]["model"].update({"another_knob": 1}))
+    edit_record(
+        own, lambda record: record["training"]["model"].update({"another_knob": 1})
+    )
 
     done = run(own, "train", "--reproduce", "newest")
 
     assert done.returncode == 3
-    assert f"(model.another_knob). The commit that can: {read_checkout(own).commit}" in done.stderr
+    assert (
+        f"(model.another_knob). The commit that can: {read_checkout(own).commit}"
+        in done.stderr
+    )
 
 
-def test_a_recorded_baseline_on_a_feature_that_is_gone_is_refused_by_its_name(own: Path, run):
-    edit_record(own, lambda record: record["training"]["baseline"].update({"column": "gone"}))
+def test_a_recorded_baseline_on_a_feature_that_is_gone_is_refused_by_its_name(
+    own: Path, run
+):
+    edit_record(
+        own, lambda record: record["training"]["baseline"].update({"column": "gone"})
+    )
 
     done = run(own, "train", "--reproduce", "newest")
 
-    assert (done.returncode, "cannot be rebuilt by this code" in done.stderr) == (3, True)
+    assert (done.returncode, "cannot be rebuilt by this code" in done.stderr) == (
+        3,
+        True,
+    )
     assert "'gone'" in done.stderr
 
 
-def test_a_damaged_or_unknown_version_is_refused_before_any_work(own: Path, version: Path, run):
+def test_a_damaged_or_unknown_version_is_refused_before_any_work(
+    own: Path, version: Path, run
+):
     (own / "models" / version.name / "model.joblib").write_bytes(b"")
 
     damaged = run(own, "train", "--reproduce", version.name)
     unknown = run(own, "train", "--reproduce", "0.1.0-00000000")
 
-    assert (damaged.returncode, f"{version.name}/model.joblib" in damaged.stderr) == (3, True)
+    assert (damaged.returncode, f"{version.name}/model.joblib" in damaged.stderr) == (
+        3,
+        True,
+    )
     assert (unknown.returncode, "registry list" in unknown.stderr) == (3, True)
     assert "training on" not in damaged.stderr + unknown.stderr
 

@@ -23,7 +23,10 @@ COMMANDS = (
 )
 
 app = typer.Typer(
-    help="Train, check, score and serve the model. Every command has --help with an example.",
+    help=(
+        "Train, check, score and serve the model. "
+        "Every command has --help with an example."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,7 +38,10 @@ for _name in COMMANDS:
 
 
 def run(project: Project[Any, Any], words: Sequence[str] | None = None) -> NoReturn:
-    """Run a command of a project and exit; an error ends it with its message and code, never a trace."""
+    """Run a command of a project, and exit.
+
+    An error ends it with its message and its exit code, never with a trace.
+    """
     try:
         with standard_output():
             app(words, obj=project)
@@ -51,6 +57,13 @@ def run(project: Project[Any, Any], words: Sequence[str] | None = None) -> NoRet
 
 
 def _described(error: OSError | UnicodeError) -> str:
-    if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. It was not written. Make room, and run the command again"
+    if (
+        isinstance(error, OSError)
+        and error.errno in NO_ROOM
+        and error.filename is not None
+    ):
+        return (
+            f"{error.filename}: {error.strerror}. It was not written. "
+            "Make room, and run the command again"
+        )
     return str(error)

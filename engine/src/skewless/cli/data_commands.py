@@ -1,4 +1,7 @@
-"""The commands sample and example; this module collects those that train, measure and look."""
+"""The commands sample and example.
+
+This module also collects the commands that train, measure and look.
+"""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,7 +23,10 @@ from skewless.cli.training_commands import evaluate, train
 from skewless.core.errors import TableError
 
 SAMPLED: Final = "data/customers.csv"
-"""What `sample --if-absent` writes unasked; a table of an owner is never replaced by a made-up one."""
+"""What `sample --if-absent` writes unasked.
+
+A made-up table never replaces an owner's own.
+"""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -32,9 +38,13 @@ def add_commands(app: typer.Typer) -> None:
 
 def sample(
     context: typer.Context,
-    out: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Argument(help="Default: data.path", show_default=False)
+    ] = None,
     *,
-    rows: Annotated[int | None, typer.Option(min=1, help="Default: data.sample.rows")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Default: data.sample.rows")
+    ] = None,
     if_absent: Annotated[
         bool,
         typer.Option("--if-absent", help="Unless the file exists"),
@@ -57,7 +67,10 @@ def sample(
     if if_absent and path.exists():
         return
     if if_absent and out is None and data.path != SAMPLED:
-        msg = f"{path} is not there, and it is no table of the simulator's. Bring it, or set data.path"
+        msg = (
+            f"{path} is not there, and it is no table of the simulator's. "
+            "Bring it, or set data.path"
+        )
         raise TableError(msg)
     refuse_existing([path], overwrite=overwrite)
     rows = rows or data.sample.rows

@@ -1,6 +1,7 @@
-"""A clone → what is still the template's, what does not agree, what comes next, and what to do about each.
+"""Say what is left to do in a clone, and how.
 
-Nothing is changed, and no network is needed.
+That is: what is still the template's, what does not agree, and what comes next. Nothing
+is changed, and no network is needed.
 """
 
 from collections.abc import Collection, Iterator
@@ -29,13 +30,20 @@ INTENDED_USE: Final = "for a retention offer"
 THRESHOLDS: Final = DecisionConfig(threshold=0.5, medium_risk=0.4, high_risk=0.7)
 ROWS: Final = 1_000  # of the table, to see whose it is
 LEVELS: Final = {
-    "service": "answers over HTTP, promotes and rolls back; it needs callers who cannot wait for a file",
-    "monitored": "logs answers, finds drift, retrains; it needs somebody who reads an alarm",
+    "service": (
+        "answers over HTTP, promotes and rolls back; "
+        "it needs callers who cannot wait for a file"
+    ),
+    "monitored": (
+        "logs answers, finds drift, retrains; it needs somebody who reads an alarm"
+    ),
 }
 """Level → what it brings; make/LEVEL.mk tells that a project has it."""
 
 
-def examine(work: Workspace, *, registry: Registry, commands: Collection[str]) -> list[Finding]:
+def examine(
+    work: Workspace, *, registry: Registry, commands: Collection[str]
+) -> list[Finding]:
     """Look at everything; nothing is raised for what is wrong.
 
     Parameters
@@ -60,12 +68,26 @@ def _owner(root: Path) -> Iterator[Finding]:
     if name is None:
         return
     fault = f"it is still called {name}" if name == TEMPLATE else None
-    to_do = _by_make(root, "rename NAME=your-name") or f"the template's scripts/rename.py --folder {root}"
+    to_do = (
+        _by_make(root, "rename NAME=your-name")
+        or f"the template's scripts/rename.py --folder {root}"
+    )
     yield judge("name", fault, to_do, fine=f"it is called {name}")
-    holders = [line for line in read_text(root / "LICENSE").splitlines() if line.startswith("Copyright")]
+    holders = [
+        line
+        for line in read_text(root / "LICENSE").splitlines()
+        if line.startswith("Copyright")
+    ]
     alone = f"{TEMPLATE}'s authors alone" if holders else "nobody"
-    fault = f"LICENSE names {alone}" if all(TEMPLATE in line for line in holders) else None
-    yield judge("licence", fault, "write into LICENSE who holds the rights", fine="LICENSE names you")
+    fault = (
+        f"LICENSE names {alone}" if all(TEMPLATE in line for line in holders) else None
+    )
+    yield judge(
+        "licence",
+        fault,
+        "write into LICENSE who holds the rights",
+        fine="LICENSE names you",
+    )
 
 
 def _table(work: Workspace) -> Finding:
@@ -85,7 +107,8 @@ def _table(work: Workspace) -> Finding:
     except SkewlessError as error:
         fault = "; ".join(error.args)
     to_do = _by_make(root, "adopt TABLE=your.csv TARGET=column") or (
-        "set data.path, and write schema.py and features.py for your table: docs/from-your-notebook.md"
+        "set data.path, and write schema.py and features.py for your table: "
+        "docs/from-your-notebook.md"
     )
     return judge("table", fault, to_do, fine=f"{path} is your own")
 
@@ -98,25 +121,44 @@ def _by_make(root: Path, words: str) -> str | None:
 
 def _card(project: Project[Any, Any]) -> Finding:
     to_do = "write into project.py what your model is for, and what it is not for"
-    fault = "the model card states the template's" if INTENDED_USE in project.intended_use else None
+    fault = (
+        "the model card states the template's"
+        if INTENDED_USE in project.intended_use
+        else None
+    )
     return judge("intended use", fault, to_do, fine="the model card states your own")
 
 
 def _decision(config: AnyConfig) -> Finding:
-    fault = "threshold and tiers are the template's" if config.decision == THRESHOLDS else None
-    to_do = "choose them by what a wrong decision costs (notebooks/02_train.ipynb), or leave them"
-    return judge("decision", fault, to_do, fine="threshold and tiers are your own", note=True)
+    fault = (
+        "threshold and tiers are the template's"
+        if config.decision == THRESHOLDS
+        else None
+    )
+    to_do = (
+        "choose them by what a wrong decision costs (notebooks/02_train.ipynb), "
+        "or leave them"
+    )
+    return judge(
+        "decision", fault, to_do, fine="threshold and tiers are your own", note=True
+    )
 
 
 def _service(settings: Settings, registry: Registry) -> Iterator[Finding]:
     fault = (
-        None if settings.api_keys.get_secret_value() else "no caller has a key; only this host is answered"
+        None
+        if settings.api_keys.get_secret_value()
+        else "no caller has a key; only this host is answered"
     )
-    to_do = f"keys new --id NAME makes one; {settings.variable('api_keys')} hands it over"
+    to_do = (
+        f"keys new --id NAME makes one; {settings.variable('api_keys')} hands it over"
+    )
     yield judge("keys", fault, to_do, fine="callers need a key", note=True)
     fault = None if settings.public_key else "a version needs no signature"
     to_do = "docs/signing.md, where others can write to the registry"
-    yield judge("signature", fault, to_do, fine="only signed versions are loaded", note=True)
+    yield judge(
+        "signature", fault, to_do, fine="only signed versions are loaded", note=True
+    )
     yield _production(registry)
 
 
@@ -124,23 +166,48 @@ def _production(registry: Registry) -> Finding:
     try:
         holder = registry.state().holder("production")
     except StoreError as error:
-        return cannot_tell("production", str(error), "ask again when the registry answers")
+        return cannot_tell(
+            "production", str(error), "ask again when the registry answers"
+        )
     except SkewlessError as error:
-        return cannot_tell("production", "; ".join(error.args), "registry verify names every fault")
+        return cannot_tell(
+            "production", "; ".join(error.args), "registry verify names every fault"
+        )
     if registry.stale is not None:
-        return cannot_tell("production", registry.stale, "ask again when the registry answers")
-    fault = None if holder else "nothing was promoted; the service answers by what was trained last"
+        return cannot_tell(
+            "production", registry.stale, "ask again when the registry answers"
+        )
+    fault = (
+        None
+        if holder
+        else "nothing was promoted; the service answers by what was trained last"
+    )
     to_do = "registry promote newest --to production"
-    return judge("production", fault, to_do, fine=f"{holder} is in production", note=True)
+    return judge(
+        "production", fault, to_do, fine=f"{holder} is in production", note=True
+    )
 
 
 def _monitoring(config: AnyConfig, settings: Settings) -> Iterator[Finding]:
     monitoring = config.monitoring
-    fault = None if monitoring.prediction_log or settings.log_url else "no answer is logged"
-    yield judge("log", fault, "set monitoring.prediction_log", fine="answers are logged", note=True)
+    fault = (
+        None if monitoring.prediction_log or settings.log_url else "no answer is logged"
+    )
+    yield judge(
+        "log",
+        fault,
+        "set monitoring.prediction_log",
+        fine="answers are logged",
+        note=True,
+    )
     fault = None if monitoring.privacy else "every field is logged as it was sent"
-    to_do = "decide in monitoring.privacy what to drop, hash or bucket; keep says that you did"
-    yield judge("privacy", fault, to_do, fine="monitoring.privacy says what is kept", note=True)
+    to_do = (
+        "decide in monitoring.privacy what to drop, hash or bucket; "
+        "keep says that you did"
+    )
+    yield judge(
+        "privacy", fault, to_do, fine="monitoring.privacy says what is kept", note=True
+    )
 
 
 def _next_level(root: Path) -> Iterator[Finding]:
@@ -148,4 +215,6 @@ def _next_level(root: Path) -> Iterator[Finding]:
     absent = [name for name in LEVELS if not (root / "make" / f"{name}.mk").exists()]
     if absent and (root / "Makefile").exists():
         to_do = f"copier update -d level={absent[0]} --trust, when that is wanted"
-        yield judge("next level", f"{absent[0]}: {LEVELS[absent[0]]}", to_do, fine="", note=True)
+        yield judge(
+            "next level", f"{absent[0]}: {LEVELS[absent[0]]}", to_do, fine="", note=True
+        )

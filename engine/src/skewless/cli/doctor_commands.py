@@ -13,7 +13,9 @@ from skewless.cli.terminal import (
 from skewless.core.errors import RefusedError
 
 
-def doctor(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def doctor(
+    context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
     """Say what is still the template's and what does not agree, and what to do.
 
     Exit 3: something is to do, or could not be checked.

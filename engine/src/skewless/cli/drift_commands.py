@@ -25,18 +25,26 @@ if TYPE_CHECKING:
     from skewless.monitoring.drift_figures import Figures
     from skewless.monitoring.drift_job import Span
 
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # files of a log are of days from then on
+# Files of a log are of days from then on.
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 UNITS: Final = {"d": "days", "h": "hours"}
 
 
 def drift(
     context: typer.Context,
     *,
-    since: Annotated[str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")] = "7d",
-    until: Annotated[str | None, typer.Option(help="The same; default: now", show_default=False)] = None,
+    since: Annotated[
+        str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")
+    ] = "7d",
+    until: Annotated[
+        str | None, typer.Option(help="The same; default: now", show_default=False)
+    ] = None,
     version: VersionOption = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write a page about it, and about the outcomes", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Write a page about it, and about the outcomes", show_default=False
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -44,9 +52,10 @@ def drift(
 ) -> None:
     """Compare what a version was asked with what it was trained on.
 
-    Exit 3: something drifts or is broken. Without --version and --until, what is found of the version in
-    production also goes to drift.json in the prediction log, where a service reads it for its metrics. A
-    report is about the version that was in production at --until.
+    Exit 3: something drifts or is broken. Without --version and --until, what is found
+    of the version in production also goes to drift.json in the prediction log, where a
+    service reads it for its metrics. A report is about the version that was in
+    production at --until.
 
     Example: drift --since 7d --report drift.html
     """
@@ -73,7 +82,9 @@ def drift(
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Read a moment of a log, or how long ago it was: what is known of one that is ahead will change.
+    """Read a moment of a log, or how long ago it was.
+
+    One that is ahead is refused, as what is known of it will change.
 
     >>> moment("12h", datetime(2026, 1, 2, tzinfo=UTC)).isoformat()
     '2026-01-01T12:00:00+00:00'
@@ -85,19 +96,32 @@ def moment(text: str, now: datetime) -> datetime:
     """
     try:
         unit = UNITS.get(text[-1:])
-        found = now - timedelta(**{unit: float(text[:-1])}) if unit else datetime.fromisoformat(text)
+        found = (
+            now - timedelta(**{unit: float(text[:-1])})
+            if unit
+            else datetime.fromisoformat(text)
+        )
         found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        msg = f"{text!r} is no time; allowed are 7d, 12h, 2026-01-31 and 2026-01-31T08:00+01:00"
+        msg = (
+            f"{text!r} is no time; "
+            "allowed are 7d, 12h, 2026-01-31 and 2026-01-31T08:00+01:00"
+        )
         raise ConfigError(msg) from error
     if not EARLIEST <= found <= now:
-        where = "in the future" if found > now else f"before {EARLIEST:%Y}, when no log was kept"
+        where = (
+            "in the future"
+            if found > now
+            else f"before {EARLIEST:%Y}, when no log was kept"
+        )
         msg = f"{text} is {where}; now is {now:%Y-%m-%d %H:%M} UTC"
         raise ConfigError(msg)
     return found
 
 
-def _find(work: Workspace, *, span: "Span", version: str | None, report: Path | None) -> "Figures":
+def _find(
+    work: Workspace, *, span: "Span", version: str | None, report: Path | None
+) -> "Figures":
     from skewless.monitoring.checks import check_drift
 
     registry = open_registry(work)
@@ -115,11 +139,18 @@ def _print(figures: "Figures") -> None:
     from skewless.monitoring.words import DOINGS
 
     span = f"{figures.since:%Y-%m-%d %H:%M} to {figures.until:%Y-%m-%d %H:%M} UTC"
-    say(f"{figures.version}: {figures.rows:,} records in {figures.rows_logged:,} answers, {span}")
+    say(
+        f"{figures.version}: {figures.rows:,} records "
+        f"in {figures.rows_logged:,} answers, {span}"
+    )
     notes = {
-        f"{figures.rows_without_id:,} answers have no id; each counts as one": figures.rows_without_id,
+        f"{figures.rows_without_id:,} answers have no id; each counts as one": (
+            figures.rows_without_id
+        ),
         f"{figures.rows_unreadable:,} lines cannot be read": figures.rows_unreadable,
-        f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged": figures.hidden,
+        f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged": (
+            figures.hidden
+        ),
     }
     for note in (note for note, applies in notes.items() if applies):
         say(note)

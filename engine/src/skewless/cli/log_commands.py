@@ -19,7 +19,9 @@ from skewless.cli.terminal import (
 from skewless.core.errors import RefusedError
 from skewless.monitoring.place import open_log
 
-log_commands = typer.Typer(help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True)
+log_commands = typer.Typer(
+    help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True
+)
 
 
 @log_commands.command("find")
@@ -30,9 +32,9 @@ def find_answer(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show one answer: what was asked, which version answered what and when, and what became of the record.
+    """Show one answer, what was asked, and what became of the record.
 
-    Exit 3: the log does not hold it.
+    It says which version answered, and when. Exit 3: the log does not hold it.
 
     Example: log find 059e7fb520665552bd3d454c108038e6
     """
@@ -40,9 +42,18 @@ def find_answer(
 
     work = open_workspace(context, config)
     horizon = timedelta(days=work.config.monitoring.outcome_days)
-    found = find(open_log(work), prediction_id, work.contract, horizon=horizon, now=datetime.now(UTC))
+    found = find(
+        open_log(work),
+        prediction_id,
+        work.contract,
+        horizon=horizon,
+        now=datetime.now(UTC),
+    )
     if found is None:
-        msg = f"the log holds no answer {prediction_id!r}; it was pruned, or is in another service's log"
+        msg = (
+            f"the log holds no answer {prediction_id!r}; "
+            "it was pruned, or is in another service's log"
+        )
         raise RefusedError(msg)
     _show(found, as_json=as_json)
 
@@ -54,15 +65,18 @@ def compact_log(
     before: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="First day (UTC) that stays. Default: today", show_default=False
+            formats=["%Y-%m-%d"],
+            help="First day (UTC) that stays. Default: today",
+            show_default=False,
         ),
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Turn the files of closed days into Parquet by date and version, about a twelfth of their size.
+    """Turn the files of closed days into Parquet by date and version.
 
-    Files that were written to within the last hour stay. May be interrupted and repeated.
+    Parquet takes about a twelfth of their size. Files that were written to within the
+    last hour stay. May be interrupted and repeated.
 
     Example: log compact --before 2026-03-01
     """
@@ -80,20 +94,31 @@ def compact_log(
     names = ("rows", "unreadable", "bytes_before", "bytes_after")
     sums = {name: sum(getattr(each, name) for each in done) for name in names}
     left = {each.file: each.left for each in found if each.left is not None}
-    _show({"before": first.isoformat(), "files": len(done), **sums, "left": left}, as_json=as_json)
+    _show(
+        {"before": first.isoformat(), "files": len(done), **sums, "left": left},
+        as_json=as_json,
+    )
 
 
 @log_commands.command("prune")
 def prune_log(
     context: typer.Context,
     *,
-    keep_days: Annotated[int, typer.Option(min=1, help="Whole days (UTC) before today that are kept")],
-    outcomes: Annotated[bool, typer.Option("--outcomes", help="Remove outcomes of those days too")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed")] = False,
+    keep_days: Annotated[
+        int, typer.Option(min=1, help="Whole days (UTC) before today that are kept")
+    ],
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="Remove outcomes of those days too")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Remove old predictions: lines, Parquet, a challenger's, rows of PostgreSQL. Outcomes stay unless asked.
+    """Remove old predictions; outcomes stay unless --outcomes is given.
+
+    It removes lines, Parquet, a challenger's predictions and rows of PostgreSQL.
 
     Example: log prune --keep-days 365 --dry-run
     """
@@ -110,6 +135,7 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
         print_json(result)
     else:
         shown = {
-            name: json.dumps(each) if isinstance(each, dict | list) else each for name, each in result.items()
+            name: json.dumps(each) if isinstance(each, dict | list) else each
+            for name, each in result.items()
         }
         say(*(f"{name.replace('_', ' '):18}{each}" for name, each in shown.items()))

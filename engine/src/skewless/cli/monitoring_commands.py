@@ -12,7 +12,7 @@ from skewless.core.workspace import Workspace
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Register these commands; let `registry show` tell what a version answered as a challenger."""
+    """Register these commands, and extend `registry show` by a challenger's answers."""
     app.command()(drift)
     app.add_typer(log_commands, name="log")
     outcome_commands.add_commands(app)
@@ -32,7 +32,10 @@ def _as_challenger(work: Workspace, version: str) -> Iterator[str]:
         return
     flipped = (found["decision"] != found["challenger_decision"]).mean()
     moved = (found["challenger_probability"] - found["probability"]).abs()
-    apart = shift(found["probability"].to_numpy(), found["challenger_probability"].to_numpy())
-    yield f"in the shadow of {', '.join(sorted(set(found['model_version'])))}: {len(found):,} requests"
+    apart = shift(
+        found["probability"].to_numpy(), found["challenger_probability"].to_numpy()
+    )
+    versions = ", ".join(sorted(set(found["model_version"])))
+    yield f"in the shadow of {versions}: {len(found):,} requests"
     differ = f"decisions that differ {flipped:.1%}"
     yield f"  {differ}, score PSI {apart:.3f}, largest difference {moved.max():.3f}"

@@ -33,15 +33,17 @@ def add_commands(app: typer.Typer) -> None:
 
 def outcomes(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help=f"In one of the formats {READABLE}")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help=f"In one of the formats {READABLE}")
+    ],
     *,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Record outcomes, by prediction_id or by the records' own ids.
 
-    Exit 3: the file breaks rules, and nothing was recorded. What was recorded stays so, even if afterwards
-    nobody can say how much of it is new.
+    Exit 3: the file breaks rules, and nothing was recorded. What was recorded stays so,
+    even if afterwards nobody can say how much of it is new.
 
     Example: outcomes left-in-march.csv
     """
@@ -61,9 +63,14 @@ def outcomes(
         say(f"{source}: {len(said):,} outcomes recorded")
     counts = _review(log, contract.id, recorded_at)
     if as_json:
-        print_json({"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()})
+        print_json(
+            {"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()}
+        )
     elif None not in counts.values():
-        say(f"  said before: {counts['duplicates']:,}; other than before: {counts['corrections']:,}")
+        say(
+            f"  said before: {counts['duplicates']:,}; "
+            f"other than before: {counts['corrections']:,}"
+        )
         say(f"  ids that no logged prediction has: {counts['unknown']:,}")
 
 
@@ -72,17 +79,26 @@ def _review(log: Log, id_name: str, recorded_at: datetime) -> Mapping[str, int |
 
     try:
         return review(log, id_name, recorded_at)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the outcomes are recorded
-        say(f"warning: recorded, but what is new among them cannot be told: {error}", err=True)
+    except Exception as error:  # noqa: BLE001 - outcomes are recorded whatever it was
+        say(
+            f"warning: recorded, but what is new among them cannot be told: {error}",
+            err=True,
+        )
         return dict.fromkeys(("duplicates", "corrections", "unknown"))
 
 
 def performance(
     context: typer.Context,
     *,
-    as_of: Annotated[str, typer.Option(help="7d, or a date or time: as was known then (UTC)")] = "0h",
-    weeks: Annotated[int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")] = 26,
-    version: Annotated[str | None, typer.Option(help="A version or an alias; default: of all")] = None,
+    as_of: Annotated[
+        str, typer.Option(help="7d, or a date or time: as was known then (UTC)")
+    ] = "0h",
+    weeks: Annotated[
+        int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")
+    ] = 26,
+    version: Annotated[
+        str | None, typer.Option(help="A version or an alias; default: of all")
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -102,15 +118,23 @@ def performance(
     states = {week.state for week in found}
     if as_json:
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
-        print_json({"as_of": as_of_moment.isoformat(), "version": version, "weeks": told})
+        print_json(
+            {"as_of": as_of_moment.isoformat(), "version": version, "weeks": told}
+        )
     else:
         names = "".join(
-            f"{name:18}" for name in ("log loss", "expected", "event rate", "expected", "ROC AUC")
+            f"{name:18}"
+            for name in ("log loss", "expected", "event rate", "expected", "ROC AUC")
         )
         say(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
             say(_line(week))
-        say(next((said for state, said in ADVICE.items() if state in states), "nothing was predicted"))
+        say(
+            next(
+                (said for state, said in ADVICE.items() if state in states),
+                "nothing was predicted",
+            )
+        )
     if "concept_drift" in states:
         raise typer.Exit(RefusedError.exit_code)
 
@@ -121,9 +145,15 @@ def _line(week: "Week") -> str:
     columns += _cells(real.event_rate if real else None, expected.event_rate)
     columns += _cells(real.roc_auc if real else None)
     lag = "-" if week.lag_days is None else f"{week.lag_days:.1f}"
-    return f"{week.week:9}{week.predicted:9,}{week.coverage:9.0%}{lag:>10}  {columns}{week.state}"
+    return (
+        f"{week.week:9}{week.predicted:9,}{week.coverage:9.0%}{lag:>10}  "
+        f"{columns}{week.state}"
+    )
 
 
 def _cells(*bands: "Band | None") -> str:
-    shown = (f"{band.value:.2f} ({band.low:.2f}-{band.high:.2f})" if band else "-" for band in bands)
+    shown = (
+        f"{band.value:.2f} ({band.low:.2f}-{band.high:.2f})" if band else "-"
+        for band in bands
+    )
     return "".join(f"{each:18}" for each in shown)

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skewless.cli.registry_commands import registry_commands
-from skewless.cli.terminal import ConfigOption, JsonOption, open_workspace, print_json, say
+from skewless.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_workspace,
+    print_json,
+    say,
+)
 from skewless.core.errors import ConfigError, GateError
 from skewless.registry.events import Alias, Event
 
 if TYPE_CHECKING:
     from skewless.lifecycle.promotion import Promotion
 
-AliasOption = Annotated[Alias, typer.Option("--to", help="What the version is put into")]
+AliasOption = Annotated[
+    Alias, typer.Option("--to", help="What the version is put into")
+]
 
 
 def _one_line(reason: str | None) -> str | None:
@@ -26,7 +34,9 @@ def _one_line(reason: str | None) -> str | None:
     return reason
 
 
-ReasonOption = Annotated[str | None, typer.Option(callback=_one_line, help="Why; kept in the history")]
+ReasonOption = Annotated[
+    str | None, typer.Option(callback=_one_line, help="Why; kept in the history")
+]
 
 
 def add_commands(_app: typer.Typer) -> None:
@@ -41,27 +51,40 @@ def promote(
     *,
     to: AliasOption,
     reason: ReasonOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Overrule the evidence; needs --reason")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overrule the evidence; needs --reason")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Put a version into staging or production; production asks for evidence, which is kept.
+    """Put a version into staging or production; production asks for evidence.
 
-    Exit 3: the evidence is missing or speaks against it. Exit 1: somebody else decided meanwhile.
+    The evidence is kept. Exit 3: it is missing or speaks against the version. Exit 1:
+    somebody else decided meanwhile.
 
     Example: registry promote newest --to production
     """
     if force and not (reason and reason.strip()):
-        msg = "--force overrules evidence, so it needs a --reason, which the history keeps"
+        msg = (
+            "--force overrules evidence, so it needs a --reason, "
+            "which the history keeps"
+        )
         raise ConfigError(msg)
     try:
-        event = _promotion(context, config).promote(version, to, reason=reason, force=force)
+        event = _promotion(context, config).promote(
+            version, to, reason=reason, force=force
+        )
     except GateError as refusal:
         if as_json:
             print_json({"recorded": True, **refusal.event.model_dump(mode="json")})
         raise
     if as_json:
-        print_json({"recorded": event is not None, **(event.model_dump(mode="json") if event else {})})
+        print_json(
+            {
+                "recorded": event is not None,
+                **(event.model_dump(mode="json") if event else {}),
+            }
+        )
     elif event is None:
         say(f"{version} is in {to} already; nothing was recorded")
     else:
@@ -77,9 +100,10 @@ def rollback(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Go back to the version that was in production, or staging, before; again, and it goes further back.
+    """Go back to the version that was in production, or staging, before.
 
-    A version that this code cannot serve is passed over, and named. Exit 3: there is none to go back to.
+    Run it again, and it goes further back. A version that this code cannot serve is
+    passed over, and named. Exit 3: there is none to go back to.
 
     Example: registry rollback --reason 'complaints since noon'
     """
@@ -88,7 +112,10 @@ def rollback(
         print_json(event.model_dump(mode="json"))
     else:
         _tell(event)
-        say(f"{event.version} is in {alias} again, in place of {event.before} (event {event.number})")
+        say(
+            f"{event.version} is in {alias} again, "
+            f"in place of {event.before} (event {event.number})"
+        )
 
 
 def _tell(event: Event) -> None:

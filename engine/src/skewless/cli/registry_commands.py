@@ -24,34 +24,49 @@ if TYPE_CHECKING:
     from skewless.registry.events import Event, State
     from skewless.registry.registry import Registry
 
-SHOWN: list[Callable[[Workspace, str], Iterable[str]]] = []  # lines of other modules for `show`
-registry_commands = typer.Typer(help="List, verify, sign and decide about versions.", no_args_is_help=True)
+# Lines of other modules for `show`.
+SHOWN: list[Callable[[Workspace, str], Iterable[str]]] = []
+registry_commands = typer.Typer(
+    help="List, verify, sign and decide about versions.", no_args_is_help=True
+)
 
 
 @registry_commands.command("list")
-def list_all(context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def list_all(
+    context: typer.Context, *, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
     """List the versions, oldest first, with what each stands for; damaged ones last.
 
-    While the store of a remote registry cannot be reached, the local copy is shown, and that is said.
+    While the store of a remote registry cannot be reached, the local copy is shown, and
+    that is said.
 
     Example: registry list
     """
     work = open_workspace(context, config)
     registry = open_registry(work)
     state = registry.state()
-    found = [_described(registry, version, state) for version in {*registry.versions(), *state.needed}]
-    for each in sorted(found, key=lambda each: (each["trained_at"] or "9999", each["version"])):
+    found = [
+        _described(registry, version, state)
+        for version in {*registry.versions(), *state.needed}
+    ]
+    for each in sorted(
+        found, key=lambda each: (each["trained_at"] or "9999", each["version"])
+    ):
         if as_json:
             print_json(each)
             continue
         told = (
-            f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}" if each["roc_auc"] else "DAMAGED"
+            f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}"
+            if each["roc_auc"]
+            else "DAMAGED"
         )
         say(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
         if each["fault"]:
             say(f"      {each['fault']}")
     if registry.stale:
-        shown = f"What is shown is the local copy in {registry.folder}, which may be behind"
+        shown = (
+            f"What is shown is the local copy in {registry.folder}, which may be behind"
+        )
         say(f"{registry.stale} {shown}", err=True)
     elif not found:
         say(f"{work.config.registry.path} is empty; `train` fills it", err=True)
@@ -61,7 +76,8 @@ def list_all(context: typer.Context, *, as_json: JsonOption = False, config: Con
 def history(
     context: typer.Context,
     version: Annotated[
-        str | None, typer.Argument(help="Only of this version or alias", show_default=False)
+        str | None,
+        typer.Argument(help="Only of this version or alias", show_default=False),
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -97,12 +113,14 @@ def _tell(event: Event) -> None:
 @registry_commands.command()
 def show(
     context: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Default: the newest", show_default=False)
+    ] = None,
     *,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Print a version's card and what was decided about it, or its metadata with --json.
+    """Print a version's card and the decisions about it, or its metadata with --json.
 
     Example: registry show
     """
@@ -126,10 +144,11 @@ def show(
 
 @registry_commands.command()
 def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
-    """Check every event, every file of every version, and signatures where a public key is set.
+    """Check every event and every file of every version.
 
-    Exit 3: there is a fault, and each is named; or there is nothing to check. A version that is whole, but
-    that this code no longer serves, is no fault: it is named with the commit that can serve it.
+    Where a public key is set, signatures are checked too. Exit 3: there is a fault, and
+    each is named; or there is nothing to check. A version that is whole, but that this
+    code no longer serves, is no fault: it is named with the commit that can serve it.
 
     Example: registry verify
     """
@@ -145,12 +164,14 @@ def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
     work = open_workspace(context, config)
     registry = open_registry(work)
     events, faults = registry.readable_events()
-    needed = frozenset[str]() if faults else fold(events).needed  # nobody knows what a damaged log adds up to
+    # Nobody knows what a damaged log adds up to.
+    needed = frozenset[str]() if faults else fold(events).needed
     faults += [registry.stale] if registry.stale else []
     names = sorted({*registry.versions(), *needed})
     if not names and not faults:
         msg = (
-            f"{registry.folder}: no version and no event is here, so nothing was checked. Is it the registry?"
+            f"{registry.folder}: no version and no event is here, so nothing was "
+            "checked. Is it the registry?"
         )
         raise ArtifactNotFoundError(msg)
     for name in names:
@@ -168,7 +189,9 @@ def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
 @registry_commands.command()
 def sign(
     context: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="Default: the newest", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Default: the newest", show_default=False)
+    ] = None,
     *,
     config: ConfigOption = None,
 ) -> None:
@@ -182,7 +205,10 @@ def sign(
     key = read_signing_key(work.settings)
     if key is None:
         variable = work.settings.variable("signing_key")
-        msg = f"{variable}: not set. Give the key as PEM text, or the path of a file with it"
+        msg = (
+            f"{variable}: not set. "
+            "Give the key as PEM text, or the path of a file with it"
+        )
         raise ConfigError(msg)
     registry = open_registry(work, checked=False)
     found = registry.load(version or NEWEST).metadata.version
@@ -198,17 +224,27 @@ def _described(registry: Registry, version: str, state: State) -> dict[str, Any]
 
     aliases = [NEWEST] if version == state.newest else []
     aliases += [alias for alias in ALIASES if version == state.holder(alias)]
-    row = {"version": version, "trained_at": None, "roc_auc": None, "aliases": aliases, "fault": None}
+    row = {
+        "version": version,
+        "trained_at": None,
+        "roc_auc": None,
+        "aliases": aliases,
+        "fault": None,
+    }
     try:
         metadata = _load(registry, version).metadata
-    except SignatureError as error:  # whole, and to be seen, so that somebody may sign it
+    except SignatureError as error:
+        # It is whole, and to be seen, so that somebody may sign it.
         row["fault"] = str(error)
         if not (registry.folder / version).is_dir():  # a mirror holds nothing unsigned
             return row
         metadata = read_artifact(registry.folder / version).metadata
     except ArtifactError as error:
         return row | {"fault": str(error)}
-    return row | {"trained_at": metadata.trained_at, "roc_auc": metadata.metrics["model"]["roc_auc"]}
+    return row | {
+        "trained_at": metadata.trained_at,
+        "roc_auc": metadata.metrics["model"]["roc_auc"],
+    }
 
 
 def _load(registry: Registry, version: str) -> Artifact:
@@ -218,6 +254,9 @@ def _load(registry: Registry, version: str) -> Artifact:
     try:
         return registry.load(version)
     except ArtifactNotFoundError as error:
-        why = "the events need it and it is absent. Restore the folder from a backup, or train it again"
+        why = (
+            "the events need it and it is absent. "
+            "Restore the folder from a backup, or train it again"
+        )
         msg = f"{version}: {why}"
         raise ArtifactNotFoundError(msg) from error

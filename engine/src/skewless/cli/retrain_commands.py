@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skewless.cli.terminal import ConfigOption, JsonOption, open_workspace, print_json, say
+from skewless.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    open_workspace,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from skewless.lifecycle.retrain import Record
@@ -22,14 +28,18 @@ def add_commands(app: typer.Typer) -> None:
 def retrain(
     context: typer.Context,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Train again on logged records whose outcome is known, if there is a reason; put it into staging.
+    """Train again on logged records whose outcome is known, if there is a reason.
 
-    With `retrain.promote: production` it goes further if the gate allows. Exit 0 also if there is nothing to
-    do, or something holds it back. Exit 3: the table, the version or the gate refuses; a record says why.
+    The new version goes into staging. With `retrain.promote: production` it goes
+    further if the gate allows. Exit 0 also if there is nothing to do, or something
+    holds it back. Exit 3: the table, the version or the gate refuses; a record says
+    why.
 
     Example: retrain --dry-run
     """
@@ -46,7 +56,10 @@ def retrain(
 def _print(record: Record) -> None:
     if record.verdict is not None:
         say(f"{record.verdict.version} answers")
-        for kind, reasons in (("trigger", record.verdict.triggers), ("brake", record.verdict.brakes)):
+        for kind, reasons in (
+            ("trigger", record.verdict.triggers),
+            ("brake", record.verdict.brakes),
+        ):
             say(*(f"  {kind:9}{reason.line}" for reason in reasons))
     lines = [
         record.growth and f"table: {record.growth.line}",
@@ -55,7 +68,10 @@ def _print(record: Record) -> None:
     lines += [check.line for check in record.evidence]
     if record.result == "staging":
         refused = not all(check.passed for check in record.evidence)
-        lines.append(f"the gate would {'not ' if refused else ''}let it into production; a person decides")
+        lines.append(
+            f"the gate would {'not ' if refused else ''}let it into production; "
+            "a person decides"
+        )
     lines.append(f"{record.result}{record.said and ': '}{record.said}")
     lines.append(record.file and f"record: {record.file}")
     say(*(line for line in lines if line))

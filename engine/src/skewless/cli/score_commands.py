@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 FAILURES_SHOWN = 10
 SCORED: Final = "scored.parquet"
 """Where the answers go if nothing is named."""
-HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file could be written either
+# No other file could be written either.
+HOPELESS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ def score(
         typer.Argument(
             parser=Url,
             metavar="SOURCE",
-            help=f"A file, a folder or a pattern; path or URL. {READABLE}. Default: data.path",
+            help=(
+                f"A file, a folder or a pattern; path or URL. {READABLE}. "
+                "Default: data.path"
+            ),
             show_default=False,
         ),
     ] = None,
@@ -73,40 +77,56 @@ def score(
         typer.Argument(
             parser=Url,
             metavar="OUT",
-            help="For a file CSV or Parquet, else a folder; path or URL. Without SOURCE: scored.parquet",
+            help=(
+                "For a file CSV or Parquet, else a folder; path or URL. "
+                "Without SOURCE: scored.parquet"
+            ),
             show_default=False,
         ),
     ] = None,
     *,
     version: VersionOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Or worker processes of --dask local. Default: one per core")
+        int | None,
+        typer.Option(
+            min=1, help="Or worker processes of --dask local. Default: one per core"
+        ),
     ] = None,
     dask: Annotated[
-        str | None, typer.Option(help="Work on a cluster: 'local', or a scheduler's address, tcp://HOST:8786")
+        str | None,
+        typer.Option(
+            help="Work on a cluster: 'local', or a scheduler's address, tcp://HOST:8786"
+        ),
     ] = None,
     log: Annotated[
-        bool, typer.Option("--log", help="Note the answers in the prediction log as well")
+        bool,
+        typer.Option("--log", help="Note the answers in the prediction log as well"),
     ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATTERN", help="Of a folder only the files that fit, as '*.csv'; may be repeated"
+            metavar="PATTERN",
+            help="Of a folder only the files that fit, as '*.csv'; may be repeated",
         ),
     ] = None,
     spreadsheet: Annotated[
         bool,
-        typer.Option("--spreadsheet", help="CSV for a person: a ' before text that a spreadsheet would run"),
+        typer.Option(
+            "--spreadsheet",
+            help="CSV for a person: a ' before text that a spreadsheet would run",
+        ),
     ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Score a file, or every file of a folder; bad rows go to a .rejects.csv beside it, with the reasons.
+    """Score a file, or every file of a folder.
 
-    A folder's outputs are Parquet, each there whole or not at all: repeat the command to go on where a run
-    ended. What begins with _ or . is left out, and said. Exit 3: some files could not be scored, or something
-    in the folder is not a table; then nothing is, unless --only chooses.
+    Bad rows go to a .rejects.csv beside the output, with the reasons. A folder's
+    outputs are Parquet, each there whole or not at all: repeat the command to go on
+    where a run ended. What begins with _ or . is left out, and said. Exit 3: some files
+    could not be scored, or something in the folder is not a table; then nothing is,
+    unless --only chooses.
 
     Example: score records.parquet scored.parquet
     """
@@ -131,9 +151,15 @@ def score(
         from skewless.monitoring.scored_log import keeper
 
         how, key = replace(how, keep=keeper(work)), f"{key}, logged"
-    job = Job(source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask)
+    job = Job(
+        source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask
+    )
     recipe = Recipe(model, how)
-    result = _score_file(job, recipe) if listing is None else _score_folder(job, recipe, listing)
+    result = (
+        _score_file(job, recipe)
+        if listing is None
+        else _score_folder(job, recipe, listing)
+    )
     _tell(result, str(out), name, as_json=as_json)
 
 
@@ -152,7 +178,10 @@ def _list(source: Url, only: Sequence[str]) -> Listing | None:
 
     listing = find_sources(source, only)
     if listing is None and only:
-        msg = f"--only chooses among the files of a folder, and {source} is one. Do without it"
+        msg = (
+            f"--only chooses among the files of a folder, and {source} is one. "
+            "Do without it"
+        )
         raise ConfigError(msg)
     return listing
 
@@ -160,7 +189,10 @@ def _list(source: Url, only: Sequence[str]) -> Listing | None:
 def _refuse_parquet(out: Url, *, is_folder: bool) -> None:
     if is_folder or not out.get_secret_value().endswith(".csv"):
         what = "a folder is scored to Parquet" if is_folder else f"{out} is not CSV"
-        msg = f"--spreadsheet: {what}. Score one file to a .csv, or do without it: Parquet holds no formulas"
+        msg = (
+            f"--spreadsheet: {what}. Score one file to a .csv, "
+            "or do without it: Parquet holds no formulas"
+        )
         raise ConfigError(msg)
 
 
@@ -171,16 +203,20 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     from skewless.scoring.score import REJECTS
 
     if job.dask is not None:
-        msg = f"--dask: a cluster works on the files of a folder, and {job.source} is one. Do without it"
+        msg = (
+            f"--dask: a cluster works on the files of a folder, and {job.source} is "
+            "one. Do without it"
+        )
         raise ConfigError(msg)
     part = Part(job.source, job.out, key_of(find_source(job.source), job.key))
     out = job.out.get_secret_value()
     check_suffix(Path(str(job.out)))
     rejects = out.rpartition(".")[0] + REJECTS
     paths = [Path(out), Path(rejects)]
+    # Its own source is never replaced, asked or not.
     own = Path(job.source.get_secret_value()).resolve() in {
         path.resolve() for path in paths
-    }  # never, asked or not
+    }
     refuse_existing(paths, overwrite=job.overwrite and not own)
     if not job.overwrite and is_there(job.out):
         msg = f"{job.out} exists already; name another, or --overwrite"
@@ -188,26 +224,43 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     with progress("scoring") as advance:
         how = replace(recipe.how, threads=job.threads, progress=advance)
         scored = score_part(part, recipe._replace(how=how))
-    return {**scored._asdict(), "rejects": str(Url(rejects)) if scored.rejected else None}
+    return {
+        **scored._asdict(),
+        "rejects": str(Url(rejects)) if scored.rejected else None,
+    }
 
 
 def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
     from skewless.scoring.batch import plan_parts, score_parts
 
-    plan = plan_parts(job.source, listing.sources, job.out, key=job.key, overwrite=job.overwrite)
+    plan = plan_parts(
+        job.source, listing.sources, job.out, key=job.key, overwrite=job.overwrite
+    )
     rows, rejected, failed = plan.done.rows, plan.done.rejected, []
-    with progress("scoring") as advance, _executor(job, len(plan.todo)) as (executor, threads):
+    with (
+        progress("scoring") as advance,
+        _executor(job, len(plan.todo)) as (executor, threads),
+    ):
         # Whoever reads a folder of Parquet leaves out what begins with an underscore.
         how = replace(recipe.how, threads=threads, aside="_")
         for part, came in score_parts(plan.todo, recipe._replace(how=how), executor):
             if isinstance(came, OSError) and came.errno in HOPELESS:
                 raise came
             if isinstance(came, Exception):
-                failed.append({"source": str(part.source), "reason": f"{came}" or type(came).__name__})
+                failed.append(
+                    {
+                        "source": str(part.source),
+                        "reason": f"{came}" or type(came).__name__,
+                    }
+                )
             else:
                 rows, rejected = rows + came.rows, rejected + came.rejected
                 advance(came.rows)
-    files = {"files": len(listing.sources), "files_done_before": plan.files_done, "failed": failed}
+    files = {
+        "files": len(listing.sources),
+        "files_done_before": plan.files_done,
+        "failed": failed,
+    }
     return {"rows": rows, "rejected": rejected, **files, "left_out": listing.left_out}
 
 
@@ -241,17 +294,30 @@ def _print(result: dict[str, Any], out: str, version: str) -> None:
         where = result.get("rejects") or f"{out}/**/_*.rejects.csv"
         say(f"{where}: {result['rejected']:,} rows refused, with the reasons")
     if result.get("files_done_before"):
-        say(f"{result['files_done_before']:,} of {result['files']:,} files were done before")
+        say(
+            f"{result['files_done_before']:,} of {result['files']:,} files "
+            "were done before"
+        )
     if result.get("left_out"):
-        say(f"left out, as what begins with _ or . is not data: {_named(result['left_out'])}")
+        say(
+            "left out, as what begins with _ or . is not data: "
+            f"{_named(result['left_out'])}"
+        )
     failed = result.get("failed", [])
     for each in failed[:FAILURES_SHOWN]:
         say(f"{each['source']}: {each['reason']}", err=True)
     if failed:
-        line = f"error: {len(failed):,} of {result['files']:,} files were not scored. Mend them and repeat"
+        line = (
+            f"error: {len(failed):,} of {result['files']:,} files were not scored. "
+            "Mend them and repeat"
+        )
         say(line, err=True)
 
 
 def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - FAILURES_SHOWN:,} more" if len(names) > FAILURES_SHOWN else ""
+    more = (
+        f" and {len(names) - FAILURES_SHOWN:,} more"
+        if len(names) > FAILURES_SHOWN
+        else ""
+    )
     return ", ".join(names[:FAILURES_SHOWN]) + more

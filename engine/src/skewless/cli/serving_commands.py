@@ -39,7 +39,12 @@ def add_commands(app: typer.Typer) -> None:
 def make_key(
     context: typer.Context,
     *,
-    name: Annotated[str, typer.Option("--id", help="Who will call: it shows in logs, and limits go by it")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--id", help="Who will call: it shows in logs, and limits go by it"
+        ),
+    ],
     scope: Annotated[
         Literal["predict", "admin"], typer.Option(help="admin may also read /metrics")
     ] = "predict",
@@ -47,8 +52,9 @@ def make_key(
 ) -> None:
     """Make a key for somebody who calls the service.
 
-    The key is shown this once; the service needs only the line with its hash. To exchange a key, configure
-    two lines with the same id, and take the old one out when nobody uses it any more.
+    The key is shown this once; the service needs only the line with its hash. To
+    exchange a key, configure two lines with the same id, and take the old one out when
+    nobody uses it any more.
 
     Example: keys new --id crm
     """
@@ -59,15 +65,23 @@ def make_key(
     if json:
         print_json({"key": key, "line": line})
         return
-    say("key, for the caller, in the header X-API-Key; it is not shown again:", f"  {key}")
+    say(
+        "key, for the caller, in the header X-API-Key; it is not shown again:",
+        f"  {key}",
+    )
     variable = variable_name(project_of(context).prefix, "api_keys")
-    say(f"line, for the service, in {variable}; several are separated by commas:", f"  {line}")
+    say(
+        f"line, for the service, in {variable}; several are separated by commas:",
+        f"  {line}",
+    )
 
 
 def serve(
     context: typer.Context,
     *,
-    host: Annotated[str | None, typer.Option(help="Default: the variable …_HOST, else 127.0.0.1")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Default: the variable …_HOST, else 127.0.0.1")
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(min=1, max=65_535, help="Default: the variable …_PORT, else 8000"),
@@ -75,17 +89,23 @@ def serve(
     version: Annotated[
         str | None,
         typer.Option(
-            help="Stay with it, or follow an alias. Default: the variable …_VERSION, else production"
+            help=(
+                "Stay with it, or follow an alias. "
+                "Default: the variable …_VERSION, else production"
+            )
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer")] = 1,
-    reload: Annotated[bool, typer.Option("--reload", help="Restart when the code changes")] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Restart when the code changes")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Serve what is in production over HTTP until Ctrl-C; while nothing ever was, the newest version.
+    """Serve what is in production over HTTP until Ctrl-C.
 
-    What is promoted or rolled back meanwhile is followed. A model that is refused at the start opens no port:
-    the command ends with 3 and says why.
+    While nothing ever was in production, the newest version is served. What is promoted
+    or rolled back meanwhile is followed. A model that is refused at the start opens no
+    port: the command ends with 3 and says why.
 
     Example: serve --port 8080
     """
@@ -98,34 +118,53 @@ def serve(
     work = _workspace(context, config, version)
     app = work.project.load_app()
     loaded, settings = work.config, work.settings
-    options = server_options(host or settings.host, port or settings.port, loaded.serving)
+    options = server_options(
+        host or settings.host, port or settings.port, loaded.serving
+    )
     keys = Keys(settings)
     refuse_exposure(options["host"], keys, settings)
     source = find_models(work)
     first = _first(source.load, loaded.serving.fallback)
-    # Built here even if workers will serve: wrong settings end this command, not each worker for ever.
+    # Built here even if workers will serve: wrong settings end this command, not each
+    # worker for ever.
     Service(_beginning_with(first, source), work, app)
-    announce = partial(_announce, work, options, _described(first, source), asks_for_key=bool(keys))
+    announce = partial(
+        _announce, work, options, _described(first, source), asks_for_key=bool(keys)
+    )
     if workers == 1 and not reload:
         spare_the_collector()
         served = serve_one(app, options, announce)
     else:
-        paths = {"config": (config or settings.config).resolve(), "start_version": first and first.version}
+        paths = {
+            "config": (config or settings.config).resolve(),
+            "start_version": first and first.version,
+        }
         options |= {"workers": workers, "reload": reload}
         served = serve_many(
-            replace(work, settings=settings.model_copy(update=paths)), options=options, announce=announce
+            replace(work, settings=settings.model_copy(update=paths)),
+            options=options,
+            announce=announce,
         )
     raise typer.Exit(_outcome(options, served=served))
 
 
-def _workspace(context: typer.Context, config: Path | None, version: str | None) -> Workspace:
-    """Read environment and configuration; what is meant for workers does not count here."""
+def _workspace(
+    context: typer.Context, config: Path | None, version: str | None
+) -> Workspace:
+    """Read environment and configuration, without what is meant for workers."""
     from skewless.core.settings import misspelt
 
     for found, meant in misspelt(project_of(context).prefix).items():
-        say(f"warning: {found} is no setting, nothing reads it; did you mean {meant}?", err=True)
+        say(
+            f"warning: {found} is no setting, nothing reads it; did you mean {meant}?",
+            err=True,
+        )
     work = open_workspace(context, config)
-    own = {"metrics_dir": None, "start_version": None, "version": version or work.settings.version}
+    own = {
+        "metrics_dir": None,
+        "start_version": None,
+        "version": version or work.settings.version,
+    }
     return replace(work, settings=work.settings.model_copy(update=own))
 
 
@@ -136,7 +175,10 @@ def _beginning_with(first: Predictor | None, source: Models) -> Models:
 
 
 def _described(first: Predictor | None, source: Models) -> str:
-    """Say in the banner what answers, and what surprises a person who has just trained another version."""
+    """Say for the banner what answers.
+
+    It also says what surprises a person who has just trained another version.
+    """
     from skewless.serving.fallback import VERSION
 
     if first is None:
@@ -168,12 +210,19 @@ def _first(load: Callable[[], Predictor], fallback: str) -> Predictor | None:
     except ArtifactError as error:
         if fallback == "refuse":
             raise
-        say(f"warning: the baseline answers until there is a good model: {error}", err=True)
+        say(
+            f"warning: the baseline answers until there is a good model: {error}",
+            err=True,
+        )
         return None
 
 
-def _announce(work: Workspace, options: dict[str, Any], version: str, *, asks_for_key: bool) -> None:
-    host = "127.0.0.1" if options["host"] == "0.0.0.0" else options["host"]  # noqa: S104 - only compared
+def _announce(
+    work: Workspace, options: dict[str, Any], version: str, *, asks_for_key: bool
+) -> None:
+    host = options["host"]
+    if host == "0.0.0.0":  # noqa: S104 - only compared
+        host = "127.0.0.1"
     url = f"http://{f'[{host}]' if ':' in host else host}:{options['port']}"
     key = "-H 'X-API-Key: …' " if asks_for_key else ""
     body = shlex.quote(dumps(work.contract.example()))

@@ -1,4 +1,7 @@
-"""What every command shares: its options, and results as a person or a program reads them."""
+"""What every command shares: its options, and how it shows results.
+
+A person reads them as text, a program as JSON.
+"""
 
 import json
 import os
@@ -22,14 +25,26 @@ from skewless.registry.registry import Registry
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="Default: the variable …_CONFIG, else ./config.yaml", show_default=False),
+    typer.Option(
+        "--config",
+        help="Default: the variable …_CONFIG, else ./config.yaml",
+        show_default=False,
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON: an object, or one a line")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON: an object, or one a line")
+]
 VersionOption = Annotated[
     str | None,
-    typer.Option("--version", help="Default: what is in production, else the newest", show_default=False),
+    typer.Option(
+        "--version",
+        help="Default: what is in production, else the newest",
+        show_default=False,
+    ),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that exist")
+]
 
 
 def project_of(context: typer.Context) -> Project[Any, Any]:
@@ -42,15 +57,21 @@ def project_of(context: typer.Context) -> Project[Any, Any]:
 
 
 def open_workspace(context: typer.Context, path: Path | None) -> Workspace:
-    """Load the environment and the configuration of the project whose command line this is."""
+    """Load the environment and the configuration of this command line's project."""
     return workspace.open_workspace(project_of(context), path)
 
 
 def open_registry(work: Workspace, *, checked: bool = True) -> Registry:
-    """Open the registry; where a public key is set, only what its owner signed is found, unless unchecked."""
+    """Open the registry.
+
+    Where a public key is set, only what its owner signed is found, unless `checked` is
+    false.
+    """
     key = read_public_key(work.settings) if checked else None
     show = partial(progress, unit="bytes")
-    return remote.open_registry(work.config.registry, work.root, public_key=key, show=show)
+    return remote.open_registry(
+        work.config.registry, work.root, public_key=key, show=show
+    )
 
 
 def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
@@ -61,20 +82,31 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
     ConfigError
         A folder is there; or a file, and `overwrite` is not set.
     """
-    there = [str(path) for path in paths if path.is_dir() or (os.path.lexists(path) and not overwrite)]
+    there = [
+        str(path)
+        for path in paths
+        if path.is_dir() or (os.path.lexists(path) and not overwrite)
+    ]
     if there:
-        msg = f"{', '.join(there)} exists already; name another, or --overwrite where it is a file"
+        msg = (
+            f"{', '.join(there)} exists already; "
+            "name another, or --overwrite where it is a file"
+        )
         raise ConfigError(msg)
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines. Each may hold text from outside as it is, and stays one line: see `printable`."""
-    typer.echo("\n".join(map(printable, lines)), err=err)  # noqa: TID251 - the one place for text
+    """Print lines.
+
+    Each may hold text from outside as it is, and stays one line: see `printable`.
+    """
+    text = "\n".join(map(printable, lines))
+    typer.echo(text, err=err)  # noqa: TID251 - the one place for text
 
 
 def print_json(result: dict[str, Any]) -> None:
     """Print one object on one line."""
-    typer.echo(json.dumps(result))  # noqa: TID251 - JSON writes all but ASCII by its code
+    typer.echo(json.dumps(result))  # noqa: TID251 - JSON escapes all but ASCII
 
 
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
@@ -91,13 +123,20 @@ def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
 def progress(what: str, unit: str = "rows") -> Iterator[Callable[[int], None]]:
     """Show a bar with what is done so far, on a terminal only."""
     from rich.console import Console  # noqa: PLC0415 - slow to import, rarely needed
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - ditto
+    from rich.progress import (  # noqa: PLC0415 - ditto
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     columns = (
         SpinnerColumn(),
         TextColumn(f"{{task.description}} {{task.completed:,.0f}} {unit}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        *columns, console=Console(stderr=True), disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done: bar.advance(task, done)

@@ -34,10 +34,15 @@ def train(
         str | None,
         typer.Option(
             metavar="VERSION",
-            help="Register nothing: rebuild a version or alias from its record, and say what differs",
+            help=(
+                "Register nothing: rebuild a version or alias from its record, "
+                "and say what differs"
+            ),
         ),
     ] = None,
-    faults: Annotated[Path | None, typer.Option(help="Write every broken cell here, as CSV")] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="Write every broken cell here, as CSV")
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -62,7 +67,8 @@ def train(
         trained = train_version(work, say=partial(say, err=True), key=key)
     if as_json:
         print_json(
-            trained.metadata.model_dump(mode="json", exclude={"golden"}) | {"path": str(trained.folder)}
+            trained.metadata.model_dump(mode="json", exclude={"golden"})
+            | {"path": str(trained.folder)}
         )
         return
     print_metrics(trained.metadata.metrics)
@@ -74,7 +80,9 @@ def train(
 
 def evaluate(
     context: typer.Context,
-    table: Annotated[Path | None, typer.Argument(help="Default: data.path", show_default=False)] = None,
+    table: Annotated[
+        Path | None, typer.Argument(help="Default: data.path", show_default=False)
+    ] = None,
     *,
     version: VersionOption = None,
     as_json: JsonOption = False,
@@ -116,8 +124,16 @@ def _reproduce(name: str, work: "Workspace", *, as_json: bool) -> None:
 
     done = reproduce(name, work, say=partial(say, err=True))
     if as_json:
-        differences = {group: facts for group, facts in done.differences.items() if facts}
-        print_json({"version": done.version, "identical": done.identical, "differences": differences})
+        differences = {
+            group: facts for group, facts in done.differences.items() if facts
+        }
+        print_json(
+            {
+                "version": done.version,
+                "identical": done.identical,
+                "differences": differences,
+            }
+        )
     else:
         say(*done.lines())
     done.refuse_another()
@@ -126,10 +142,14 @@ def _reproduce(name: str, work: "Workspace", *, as_json: bool) -> None:
 
 
 def _say_what_it_is_worth(metadata: "Metadata") -> None:
-    model, baseline = metadata.metrics["model"]["roc_auc"], metadata.metrics["baseline"]["roc_auc"]
+    model = metadata.metrics["model"]["roc_auc"]
+    baseline = metadata.metrics["baseline"]["roc_auc"]
     if "best possible" in metadata.metrics:
         say("the table is the simulator's: this model knows nothing of your data")
     if metadata.checkout.state != "clean":
-        say(f"its code is of commit {metadata.commit}, so no commit is known to rebuild it from")
+        say(
+            f"its code is of commit {metadata.commit}, "
+            "so no commit is known to rebuild it from"
+        )
     if model <= baseline:
         say("the model is no better than the baseline: do not use it")

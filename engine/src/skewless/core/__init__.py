@@ -1,4 +1,5 @@
-"""What everything else stands on: record and contract, project, configuration, environment, errors.
+"""What everything else stands on; nothing here reads a table, a model or a registry.
 
-Nothing here reads a table, a model or a registry.
+It is the record and its contract, the project, its configuration, the environment and
+the errors.
 """

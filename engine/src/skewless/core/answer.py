@@ -1,6 +1,7 @@
-"""What follows from a probability, who said so, and what is answered, in the engine's own words.
+"""What follows from a probability, who said so, and what is answered.
 
-A project says it in its own words (`to_response`).
+All of it is in the engine's own words; a project says it in its own
+(`to_response`).
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,9 @@ class Source:
 
 
 def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Apply the threshold and the tiers to float64 (n,), as `Predictor.decide` does to a few.
+    """Apply the threshold and the tiers to probabilities, float64 (n,).
+
+    `Predictor.decide` does the same to a few.
 
     Returns
     -------
@@ -51,10 +54,14 @@ def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.nd
     """
     right = (probabilities >= 0) & (probabilities <= 1)
     if not right.all():
-        msg = f"{source.version} answered {probabilities[~right][0]}, which is no probability"
+        msg = (
+            f"{source.version} answered {probabilities[~right][0]}, "
+            "which is no probability"
+        )
         raise PredictionError(msg)
     bounds = source.decision.medium_risk, source.decision.high_risk
-    tiers = np.array(TIERS, dtype=object)[np.searchsorted(bounds, probabilities, side="right")]
+    places = np.searchsorted(bounds, probabilities, side="right")
+    tiers = np.array(TIERS, dtype=object)[places]
     return probabilities >= source.decision.threshold, tiers
 
 

@@ -1,7 +1,8 @@
 """Records and JSON values → columns, and back.
 
-Columns come in two shapes that hold the same values: arrays of length n (`as_columns`) and NumPy scalars
-(`as_scalars`, for one record, without the arrays' cost). A date is a number there: days since 1970-01-01.
+Columns come in two shapes that hold the same values: arrays of length n (`as_columns`)
+and NumPy scalars (`as_scalars`, for one record, without the arrays' cost). A date is a
+number there: days since 1970-01-01.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +14,28 @@ from pydantic import BaseModel
 
 from skewless.core.contract import Column, Contract, Kind
 
-EPOCH: Final = 719_163  # 1970-01-01 as days since the year 1, which is what a date counts in
+# 1970-01-01 as days since the year 1, which is what a date counts in
+EPOCH: Final = 719_163
 
 
-def as_columns(records: Sequence[BaseModel], contract: Contract) -> dict[str, np.ndarray]:
+def as_columns(
+    records: Sequence[BaseModel], contract: Contract
+) -> dict[str, np.ndarray]:
     """Turn n validated records into arrays of shape (n,)."""
     rows = [record.__dict__ for record in records]
-    values = {column.name: [row[column.name] for row in rows] for column in contract.columns}
+    values = {
+        column.name: [row[column.name] for row in rows] for column in contract.columns
+    }
     return to_arrays(values, contract)
 
 
-def to_arrays(values: Mapping[str, Sequence[Any]], contract: Contract) -> dict[str, np.ndarray]:
-    """Turn lists of JSON values (None is missing) into the contract's arrays; an absent column is missing."""
+def to_arrays(
+    values: Mapping[str, Sequence[Any]], contract: Contract
+) -> dict[str, np.ndarray]:
+    """Turn lists of JSON values into the contract's arrays.
+
+    None is missing, and so is all of an absent column.
+    """
     rows = len(next(iter(values.values())))
     return {
         column.name: _array(values[column.name], column)
@@ -35,15 +46,22 @@ def to_arrays(values: Mapping[str, Sequence[Any]], contract: Contract) -> dict[s
 
 
 def to_json(values: np.ndarray, column: Column) -> list[Any]:
-    """Turn an array of the contract's into JSON values: the way back from `to_arrays`."""
+    """Turn an array of the contract's into JSON values; the reverse of `to_arrays`."""
     if column.kind == "date":
         return [date and str(date) for date in as_dates(values).tolist()]
-    plain = bool if column.kind == "boolean" else lambda value: value  # 1.0 and 0.0 where some are missing
-    return [None if value is None or value != value else plain(value) for value in values.tolist()]  # noqa: PLR0124 - NaN
+    # booleans are 1.0 and 0.0 where some are missing
+    plain = bool if column.kind == "boolean" else lambda value: value
+    return [
+        None if value is None or value != value else plain(value)  # noqa: PLR0124 - NaN
+        for value in values.tolist()
+    ]
 
 
 def as_days(moments: np.ndarray) -> np.ndarray:
-    """Turn moments, datetime64 (n,), into days since 1970-01-01, float64 (n,); NaN where there is none."""
+    """Turn moments, datetime64 (n,), into days since 1970-01-01, float64 (n,).
+
+    The day is NaN where there is no moment.
+    """
     days = moments.astype("datetime64[D]")
     return np.where(np.isnat(days), np.nan, days.astype(np.float64))
 
@@ -55,10 +73,11 @@ def as_dates(days: np.ndarray) -> np.ndarray:
 
 
 def as_scalars(record: BaseModel, contract: Contract) -> dict[str, Any]:
-    """Turn one validated record into NumPy scalars: the same values as `as_columns`, without arrays.
+    """Turn one validated record into NumPy scalars, without arrays.
 
-    A missing category is the empty string: like None it equals no category, and like an array's cell its
-    comparisons are NumPy's, so that ``~`` and ``+`` mean the same as on columns.
+    The values are the same as those of `as_columns`. A missing category is the empty
+    string: like None it equals no category, and like an array's cell its comparisons
+    are NumPy's, so that ``~`` and ``+`` mean the same as on columns.
     """
     return {
         name: kind(missing if (value := getattr(record, name)) is None else value)
@@ -67,9 +86,14 @@ def as_scalars(record: BaseModel, contract: Contract) -> dict[str, Any]:
 
 
 @cache
-def _scalar_kinds(contract: Contract) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
+def _scalar_kinds(
+    contract: Contract,
+) -> tuple[tuple[str, Callable[[Any], np.generic], Any], ...]:
     others: dict[Kind, Any] = {"category": (np.str_, ""), "date": (_day, None)}
-    return tuple((each.name, *others.get(each.kind, (each.dtype.type, np.nan))) for each in contract.columns)
+    return tuple(
+        (each.name, *others.get(each.kind, (each.dtype.type, np.nan)))
+        for each in contract.columns
+    )
 
 
 def _day(date: Any) -> np.float64:
@@ -77,7 +101,10 @@ def _day(date: Any) -> np.float64:
 
 
 def _array(values: Sequence[Any], column: Column) -> np.ndarray:
-    """Write a missing number as NaN; a missing category stays None and equals no category."""
+    """Write a missing number as NaN; a missing category stays None.
+
+    None equals no category.
+    """
     if column.kind == "date":
         return as_days(np.array(values, dtype="datetime64[D]"))
     if column.kind != "category" and column.nullable:

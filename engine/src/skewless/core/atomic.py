@@ -11,8 +11,10 @@ from typing import Final
 from skewless.core.errors import TableError
 from skewless.core.formats import WRITTEN
 
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
-"""What a full disk, the largest file that is allowed, and a user's share of a disk are to the system."""
+NO_ROOM: Final = frozenset(
+    {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+)
+"""The system's errors for a full disk, a file too large, and a user's share used up."""
 
 
 def check_suffix(path: Path) -> None:
@@ -24,15 +26,19 @@ def check_suffix(path: Path) -> None:
         Names what is allowed.
     """
     if path.suffix not in WRITTEN:
-        msg = f"{path}: its name ends in {path.suffix!r}; allowed are {' and '.join(WRITTEN)}"
+        msg = (
+            f"{path}: its name ends in {path.suffix!r}; "
+            f"allowed are {' and '.join(WRITTEN)}"
+        )
         raise TableError(msg)
 
 
 def create_file(path: Path, data: bytes, *, beside: Path | None = None) -> None:
-    """Create a file with its content, on disk when this returns; of several writers one succeeds.
+    """Create a file with its content; both are on disk when this returns.
 
-    A crash leaves either no file of that name or all of it: the content is flushed under another name, which
-    is then linked. Opening with ``x`` would leave a torn file.
+    Of several writers one succeeds. A crash leaves either no file of that name or all
+    of it: the content is flushed under another name, which is then linked. Opening with
+    ``x`` would leave a torn file.
 
     Parameters
     ----------
@@ -54,15 +60,23 @@ def create_file(path: Path, data: bytes, *, beside: Path | None = None) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put a file with its content in the place of what was there; a crash leaves either whole."""
+    """Put a file with its content in the place of what was there.
+
+    A crash leaves one of the two, and that whole.
+    """
     with _unfinished(path, path, data) as unfinished:
         unfinished.replace(path)
         flush_folder(path.parent)
 
 
 @contextmanager
-def _unfinished(path: Path, beside: Path, data: bytes = b"", *, suffix: str = "") -> Iterator[Path]:
-    """Flush content under a name that is gone at the end; an error names the file that was asked for."""
+def _unfinished(
+    path: Path, beside: Path, data: bytes = b"", *, suffix: str = ""
+) -> Iterator[Path]:
+    """Flush content under a name that is gone at the end.
+
+    An error names the file that was asked for.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = beside.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
@@ -78,15 +92,18 @@ def _unfinished(path: Path, beside: Path, data: bytes = b"", *, suffix: str = ""
 
 @contextmanager
 def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Name the file that was asked for in an error about the unfinished one, or of a disk without room.
+    """Name the file that was asked for in an error about the unfinished one.
 
-    The system names no file where a write fails.
+    Name it also in an error of a disk without room: the system names no file where a
+    write fails.
     """
     try:
         yield
     except OSError as error:
         without_room = error.filename is None and error.errno in NO_ROOM
-        if without_room or (unfinished is not None and str(error.filename) == str(unfinished)):
+        if without_room or (
+            unfinished is not None and str(error.filename) == str(unfinished)
+        ):
             number = error.errno or errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from None
         raise
@@ -104,9 +121,10 @@ def flush_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write a table to; at the end it becomes `path`, unless anything failed.
+    """Give a path to write a table to, which becomes `path` at the end.
 
-    If the block removes the unfinished file, there is no `path` afterwards.
+    It does not if anything failed. If the block removes the unfinished file, there is
+    no `path` afterwards.
 
     Raises
     ------
@@ -119,4 +137,5 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if unfinished.exists():
             unfinished.replace(path)
         else:
-            path.unlink(missing_ok=True)  # nothing to say this time, so nothing of last time either
+            # nothing to say this time, so nothing of last time either
+            path.unlink(missing_ok=True)

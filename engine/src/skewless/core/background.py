@@ -1,4 +1,7 @@
-"""Items → a sink, by a thread of its own: whoever puts an item in never waits for a disk or a pipe."""
+"""Items → a sink, by a thread of its own.
+
+Whoever puts an item in never waits for a disk or a pipe.
+"""
 
 import threading
 from collections import deque
@@ -7,8 +10,12 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 CLOSING_SECONDS = 5.0  # that a sink which hangs may delay the end
-SLICE = 64  # weight written in one go: short, so that the event loop never waits long for the interpreter
-ENOUGH = 500  # weight that is not left waiting: to write what was made just now costs a fraction (0011)
+# weight written in one go: short, so that the event loop never waits long for the
+# interpreter
+SLICE = 64
+# weight that is not left waiting: to write what was made just now costs a fraction
+# (0011)
+ENOUGH = 500
 
 
 class BackgroundWriter(Generic[Item]):
@@ -23,11 +30,17 @@ class BackgroundWriter(Generic[Item]):
     most
         How much may wait, in the unit of `put`'s weight.
     seconds
-        Items are written at the latest so long after they were put in; earlier if there are many.
+        Items are written at the latest so long after they were put in; earlier if there
+        are many.
     """
 
     def __init__(
-        self, write: Callable[[list[Item]], None], lost: Callable[[int], None], *, most: int, seconds: float
+        self,
+        write: Callable[[list[Item]], None],
+        lost: Callable[[int], None],
+        *,
+        most: int,
+        seconds: float,
     ) -> None:
         self._write, self._lost = write, lost
         self._most, self._seconds = most, seconds
@@ -76,7 +89,7 @@ class BackgroundWriter(Generic[Item]):
             items, weight = self._take()
             try:
                 self._write(items)
-            except Exception:  # noqa: BLE001 - else the thread would end, and nothing be written any more
+            except Exception:  # noqa: BLE001 - else the thread ends and writes no more
                 self._lost(weight)
             with self._lock:
                 self._weight -= weight

@@ -1,6 +1,7 @@
-"""Folder of a project → the commit of its code, and whether that is all of it: clean, dirty or unknown.
+"""Folder of a project → the commit of its code, and whether that is all of it.
 
-Unknown is an answer of its own, with the reason: a question that git could not answer was not answered well.
+The state is clean, dirty or unknown. Unknown is an answer of its own, with the reason:
+a question that git could not answer was not answered well.
 """
 
 import os
@@ -13,20 +14,26 @@ from typing import Final, Literal
 
 from skewless.core.escaping import printable
 
-SOURCES: Final = ("src", "engine/src")  # of the project, and of the engine where it is in the clone
-CODE: Final = (*SOURCES, "requirements-dev.lock")  # config.yaml is recorded by its content
+# of the project, and of the engine where it is in the clone
+SOURCES: Final = ("src", "engine/src")
+# config.yaml is recorded by its content
+CODE: Final = (*SOURCES, "requirements-dev.lock")
 IGNORED_CODE: Final = (
     # git's * also stands for folders
     *(f"{folder}/*{suffix}" for folder in SOURCES for suffix in all_suffixes()),
-    *(f":(exclude){folder}/*__pycache__/*" for folder in SOURCES),  # what Python made of the sources itself
+    # what Python made of the sources itself
+    *(f":(exclude){folder}/*__pycache__/*" for folder in SOURCES),
 )
 SEALED: Final = "image-revision"  # the Dockerfile writes it, as an image holds no git
-SEALED_REVISION: Final = re.compile(r"(?P<commit>[0-9a-f]{40}|[0-9a-f]{64})(?P<changed>-changed)?")
+SEALED_REVISION: Final = re.compile(
+    r"(?P<commit>[0-9a-f]{40}|[0-9a-f]{64})(?P<changed>-changed)?"
+)
 PATIENCE_SECONDS: Final = 60
 LONGEST_REASON: Final = 300  # characters
-NOT_LOOKED_AT: Final = re.compile(r"[a-zS] ")  # how `ls-files -v` marks assume-unchanged and skip-worktree
+# how `ls-files -v` marks assume-unchanged and skip-worktree
+NOT_LOOKED_AT: Final = re.compile(r"[a-zS] ")
 QUIETLY: Final = ("--no-optional-locks", "-c", "core.fsmonitor=false")
-"""Write nothing, not even git's index, and believe no daemon that says that nothing changed."""
+"""Write nothing, not even git's index; believe no daemon that says nothing changed."""
 
 State = Literal["clean", "dirty", "unknown"]
 
@@ -40,7 +47,7 @@ class Checkout:
     """Which commit the code is of, and whether that is all of it."""
 
     state: State
-    """Clean: the commit holds every line. Dirty: it does not. Unknown: git could not tell."""
+    """Clean if the commit holds every line, else dirty; unknown if git cannot tell."""
     commit: str | None = None
     """What is checked out; None if that is unknown, or before the first commit."""
     reason: str | None = None
@@ -65,14 +72,23 @@ def read_checkout(root: Path) -> Checkout:
     Returns
     -------
     Checkout
-        Dirty also for files that nobody added to git, whatever git is configured to show, and for ignored
-        files that Python imports, compiled ones included: all of them run. Unknown if git cannot answer, does
-        not have the code, or was told not to look at a part of it.
+        Dirty also for files that nobody added to git, whatever git is configured to
+        show, and for ignored files that Python imports, compiled ones included: all of
+        them run. Unknown if git cannot answer, does not have the code, or was told not
+        to look at a part of it.
     """
     try:
         status = _status(root)
         marked = _listed(ask_git(root, "ls-files", "-v", "-z", "--", *CODE))
-        ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *IGNORED_CODE]
+        ignored = [
+            "ls-files",
+            "--others",
+            "--ignored",
+            "--exclude-standard",
+            "-z",
+            "--",
+            *IGNORED_CODE,
+        ]
         hidden = _listed(ask_git(root, *ignored))
     except GitError as error:
         return _read_sealed(root / SEALED) or Checkout("unknown", reason=str(error))
@@ -99,7 +115,7 @@ def ask_git(root: Path, *words: str) -> str:
     """
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
-            ["git", *QUIETLY, *words],  # noqa: S607 - git from PATH, as a person calls it
+            ["git", *QUIETLY, *words],  # noqa: S607 - from PATH, as a person calls it
             cwd=root,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -116,12 +132,17 @@ def ask_git(root: Path, *words: str) -> str:
         msg = f"git cannot be run: {error.strerror}"
         raise GitError(msg) from error
     if done.returncode:
-        raise GitError(_reason(os.fsdecode(done.stderr)) or f"git ended with {done.returncode}")
+        raise GitError(
+            _reason(os.fsdecode(done.stderr)) or f"git ended with {done.returncode}"
+        )
     return os.fsdecode(done.stdout)
 
 
 def _status(root: Path) -> list[str]:
-    """List what differs from the commit, behind lines that begin with # and tell of the commit."""
+    """List what differs from the commit, behind lines that tell of the commit.
+
+    Those begin with #.
+    """
     words = [
         "status",
         "--porcelain=v2",
@@ -138,7 +159,11 @@ def _listed(said: str) -> list[str]:
 
 
 def _commit(status: list[str]) -> str | None:
-    found = [line.removeprefix("# branch.oid ") for line in status if line.startswith("# branch.oid ")]
+    found = [
+        line.removeprefix("# branch.oid ")
+        for line in status
+        if line.startswith("# branch.oid ")
+    ]
     return found[0] if found and found[0] != "(initial)" else None
 
 
@@ -146,9 +171,14 @@ def _read_sealed(path: Path) -> Checkout | None:
     """Read which commit an image was built of; None where there is no such file."""
     if not path.is_file():
         return None
-    found = SEALED_REVISION.fullmatch(path.read_text(encoding="utf-8", errors="replace").strip())
+    found = SEALED_REVISION.fullmatch(
+        path.read_text(encoding="utf-8", errors="replace").strip()
+    )
     if found is None:
-        return Checkout("unknown", reason="the image was built without REVISION, which names its commit")
+        return Checkout(
+            "unknown",
+            reason="the image was built without REVISION, which names its commit",
+        )
     return Checkout("dirty" if found["changed"] else "clean", found["commit"])
 
 
@@ -157,4 +187,5 @@ def _reason(stderr: str) -> str:
     lines = [" ".join(line.split()) for line in stderr.splitlines() if line.strip()]
     wrong = [line for line in lines if line.startswith(("fatal: ", "error: "))]
     first = (wrong or lines or [""])[0]
-    return printable(first.removeprefix("fatal: ").removeprefix("error: "))[:LONGEST_REASON]
+    reason = first.removeprefix("fatal: ").removeprefix("error: ")
+    return printable(reason)[:LONGEST_REASON]

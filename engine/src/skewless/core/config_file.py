@@ -27,14 +27,18 @@ def load_config(path: Path, project: Project[Any, Any]) -> AnyConfig:
     Raises
     ------
     ConfigError
-        The file cannot be read, or a key, type or value is wrong; every fault is named with its full path,
-        the value found and what is allowed.
+        The file cannot be read, or a key, type or value is wrong; every fault is named
+        with its full path, the value found and what is allowed.
     """
     document = read_document(path, variable=variable_name(project.prefix, "config"))
     try:
-        return project.config.model_validate_json(json.dumps(document), context=project.contract)
+        return project.config.model_validate_json(
+            json.dumps(document), context=project.contract
+        )
     except ValidationError as error:
-        raise ConfigError(*(f"{path}: {line}" for line in _faults(error, project.config))) from None
+        raise ConfigError(
+            *(f"{path}: {line}" for line in _faults(error, project.config))
+        ) from None
 
 
 def at_host(config: AnyConfig, settings: Settings) -> AnyConfig:
@@ -51,14 +55,23 @@ def _faults(error: ValidationError, model: type[AnyConfig]) -> list[str]:
         key = ".".join(map(str, fault["loc"])) or "the file"
         match fault["type"]:
             case "missing":
-                lines.append(f"{key}: missing; add it (config.schema.json describes it)")
+                lines.append(
+                    f"{key}: missing; add it (config.schema.json describes it)"
+                )
             case "extra_forbidden":
                 allowed = _siblings(model, fault["loc"])
-                lines.append(f"{key}: unknown key, found {_cut(fault['input'])}; allowed are {allowed}")
+                lines.append(
+                    f"{key}: unknown key, found {_cut(fault['input'])}; "
+                    f"allowed are {allowed}"
+                )
             case "url":
-                lines.append(f"{key}: found {str(Url(fault['input']))!r}; {fault['msg']}")
+                lines.append(
+                    f"{key}: found {str(Url(fault['input']))!r}; {fault['msg']}"
+                )
             case _:
-                lines.append(f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}")
+                lines.append(
+                    f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}"
+                )
     return lines
 
 
@@ -68,7 +81,10 @@ def _cut(value: Any) -> str:
 
 
 def _hint(fault: Any) -> str:
-    """Say how to write what stayed text, where YAML 1.1 would make a number or truth value of it."""
+    """Say how to write what stayed text.
+
+    YAML 1.1 would make a number or truth value of it.
+    """
     is_text = isinstance(fault["input"], str)
     return HINTS.get(fault["type"].partition("_")[0], "") if is_text else ""
 

@@ -1,4 +1,6 @@
-"""The class of config.yaml → what documents it: a JSON schema for editors and checks, and a page of all keys.
+"""The class of config.yaml → what documents it.
+
+That is a JSON schema for editors and checks, and a page of all keys.
 
 Usage: python -m skewless.core.config_reference PLACE schema|page
 
@@ -19,13 +21,15 @@ from skewless.core.standard_output import standard_output
 
 PLAIN: Final = re.compile(r"[a-z][a-z_-]*")  # text that YAML takes for text
 OWN: Final = ("features", "model")  # sections of a project
-HEAD: Final = """\
-# Configuration
-
-`config.yaml` holds what a project changes in its first months. This page, which `make schema` writes, lists
-every key of every section but `features` and `model`: those two are the project's own, in `config.py`.
-A key that is left out has its default; one without a default has to be there.
-"""
+HEAD: Final = (
+    "# Configuration\n"
+    "\n"
+    "`config.yaml` holds what a project changes in its first months. This page, which "
+    "`make schema` writes, lists\n"
+    "every key of every section but `features` and `model`: those two are the "
+    "project's own, in `config.py`.\n"
+    "A key that is left out has its default; one without a default has to be there.\n"
+)
 TYPES: Final = {
     "integer": "whole number",
     "number": "number",
@@ -47,27 +51,41 @@ def config_schema(project: Project[Any, Any]) -> str:
 
 
 def config_page(project: Project[Any, Any]) -> str:
-    """Render every section of the engine as Markdown: a table of key, allowed, default, meaning."""
+    """Render every section of the engine as Markdown.
+
+    Each is a table of key, allowed, default, meaning.
+    """
     schema = project.config.model_json_schema()
-    sections = {name: found for name, found in schema["properties"].items() if name not in OWN}
-    return HEAD + "".join(_section(name, found, schema) for name, found in sections.items())
+    sections = {
+        name: found for name, found in schema["properties"].items() if name not in OWN
+    }
+    return HEAD + "".join(
+        _section(name, found, schema) for name, found in sections.items()
+    )
 
 
 def _section(name: str, found: dict[str, Any], schema: dict[str, Any]) -> str:
     section = _resolved(found, schema)
     rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows("", section, schema))
     said = section.get("description", "")
-    return f"\n## `{name}`\n\n{said}\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n{rows}"
+    return (
+        f"\n## `{name}`\n\n{said}\n\n"
+        f"| key | allowed | default | meaning |\n|---|---|---|---|\n{rows}"
+    )
 
 
-def _rows(path: str, section: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _rows(
+    path: str, section: dict[str, Any], schema: dict[str, Any]
+) -> Iterator[tuple[str, ...]]:
     required = section.get("required", [])
     for name, found in section["properties"].items():
         key = _resolved(found, schema)
         if "properties" in key:
             yield from _rows(f"{path}{name}.", key, schema)
             continue
-        default = "" if name in required else code(_yaml(found.get("default")), cell=True)
+        default = (
+            "" if name in required else code(_yaml(found.get("default")), cell=True)
+        )
         meaning = found.get("description", "").replace("|", r"\|")
         yield code(path + name, cell=True), _allowed(key), default, meaning
 
@@ -99,7 +117,9 @@ def _one_value(key: dict[str, Any]) -> str:
     if "const" in key:
         return _yaml(key["const"])
     bounds = [words.format(key[name]) for name, words in BOUNDS.items() if name in key]
-    return ", ".join(part for part in (TYPES[key["type"]], " ".join(bounds), _length(key)) if part)
+    return ", ".join(
+        part for part in (TYPES[key["type"]], " ".join(bounds), _length(key)) if part
+    )
 
 
 def _length(key: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""The record class → its columns: names, kinds, ranges and categories, for everything that is derived.
+"""The record class → its columns: names, kinds, ranges and categories.
 
-Nothing here knows a column's name.
+Everything that is derived comes from them. Nothing here knows a column's name.
 """
 
 import re
@@ -16,20 +16,22 @@ from skewless.core.errors import ConfigError
 from skewless.core.record import DAY, NO_CONTROLS
 
 Kind = Literal["integer", "number", "boolean", "category", "date"]
-CONTROL: Final = re.compile(r"[\x00-\x1F\x7F-\x9F]")  # what the pattern of `NO_CONTROLS` leaves out
-HALF: Final = re.compile(r"[\uD800-\uDFFF]")  # of a surrogate pair: no character, so pydantic takes none
+# what the pattern of `NO_CONTROLS` leaves out
+CONTROL: Final = re.compile(r"[\x00-\x1F\x7F-\x9F]")
+# of a surrogate pair: no character, so pydantic takes none
+HALF: Final = re.compile(r"[\uD800-\uDFFF]")
 NOT_TEXT: Final = re.compile(f"{CONTROL.pattern}|{HALF.pattern}")
 
 
 class Columns(Protocol):
-    """Column name → pandas Series, Dask Series, NumPy array of shape (n,) or NumPy scalar."""
+    """Column name → pandas or Dask Series, NumPy array (n,) or NumPy scalar."""
 
     def __getitem__(self, name: Any, /) -> Any: ...
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class Column(BaseModel, frozen=True, extra="ignore"):
-    """One field of the record, as data: what the artefact stores and `GET /model` shows."""
+    """One field of the record, as the data that the artefact and `GET /model` hold."""
 
     name: str
     kind: Kind
@@ -42,7 +44,10 @@ class Column(BaseModel, frozen=True, extra="ignore"):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the column in memory; missing numbers need a float's NaN, and a date is days since 1970."""
+        """Type of the column in memory.
+
+        Missing numbers need a float's NaN, and a date is days since 1970.
+        """
         if self.kind == "category":
             return np.dtype(object)
         if self.kind in {"number", "date"} or self.nullable:
@@ -51,7 +56,10 @@ class Column(BaseModel, frozen=True, extra="ignore"):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of a number, or of a date as days; both are declared, see `columns`."""
+        """Lowest and highest value of a number, or of a date as days.
+
+        Both are declared, see `columns`.
+        """
         return as_number(self.minimum), as_number(self.maximum)
 
     @property
@@ -63,7 +71,10 @@ class Column(BaseModel, frozen=True, extra="ignore"):
             allowed = "true or false"
         else:
             bounds = self.minimum, self.maximum
-            low, high = (bound if isinstance(bound, str) else f"{bound or 0:,.12g}" for bound in bounds)
+            low, high = (
+                bound if isinstance(bound, str) else f"{bound or 0:,.12g}"
+                for bound in bounds
+            )
             allowed = f"{self.kind}, {low} to {high}"
         return f"{allowed}, or missing" if self.nullable else allowed
 
@@ -72,15 +83,24 @@ class TableFormat(BaseModel, frozen=True, extra="forbid"):
     """How the training table spells what the record class declares."""
 
     id: str
-    """Field that identifies a record: required and unique in a table, optional in a request."""
+    """Field that identifies a record.
+
+    It is required and unique in a table, optional in a request.
+    """
     target: str
     """Column to predict."""
     outcomes: dict[str, int]
-    """How the table writes the target → 0 or 1; a number or truth value by its value, see `cells`."""
+    """How the table writes the target → 0 or 1.
+
+    A number or truth value goes by its value, see `cells`.
+    """
     headers: dict[str, str] = {}
     """Field, `id` or `target` → its header in the table, where that is another."""
     dates: dict[str, str] = {}
-    """Field that is a date → how the table writes it, such as ``%d.%m.%Y``; 2026-01-31 is always read."""
+    """Field that is a date → how the table writes it, such as ``%d.%m.%Y``.
+
+    2026-01-31 is always read.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,20 +127,26 @@ class Contract:
         Raises
         ------
         ConfigError
-            A field is neither integer, number, boolean, date nor a choice of strings, or a number or date
-            lacks a bound, or the id or a category may hold control characters.
+            A field is neither integer, number, boolean, date nor a choice of strings,
+            or a number or date lacks a bound, or the id or a category may hold control
+            characters.
         """
         properties = self.record.model_json_schema()["properties"]
         if self.id in properties:
             _check_id(self.id, properties[self.id])
         fields = self.record.model_fields
         return tuple(
-            _column(name, spec, fields[name].metadata) for name, spec in properties.items() if name != self.id
+            _column(name, spec, fields[name].metadata)
+            for name, spec in properties.items()
+            if name != self.id
         )
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
-        """What the cells of a table are, by field: the id is read as a category, the target as a boolean."""
+        """What the cells of a table are, by field.
+
+        The id is read as a category, the target as a boolean.
+        """
         return {
             self.id: "category",
             self.target: "boolean",
@@ -144,23 +170,34 @@ class Contract:
     def example(self) -> dict[str, Any]:
         """Build a valid JSON record from the fields' own examples."""
         properties = self.record.model_json_schema()["properties"]
-        return {name: spec["examples"][0] for name, spec in properties.items() if spec.get("examples")}
+        return {
+            name: spec["examples"][0]
+            for name, spec in properties.items()
+            if spec.get("examples")
+        }
 
 
 def _check_id(name: str, spec: Mapping[str, Any]) -> None:
     """Refuse an id without its lengths, or one that may hold control characters."""
     text = _text_of(spec)
-    if not {"minLength", "maxLength"} <= text.keys() or text.get("pattern") != NO_CONTROLS.pattern:
+    if (
+        not {"minLength", "maxLength"} <= text.keys()
+        or text.get("pattern") != NO_CONTROLS.pattern
+    ):
         msg = (
-            f"schema.py: {name} must be declared as `Annotated[str | None, Field(min_length=1, "
-            f"max_length=64), NO_CONTROLS]`, with lengths of your own; found {spec.get('anyOf', [])}"
+            f"schema.py: {name} must be declared as `Annotated[str | None, "
+            "Field(min_length=1, max_length=64), NO_CONTROLS]`, with lengths of your "
+            f"own; found {spec.get('anyOf', [])}"
         )
         raise ConfigError(msg)
 
 
 def _text_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a field may be that is text or missing; nothing for any other field."""
-    return next((option for option in spec.get("anyOf", []) if option.get("type") == "string"), {})
+    """Return what a field of text or missing may be; nothing for any other field."""
+    return next(
+        (option for option in spec.get("anyOf", []) if option.get("type") == "string"),
+        {},
+    )
 
 
 def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
@@ -174,8 +211,9 @@ def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
     bounded = kind in {"category", "boolean"} or {"minimum", "maximum"} <= kept.keys()
     if others or not bounded or kind not in get_args(Kind):
         msg = (
-            f"schema.py: {name} must be an int or float with ge= and le=, a bool, a Literal of strings, or a "
-            f"date with ge= and le= and, last, DAY (each may be `| None`); found {dict(spec)}"
+            f"schema.py: {name} must be an int or float with ge= and le=, a bool, a "
+            "Literal of strings, or a date with ge= and le= and, last, DAY (each may "
+            f"be `| None`); found {dict(spec)}"
         )
         raise ConfigError(msg)
     return Column(
@@ -191,43 +229,58 @@ def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
 
 def _options(spec: Mapping[str, Any]) -> list[Any]:
     """List what a field may be besides missing, as JSON Schema has it."""
-    return [option for option in spec.get("anyOf", [spec]) if option.get("type") != "null"]
+    return [
+        option for option in spec.get("anyOf", [spec]) if option.get("type") != "null"
+    ]
 
 
 def _categories(spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the values that a field lists, in their declared order; none if it lists none."""
+    """Return the values that a field lists, if any, in their declared order."""
     kept = _options(spec)[0]
     return tuple(kept.get("enum", [kept["const"]] if "const" in kept else []))
 
 
 def _refuse_controls(name: str, categories: Sequence[Any]) -> None:
-    wrong = [each for each in categories if isinstance(each, str) and not is_plain_text(each)]
+    wrong = [
+        each for each in categories if isinstance(each, str) and not is_plain_text(each)
+    ]
     if wrong:
         shown = ", ".join(f"'{each}'" for each in wrong)
         msg = (
-            f"schema.py: {name} allows {shown}; a category must hold no control character. Write it plainly "
-            "in the table, and allow that"
+            f"schema.py: {name} allows {shown}; a category must hold no control "
+            "character. Write it plainly in the table, and allow that"
         )
         raise ConfigError(msg)
 
 
 def _bounds_of_date(rules: Sequence[Any]) -> dict[str, str]:
-    """Find what JSON Schema has no word for; nothing, if the field would not take JSON's text everywhere."""
+    """Find what JSON Schema has no word for.
+
+    It is nothing if the field would not take JSON's text everywhere.
+    """
     names = {"ge": "minimum", "le": "maximum"}
-    found = {names[key]: str(getattr(rule, key)) for rule in rules for key in names if hasattr(rule, key)}
+    found = {
+        names[key]: str(getattr(rule, key))
+        for rule in rules
+        for key in names
+        if hasattr(rule, key)
+    }
     return found if DAY in rules else {}
 
 
 @cache
 def categories(record: type[BaseModel], name: str) -> tuple[str, ...]:
-    """Return the values that a record class declares for a category, in their declared order.
+    """Return the values that a record class declares for a category, in their order.
 
     Raises
     ------
     ConfigError
         The field is no category.
     """
-    found = {field: _categories(spec) for field, spec in record.model_json_schema()["properties"].items()}
+    found = {
+        field: _categories(spec)
+        for field, spec in record.model_json_schema()["properties"].items()
+    }
     if not found.get(name):
         known = ", ".join(field for field, values in found.items() if values)
         msg = f"schema.py: {name} is not a category; {known or 'none'} is"
@@ -250,4 +303,6 @@ def as_number(value: float | str | None) -> float:
     >>> as_number("1970-02-01")
     31.0
     """
-    return float(np.datetime64(value, "D").astype(int)) if isinstance(value, str) else float(value or 0)
+    if isinstance(value, str):
+        return float(np.datetime64(value, "D").astype(int))
+    return float(value or 0)

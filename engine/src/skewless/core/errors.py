@@ -26,8 +26,9 @@
             ├── IncompatibleArtifactError
             └── ParityError
 
-Every message says what happened, what was found, what is allowed and what to do. `exit_code` is what a
-command ends with: 1 failed, 2 usage or configuration, 3 the answer is no.
+Every message says what happened, what was found, what is allowed and what to do.
+`exit_code` is what a command ends with: 1 failed, 2 usage or configuration, 3 the
+answer is no.
 """
 
 from typing import Any, ClassVar
@@ -41,7 +42,8 @@ class SkewlessError(Exception):
     Parameters
     ----------
     *lines
-        The message, line by line. A line may hold text from outside as it is: see `printable`.
+        The message, line by line. A line may hold text from outside as it is: see
+        `printable`.
     """
 
     exit_code: ClassVar[int] = 1
@@ -64,11 +66,11 @@ class PredictionError(SkewlessError):
 
 
 class ConflictError(SkewlessError):
-    """Somebody else decided about the same thing first; look again before you repeat it."""
+    """Somebody else decided about it first; look again before you repeat it."""
 
 
 class OutputError(SkewlessError):
-    """Standard output is closed or cannot be written, so nobody can read what a command says."""
+    """Standard output is closed or fails, so nobody can read what a command says."""
 
 
 class NotReadyError(SkewlessError):
@@ -84,7 +86,7 @@ class DeadlineError(SkewlessError):
 
 
 class LogStoreError(SkewlessError):
-    """The database that keeps the prediction log cannot be asked, or a file of it cannot be read."""
+    """The prediction log's database cannot be asked, or a file of it cannot be read."""
 
 
 class RefusedError(SkewlessError):
@@ -94,7 +96,10 @@ class RefusedError(SkewlessError):
 
 
 class TableError(RefusedError):
-    """A table breaks the contract; `faults` lists every broken cell (a DataFrame), if there are any."""
+    """A table breaks the contract.
+
+    `faults` lists every broken cell (a DataFrame), if there are any.
+    """
 
     def __init__(self, *lines: str, faults: Any = None) -> None:
         super().__init__(*lines)
@@ -106,7 +111,10 @@ class DamagedLogError(RefusedError):
 
 
 class GateError(RefusedError):
-    """A version may not be promoted, or none taken back to; `event` is what was recorded, if anything."""
+    """A version may not be promoted, or there is none to go back to.
+
+    `event` is what was recorded, if anything.
+    """
 
     def __init__(self, *lines: str, event: Any = None) -> None:
         super().__init__(*lines)
@@ -126,7 +134,7 @@ class ArtifactNotFoundError(ArtifactError):
 
 
 class StoreError(ArtifactError):
-    """The object store that holds the registry cannot be asked, and the mirror does not have the answer."""
+    """The registry's object store cannot be asked, and the mirror has no answer."""
 
     exit_code: ClassVar[int] = 1
 
@@ -140,15 +148,18 @@ class TamperedArtifactError(ArtifactError):
 
 
 class SignatureError(ArtifactError):
-    """The version is not signed by the key that is asked for, whatever its hashes say."""
+    """The version is not signed by the key asked for, whatever its hashes say."""
 
 
 class UnsafeModelError(ArtifactError):
-    """The model file asks for something that a model must not do, or is a pickle nobody allowed."""
+    """The model file asks for what no model may do, or is a pickle nobody allowed."""
 
 
 class IncompatibleArtifactError(ArtifactError):
-    """The version is whole, but this code cannot reproduce its answers; that of `commit` can."""
+    """The version is whole, but this code cannot reproduce its answers.
+
+    The code of `commit` can.
+    """
 
     def __init__(self, message: str, commit: str) -> None:
         super().__init__(message)

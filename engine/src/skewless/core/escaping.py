@@ -1,38 +1,49 @@
-r"""Text from outside → text that does nothing where it is shown: a terminal, a log, Markdown, HTML, a cell.
+r"""Text from outside → text that does nothing where it is shown.
 
-A cell, a file's name, a user's name or a reason may hold what a terminal obeys: ``\x1b[1A\x1b[2K`` erases the
-line above it, a line break begins what looks like another message, a bidi override turns words around.
-Markdown and HTML have marks of their own, and a spreadsheet runs `=HYPERLINK(…)`. No password of a URL is
-shown anywhere.
+It may be shown in a terminal, a log, Markdown, HTML or a cell. A cell, a file's name, a
+user's name or a reason may hold what a terminal obeys: ``\x1b[1A\x1b[2K`` erases the
+line above it, a line break begins what looks like another message, a bidi override
+turns words around. Markdown and HTML have marks of their own, and a spreadsheet runs
+`=HYPERLINK(…)`. No password of a URL is shown anywhere.
 """
 
 import re
 from typing import Any, Final
 
 MASK: Final = "***"
-SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,40}://", re.IGNORECASE)  # bounded, for texts of a megabyte
-BOUNDARY: Final = re.compile(rf"::(?={SCHEME.pattern})", re.IGNORECASE)  # between URLs that fsspec chains
+# bounded, for texts of a megabyte
+SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,40}://", re.IGNORECASE)
+# between URLs that fsspec chains
+BOUNDARY: Final = re.compile(rf"::(?={SCHEME.pattern})", re.IGNORECASE)
 NETWORK_PLACE: Final = re.compile(r"[^/?#;\\]*")  # user, password, host and port
-NUMBERED: Final = re.compile(r"\[[^]]*\](?::\d*)?|[^:]*(?::\d*)?")  # a host with its port, if it has one
+# a host with its port, if it has one
+NUMBERED: Final = re.compile(r"\[[^]]*\](?::\d*)?|[^:]*(?::\d*)?")
 PARAMETERS: Final = re.compile("[?#;]")  # where they begin
-NAMES_OBJECTS: Final = frozenset({"file", "gcs", "gs", "memory", "s3"})  # an object's name may hold an @
+# an object's name may hold an @
+NAMES_OBJECTS: Final = frozenset({"file", "gcs", "gs", "memory", "s3"})
 PASSWORD: Final = re.compile(
     r"((?<!\b[A-Za-z]):/+|(?<![:/])//+)[^\s/?#:@]*:(?![:\s]|\d+\b)[^@]{0,200}@(?:\S*@)?"
 )
-"""After a user's name; in a text, where it may hold a blank and slashes may be missing before it."""
+"""After a user's name.
+
+It stands in a text, so it may hold a blank, and slashes may be missing before it.
+"""
 WORD: Final = re.compile(r"\S+")
 PUNCTUATION: Final = """])}>"',.:;"""  # of the sentence that a URL ends
 
 
 def printable(text: object) -> str:
-    r"""Write a text on one line that shows all there is of it, with what URLs must not show masked.
+    r"""Write a text on one line that shows all there is of it.
 
-    What Python calls unprintable is written by its code: control characters, line breaks, bidi and other
-    invisible marks, blanks other than a space, halves of surrogate pairs. A backslash stays as it is, so what
-    was written so may be written so again without a change.
+    What URLs must not show is masked. What Python calls unprintable is written by its
+    code: control characters, line breaks, bidi and other invisible marks, blanks other
+    than a space, halves of surrogate pairs. A backslash stays as it is, so what was
+    written so may be written so again without a change.
 
-    >>> print(printable("ü\x1b[1A\r\n\u202e"), printable("s3://me:secret@host/x?token=1"))
-    ü\x1b[1A\r\n\u202e s3://***@host/x?***
+    >>> print(printable("ü\x1b[1A\r\n\u202e"))
+    ü\x1b[1A\r\n\u202e
+    >>> print(printable("s3://me:secret@host/x?token=1"))
+    s3://***@host/x?***
     """
     return masked("".join(map(_visible, str(text))))
 
@@ -49,13 +60,16 @@ def masked(text: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Mask in a URL its user with the password, and all parameters; if in doubt all after the scheme.
+    """Mask in a URL its user with the password, and all parameters.
 
-    Where a password ends is in doubt if an @ follows the host, or a port is no number. But an object's name
-    may hold an @, as in ``s3://bucket/a@b``, if no colon is before it.
+    If in doubt, mask all after the scheme. Where a password ends is in doubt if an @
+    follows the host, or a port is no number. But an object's name may hold an @, as in
+    ``s3://bucket/a@b``, if no colon is before it.
 
-    >>> [masked_url(each) for each in ("https://token@host/x?code=1", "s3://me:pass/word@bucket/x")]
-    ['https://***@host/x?***', 's3://***']
+    >>> masked_url("https://token@host/x?code=1")
+    'https://***@host/x?***'
+    >>> masked_url("s3://me:pass/word@bucket/x")
+    's3://***'
     """
     return "::".join(map(_masked_link, BOUNDARY.split(url)))
 
@@ -63,14 +77,18 @@ def masked_url(url: str) -> str:
 def _masked_link(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     names_objects = scheme.lower() in NAMES_OBJECTS and "://" not in rest
-    if not separator or (scheme.lower() == "file" and rest.startswith("/") and names_objects):
+    if not separator or (
+        scheme.lower() == "file" and rest.startswith("/") and names_objects
+    ):
         return url  # a file of this machine has no user
     place = NETWORK_PLACE.match(rest)
     end = place.end() if place else 0
     _, sign, hosts = rest[:end].rpartition("@")
     path, *parameters = PARAMETERS.split(rest[end:], maxsplit=1)
     is_name = names_objects and ":" not in rest.rpartition("@")[0]
-    if not all(map(NUMBERED.fullmatch, hosts.split(","))) or ("@" in rest[end:] and not is_name):
+    if not all(map(NUMBERED.fullmatch, hosts.split(","))) or (
+        "@" in rest[end:] and not is_name
+    ):
         return f"{scheme}://{MASK}"
     user = f"{MASK}@" if sign else ""
     begin = rest[end + len(path) :][:1]
@@ -92,12 +110,13 @@ def _masked_word(found: re.Match[str]) -> str:
 
 
 BLANK: Final = re.compile(r"\s")
-SIGN: Final = re.compile(r"[\\`*_\[\]<>&|~$]")  # what Markdown, or GitHub's, may take for a mark in a line
+# what Markdown, or GitHub's, may take for a mark in a line
+SIGN: Final = re.compile(r"[\\`*_\[\]<>&|~$]")
 TICKS: Final = re.compile("`+")
 
 
 class Markdown(str):
-    """Markdown that is written already, as `code` returns it; `in_markdown` leaves it alone."""
+    """Markdown that is written already, as by `code`; `in_markdown` leaves it alone."""
 
     __slots__ = ()
 
@@ -114,7 +133,9 @@ def in_markdown(value: object) -> str:
 
 
 def code(value: object, *, cell: bool = False) -> Markdown:
-    r"""Write a value as code; inside a table's cell the sign between cells has to be marked, and only there.
+    r"""Write a value as code.
+
+    Inside a table's cell the sign between cells has to be marked, and only there.
 
     >>> print(code("a_b"), code("a`|b", cell=True))
     `a_b` ``a`\|b``
@@ -128,16 +149,21 @@ def code(value: object, *, cell: bool = False) -> Markdown:
 
 def in_html(value: Any) -> Any:
     """Write text for the eye, before jinja2 escapes it; what is HTML already stays."""
-    return _line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return _line(value) if is_text else value
 
 
 def _line(value: object) -> str:
     return printable(BLANK.sub(" ", str(value)))
 
 
-BEGINS: Final = "=+\\-@\t\r\n＝＋－＠"  # noqa: RUF001 - a spreadsheet takes the wide forms of East Asia as well
+BEGINS: Final = "=+\\-@\t\r\n＝＋－＠"  # noqa: RUF001 - East Asia's wide forms
 RUN: Final = re.compile(rf'(^|[;|\t"])(?=[{BEGINS}])')
-"""Where a cell begins; also behind what separates cells where a country writes its numbers with a comma."""
+"""Where a cell begins.
+
+That is also behind what separates cells in a country that writes its numbers with a
+comma.
+"""
 NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 

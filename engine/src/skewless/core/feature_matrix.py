@@ -1,4 +1,4 @@
-"""Record columns → the matrix that is trained on and that is served, by the project's own features."""
+"""Record columns → the matrix to train on and to serve, by the project's features."""
 
 import inspect
 import traceback
@@ -14,31 +14,47 @@ from skewless.core.errors import ConfigError, SkewlessError
 from skewless.core.project import Project
 
 FIELDS: Final = ". A column must be a field of the record in schema.py"
-OPERATIONS: Final = ". Only arithmetic, comparisons and NumPy functions do on arrays and on single numbers"
+OPERATIONS: Final = (
+    ". Only arithmetic, comparisons and NumPy functions do on arrays and on single "
+    "numbers"
+)
 
 
 def fault_in_code(error: Exception, features: Callable[..., Any]) -> ConfigError:
-    """Name the lines of the file of `features` that raised an exception in a function of it."""
+    """Name the lines of the file of `features` in which a function of it failed."""
     file = inspect.getfile(inspect.unwrap(features))
-    (_, *steps) = traceback.extract_tb(error.__traceback__)  # the first is in `features_of`
-    lines = dict.fromkeys(f"; line {step.lineno}: {step.line}" for step in steps if step.filename == file)
-    said, advice = f"{type(error).__name__}: {error}", FIELDS if isinstance(error, KeyError) else OPERATIONS
+    # the first step is in `features_of`
+    (_, *steps) = traceback.extract_tb(error.__traceback__)
+    lines = dict.fromkeys(
+        f"; line {step.lineno}: {step.line}" for step in steps if step.filename == file
+    )
+    said = f"{type(error).__name__}: {error}"
+    advice = FIELDS if isinstance(error, KeyError) else OPERATIONS
     if isinstance(error, SkewlessError):
         said, advice = str(error), ""
     return ConfigError(f"features.py: {' '.join(said.split())}{''.join(lines)}{advice}")
 
 
 def fault_in_values(made: Any, names: Sequence[str]) -> ConfigError:
-    """Name the features that are no numbers; if all are, those that are not as long as the others."""
+    """Name the features that are no numbers; if all are, those of unusual length."""
     if not isinstance(made, Mapping):
-        return ConfigError(f"features.py: add_features returns {type(made).__name__}, not a dict of features")
+        return ConfigError(
+            f"features.py: add_features returns {type(made).__name__}, "
+            "not a dict of features"
+        )
     words = [name for name in names if not _is_numeric(made[name])]
     if words:
-        return ConfigError(f"features.py: {', '.join(words)} must be numbers; a category needs one_hot")
+        return ConfigError(
+            f"features.py: {', '.join(words)} must be numbers; a category needs one_hot"
+        )
     shapes = {name: np.shape(made[name]) for name in names}
     ((usual, _),) = Counter(shapes.values()).most_common(1)
-    others = ", ".join(f"{name} of shape {shape}" for name, shape in shapes.items() if shape != usual)
-    return ConfigError(f"features.py: {others}; every feature has one value per record, {usual}")
+    others = ", ".join(
+        f"{name} of shape {shape}" for name, shape in shapes.items() if shape != usual
+    )
+    return ConfigError(
+        f"features.py: {others}; every feature has one value per record, {usual}"
+    )
 
 
 def _is_numeric(values: Any) -> bool:
@@ -50,15 +66,20 @@ def _is_numeric(values: Any) -> bool:
 
 
 def one_hot(records: Columns, name: str, record: type[BaseModel]) -> dict[str, Any]:
-    """Encode a category column as one 0/1 column per category that the record class declares.
+    """Encode a category column as one 0/1 column per category.
 
-    Stateless: nothing is fitted, so nothing can differ between training and serving. A missing category is
-    zero everywhere.
+    The record class declares the categories. Stateless: nothing is fitted, so nothing
+    can differ between training and serving. A missing category is zero everywhere.
     """
-    return {f"{name}_{category}": records[name] == category for category in categories(record, name)}
+    return {
+        f"{name}_{category}": records[name] == category
+        for category in categories(record, name)
+    }
 
 
-def features_of(project: Project[Any, Any], records: Columns, config: Any) -> Mapping[str, Any]:
+def features_of(
+    project: Project[Any, Any], records: Columns, config: Any
+) -> Mapping[str, Any]:
     """Compute the features by name, in declared order; see `feature_matrix`."""
     try:
         return project.features(records, config)
@@ -67,7 +88,11 @@ def features_of(project: Project[Any, Any], records: Columns, config: Any) -> Ma
 
 
 def feature_matrix(
-    project: Project[Any, Any], records: Columns, config: Any, *, names: Sequence[str] | None = None
+    project: Project[Any, Any],
+    records: Columns,
+    config: Any,
+    *,
+    names: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Build the matrix that is trained on and that is served.
 
@@ -80,7 +105,8 @@ def feature_matrix(
     config
         The `features` section of its configuration.
     names
-        Features to pick, in this order; at serving time the artefact's. Default: all, in declared order.
+        Features to pick, in this order; at serving time the artefact's. Default: all,
+        in declared order.
 
     Returns
     -------
@@ -92,13 +118,17 @@ def feature_matrix(
     KeyError
         A wanted feature is not made by this code.
     ConfigError
-        A line of the features' function fails, or a feature is not a number per record; names it.
+        A line of the features' function fails, or a feature is not a number per record;
+        names it.
     """
     made = features_of(project, records, config)
     try:
         names = tuple(made) if names is None else names
-        # A row per feature, then turned: the quickest way with scalars, and as quick as any with columns.
-        matrix = np.array([made[name] for name in names], dtype=np.float32).reshape(len(names), -1)
+        # A row per feature, then turned: the quickest way with scalars, and as quick as
+        # any with columns.
+        matrix = np.array([made[name] for name in names], dtype=np.float32).reshape(
+            len(names), -1
+        )
     except (ValueError, TypeError) as error:
         raise fault_in_values(made, names or ()) from error
     return np.ascontiguousarray(matrix.T)

@@ -9,7 +9,10 @@ class FileFormat(NamedTuple):
     kind: Literal["text", "parquet"]
     is_gzipped: bool = False
     has_tabs: bool = False
-    """Whether its name says that tabs separate its cells; of other text `data.format` says what does."""
+    """Whether its name says that tabs separate its cells.
+
+    Of other text `data.format` says what does.
+    """
 
 
 TEXTS: Final = {
@@ -19,11 +22,15 @@ TEXTS: Final = {
 }
 READ: Final = {
     **TEXTS,
-    **{f"{ending}.gz": each._replace(is_gzipped=True) for ending, each in TEXTS.items()},
+    **{
+        f"{ending}.gz": each._replace(is_gzipped=True) for ending, each in TEXTS.items()
+    },
     ".parquet": FileFormat("parquet"),
     ".pq": FileFormat("parquet"),
 }
-READABLE: Final = f"{', '.join(TEXTS)} (each also with .gz behind it), .parquet and .pq, in any case"
+READABLE: Final = (
+    f"{', '.join(TEXTS)} (each also with .gz behind it), .parquet and .pq, in any case"
+)
 WRITTEN: Final = (".csv", ".parquet")
 
 
@@ -34,4 +41,6 @@ def format_of(name: str) -> FileFormat | None:
     (FileFormat(kind='text', is_gzipped=False, has_tabs=False), None)
     """
     lowered = name.lower()
-    return next((each for ending, each in READ.items() if lowered.endswith(ending)), None)
+    return next(
+        (each for ending, each in READ.items() if lowered.endswith(ending)), None
+    )

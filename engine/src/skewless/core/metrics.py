@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 CALIBRATION_BINS = 10
-EPSILON: Final = np.finfo(np.float64).eps  # as scikit-learn's log_loss keeps the logarithm finite
+# as scikit-learn's log_loss keeps the logarithm finite
+EPSILON: Final = np.finfo(np.float64).eps
 
 
 class CalibrationBin(BaseModel, frozen=True):
@@ -20,17 +21,27 @@ class CalibrationBin(BaseModel, frozen=True):
 class Metrics(BaseModel, frozen=True):
     """What one set of probabilities is worth on a holdout."""
 
-    roc_auc: Annotated[float, Field(description="0.5 is chance, 1 is perfect; higher is better")]
+    roc_auc: Annotated[
+        float, Field(description="0.5 is chance, 1 is perfect; higher is better")
+    ]
     average_precision: Annotated[
         float, Field(description="0 to 1; higher is better, chance is the event rate")
     ]
     brier: Annotated[
-        float, Field(description="Mean squared error of the probability, 0 to 1; lower is better")
+        float,
+        Field(
+            description="Mean squared error of the probability, 0 to 1; lower is better"
+        ),
     ]
-    log_loss: Annotated[float, Field(description="Nats per record, 0 upwards; lower is better")]
+    log_loss: Annotated[
+        float, Field(description="Nats per record, 0 upwards; lower is better")
+    ]
     confusion: Annotated[
         tuple[int, int, int, int],
-        Field(description="Records: true negatives, false positives, false negatives, true positives"),
+        Field(
+            description="Records: true negatives, false positives, false negatives, "
+            "true positives"
+        ),
     ]
     calibration: tuple[CalibrationBin, ...]
     rows: int
@@ -41,13 +52,19 @@ SCORES: Final = ("roc_auc", "average_precision", "brier", "log_loss")
 """The metrics that are one number each, as they are listed to people."""
 
 
-def calibration(probabilities: np.ndarray, outcomes: np.ndarray) -> tuple[CalibrationBin, ...]:
-    """Compare predicted and observed event rates in tenths of the records; equal probabilities share a bin.
+def calibration(
+    probabilities: np.ndarray, outcomes: np.ndarray
+) -> tuple[CalibrationBin, ...]:
+    """Compare predicted and observed event rates in tenths of the records.
+
+    Equal probabilities share a bin.
 
     >>> calibration(np.array([0.1, 0.3, 0.3]), np.array([0, 1, 0]))[1]
     CalibrationBin(predicted=0.3, observed=0.5, rows=2)
     """
-    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
+    edges = np.unique(
+        np.quantile(probabilities, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1])
+    )
     position = np.searchsorted(edges, probabilities)
     return tuple(
         CalibrationBin(

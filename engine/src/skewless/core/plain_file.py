@@ -1,4 +1,7 @@
-"""Path → the bytes of a plain file, at most as many as promised; never of a link, a pipe or a device."""
+"""Path → the bytes of a plain file, at most as many as promised.
+
+They are never those of a link, a pipe or a device.
+"""
 
 import os
 import stat
@@ -11,7 +14,11 @@ READING: Final = (
     | getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for somebody to write
     | getattr(os, "O_BINARY", 0)  # Windows alone would change line ends
 )
-KINDS: Final = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe"}
+KINDS: Final = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+}
 
 
 def read_plain(path: Path, most: int) -> bytes:
@@ -33,7 +40,8 @@ def read_plain(path: Path, most: int) -> bytes:
     """
     _check(path.lstat(), most)
     with open(path, "rb", opener=lambda name, _: os.open(name, READING)) as file:
-        _check(os.fstat(file.fileno()), most)  # somebody may have put another thing there meanwhile
+        # somebody may have put another thing there meanwhile
+        _check(os.fstat(file.fileno()), most)
         data = file.read(most + 1)
     if len(data) > most:
         msg = f"it grew beyond {most:,} bytes while it was read"

@@ -35,15 +35,17 @@ class Project(Generic[FeaturesT, ModelT]):
     config
         The class of config.yaml.
     intended_use
-        What the model is for, and what it is not for: Markdown, which the model card begins with.
+        What the model is for, and what it is not for: Markdown, which the model card
+        begins with.
     place
-        Where this object is: ``package.module:name``; other processes import it from there.
+        Where this object is: ``package.module:name``; other processes import it from
+        there.
     training
-        Where its `Training` is. It is imported by training commands only, so that a process that serves never
-        loads scikit-learn.
+        Where its `Training` is. It is imported by training commands only, so that a
+        process that serves never loads scikit-learn.
     app
-        Where its FastAPI application is, as `create_app` made it; imported by the service only. None if the
-        project has no service.
+        Where its FastAPI application is, as `create_app` made it; imported by the
+        service only. None if the project has no service.
     """
 
     name: str
@@ -91,7 +93,10 @@ class Project(Generic[FeaturesT, ModelT]):
             raise ConfigError(msg)
         module = self.app.partition(":")[0]
         if find_spec(module) is None:
-            msg = f"{self.name} has no service: there is no {module}. Add the level `service` with copier"
+            msg = (
+                f"{self.name} has no service: there is no {module}. "
+                "Add the level `service` with copier"
+            )
             raise ConfigError(msg)
         return resolve_name(self.app)
 

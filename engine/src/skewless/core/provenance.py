@@ -11,7 +11,14 @@ from typing import Any, Final
 
 ENGINE: Final = Path(__file__).parents[1]
 SOURCES: Final = (".py", ".jinja")
-LIBRARIES: Final = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "skl2onnx")
+LIBRARIES: Final = (
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+    "skl2onnx",
+)
 
 
 def provenance() -> dict[str, Any]:
@@ -25,9 +32,10 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def engine_sha256(folder: Path = ENGINE) -> str:
-    """Hash the engine's source: of each file its name, size and content, in the order of the names.
+    """Hash the engine's source: of each file its name, size and content.
 
-    It is the same in a clone and where a wheel of the engine is installed.
+    The files are in the order of their names. The hash is the same in a clone and where
+    a wheel of the engine is installed.
 
     Parameters
     ----------
@@ -37,7 +45,10 @@ def engine_sha256(folder: Path = ENGINE) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in SOURCES):
         content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode()
+            + content
+        )
     return digest.hexdigest()
 
 

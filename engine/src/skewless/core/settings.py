@@ -12,7 +12,14 @@ from typing import (
     get_args,
 )
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from skewless.core.errors import ConfigError
@@ -22,40 +29,67 @@ from skewless.core.yaml_document import check_value
 PREFIX: Final = "SKEWLESS_"
 """What the names of variables begin with, unless a project says otherwise."""
 PROJECT: Final = "SKEWLESS_PROJECT"
-"""Variable that tells a worker process where its project is: ``package.module:name``."""
+"""Variable that tells a worker where its project is: ``package.module:name``."""
 
 
 class Settings(BaseSettings):
-    """What differs by host, from variables of the environment or, in development, a `.env` file.
+    """What differs by host, from variables of the environment.
 
-    `load_settings` tells what the variables' names begin with.
+    In development a `.env` file may hold them. `load_settings` tells what the
+    variables' names begin with.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True
+    )
 
-    config: Annotated[Path, Field(description="The configuration file")] = Path("config.yaml")
-    registry_url: Annotated[Url | None, Field(description="Instead of registry.path")] = None
-    signing_key: Annotated[SecretStr | None, Field(description="Signs versions; PEM, or its path")] = None
-    public_key: Annotated[SecretStr | None, Field(description="Of who must have signed; the same")] = None
+    config: Annotated[Path, Field(description="The configuration file")] = Path(
+        "config.yaml"
+    )
+    registry_url: Annotated[
+        Url | None, Field(description="Instead of registry.path")
+    ] = None
+    signing_key: Annotated[
+        SecretStr | None, Field(description="Signs versions; PEM, or its path")
+    ] = None
+    public_key: Annotated[
+        SecretStr | None, Field(description="Of who must have signed; the same")
+    ] = None
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535, description="Port to listen on")] = 8000
     version: Annotated[
-        str | None, Field(description="The model version to serve; default: what is in production")
+        str | None,
+        Field(description="The model version to serve; default: what is in production"),
     ] = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    api_keys: Annotated[SecretStr, Field(description="id:sha256:scope, separated by commas")] = SecretStr("")
-    allow_anonymous: Annotated[bool, Field(description="Answer callers from anywhere without a key")] = False
-    redis_url: Annotated[Url | None, Field(description="Where processes share rate limits")] = None
-    image_tag: Annotated[str | None, Field(description="Image that this runs in; events name it")] = None
-    start_version: Annotated[
-        str | None, Field(description="For workers: what answers while nothing is in production")
+    api_keys: Annotated[
+        SecretStr, Field(description="id:sha256:scope, separated by commas")
+    ] = SecretStr("")
+    allow_anonymous: Annotated[
+        bool, Field(description="Answer callers from anywhere without a key")
+    ] = False
+    redis_url: Annotated[
+        Url | None, Field(description="Where processes share rate limits")
     ] = None
-    metrics_dir: Annotated[Path | None, Field(description="Where workers share their metrics")] = None
+    image_tag: Annotated[
+        str | None, Field(description="Image that this runs in; events name it")
+    ] = None
+    start_version: Annotated[
+        str | None,
+        Field(description="For workers: what answers while nothing is in production"),
+    ] = None
+    metrics_dir: Annotated[
+        Path | None, Field(description="Where workers share their metrics")
+    ] = None
     hash_key: Annotated[
-        SecretStr | None, Field(min_length=16, description="Key of the columns that the log hashes")
+        SecretStr | None,
+        Field(min_length=16, description="Key of the columns that the log hashes"),
     ] = None
     log_url: Annotated[
-        Url | None, Field(description="PostgreSQL that keeps the prediction log, before its folder")
+        Url | None,
+        Field(
+            description="PostgreSQL that keeps the prediction log, before its folder"
+        ),
     ] = None
 
     _prefix: str = PrivateAttr(default=PREFIX)
@@ -73,12 +107,13 @@ class Settings(BaseSettings):
     def _is_text(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
-        is_unset = not value.strip() and Url in _types(str(info.field_name))  # usual in files of variables
+        # usual in files of variables
+        is_unset = not value.strip() and Url in _types(str(info.field_name))
         return None if is_unset else check_value(value)
 
 
 def variable_name(prefix: str, name: str) -> str:
-    """Return the name of the variable that a setting comes from, with the prefix of a project.
+    """Return the name of a setting's variable, with the prefix of a project.
 
     >>> variable_name("MY_", "public_key")
     'MY_PUBLIC_KEY'
@@ -106,12 +141,13 @@ def load_settings(prefix: str) -> Settings:
         raise ConfigError(msg) from error
     except ValidationError as error:
         lines = [
-            f"{variable_name(prefix, name)}: {_shown(name, found['input'])}{found['msg']}"
+            f"{variable_name(prefix, name)}: "
+            f"{_shown(name, found['input'])}{found['msg']}"
             for found in error.errors()
             for name in map(str, found["loc"][:1])
         ]
         raise ConfigError(*lines) from None
-    settings._prefix = prefix  # noqa: SLF001 - private, so that no variable and no caller sets it
+    settings._prefix = prefix  # noqa: SLF001 - no variable or caller sets it
     return settings
 
 
@@ -140,15 +176,20 @@ def misspelt(prefix: str) -> dict[str, str]:
 
 
 def hand_down(settings: Settings, *, place: str) -> None:
-    """Give the settings of this process, and where its project is, to the worker processes that it starts."""
+    """Give the settings of this process to the worker processes that it starts.
+
+    Tell them also where its project is.
+    """
     handed = settings.model_dump(
         include={"config", "version", "start_version", "metrics_dir"}, exclude_none=True
     )
-    os.environ |= {settings.variable(name): str(value) for name, value in handed.items()}  # noqa: TID251 - this module is the one that may
+    variables = {settings.variable(name): str(value) for name, value in handed.items()}
+    os.environ |= variables  # noqa: TID251 - this module is the one that may
     os.environ[PROJECT] = place  # noqa: TID251 - this module is the one that may
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_dir)  # noqa: TID251 - prometheus_client reads it when imported
+    metrics = str(settings.metrics_dir)  # prometheus_client reads it when imported
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # noqa: TID251 - as above
 
 
 def handed_down_project() -> Any:
     """Import the project of the supervisor of this worker process."""
-    return resolve_name(os.environ[PROJECT])  # noqa: TID251 - this module is the one that may
+    return resolve_name(os.environ[PROJECT])  # noqa: TID251 - this module may

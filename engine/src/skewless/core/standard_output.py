@@ -1,4 +1,7 @@
-"""Standard output, whose failure is an error of the project's and cannot be taken for that of a file."""
+"""Standard output, whose failure is an error of the project's.
+
+It cannot be taken for the failure of a file.
+"""
 
 import os
 import sys
@@ -11,18 +14,18 @@ from skewless.core.errors import OutputError
 
 @contextmanager
 def standard_output() -> Iterator[TextIO]:
-    """Let everything print to what is returned, and see to it that all of it is written.
+    """Let everything print to what is returned, and make sure that all is written.
 
     Raises
     ------
     OutputError
-        It cannot be written. Or it is closed: whatever file is opened next would be standard output to every
-        process that is started.
+        It cannot be written. Or it is closed: whatever file is opened next would be
+        standard output to every process that is started.
     """
     if sys.stdout is None:
         msg = (
-            "standard output is closed, so nobody could read what this command says. Nothing was done. "
-            "To discard what it says: >/dev/null"
+            "standard output is closed, so nobody could read what this command says. "
+            "Nothing was done. To discard what it says: >/dev/null"
         )
         raise OutputError(msg)
     stream = sys.stdout
@@ -32,7 +35,8 @@ def standard_output() -> Iterator[TextIO]:
             try:
                 yield output
             finally:
-                output.flush()  # else Python does when it ends, where nobody tells of a failure
+                # else Python does when it ends, where nobody tells of a failure
+                output.flush()
     except OutputError:
         _discard(stream)
         raise
@@ -57,7 +61,10 @@ class _Output:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let nothing more be written: Python writes what is left when it ends, and would fail once more."""
+    """Let nothing more be written.
+
+    Python writes what is left when it ends, and would fail once more.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -71,7 +78,7 @@ def _failing() -> Iterator[None]:
         raise  # who reads has read enough
     except OSError as error:
         msg = (
-            f"standard output cannot be written ({error.strerror}), so the rest of what this command says is "
-            "lost. What it did until then stays done"
+            f"standard output cannot be written ({error.strerror}), so the rest of "
+            "what this command says is lost. What it did until then stays done"
         )
         raise OutputError(msg) from error

@@ -1,4 +1,4 @@
-"""A URL or path that may hold a password: it shows itself without, whoever prints it."""
+"""A URL or path that may hold a password, but never shows it, whoever prints it."""
 
 import re
 from typing import Any, Final
@@ -8,20 +8,31 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from skewless.core.errors import ConfigError
-from skewless.core.escaping import BOUNDARY, MASK, NETWORK_PLACE, NUMBERED, SCHEME, masked_url
+from skewless.core.escaping import (
+    BOUNDARY,
+    MASK,
+    NETWORK_PLACE,
+    NUMBERED,
+    SCHEME,
+    masked_url,
+)
 
+# fsspec chains by ::
 START: Final = re.compile(
     rf"\s*((?:[a-z][a-z0-9+.-]*::)*{SCHEME.pattern})", re.IGNORECASE
-)  # fsspec chains by ::
+)
 MISTYPED: Final = re.compile(
     r"[a-z][a-z0-9+.-]+:[/\\]|(?![a-z]:[/\\]|[.~]|/(?!/)).*:.*@|//.*@", re.IGNORECASE
 )
-"""A scheme that two slashes do not follow, or a user with a password; but no drive, and no plain path."""
+"""A scheme that two slashes do not follow, or a user with a password.
+
+But no drive, and no plain path.
+"""
 PIECES: Final = re.compile(r"[/?#:;@&=\s]+")
 
 
 class Url:
-    """A URL or path. Its text is what it shows: without users, passwords and parameters.
+    """A URL or path. Its text shows no users, passwords or parameters.
 
     >>> url = Url("s3://me:secret@host/models")
     >>> print(url, [url], url.get_secret_value())
@@ -42,7 +53,8 @@ class Url:
         Raises
         ------
         ConfigError
-            It looks like a mistyped URL, or a user name or password is not percent-encoded.
+            It looks like a mistyped URL, or a user name or password is not
+            percent-encoded.
         """
         fault = self._fault()
         if fault is not None:
@@ -51,12 +63,20 @@ class Url:
         return self._text
 
     def without_user(self) -> str:
-        """Return what it names, whoever asks for it: two stores never share it. It may hold secrets."""
+        """Return what it names, whoever asks for it: two stores never share it.
+
+        It may hold secrets.
+        """
         text = self.get_secret_value()
-        return "::".join(map(_without_user, BOUNDARY.split(text))) if self.is_url else text
+        return (
+            "::".join(map(_without_user, BOUNDARY.split(text))) if self.is_url else text
+        )
 
     def shows_secret(self, text: str) -> bool:
-        """Tell whether a text, such as a library's error, holds a piece of what this URL does not show."""
+        """Tell whether a text holds a piece of what this URL does not show.
+
+        The text may be a library's error, for example.
+        """
         links = BOUNDARY.split(self._text) if self.is_url else []
         return any(piece in text for link in links for piece in _secrets(link))
 
@@ -81,16 +101,22 @@ class Url:
         if not self.is_url:
             if MISTYPED.match(self._text) is None:
                 return None
-            return "looks like a mistyped URL. Begin a URL like s3://, and a path of such a name with ./"
+            return (
+                "looks like a mistyped URL. Begin a URL like s3://, "
+                "and a path of such a name with ./"
+            )
         if all(map(_has_host, BOUNDARY.split(self._text))):
             return None
         return (
-            "the host or port cannot be read. In a user name or password percent-encode @ as %40, : as %3A, "
-            "/ as %2F, ? as %3F, # as %23 and a blank as %20"
+            "the host or port cannot be read. In a user name or password "
+            "percent-encode @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and a "
+            "blank as %20"
         )
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        cls, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         """Read it from text that is not empty; write it as it shows itself."""
 
         def read(text: str) -> Url:
@@ -101,11 +127,16 @@ class Url:
                 raise PydanticCustomError(kind, "{fault}", {"fault": fault})
             return url
 
-        text = core_schema.no_info_after_validator_function(read, core_schema.str_schema(min_length=1))
+        text = core_schema.no_info_after_validator_function(
+            read, core_schema.str_schema(min_length=1)
+        )
         return core_schema.json_or_python_schema(
             json_schema=text,
             python_schema=core_schema.no_info_wrap_validator_function(
-                lambda value, handler: value if isinstance(value, cls) else handler(value), text
+                lambda value, handler: (
+                    value if isinstance(value, cls) else handler(value)
+                ),
+                text,
             ),
             serialization=core_schema.to_string_ser_schema(),
         )
@@ -122,7 +153,9 @@ def _place(link: str) -> tuple[str, str, str]:
 def _has_host(link: str) -> bool:
     _, place, _ = _place(link)
     user, _, hosts = place.rpartition("@")
-    return re.search(r"[@\s]", user) is None and all(map(NUMBERED.fullmatch, hosts.split(",")))
+    return re.search(r"[@\s]", user) is None and all(
+        map(NUMBERED.fullmatch, hosts.split(","))
+    )
 
 
 def _without_user(link: str) -> str:
@@ -131,10 +164,17 @@ def _without_user(link: str) -> str:
 
 
 def _secrets(link: str) -> set[str]:
-    """Return the pieces of a password, or of a user alone, and of all parameters, as written and decoded."""
+    """Return the pieces of a password, or of a user alone, and of all parameters.
+
+    Each is there as written and as decoded.
+    """
     _, _, rest = link.partition("://")
     user, _, after = rest.rpartition("@")
     hidden = user.partition(":")[2] or user
     parameters = re.split("[?#;]", after, maxsplit=1)[1:]
-    written = [text for each in (hidden, *parameters) for text in (each, unquote(each), unquote_plus(each))]
+    written = [
+        text
+        for each in (hidden, *parameters)
+        for text in (each, unquote(each), unquote_plus(each))
+    ]
     return {piece for text in written for piece in (text, *PIECES.split(text))} - {""}

@@ -1,4 +1,4 @@
-"""A project where it is at work: its code, its configuration, its folder and its environment."""
+"""A project where it is at work: its code, configuration, folder and environment."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,8 @@ def open_workspace(project: Project[Any, Any], path: Path | None = None) -> Work
     project
         Whose they are.
     path
-        Of the configuration; default: what the environment names, else ``./config.yaml``.
+        Of the configuration; default: what the environment names, else
+        ``./config.yaml``.
 
     Raises
     ------
@@ -44,4 +45,9 @@ def open_workspace(project: Project[Any, Any], path: Path | None = None) -> Work
     """
     settings = load_settings(project.prefix)
     path = path or settings.config
-    return Workspace(project, at_host(load_config(path, project), settings), path.resolve().parent, settings)
+    return Workspace(
+        project,
+        at_host(load_config(path, project), settings),
+        path.resolve().parent,
+        settings,
+    )

@@ -1,8 +1,9 @@
-"""The text of config.yaml → plain values: each is what was typed, and reading them takes a bounded time.
+"""The text of config.yaml → plain values; reading them takes a bounded time.
 
-YAML 1.1 turns ``1:30`` into 90, ``017`` into 15, ``no`` into false and ``2026-01-01`` into a date. Here only
-what is plainly a number, a truth value or null becomes one, much as in YAML 1.2; anything else stays text,
-and the section's own types say what is wrong with it.
+Each value is what was typed. YAML 1.1 turns ``1:30`` into 90, ``017`` into 15, ``no``
+into false and ``2026-01-01`` into a date. Here only what is plainly a number, a truth
+value or null becomes one, much as in YAML 1.2; anything else stays text, and the
+section's own types say what is wrong with it.
 """
 
 import re
@@ -17,10 +18,13 @@ from yaml.constructor import ConstructorError
 from skewless.core.contract import is_plain_text
 from skewless.core.errors import ConfigError
 
-MOST_BYTES: Final = 1024 * 1024  # a configuration has about 10 kB; PyYAML reads a megabyte in seconds
-MOST_VALUES: Final = 10_000  # keys and values, aliases written out; a configuration has a few hundred
+# a configuration has about 10 kB; PyYAML reads a megabyte in seconds
+MOST_BYTES: Final = 1024 * 1024
+# keys and values, aliases written out; a configuration has a few hundred
+MOST_VALUES: Final = 10_000
 MOST_DEPTH: Final = 20  # a configuration has 4
-NOT_IN_A_VALUE: Final = re.compile(r"[\x00\uD800-\uDFFF]")  # no path, and no UTF-8, can hold these
+# no path, and no UTF-8, can hold these
+NOT_IN_A_VALUE: Final = re.compile(r"[\x00\uD800-\uDFFF]")
 
 FLOAT: Final = r"""[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?
     |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"""
@@ -30,11 +34,16 @@ PLAIN: Final = (
     ("int", "-+0123456789", r"[-+]?(?:0|[1-9][0-9]*)"),
     ("float", "-+.0123456789", FLOAT),
 )
-"""Kind, what it begins with, and how it is written; the first that fits counts. A null may be empty."""
+"""Kind, what it begins with, and how it is written; the first that fits counts.
+
+A null may be empty.
+"""
 
 
 def read_document(path: Path, *, variable: str) -> Any:
-    """Read a file of YAML as JSON would hold it: mappings by text, lists, text, numbers, truth values, null.
+    """Read a file of YAML as JSON would hold it.
+
+    That is mappings by text, lists, text, numbers, truth values, null.
 
     Parameters
     ----------
@@ -50,7 +59,7 @@ def read_document(path: Path, *, variable: str) -> Any:
     """
     text = _read(path, variable)
     try:
-        document = yaml.load(text, Loader=Loader)  # noqa: S506 - a SafeLoader, see below
+        document = yaml.load(text, Loader=Loader)  # noqa: S506 - a SafeLoader, below
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         msg = f"{path}: not valid YAML: {_slip(error)}"
         raise ConfigError(msg) from error
@@ -66,7 +75,8 @@ def check_value(text: str) -> str:
     Raises
     ------
     ValueError
-        It holds NUL, or half of a surrogate pair, as bytes that are not UTF-8 become in the environment.
+        It holds NUL, or half of a surrogate pair, as bytes that are not UTF-8 become in
+        the environment.
     """
     if NOT_IN_A_VALUE.search(text):
         msg = "Value should be text in UTF-8 without the character NUL"
@@ -81,10 +91,14 @@ def _read(path: Path, variable: str) -> str:
             data = file.read(MOST_BYTES + 1)
         if len(data) <= MOST_BYTES:
             return data.decode()
-    except (OSError, ValueError) as error:  # bytes that are no UTF-8, or a name that no file can have
+    except (OSError, ValueError) as error:
+        # a ValueError: bytes that are no UTF-8, or a name that no file can have
         msg = f"{path}: cannot be read ({error}). {another}"
         raise ConfigError(msg) from error
-    msg = f"{path}: is larger than {MOST_BYTES:,} bytes, so it is no configuration. {another}"
+    msg = (
+        f"{path}: is larger than {MOST_BYTES:,} bytes, so it is no configuration. "
+        f"{another}"
+    )
     raise ConfigError(msg)
 
 
@@ -101,10 +115,15 @@ def _faults_of_text(value: Any, key: str = "") -> Iterator[str]:
     match value:
         case str() if NOT_IN_A_VALUE.search(value):
             named = key or "the file"
-            yield f"{named}: found {value!r}; text must not hold NUL, or half of a surrogate pair"
+            yield (
+                f"{named}: found {value!r}; "
+                "text must not hold NUL, or half of a surrogate pair"
+            )
         case dict():
             for name, each in value.items():
-                yield from _faults_of_entry(f"{key}.{name}".removeprefix("."), name, each)
+                yield from _faults_of_entry(
+                    f"{key}.{name}".removeprefix("."), name, each
+                )
         case list():
             for place, each in enumerate(value):
                 yield from _faults_of_text(each, f"{key}.{place}".removeprefix("."))
@@ -127,7 +146,10 @@ class Loader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a value, counting it with all that is in it; an alias counts as what it stands for."""
+        """Compose a value, counting it with all that is in it.
+
+        An alias counts as what it stands for.
+        """
         is_alias = self.check_event(yaml.AliasEvent)
         before = self._values
         self._depth += 1
@@ -137,18 +159,31 @@ class Loader(yaml.SafeLoader):
         self._depth -= 1
         self._values += self._sizes.get(id(node), MOST_VALUES) if is_alias else 1
         if self._values > MOST_VALUES:
-            self._refuse(f"it holds more than {MOST_VALUES:,} keys and values, with each alias written out")
+            self._refuse(
+                f"it holds more than {MOST_VALUES:,} keys and values, "
+                "with each alias written out"
+            )
         self._sizes.setdefault(id(node), self._values - before)
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        """Take only keys of text, and no later key that silently replaces an earlier one."""
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's signature
+    ) -> dict[Any, Any]:
+        """Take only keys of text, and none that silently replaces an earlier one."""
         seen = set()
         for each, _ in node.value:
             key = self.construct_object(each, deep=True)
-            problem = "stands twice" if isinstance(key, str) else "must be text: put it in quotes"
+            problem = (
+                "stands twice"
+                if isinstance(key, str)
+                else "must be text: put it in quotes"
+            )
             if not isinstance(key, str) or key in seen:
-                raise ConstructorError(None, None, f"the key {key!r} {problem}", each.start_mark)
+                raise ConstructorError(
+                    None, None, f"the key {key!r} {problem}", each.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -169,5 +204,7 @@ for _kind, _starts, _written in PLAIN:
 KINDS: Final = ("map", "seq", "str", *(kind for kind, _, _ in PLAIN))
 JSON_TAGS: Final = {f"tag:yaml.org,2002:{kind}" for kind in KINDS}
 Loader.yaml_constructors = {
-    tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag in JSON_TAGS
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag in JSON_TAGS
 } | {None: Loader.construct_undefined}

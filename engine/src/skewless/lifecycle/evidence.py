@@ -1,4 +1,4 @@
-"""Two versions and one table → the evidence for putting the one in the other's place."""
+"""Gather the evidence for putting one version in another's place, on one table."""
 
 from typing import Final, NamedTuple
 
@@ -6,7 +6,12 @@ import pandas as pd
 
 from skewless.core.errors import TableError
 from skewless.core.workspace import Workspace
-from skewless.lifecycle.gate import check_beats, check_contract, check_origin, log_losses
+from skewless.lifecycle.gate import (
+    check_beats,
+    check_contract,
+    check_origin,
+    log_losses,
+)
 from skewless.lifecycle.replay import replay
 from skewless.models.baseline import baseline_probability
 from skewless.models.metadata import Metadata
@@ -18,13 +23,14 @@ from skewless.tables.split import is_holdout
 from skewless.tables.table import data_hash, read_table
 
 OTHER_SPLIT: Final = (
-    "the two were split by another holdout_fraction or holdout_salt, so each saw records that the other "
-    "holds out; train the candidate with production's"
+    "the two were split by another holdout_fraction or holdout_salt, so each saw "
+    "records that the other holds out; train the candidate with production's"
 )
 
 
 OTHER_TABLE: Final = "who knows whom it saw? Put that table back, or train on this one"
-LEAST_OUTCOMES: Final = 5  # of either kind among those held out, for a bootstrap to mean anything
+# Of either kind among those held out, for a bootstrap to mean anything.
+LEAST_OUTCOMES: Final = 5
 
 
 class Version(NamedTuple):
@@ -34,7 +40,9 @@ class Version(NamedTuple):
     predictor: Predictor
 
 
-def gather(candidate: Version, production: Version | None, work: Workspace) -> list[Check]:
+def gather(
+    candidate: Version, production: Version | None, work: Workspace
+) -> list[Check]:
     """Check a candidate, alone or beside production.
 
     Parameters
@@ -44,18 +52,29 @@ def gather(candidate: Version, production: Version | None, work: Workspace) -> l
     work
         The project, its configuration and where both are.
     """
-    checks = [check_origin(candidate.metadata), *_on_holdout(candidate, production, work)]
+    checks = [
+        check_origin(candidate.metadata),
+        *_on_holdout(candidate, production, work),
+    ]
     if production is not None:
         new, old = (each.metadata.identity.columns for each in (candidate, production))
         checks.insert(1, check_contract(new, old))
         log, config = find_log(work), work.config
         predictors = candidate.predictor, production.predictor
-        checks.append(replay(log, *predictors, privacy=config.monitoring.privacy, gate=config.gate))
+        checks.append(
+            replay(
+                log, *predictors, privacy=config.monitoring.privacy, gate=config.gate
+            )
+        )
     return checks
 
 
-def _on_holdout(candidate: Version, production: Version | None, work: Workspace) -> list[Check]:
-    if production is not None and _split(candidate.metadata) != _split(production.metadata):
+def _on_holdout(
+    candidate: Version, production: Version | None, work: Workspace
+) -> list[Check]:
+    if production is not None and _split(candidate.metadata) != _split(
+        production.metadata
+    ):
         return [Check(name="holdout", passed=False, said=OTHER_SPLIT)]
     holdout = _holdout(candidate.metadata, work)
     if isinstance(holdout, str):
@@ -63,16 +82,25 @@ def _on_holdout(candidate: Version, production: Version | None, work: Workspace)
     outcomes = holdout[work.contract.target].to_numpy()
     rarer = int(min(outcomes.sum(), len(outcomes) - outcomes.sum()))
     if rarer < LEAST_OUTCOMES:
-        said = f"{rarer} records held out with the rarer outcome; {LEAST_OUTCOMES} are needed"
+        said = (
+            f"{rarer} records held out with the rarer outcome; "
+            f"{LEAST_OUTCOMES} are needed"
+        )
         return [Check(name="holdout", passed=None, said=said)]
     losses = log_losses(candidate.predictor.probabilities(holdout), outcomes)
     config = work.config
     rule = baseline_probability(work.project, holdout, config)
     beats = check_beats("baseline", losses, log_losses(rule, outcomes), margin=0.0)
-    checks = [beats.model_copy(update={"facts": beats.facts | {"baseline": config.baseline.model_dump()}})]
+    checks = [
+        beats.model_copy(
+            update={"facts": beats.facts | {"baseline": config.baseline.model_dump()}}
+        )
+    ]
     if production is not None:
         others = log_losses(production.predictor.probabilities(holdout), outcomes)
-        checks.append(check_beats("production", losses, others, margin=config.gate.margin))
+        checks.append(
+            check_beats("production", losses, others, margin=config.gate.margin)
+        )
     return checks
 
 
@@ -85,12 +113,18 @@ def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
     try:
         table = check_table(read_table(path, contract, config.data.format), contract)
     except TableError as error:
-        fault = str(error).partition("\n")[0]  # the rest names records, and events are for ever
+        # The rest names records, and events are for ever.
+        fault = str(error).partition("\n")[0]
         return f"nothing can be compared with {config.data.path}: {fault}"
     if data_hash(table) != candidate.identity.data_sha256:
-        return f"{config.data.path} is not the table that {candidate.version} was trained on; {OTHER_TABLE}"
+        return (
+            f"{config.data.path} is not the table that {candidate.version} was trained "
+            f"on; {OTHER_TABLE}"
+        )
     split = candidate.holdout
-    holdout = table[is_holdout(table[contract.id], fraction=split.fraction, salt=split.salt)]
+    holdout = table[
+        is_holdout(table[contract.id], fraction=split.fraction, salt=split.salt)
+    ]
     return "the table holds no record that was held out" if holdout.empty else holdout
 
 

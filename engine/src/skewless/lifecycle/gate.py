@@ -1,4 +1,7 @@
-"""A candidate beside what it would replace → checks that let a promotion pass, or say why not."""
+"""Check a candidate beside what it would replace.
+
+The checks let a promotion pass, or say why not.
+"""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -16,16 +19,20 @@ RESAMPLES = 1_000
 SEED = 1
 LEVEL = 0.95  # of the interval
 SHOWN_FLIPS = 5
-SCORE_DIGITS = (
-    3  # of a score whose distribution is compared: what differs by less is the same on another processor
-)
-COMMITTED: Final[dict[State, bool | None]] = {"clean": True, "dirty": False, "unknown": None}
+# Of a score whose distribution is compared: what differs by less is the same on another
+# processor.
+SCORE_DIGITS = 3
+COMMITTED: Final[dict[State, bool | None]] = {
+    "clean": True,
+    "dirty": False,
+    "unknown": None,
+}
 TRAIN_ANEW: Final[dict[State, str]] = {
     "clean": "",
     "dirty": ", so nobody else can rebuild it: commit, raise model.version, train",
     "unknown": (
-        ", so nobody can tell whether all of its code was committed: make `git status` answer here, "
-        "raise model.version, train"
+        ", so nobody can tell whether all of its code was committed: "
+        "make `git status` answer here, raise model.version, train"
     ),
 }
 
@@ -42,7 +49,7 @@ class Interval(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """The same requests, answered by production when they came and by the candidate now."""
+    """The same requests, answered by production then and by the candidate now."""
 
     prediction_ids: Sequence[str]
     production: np.ndarray
@@ -60,43 +67,60 @@ def log_losses(probabilities: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
     [0.693, 0.0]
     """
     likely = np.where(outcomes == 1, probabilities, 1 - probabilities)
-    losses: np.ndarray = 0.0 - np.log(np.clip(likely, EPSILON, 1))  # a minus alone would make -0.0 of 0
+    # A minus alone would make -0.0 of 0.
+    losses: np.ndarray = 0.0 - np.log(np.clip(likely, EPSILON, 1))
     return losses
 
 
 def paired_bootstrap(differences: np.ndarray) -> Interval:
-    """Estimate the mean of paired differences and its 95 % percentile interval (Efron and Tibshirani 1993).
+    """Estimate the mean of paired differences and its 95 % percentile interval.
 
-    Both models are measured on the same records, so records are drawn again, not losses.
+    See Efron and Tibshirani 1993. Both models are measured on the same records, so
+    records are drawn again, not losses.
     """
     random = np.random.default_rng(SEED)
     rows = len(differences)
-    means = [differences[random.integers(0, rows, rows)].mean() for _ in range(RESAMPLES)]
+    means = [
+        differences[random.integers(0, rows, rows)].mean() for _ in range(RESAMPLES)
+    ]
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(differences.mean()), float(low), float(high))
 
 
 def check_origin(candidate: Metadata) -> Check:
-    """Ask for code that somebody else can check out; whether it is whole was seen when it was loaded.
+    """Ask for code that somebody else can check out.
 
-    Missing if git could not tell: a question without an answer was not answered well.
+    Whether the candidate is whole was seen when it was loaded. The evidence is missing
+    if git could not tell: a question without an answer was not answered well.
     """
     state = candidate.checkout.state
-    said = f"whole, its golden rows come out again; trained by commit {candidate.commit}{TRAIN_ANEW[state]}"
+    said = (
+        "whole, its golden rows come out again; "
+        f"trained by commit {candidate.commit}{TRAIN_ANEW[state]}"
+    )
     if "best possible" in candidate.metrics:  # which only made-up records have
         said += "; it knows nothing of your data: its table is the simulator's"
     return Check(name="artefact", passed=COMMITTED[state], said=said)
 
 
 def check_contract(candidate: Sequence[Column], production: Sequence[Column]) -> Check:
-    """Let callers of production go on as they are: nothing taken away, narrowed or newly required."""
-    new, old = ({column.name: column for column in each} for each in (candidate, production))
+    """Check that callers of production can go on as they are.
+
+    Nothing may be taken away, narrowed or newly required.
+    """
+    new, old = (
+        {column.name: column for column in each} for each in (candidate, production)
+    )
     faults = [f"{name} was removed" for name in old.keys() - new.keys()]
     faults += [
-        f"{name} is new and not nullable" for name in new.keys() - old.keys() if not new[name].nullable
+        f"{name} is new and not nullable"
+        for name in new.keys() - old.keys()
+        if not new[name].nullable
     ]
     faults += [
-        f"{name}: {fault}" for name in old.keys() & new.keys() for fault in _narrowed(old[name], new[name])
+        f"{name}: {fault}"
+        for name in old.keys() & new.keys()
+        for fault in _narrowed(old[name], new[name])
     ]
     said = "; ".join(sorted(faults)) or "every request that production takes is taken"
     return Check(name="contract", passed=not faults, said=said)
@@ -112,8 +136,10 @@ def _narrowed(old: Column, new: Column) -> list[str]:
     return faults + ([] if inside else [f"was {old.rule}, is {new.rule}"])
 
 
-def check_beats(name: str, candidate: np.ndarray, other: np.ndarray, *, margin: float) -> Check:
-    """Compare losses on the same records: the whole interval must lie at or below `margin`.
+def check_beats(
+    name: str, candidate: np.ndarray, other: np.ndarray, *, margin: float
+) -> Check:
+    """Compare losses on the same records: the interval must end at or below `margin`.
 
     Parameters
     ----------
@@ -122,13 +148,19 @@ def check_beats(name: str, candidate: np.ndarray, other: np.ndarray, *, margin: 
     candidate, other
         Losses, float64 (n,); see `log_losses`.
     margin
-        Nats per record that the candidate may be worse; below 0 it must be better by so much.
+        Nats per record that the candidate may be worse; below 0 it must be better by so
+        much.
     """
     found = paired_bootstrap(candidate - other)
     said = (
-        f"log loss {candidate.mean():.5f} against {other.mean():.5f}, difference {found}, allowed {margin:+g}"
+        f"log loss {candidate.mean():.5f} against {other.mean():.5f}, "
+        f"difference {found}, allowed {margin:+g}"
     )
-    facts = {"rows": len(other), "candidate": float(candidate.mean()), "other": float(other.mean())}
+    facts = {
+        "rows": len(other),
+        "candidate": float(candidate.mean()),
+        "other": float(other.mean()),
+    }
     return Check(
         name=name,
         passed=found.high <= margin,
@@ -138,20 +170,33 @@ def check_beats(name: str, candidate: np.ndarray, other: np.ndarray, *, margin: 
 
 
 def check_replay(
-    replayed: Replayed, *, max_flip_share: float, max_psi: float, max_latency_ratio: float
+    replayed: Replayed,
+    *,
+    max_flip_share: float,
+    max_psi: float,
+    max_latency_ratio: float,
 ) -> Check:
     """Compare answers to production's own requests: decisions, distribution, time."""
-    scores = (np.round(each, SCORE_DIGITS) for each in (replayed.production, replayed.candidate))
+    scores = (
+        np.round(each, SCORE_DIGITS)
+        for each in (replayed.production, replayed.candidate)
+    )
     moved_by, flips = shift(*scores), float(np.mean(replayed.flipped))
     moved = np.abs(replayed.candidate - replayed.production)
-    largest = [place for place in np.argsort(-moved, kind="stable") if replayed.flipped[place]][:SHOWN_FLIPS]
+    largest = [
+        place for place in np.argsort(-moved, kind="stable") if replayed.flipped[place]
+    ][:SHOWN_FLIPS]
     shown = [
         {"prediction_id": replayed.prediction_ids[place], "from": before, "to": after}
         for place in largest
-        for before, after in [(float(replayed.production[place]), float(replayed.candidate[place]))]
+        for before, after in [
+            (float(replayed.production[place]), float(replayed.candidate[place]))
+        ]
     ]
     limits = {
-        f"decisions that flip {flips:.1%}, allowed {max_flip_share:.1%}": flips <= max_flip_share,
+        f"decisions that flip {flips:.1%}, allowed {max_flip_share:.1%}": (
+            flips <= max_flip_share
+        ),
         f"score PSI {moved_by:.3f}, allowed {max_psi:g}": moved_by <= max_psi,
         f"latency {replayed.latency_ratio:.2f}x, allowed {max_latency_ratio:g}x": (
             replayed.latency_ratio <= max_latency_ratio
@@ -159,12 +204,22 @@ def check_replay(
     }
     said = f"{len(moved):,} logged requests: {'; '.join(limits)}"
     if shown:
-        said += "; largest flips " + ", ".join(f"{each['from']:.3f} to {each['to']:.3f}" for each in shown)
+        said += "; largest flips " + ", ".join(
+            f"{each['from']:.3f} to {each['to']:.3f}" for each in shown
+        )
     quantiles = {
         name: np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
-        for name, values in {"production": replayed.production, "candidate": replayed.candidate}.items()
+        for name, values in {
+            "production": replayed.production,
+            "candidate": replayed.candidate,
+        }.items()
     }
-    facts = {"requests": len(moved), "flip_share": flips, "psi": moved_by, "largest_flips": shown}
+    facts = {
+        "requests": len(moved),
+        "flip_share": flips,
+        "psi": moved_by,
+        "largest_flips": shown,
+    }
     return Check(
         name="replay",
         passed=all(limits.values()),

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from skewless.core.checkout import read_checkout
-from skewless.core.errors import ArtifactError, GateError, IncompatibleArtifactError, StoreError
+from skewless.core.errors import (
+    ArtifactError,
+    GateError,
+    IncompatibleArtifactError,
+    StoreError,
+)
 from skewless.core.provenance import who
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.evidence import Version, gather
@@ -20,8 +25,8 @@ class Promotion:
     Parameters
     ----------
     work
-        The project, its configuration and environment: whose signature a version must have, if any, and for
-        the record the image that this runs in.
+        The project, its configuration and environment: whose signature a version must
+        have, if any, and for the record the image that this runs in.
     """
 
     def __init__(self, work: Workspace) -> None:
@@ -29,8 +34,12 @@ class Promotion:
         key = read_public_key(work.settings)
         self._registry = open_registry(work.config.registry, work.root, public_key=key)
 
-    def promote(self, name: str, alias: Alias, *, reason: str | None, force: bool) -> Event | None:
-        """Put a version on top of those that held an alias, if the evidence allows or `force` overrules it.
+    def promote(
+        self, name: str, alias: Alias, *, reason: str | None, force: bool
+    ) -> Event | None:
+        """Put a version on top of those that held an alias, if the evidence allows it.
+
+        `force` overrules the evidence.
 
         Returns
         -------
@@ -53,11 +62,22 @@ class Promotion:
             return None
         checks = self._evidence(candidate, present) if alias == "production" else []
         refused = not all(check.passed for check in checks)
-        decided = Decided(kind="promote", version=version, before=present, reason=reason, **self._by(alias))
-        decided = decided.model_copy(update={"evidence": tuple(checks), "forced": refused})
+        decided = Decided(
+            kind="promote",
+            version=version,
+            before=present,
+            reason=reason,
+            **self._by(alias),
+        )
+        decided = decided.model_copy(
+            update={"evidence": tuple(checks), "forced": refused}
+        )
         if refused and not force:
             rejected = decided.model_copy(update={"kind": "reject", "forced": False})
-            lines = [f"{version} stays out of production:", *(check.line for check in checks)]
+            lines = [
+                f"{version} stays out of production:",
+                *(check.line for check in checks),
+            ]
             lines.append("To overrule this: --force --reason '…'")
             raise GateError(*lines, event=self._registry.record(rejected, seen))
         return self._registry.record(decided, seen)
@@ -74,7 +94,7 @@ class Promotion:
         return self._evidence(candidate, fold(self._seen()).holder("production"))
 
     def rollback(self, alias: Alias, *, reason: str | None) -> Event:
-        """Go back to the last version that held an alias before and that this code can serve.
+        """Go back to the last previous holder of an alias that this code can serve.
 
         Returns
         -------
@@ -84,23 +104,33 @@ class Promotion:
         Raises
         ------
         GateError
-            There is none; for each that this code cannot serve, the commit and the image that can are named.
+            There is none; for each that this code cannot serve, the commit and the
+            image that can are named.
         ConflictError
             The alias changed hands meanwhile; nothing was recorded.
         """
         seen = self._seen()
         held = fold(seen).held[alias]
         passed_over = list[Check]()
-        for version in dict.fromkeys(version for version in reversed(held) if version != held[-1]):
+        for version in dict.fromkeys(
+            version for version in reversed(held) if version != held[-1]
+        ):
             refused = self._refused(version, seen)
             if refused is None:
                 back = Decided(
-                    kind="rollback", version=version, before=held[-1], reason=reason, **self._by(alias)
+                    kind="rollback",
+                    version=version,
+                    before=held[-1],
+                    reason=reason,
+                    **self._by(alias),
                 )
                 back = back.model_copy(update={"evidence": tuple(passed_over)})
                 return self._registry.record(back, seen)
             passed_over.append(refused)
-        lines = [f"there is nothing to go back to in {alias}", *(check.said for check in passed_over)]
+        lines = [
+            f"there is nothing to go back to in {alias}",
+            *(check.said for check in passed_over),
+        ]
         lines.append("`registry history` shows all, `registry promote` takes any")
         raise GateError(*lines)
 
@@ -119,9 +149,15 @@ class Promotion:
         except StoreError:
             raise  # nobody knows whether it could be served
         except ArtifactError as error:
-            images = [event.image_tag for event in seen if event.version == version and event.image_tag]
+            images = [
+                event.image_tag
+                for event in seen
+                if event.version == version and event.image_tag
+            ]
             incompatible = isinstance(error, IncompatibleArtifactError)
-            image = f". The image that can: {images[-1]}" if images and incompatible else ""
+            image = (
+                f". The image that can: {images[-1]}" if images and incompatible else ""
+            )
             return Check(name=version, passed=False, said=f"{error}{image}")
         return None
 
@@ -144,7 +180,10 @@ class Promotion:
             production = self._load(present) if present else None
         except StoreError:
             raise
-        except ArtifactError as error:  # else nobody could overrule it, with production damaged
-            lost = Check(name="production", passed=None, said=f"cannot be compared with: {error}")
+        except ArtifactError as error:
+            # Else nobody could overrule it, with production damaged.
+            lost = Check(
+                name="production", passed=None, said=f"cannot be compared with: {error}"
+            )
             return [lost, *gather(candidate, None, self._work)]
         return gather(candidate, production, self._work)

@@ -1,4 +1,7 @@
-"""Production's logged requests → the candidate's answers to them: how many decisions would change."""
+"""Let a candidate answer the requests that production logged.
+
+This tells how many decisions would change.
+"""
 
 import statistics
 import time
@@ -19,8 +22,9 @@ from skewless.tables.table import typed
 
 TIMED_REQUESTS = 200
 OTHERWISE: Final = (
-    "the log does not hold what was asked, as production answers it otherwise now; was monitoring.privacy "
-    "changed since? Wait for gate.replay_requests new requests"
+    "the log does not hold what was asked, as production answers it otherwise now; "
+    "was monitoring.privacy changed since? "
+    "Wait for gate.replay_requests new requests"
 )
 
 
@@ -51,28 +55,45 @@ def replay(
         Missing if there is nothing to repeat.
     """
     contract = production.contract
-    hidden = sorted(name for name, way in privacy.items() if way != "keep" and name != contract.id)
+    hidden = sorted(
+        name for name, way in privacy.items() if way != "keep" and name != contract.id
+    )
     if log is None or hidden:
-        why = f"monitoring.privacy hides {', '.join(hidden)}" if hidden else "there is no prediction log"
+        why = (
+            f"monitoring.privacy hides {', '.join(hidden)}"
+            if hidden
+            else "there is no prediction log"
+        )
         return _missing(f"{why}, so no request can be repeated")
     history = _last(log, production.version, gate.replay_requests)
     answers, records = history.answers, history.records
     if len(answers) < gate.replay_requests:
-        found = f"the log here holds {len(answers):,} records that {production.version} was asked about"
-        wanted = f"gate.replay_requests asks for {gate.replay_requests:,}, a row of a batch being one"
-        return _missing(f"{found}; {wanted}. Let production answer so many, or lower it")
+        found = (
+            f"the log here holds {len(answers):,} records "
+            f"that {production.version} was asked about"
+        )
+        wanted = (
+            f"gate.replay_requests asks for {gate.replay_requests:,}, "
+            "a row of a batch being one"
+        )
+        return _missing(
+            f"{found}; {wanted}. Let production answer so many, or lower it"
+        )
     before = answers["probability"].to_numpy()
     if not _comes_out_again(records, before, production):
         return _missing(OTHERWISE)
     records = typed(records, contract)
     after = candidate.probabilities(records)
-    arrays = {column.name: records[column.name].to_numpy() for column in contract.columns}
+    arrays = {
+        column.name: records[column.name].to_numpy() for column in contract.columns
+    }
     replayed = Replayed(
         prediction_ids=answers["prediction_id"].tolist(),
         production=before,
         candidate=after,
         flipped=(after >= candidate.threshold) != answers["decision"].to_numpy(),
-        latency_ratio=_median_seconds(candidate, arrays) / _median_seconds(production, arrays),
+        latency_ratio=_median_seconds(candidate, arrays)
+        / _median_seconds(production, arrays),
     )
     return check_replay(
         replayed,
@@ -89,18 +110,29 @@ def _last(log: Log, version: str, count: int) -> History:
         if found.answers.empty:
             continue
         enough = len(last.answers) == count
-        if enough and found.answers["time"].iloc[-1].date() < last.answers["time"].iloc[0].date():
+        if (
+            enough
+            and found.answers["time"].iloc[-1].date()
+            < last.answers["time"].iloc[0].date()
+        ):
             break
         answers = pd.concat([last.answers, found.answers], ignore_index=True)
         records = pd.concat([last.records, found.records], ignore_index=True)
         rows = answers["time"].sort_values(kind="stable").index[-count:]
-        answers, records = (table.loc[rows].reset_index(drop=True) for table in (answers, records))
+        answers, records = (
+            table.loc[rows].reset_index(drop=True) for table in (answers, records)
+        )
         last = History(answers, records, 0)
     return last
 
 
-def _comes_out_again(records: pd.DataFrame, answers: np.ndarray, production: Predictor) -> bool:
-    """Tell whether these are the records that production answered, by letting it answer again."""
+def _comes_out_again(
+    records: pd.DataFrame, answers: np.ndarray, production: Predictor
+) -> bool:
+    """Tell whether these are the records that production answered.
+
+    Production is asked again to find out.
+    """
     if len(find_faults(records, production.contract)):
         return False
     again = production.probabilities(typed(records, production.contract))

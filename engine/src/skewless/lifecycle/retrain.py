@@ -1,4 +1,7 @@
-"""A reason to train again → a version that knows what came since, in staging or production, and a record."""
+"""Train again if there is a reason, and leave a record of it.
+
+The new version knows what came since; it goes into staging or production.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,12 +29,22 @@ from skewless.tables.table import read_table, write_table
 from skewless.training.pipeline import train_version
 
 Result = Literal[
-    "nothing to do", "held back", "busy", "would train", "staging", "production", "refused", "failed"
+    "nothing to do",
+    "held back",
+    "busy",
+    "would train",
+    "staging",
+    "production",
+    "refused",
+    "failed",
 ]
 
 
 class Record(BaseModel, frozen=True):
-    """What was found and done; that of a version that was trained, or was to be, is kept."""
+    """What was found and done.
+
+    The record is kept if a version was trained, or was to be.
+    """
 
     time: datetime
     who: str
@@ -57,7 +70,8 @@ class Retraining:
     work
         The project, its configuration, folder and environment: keys, the image's tag.
     say
-        Called with a line before each step that takes time, and with the lines of an error.
+        Called with a line before each step that takes time, and with the lines of an
+        error.
     """
 
     def __init__(self, work: Workspace, *, say: Callable[..., None]) -> None:
@@ -80,7 +94,9 @@ class Retraining:
         return Record(**found)
 
     def run(self, now: datetime) -> Record:
-        """Train and promote if there is a reason, nothing against it, and nobody else about it.
+        """Train and promote if there is a reason, and nothing against it.
+
+        Nothing is done while somebody else is about it.
 
         Returns
         -------
@@ -97,11 +113,17 @@ class Retraining:
                 said = f"{other} is about it; nothing was done"
                 return Record(time=now, who=who(), result="busy", said=said)
             found = self._found(now)
-            return self._keep(found) if found["result"] == "would train" else Record(**found)
+            return (
+                self._keep(found)
+                if found["result"] == "would train"
+                else Record(**found)
+            )
 
     def _found(self, now: datetime) -> dict[str, Any]:
         self._say("looking for drift, outcomes and age")
-        registry = open_registry(self._config.registry, self._work.root, public_key=self._public_key)
+        registry = open_registry(
+            self._config.registry, self._work.root, public_key=self._public_key
+        )
         verdict = judge(self._work, registry, now=now)
         result: Result = "would train" if verdict.triggered else "nothing to do"
         result = "held back" if verdict.triggered and verdict.held_back else result
@@ -118,46 +140,71 @@ class Retraining:
             yield holder.read_text() if holder.exists() else "another process"
             return
         with held:
-            replace_file(holder, f"{who()}, since {now:%Y-%m-%d %H:%M:%S} UTC,".encode())
+            replace_file(
+                holder, f"{who()}, since {now:%Y-%m-%d %H:%M:%S} UTC,".encode()
+            )
             yield None
             holder.unlink()
 
     def _keep(self, found: dict[str, Any]) -> Record:
         """Act, and leave a record whatever comes of it."""
         path = self._folder / f"{found['time']:{STAMP}}.json"
-        found |= {"result": "failed", "said": "it did not come to its end", "file": str(path)}
+        found |= {
+            "result": "failed",
+            "said": "it did not come to its end",
+            "file": str(path),
+        }
         try:
             self._act(found)
         except (SkewlessError, OSError) as error:
             self._say(*str(error).split("\n"))
-            found["said"] = str(error).partition("\n")[0].rstrip(":")  # the rest may name records
+            # The rest may name records.
+            found["said"] = str(error).partition("\n")[0].rstrip(":")
             found["exit_code"] = getattr(error, "exit_code", SkewlessError.exit_code)
-            found["result"] = "refused" if found["exit_code"] == RefusedError.exit_code else "failed"
+            found["result"] = (
+                "refused" if found["exit_code"] == RefusedError.exit_code else "failed"
+            )
             if isinstance(error, TableError) and error.faults is not None:
                 rules = error.faults[["column", "rule"]].drop_duplicates().to_numpy()
-                found["said"] += ": " + "; ".join(f"{column} must be {rule}" for column, rule in rules)
+                found["said"] += ": " + "; ".join(
+                    f"{column} must be {rule}" for column, rule in rules
+                )
             if isinstance(error, GateError):
                 found["evidence"] = error.event.evidence
         finally:
-            if found.get("trained") is None and found.get("table") not in {None, self._config.data.path}:
-                (self._work.root / found["table"]).unlink(missing_ok=True)  # nothing was made of it
-            replace_file(path, Record(**found).model_dump_json(indent=2).encode() + b"\n")
+            kept = {None, self._config.data.path}
+            if found.get("trained") is None and found.get("table") not in kept:
+                # Nothing was made of it.
+                (self._work.root / found["table"]).unlink(missing_ok=True)
+            replace_file(
+                path, Record(**found).model_dump_json(indent=2).encode() + b"\n"
+            )
         return Record(**found)
 
     def _act(self, found: dict[str, Any]) -> None:
-        """Train on what is known by now, and promote; write into `found` what came of each step."""
+        """Train on what is known by now, and promote.
+
+        What came of each step is written into `found`.
+        """
         verdict, target = found["verdict"], self._config.retrain.promote
         found["table"], found["growth"] = self._write_table(found["time"])
         data = self._config.data.model_copy(update={"path": found["table"]})
-        work = replace(self._work, config=self._config.model_copy(update={"data": data}))
+        work = replace(
+            self._work, config=self._config.model_copy(update={"data": data})
+        )
         key = read_signing_key(work.settings)
         version = train_version(work, say=self._say, key=key).metadata.version
         if version == verdict.version:
-            msg = f"training came out as {version} again: {found['table']} holds nothing that it did not know"
+            msg = (
+                f"training came out as {version} again: "
+                f"{found['table']} holds nothing that it did not know"
+            )
             raise RefusedError(msg)
         found["trained"] = version
         promotion = Promotion(work)
-        reason = REASON + "; ".join(f"{each.name}: {each.said}" for each in verdict.triggered)
+        reason = REASON + "; ".join(
+            f"{each.name}: {each.said}" for each in verdict.triggered
+        )
         promotion.promote(version, "staging", reason=reason, force=False)
         self._say("comparing with production")
         if target == "production":
@@ -179,5 +226,7 @@ class Retraining:
     def _grown(self, now: datetime) -> tuple[Any, Growth]:
         self._say(f"reading {self._config.data.path} and the log")
         data, contract = self._config.data, self._work.contract
-        table = check_table(read_table(self._work.root / data.path, contract, data.format), contract)
+        table = check_table(
+            read_table(self._work.root / data.path, contract, data.format), contract
+        )
         return grow(table, self._log, self._work, now=now)

@@ -1,7 +1,8 @@
-"""A packed version → its files in a folder, and nothing that its manifest and signature do not allow.
+"""A packed version → its files in a folder, if its manifest and signature allow them.
 
-`packaging.pack` stores the files as they are, so unpacked they take no more than the archive itself. An
-archive that compresses, overlaps or repeats files is somebody else's, and is refused before any is unpacked.
+`packaging.pack` stores the files as they are, so unpacked they take no more than the
+archive itself. An archive that compresses, overlaps or repeats files is somebody
+else's, and is refused before any is unpacked.
 """
 
 import hashlib
@@ -14,21 +15,31 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from skewless.core.errors import TamperedArtifactError
-from skewless.models.artifact import MANIFEST, check_names, largest, other_hash, trusted_hashes
+from skewless.models.artifact import (
+    MANIFEST,
+    check_names,
+    largest,
+    other_hash,
+    trusted_hashes,
+)
 from skewless.models.signing import SIGNATURE, PublicKey
 
-LARGEST_ARCHIVE: Final = 2**32 - 1  # bytes; the index of a larger one is of another kind
+# Bytes; the index of a larger one is of another kind.
+LARGEST_ARCHIVE: Final = 2**32 - 1
 LARGEST_INDEX: Final = 4096  # bytes; that of a version takes some 500
 CHUNK: Final = 2**20  # bytes that are unpacked at once
 END: Final = struct.Struct("<4s16x4s8xLLH")
-"""The last bytes of an archive: locator, mark, bytes of the index, its offset, bytes of a comment.
+"""The last bytes of an archive.
 
-The locator stands there only if the index is of the other kind; else these bytes belong to the index.
+They are the locator, the mark, the size of the index in bytes, its offset, and the size
+of a comment in bytes. The locator stands there only if the index is of the other kind;
+else its bytes belong to the index.
 """
 END_BYTES: Final = 22  # from the mark on
 END_MARK: Final = b"PK\x05\x06"
 OTHER_KIND: Final = b"PK\x06\x07"
-NO_ARCHIVE: Final = (  # what zipfile raises for bytes that are no archive, or one that nobody here made
+# What zipfile raises for bytes that are no archive, or one that nobody here made.
+NO_ARCHIVE: Final = (
     zipfile.BadZipFile,
     NotImplementedError,  # split in a way it does not know
     RuntimeError,  # encrypted
@@ -62,7 +73,9 @@ class PackedVersion:
     def hashes(self, public_key: PublicKey | None) -> Mapping[str, str]:
         """Read the manifest and the signature; see `artifact.trusted_hashes`."""
         manifest = b"".join(self._chunks(MANIFEST))
-        signature = b"".join(self._chunks(SIGNATURE)) if SIGNATURE in self._entries else None
+        signature = (
+            b"".join(self._chunks(SIGNATURE)) if SIGNATURE in self._entries else None
+        )
         return trusted_hashes(self._version, manifest, signature, public_key=public_key)
 
     def unpack(self, folder: Path, hashes: Mapping[str, str]) -> None:
@@ -95,12 +108,18 @@ class PackedVersion:
         try:
             yield
         except NO_ARCHIVE as error:
-            msg = f"{self._version}: what the store holds is no packed version ({error}). Train it again"
+            msg = (
+                f"{self._version}: what the store holds is no packed version "
+                f"({error}). Train it again"
+            )
             raise TamperedArtifactError(msg) from error
 
 
 def _check_end(packed: BinaryIO) -> None:
-    """Refuse an index of another size before it is read; a version has few files and no comment."""
+    """Refuse an index of another size before it is read.
+
+    A version has few files and no comment.
+    """
     size = packed.seek(0, 2)
     if size < END.size:
         msg = f"{size} bytes are too few"
@@ -108,18 +127,26 @@ def _check_end(packed: BinaryIO) -> None:
     packed.seek(size - END.size)
     locator, mark, index, offset, comment = END.unpack(packed.read(END.size))
     at_the_end = offset + index == size - END_BYTES and comment == 0
-    if locator == OTHER_KIND or mark != END_MARK or not at_the_end or index > LARGEST_INDEX:
+    if (
+        locator == OTHER_KIND
+        or mark != END_MARK
+        or not at_the_end
+        or index > LARGEST_INDEX
+    ):
         msg = "it does not end with the index of a few files"
         raise zipfile.BadZipFile(msg)
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
-    """Accept plain files alone that are stored as they are and lie one behind the other."""
+    """Accept only plain files, stored as they are, one behind the other."""
     for entry in entries:
         if stat.S_IFMT(entry.external_attr >> 16) not in {0, stat.S_IFREG}:
             msg = f"{entry.filename} is no plain file"
             raise zipfile.BadZipFile(msg)
-        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+        if (
+            entry.compress_type != zipfile.ZIP_STORED
+            or entry.compress_size != entry.file_size
+        ):
             msg = f"{entry.filename} is not stored as it is"
             raise zipfile.BadZipFile(msg)
         if entry.file_size > largest(entry.filename):

@@ -1,8 +1,9 @@
 """A model version as an immutable folder → its verified bytes.
 
-The folder's name is ``<MAJOR.MINOR.PATCH>-<8 hex>``; the hex digits are a digest of everything that decides
-an answer, so the same data, config and lock give the same version. `manifest.sha256` is in the format of
-``sha256sum -c``; `manifest.sig`, which may be absent, signs it.
+The folder's name is ``<MAJOR.MINOR.PATCH>-<8 hex>``; the hex digits are a digest of
+everything that decides an answer, so the same data, config and lock give the same
+version. `manifest.sha256` is in the format of ``sha256sum -c``; `manifest.sig`, which
+may be absent, signs it.
 """
 
 import hashlib
@@ -13,7 +14,11 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
-from skewless.core.errors import ArtifactError, ArtifactNotFoundError, TamperedArtifactError
+from skewless.core.errors import (
+    ArtifactError,
+    ArtifactNotFoundError,
+    TamperedArtifactError,
+)
 from skewless.core.plain_file import read_plain
 from skewless.models.metadata import Metadata
 from skewless.models.signing import SIGNATURE, PublicKey, check_signature
@@ -27,7 +32,8 @@ FILES: Final = frozenset({ONNX, JOBLIB, METADATA, CARD, *PICTURES})
 MANIFEST: Final = "manifest.sha256"
 SHA256: Final = re.compile("[0-9a-f]{64}")
 LARGEST_FILE: Final = 2**30  # bytes
-LARGEST_FIRST: Final = 4096  # bytes of what is read first; the manifest takes some 500, the signature 89
+# Bytes of what is read first; the manifest takes some 500, the signature 89.
+LARGEST_FIRST: Final = 4096
 
 
 class Artifact(BaseModel, frozen=True):
@@ -57,7 +63,8 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
     ArtifactNotFoundError
         There is no such folder.
     TamperedArtifactError
-        A file is missing, extra or changed; or all hashes agree with each other but not with the version.
+        A file is missing, extra or changed; or all hashes agree with each other but not
+        with the version.
     SignatureError
         The owner of the public key did not sign it.
     """
@@ -67,7 +74,9 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
     found = {entry.name for entry in folder.iterdir()}
     check_names(folder.name, found)
     line = read_file(folder, SIGNATURE) if SIGNATURE in found else None
-    written = trusted_hashes(folder.name, read_file(folder, MANIFEST), line, public_key=public_key)
+    written = trusted_hashes(
+        folder.name, read_file(folder, MANIFEST), line, public_key=public_key
+    )
     files = dict[str, bytes]()
     for name, digest in written.items():
         files[name] = read_file(folder, name)
@@ -75,7 +84,10 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
             raise other_hash(folder.name, name)
     metadata = _parse_metadata(folder.name, files)
     if metadata.version != folder.name:
-        msg = f"{folder.name}: holds version {metadata.version}. Restore it, or give that its name back"
+        msg = (
+            f"{folder.name}: holds version {metadata.version}. "
+            "Restore it, or give that its name back"
+        )
         raise TamperedArtifactError(msg)
     return Artifact(metadata=metadata, files=files)
 
@@ -128,15 +140,25 @@ def trusted_hashes(
     Raises
     ------
     TamperedArtifactError
-        The manifest is not the one text that could have been written: sorted, lower case, these files.
+        The manifest is not the one text that could have been written: sorted, lower
+        case, these files.
     SignatureError
         The owner of the public key did not sign it.
     """
-    lines = [each.partition("  ") for each in manifest.decode("ascii", "replace").splitlines()]
+    lines = [
+        each.partition("  ")
+        for each in manifest.decode("ascii", "replace").splitlines()
+    ]
     written = {name: digest for digest, _, name in lines}
-    canonical = "".join(f"{written.get(name, '')}  {name}\n" for name in sorted(FILES)).encode()
+    canonical = "".join(
+        f"{written.get(name, '')}  {name}\n" for name in sorted(FILES)
+    ).encode()
     if manifest != canonical or not all(map(SHA256.fullmatch, written.values())):
-        raise tampered(version, MANIFEST, f"it must list {', '.join(sorted(FILES))} and nothing else")
+        raise tampered(
+            version,
+            MANIFEST,
+            f"it must list {', '.join(sorted(FILES))} and nothing else",
+        )
     if public_key is not None:
         check_signature(version, manifest, line, key=public_key)
     return written
@@ -155,11 +177,17 @@ def _parse_metadata(version: str, files: Mapping[str, bytes]) -> Metadata:
     try:
         metadata = Metadata.model_validate_json(files[METADATA])
     except ValidationError as error:
-        raise tampered(version, METADATA, f"it has {error.error_count()} faults") from error
+        raise tampered(
+            version, METADATA, f"it has {error.error_count()} faults"
+        ) from error
     if metadata.identity.onnx_sha256 != sha256(files[ONNX]):
         raise tampered(version, ONNX, f"it is not the model that {METADATA} describes")
-    if metadata.version != metadata.identity.version(metadata.version.partition("-")[0]):
-        raise tampered(version, METADATA, "its content does not belong to the version it names")
+    if metadata.version != metadata.identity.version(
+        metadata.version.partition("-")[0]
+    ):
+        raise tampered(
+            version, METADATA, "its content does not belong to the version it names"
+        )
     return metadata
 
 
@@ -171,5 +199,6 @@ def other_hash(version: str, name: str) -> TamperedArtifactError:
 def tampered(version: str, name: str, reason: str) -> TamperedArtifactError:
     """Say what is wrong with a file of a version, and what to do."""
     return TamperedArtifactError(
-        f"{version}/{name}: {reason}. The version is refused; restore the folder or train it again"
+        f"{version}/{name}: {reason}. The version is refused; "
+        "restore the folder or train it again"
     )

@@ -22,14 +22,20 @@ def check_baseline(config: AnyConfig, names: Sequence[str]) -> None:
     """
     column = config.baseline.column
     if column not in names:
-        msg = f"config.yaml: baseline.column: found {column!r}; allowed are {', '.join(names)}"
+        msg = (
+            f"config.yaml: baseline.column: found {column!r}; "
+            f"allowed are {', '.join(names)}"
+        )
         raise ConfigError(msg)
 
 
-def baseline_probability(project: Project[Any, Any], records: Columns, config: AnyConfig) -> np.ndarray:
+def baseline_probability(
+    project: Project[Any, Any], records: Columns, config: AnyConfig
+) -> np.ndarray:
     """Read the probability of the event off a scorecard: one model column, a few cuts.
 
-    A value equal to a cut belongs to the interval that the cut begins; a missing value has its own entry.
+    A value equal to a cut belongs to the interval that the cut begins; a missing value
+    has its own entry.
 
     Returns
     -------
@@ -42,7 +48,8 @@ def baseline_probability(project: Project[Any, Any], records: Columns, config: A
         `baseline.column` is not a feature; see `check_baseline`.
     """
     baseline = config.baseline
-    values = feature_matrix(project, records, config.features, names=[baseline.column])[:, 0]
+    matrix = feature_matrix(project, records, config.features, names=[baseline.column])
+    values = matrix[:, 0]
     interval = np.searchsorted(np.asarray(baseline.cuts), values, side="right")
     interval[np.isnan(values)] = len(baseline.cuts) + 1
     return np.asarray(baseline.probabilities, dtype=np.float64)[interval]

@@ -1,4 +1,7 @@
-"""Metadata → the model card: what the version is, what it is worth, where it must not be used."""
+"""Metadata → the model card.
+
+It says what the version is, what it is worth, and where it must not be used.
+"""
 
 import inspect
 from importlib.resources import files
@@ -15,8 +18,14 @@ from skewless.models.metadata import Metadata
 def render_card(metadata: Metadata, project: Project[Any, Any]) -> str:
     """Render the card as Markdown beside its two pictures; it holds no record."""
     contract = project.contract
-    template = files("skewless.models").joinpath("card.md.jinja").read_text(encoding="utf-8")
-    environment = Environment(undefined=StrictUndefined, finalize=in_markdown, autoescape=False)  # noqa: S701 - Markdown
+    template = (
+        files("skewless.models").joinpath("card.md.jinja").read_text(encoding="utf-8")
+    )
+    environment = Environment(
+        undefined=StrictUndefined,
+        finalize=in_markdown,
+        autoescape=False,  # noqa: S701 - Markdown
+    )
     environment.filters["code"] = code
     return environment.from_string(template).render(
         m=metadata,

@@ -1,4 +1,4 @@
-"""Fitted model → ONNX bytes that answer the same, checked before anything is written."""
+"""Fitted model → ONNX that answers the same, checked before anything is written."""
 
 import warnings
 from typing import Any
@@ -19,7 +19,9 @@ PARITY = 1e-5
 
 
 def export_model(fitted: Any, features: int) -> bytes:
-    """Convert a fitted classifier to ONNX: float32 (n, features) in, probability of the event (n,) out.
+    """Convert a fitted classifier to ONNX.
+
+    The model takes float32 (n, features) and gives the probability of the event, (n,).
 
     Raises
     ------
@@ -34,12 +36,15 @@ def export_model(fitted: Any, features: int) -> bytes:
         return _with_tail(model, tail, {"one": np.int64(1)})
     except Exception as error:  # skl2onnx raises whatever its converters run into
         reason = str(error).partition("\n")[0]
-        msg = f"{type(fitted).__name__} cannot be exported to ONNX ({reason}); choose another estimator"
+        msg = (
+            f"{type(fitted).__name__} cannot be exported to ONNX ({reason}); "
+            "choose another estimator"
+        )
         raise ParityError(msg) from error
 
 
 def check_parity(fitted: Any, exported: bytes, matrix: np.ndarray) -> float:
-    """Compare both models on a matrix and beside every split; return the largest difference.
+    """Return the models' largest difference, on a matrix and beside every split.
 
     Raises
     ------
@@ -47,40 +52,63 @@ def check_parity(fitted: Any, exported: bytes, matrix: np.ndarray) -> float:
         The difference exceeds `PARITY`.
     """
     rows = np.concatenate([matrix, beside_splits(fitted, matrix[0])])
-    difference = np.abs(fitted.predict_proba(rows)[:, 1] - onnx_scorer(exported)(rows)).max()
+    difference = np.abs(
+        fitted.predict_proba(rows)[:, 1] - onnx_scorer(exported)(rows)
+    ).max()
     if not difference <= PARITY:
-        msg = f"the ONNX model is {difference:.2g} away from scikit-learn's; at most {PARITY:g} is allowed"
+        msg = (
+            f"the ONNX model is {difference:.2g} away from scikit-learn's; "
+            f"at most {PARITY:g} is allowed"
+        )
         raise ParityError(msg)
     return float(difference)
 
 
 def beside_splits(fitted: Any, row: np.ndarray) -> np.ndarray:
-    """Copy a row to each split threshold and to its two neighbours in float32; shape (3 * splits, k)."""
+    """Copy a row to each split threshold and to its two neighbours in float32.
+
+    The copies have the shape (3 * splits, k).
+    """
     splits = split_points(fitted)
     rows = np.repeat(row[np.newaxis], 3 * len(splits), axis=0)
     for position, (feature, threshold) in enumerate(splits):
         value = np.float32(threshold)
-        near = [np.nextafter(value, np.float32(-np.inf)), value, np.nextafter(value, np.float32(np.inf))]
+        near = [
+            np.nextafter(value, np.float32(-np.inf)),
+            value,
+            np.nextafter(value, np.float32(np.inf)),
+        ]
         rows[3 * position : 3 * position + 3, feature] = near
     return rows
 
 
-def _convert(fitted: Any, features: int, *, raw_scores: bool) -> tuple[onnx.ModelProto, str]:
+def _convert(
+    fitted: Any, features: int, *, raw_scores: bool
+) -> tuple[onnx.ModelProto, str]:
     options = {"zipmap": False, "raw_scores": True} if raw_scores else {"zipmap": False}
     with warnings.catch_warnings():
-        # skl2onnx writes booleans as integers, which protobuf 7 refuses; hence protobuf<7 in pyproject.toml.
-        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        # skl2onnx writes booleans as integers, which protobuf 7 refuses; hence
+        # protobuf<7 in pyproject.toml.
+        warnings.filterwarnings(
+            "ignore", "Field onnx.AttributeProto.ints", DeprecationWarning
+        )
         model = to_onnx(
-            fitted, initial_types=[(INPUT, FloatTensorType([None, features]))], options={id(fitted): options}
+            fitted,
+            initial_types=[(INPUT, FloatTensorType([None, features]))],
+            options={id(fitted): options},
         )
     return model, model.graph.output[1].name
 
 
 def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
-    """Append linear interpolation between the knots, in float64; skl2onnx would take the nearest knot."""
+    """Append linear interpolation between the knots, in float64.
+
+    skl2onnx would take the nearest knot.
+    """
     (calibrated,) = fitted.calibrated_classifiers_
     (isotonic,) = calibrated.calibrators
-    x = isotonic.X_thresholds_.astype(np.float64)  # in float32 where the model's own scores are
+    # They are in float32 where the model's own scores are.
+    x = isotonic.X_thresholds_.astype(np.float64)
     y = isotonic.y_thresholds_.astype(np.float64)
     model, scores = _convert(calibrated.estimator, features, raw_scores=True)
     constants = {
@@ -113,26 +141,34 @@ def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
     return _with_tail(model, tail, constants)
 
 
-def _with_tail(model: onnx.ModelProto, tail: list[onnx.NodeProto], constants: dict[str, Any]) -> bytes:
+def _with_tail(
+    model: onnx.ModelProto, tail: list[onnx.NodeProto], constants: dict[str, Any]
+) -> bytes:
     """Append nodes to a graph, under other names where the graph uses theirs itself."""
     graph = model.graph
-    added = {*constants, *(name for node in tail for name in node.output if name != OUTPUT)}
+    added = {
+        *constants,
+        *(name for node in tail for name in node.output if name != OUTPUT),
+    }
     unused = _unused_names(added, _names(graph))
     for node in tail:
         node.input[:] = [unused.get(name, name) for name in node.input]
         node.output[:] = [unused.get(name, name) for name in node.output]
     graph.node.extend(tail)
     graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value), unused[name]) for name, value in constants.items()
+        numpy_helper.from_array(np.asarray(value), unused[name])
+        for name, value in constants.items()
     )
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None]))
+    graph.output.append(
+        helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None])
+    )
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _unused_names(wanted: set[str], taken: set[str]) -> dict[str, str]:
-    """Lengthen names that are taken; the others stay, and with them the bytes of a model."""
+    """Lengthen names that are taken; the others stay, and so do a model's bytes."""
     unused = dict[str, str]()
     for name in wanted:
         new = name
@@ -143,7 +179,7 @@ def _unused_names(wanted: set[str], taken: set[str]) -> dict[str, str]:
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:
-    """Collect what the tensors of a graph are called, and those of the graphs in its nodes."""
+    """Collect the names of the tensors in a graph and in the graphs of its nodes."""
     names = {each.name for each in [*graph.input, *graph.initializer]}
     for node in graph.node:
         names.update(node.input, node.output)

@@ -1,4 +1,4 @@
-"""What metadata.json holds: where a version comes from, what it needs, what it is worth."""
+"""What metadata.json holds: a version's origin, what it needs, what it is worth."""
 
 import hashlib
 import json
@@ -13,7 +13,10 @@ from skewless.core.sections import VERSION_NUMBER, DecisionConfig
 from skewless.models.reference import Reference
 
 VERSION: Final = re.compile(VERSION_NUMBER.strip("^$") + "-[0-9a-f]{8}")
-"""The whole name of a version: its number, then the first 8 hex digits of its identity's SHA-256."""
+"""The whole name of a version: its number, a hyphen and 8 hex digits.
+
+The digits are the first of its identity's SHA-256.
+"""
 
 
 class Identity(BaseModel, frozen=True, extra="ignore"):
@@ -30,13 +33,21 @@ class Identity(BaseModel, frozen=True, extra="ignore"):
     """Of the engine's source, wherever it is installed from."""
 
     def version(self, number: str) -> str:
-        """Name the version: its number, then the first 8 hex digits of the identity's SHA-256."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Name the version: its number, a hyphen and 8 hex digits.
+
+        The digits are the first of the identity's SHA-256.
+        """
+        canonical = json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")
+        )
         return f"{number}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
 
 class Golden(BaseModel, frozen=True, extra="ignore"):
-    """Made-up records and the probabilities that this version must give them, wherever it runs."""
+    """Made-up records and the probabilities that this version must give them.
+
+    They must be the same wherever it runs.
+    """
 
     records: dict[str, list[Any]]
     probabilities: list[float]
@@ -51,16 +62,16 @@ class Holdout(BaseModel, frozen=True, extra="ignore"):
 
 
 class Metadata(BaseModel, frozen=True, extra="ignore"):
-    """What metadata.json holds; fields that a later version of this code adds are ignored."""
+    """What metadata.json holds; fields that only later code knows are ignored."""
 
     version: str
     trained_at: str
     identity: Identity
     training: dict[str, dict[str, Any]] = {}
-    """The sections of config.yaml that training read and no other field holds: model and baseline.
+    """The sections of config.yaml that training read and no other field holds.
 
-    They are not in the identity: knobs that give the same bytes give the same answers. A version from before
-    they were recorded has none.
+    These are model and baseline. They are not in the identity: knobs that give the same
+    bytes give the same answers. A version from before they were recorded has none.
     """
     golden: Golden
     holdout: Holdout
@@ -69,7 +80,10 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     """Of the code that trained it."""
     provenance: dict[str, Any]
     reference: Reference | None = None
-    """What live rows are compared with; no answer depends on it. Earlier versions of this code kept none."""
+    """What live rows are compared with; no answer depends on it.
+
+    Earlier versions of this code kept none.
+    """
 
     @property
     def commit(self) -> str:

@@ -1,7 +1,10 @@
-"""ONNX bytes → nothing, or a refusal: a model must hold its own weights and use standard operators only.
+"""ONNX bytes → nothing, or a refusal.
 
-The serving image has ONNX Runtime but not the `onnx` package, so this reads the few protobuf fields it needs.
-Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Wire format:
+A model must hold its own weights and use standard operators only.
+
+The serving image has ONNX Runtime but not the `onnx` package, so this reads the few
+protobuf fields it needs. Field numbers:
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Wire format:
 https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -9,7 +12,8 @@ from collections.abc import Iterator
 
 from skewless.core.errors import UnsafeModelError
 
-NUMBER, BYTES = 0, 2  # wire types that begin with a varint: the value itself, or the length of what follows
+# Wire types that begin with a varint: the value itself, or the length of what follows.
+NUMBER, BYTES = 0, 2
 LONGEST_KEY = 2**32
 CONTINUES = 0x80  # bit of a byte after which the varint goes on
 FIXED = {1: 8, 5: 4}  # wire types of fixed length → bytes
@@ -22,7 +26,14 @@ MESSAGES = {
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute", 7: "domain"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "attribute": {
+        5: "tensor",
+        6: "graph",
+        10: "tensor",
+        11: "graph",
+        22: "sparse",
+        23: "sparse",
+    },
     "function": {7: "node", 9: "opset", 10: "domain", 11: "attribute"},
     "sparse": {1: "tensor", 2: "tensor"},
     "opset": {1: "domain"},
@@ -31,7 +42,7 @@ MESSAGES = {
 
 
 def check_onnx(model: bytes) -> None:
-    """Refuse a model that reads other files or uses operators from outside the ONNX standard.
+    """Refuse a model that reads other files or uses operators outside ONNX's standard.
 
     Raises
     ------
@@ -50,8 +61,13 @@ def _check(data: memoryview, message: str) -> None:
         match MESSAGES[message].get(number), value:
             case None, _:
                 continue
-            case "domain", memoryview() if (domain := bytes(value).decode()) not in DOMAINS:
-                msg = f"model.onnx uses operators of {domain!r}; only the ONNX standard's are allowed"
+            case "domain", memoryview() if (
+                domain := bytes(value).decode()
+            ) not in DOMAINS:
+                msg = (
+                    f"model.onnx uses operators of {domain!r}; "
+                    "only the ONNX standard's are allowed"
+                )
                 raise UnsafeModelError(msg)
             case ("external", _) | ("location", _) if value != 0:
                 msg = "model.onnx keeps weights in other files; they must be inside it"
@@ -66,9 +82,12 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while position < len(data):
         key, position = _varint(data, position)
         number, kind = key >> 3, key & 7
-        if not number or key >= LONGEST_KEY:  # another reader would cut it off and see another field
+        # Another reader would cut such a key off and see another field.
+        if not number or key >= LONGEST_KEY:
             raise IndexError
-        value, position = (FIXED[kind], position) if kind in FIXED else _varint(data, position)
+        value, position = (
+            (FIXED[kind], position) if kind in FIXED else _varint(data, position)
+        )
         if kind == NUMBER:
             yield number, value
             continue

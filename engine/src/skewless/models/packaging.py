@@ -1,4 +1,4 @@
-"""Files → a model version as an immutable folder, whole or not at all, signed or not."""
+"""Files → a model version as an immutable folder, whole or absent, signed or not."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ UNFINISHED: Final = ".unfinished-"
 
 
 def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path:
-    """Write a version so that a crash at any moment leaves either no version of that name or all of it.
+    """Write a version; a crash at any moment leaves all of it, or none of that name.
 
     The folder is filled and flushed under another name, then renamed.
 
@@ -102,7 +102,9 @@ def unpack(packed: Path, target: Path, public_key: PublicKey | None = None) -> N
 
 
 def sign_artifact(folder: Path, key: SigningKey) -> None:
-    """Verify a version and sign exactly the bytes that were verified; it can be read at every moment.
+    """Verify a version and sign exactly the bytes that were verified.
+
+    It can be read at every moment.
 
     Raises
     ------
@@ -124,7 +126,9 @@ def sign_artifact(folder: Path, key: SigningKey) -> None:
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """List the files with their hashes, as ``sha256sum -c`` reads it."""
-    return "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
+    return "".join(
+        f"{sha256(files[name])}  {name}\n" for name in sorted(files)
+    ).encode()
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

@@ -1,4 +1,7 @@
-"""Numbers → pictures, for the notebooks and the model card; each draws on axes that it is given."""
+"""Numbers → pictures, for the notebooks and the model card.
+
+Each picture is drawn on axes that the caller gives.
+"""
 
 import io
 from collections.abc import Callable, Mapping
@@ -16,24 +19,33 @@ from skewless.core.metrics import CalibrationBin
 
 BINS = 30
 LABELS_FIT = 30  # characters under a small picture, before they run into each other
-ROC_POINTS = np.linspace(0, 1, 201)  # enough for the eye; a million records would be megabytes of SVG
+# Enough for the eye; a million records would be megabytes of SVG.
+ROC_POINTS = np.linspace(0, 1, 201)
 
 
 def draw_distribution(axes: Axes, values: pd.Series, column: Column) -> None:
     """Show how often each value occurs; the title tells the share that is missing."""
     if _has_many_values(values, column):
-        axes.hist(values.dropna(), bins=_edges(values) if column.kind == "integer" else BINS)
+        axes.hist(
+            values.dropna(), bins=_edges(values) if column.kind == "integer" else BINS
+        )
     else:
         counts = _groups(values, column).value_counts(sort=False)
         axes.bar(_labels(counts.index), counts)
         _tilt_long_labels(axes, column)
     missing = values.isna().mean()
     name = _literal(column.name)
-    axes.set(title=f"{name}, {missing:.0%} missing" if missing else name, ylabel="records")
+    axes.set(
+        title=f"{name}, {missing:.0%} missing" if missing else name, ylabel="records"
+    )
 
 
-def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column, *, target: str) -> None:
-    """Show the share with target 1 by value, or by tenth of a number, each with two standard errors.
+def draw_target_by_column(
+    axes: Axes, table: pd.DataFrame, column: Column, *, target: str
+) -> None:
+    """Show the share with target 1 by value, or by tenth of a number.
+
+    Each share is shown with two standard errors.
 
     The dotted line is the share among all records; missing values are left out.
     """
@@ -41,8 +53,16 @@ def draw_target_by_column(axes: Axes, table: pd.DataFrame, column: Column, *, ta
     groups = _groups(values, column)
     share = outcomes.groupby(groups, observed=True).agg(["mean", "sem"])
     many = _has_many_values(values, column)
-    places = values.groupby(groups, observed=True).mean() if many else _labels(share.index)
-    axes.errorbar(places, share["mean"], yerr=2 * share["sem"], fmt="o-" if many else "o", capsize=3)
+    places = (
+        values.groupby(groups, observed=True).mean() if many else _labels(share.index)
+    )
+    axes.errorbar(
+        places,
+        share["mean"],
+        yerr=2 * share["sem"],
+        fmt="o-" if many else "o",
+        capsize=3,
+    )
     axes.axhline(outcomes.mean(), color="grey", linestyle=":")
     axes.margins(x=0.05 if many else 0.2)
     _tilt_long_labels(axes, column)
@@ -61,7 +81,10 @@ def _edges(values: pd.Series) -> list[float]:
 
 
 def _groups(values: pd.Series, column: Column) -> pd.Series:
-    """Tenths of a number with many values; otherwise the values themselves, categories as declared."""
+    """Tenths of a number with many values; otherwise the values themselves.
+
+    Categories are as declared.
+    """
     if _has_many_values(values, column):
         return pd.qcut(values, 10, duplicates="drop")
     known = list(column.categories) or sorted(values.dropna().unique())
@@ -70,7 +93,10 @@ def _groups(values: pd.Series, column: Column) -> pd.Series:
 
 def _labels(values: pd.Index) -> list[str]:
     """Write 1.0 as 1: a whole number that may be missing is kept as a float."""
-    return [f"{value:g}" if isinstance(value, float) else _literal(str(value)) for value in values]
+    return [
+        f"{value:g}" if isinstance(value, float) else _literal(str(value))
+        for value in values
+    ]
 
 
 def _literal(text: str) -> str:
@@ -83,24 +109,40 @@ def _tilt_long_labels(axes: Axes, column: Column) -> None:
         axes.tick_params(axis="x", labelrotation=30)
 
 
-def draw_roc(axes: Axes, outcomes: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> None:
+def draw_roc(
+    axes: Axes, outcomes: np.ndarray, probabilities: Mapping[str, np.ndarray]
+) -> None:
     """Draw a ROC curve for each named set of probabilities."""
     for name, values in probabilities.items():
         false_positive, true_positive, _ = roc_curve(outcomes, values)
-        axes.plot(ROC_POINTS, np.interp(ROC_POINTS, false_positive, true_positive), label=name)
+        axes.plot(
+            ROC_POINTS, np.interp(ROC_POINTS, false_positive, true_positive), label=name
+        )
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     axes.legend()
 
 
-def draw_calibration(axes: Axes, bins: Mapping[str, tuple[CalibrationBin, ...]]) -> None:
-    """Draw event rates against predicted probabilities; on the diagonal a probability means what it says."""
+def draw_calibration(
+    axes: Axes, bins: Mapping[str, tuple[CalibrationBin, ...]]
+) -> None:
+    """Draw event rates against predicted probabilities.
+
+    On the diagonal a probability means what it says.
+    """
     for name, parts in bins.items():
         axes.plot(
-            [part.predicted for part in parts], [part.observed for part in parts], marker="o", label=name
+            [part.predicted for part in parts],
+            [part.observed for part in parts],
+            marker="o",
+            label=name,
         )
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
-    axes.set(xlabel="predicted probability", ylabel="share with the event", title="Calibration")
+    axes.set(
+        xlabel="predicted probability",
+        ylabel="share with the event",
+        title="Calibration",
+    )
     axes.legend()
 
 
@@ -119,7 +161,10 @@ def draw_campaign_value(axes: Axes, thresholds: np.ndarray, values: np.ndarray) 
 
 
 def as_svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5, 4)) -> bytes:
-    """Render one picture as SVG, so many inches wide and high; the same numbers give the same bytes."""
+    """Render one picture as SVG, so many inches wide and high.
+
+    The same numbers give the same bytes.
+    """
     with mpl.rc_context({"svg.hashsalt": "skewless", "svg.fonttype": "none"}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())

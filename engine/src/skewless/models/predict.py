@@ -1,6 +1,7 @@
 """Raw records → probabilities: the one scoring path that every road uses.
 
-A `Predictor` answers from its artefact alone, so an edit of config.yaml changes no answer.
+A `Predictor` answers from its artefact alone, so an edit of config.yaml changes no
+answer.
 """
 
 import io
@@ -16,7 +17,11 @@ from pydantic import BaseModel, ValidationError
 from skewless.core.answer import TIERS, Decision, Source
 from skewless.core.arrays import as_columns, as_scalars, to_arrays
 from skewless.core.contract import Columns, Contract
-from skewless.core.errors import IncompatibleArtifactError, PredictionError, UnsafeModelError
+from skewless.core.errors import (
+    IncompatibleArtifactError,
+    PredictionError,
+    UnsafeModelError,
+)
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
 from skewless.models.artifact import JOBLIB, ONNX, Artifact, read_artifact
@@ -34,7 +39,7 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 
 
 class Predictor:
-    """A way from records to probabilities that has a version; safe to share between threads.
+    """A versioned way from records to probabilities; safe to share between threads.
 
     Attributes
     ----------
@@ -43,13 +48,17 @@ class Predictor:
     contract
         What a record is.
     probabilities
-        Scores a DataFrame or mapping of arrays that keeps the contract, n records; float64 (n,) in [0, 1].
+        Scores a DataFrame or mapping of arrays that keeps the contract, n records;
+        float64 (n,) in [0, 1].
     model_bytes
         Size of the model.onnx it was loaded with; 0 if there is none.
     """
 
     def __init__(
-        self, source: Source, contract: Contract, probabilities: Callable[[Columns], np.ndarray]
+        self,
+        source: Source,
+        contract: Contract,
+        probabilities: Callable[[Columns], np.ndarray],
     ) -> None:
         self.source = source
         self.contract = contract
@@ -61,7 +70,9 @@ class Predictor:
         self._bounds = (decision.medium_risk, decision.high_risk)
 
     def predict(self, records: Sequence[BaseModel]) -> list[Decision]:
-        """Score validated records; bit for bit the same one by one or together, in any order.
+        """Score validated records.
+
+        The answers are bit for bit the same one by one or together, in any order.
 
         Raises
         ------
@@ -84,7 +95,8 @@ class Predictor:
         PredictionError
             One of them is no probability.
         """
-        wrong = [value for value in probabilities if not 0 <= value <= 1]  # NaN is not either
+        # NaN is not between 0 and 1 either.
+        wrong = [value for value in probabilities if not 0 <= value <= 1]
         if wrong:
             msg = f"{self.version} answered {wrong[0]}, which is no probability"
             raise PredictionError(msg)
@@ -93,7 +105,9 @@ class Predictor:
         return list(map(Decision, probabilities, decisions, tiers))
 
 
-def predictor_of(metadata: Metadata, project: Project[Any, Any], scorer: Scorer) -> Predictor:
+def predictor_of(
+    metadata: Metadata, project: Project[Any, Any], scorer: Scorer
+) -> Predictor:
     """Put features and a loaded model together, and try them out on the golden rows.
 
     Raises
@@ -110,25 +124,32 @@ def predictor_of(metadata: Metadata, project: Project[Any, Any], scorer: Scorer)
         raise _incompatible(metadata, reason) from error
 
     def probabilities(records: Columns) -> np.ndarray:
-        return scorer(feature_matrix(project, records, features, names=identity.feature_names))
+        return scorer(
+            feature_matrix(project, records, features, names=identity.feature_names)
+        )
 
     fault = _golden_fault(metadata.golden, project.contract, probabilities)
     if fault is not None:
         raise _incompatible(metadata, fault)
-    source = Source(metadata.version, metadata.trained_at, identity.columns, identity.decision)
+    source = Source(
+        metadata.version, metadata.trained_at, identity.columns, identity.decision
+    )
     return Predictor(source, project.contract, probabilities)
 
 
 def _golden_fault(
     golden: Golden, contract: Contract, probabilities: Callable[[Columns], np.ndarray]
 ) -> str | None:
-    """Answer the golden rows, which also warms the model up; say what is wrong, if anything."""
+    """Answer the golden rows, and say what is wrong, if anything.
+
+    This also warms the model up.
+    """
     try:
         answers = probabilities(to_arrays(golden.records, contract))
         difference = np.abs(answers - np.array(golden.probabilities)).max()
     except KeyError as error:
         return f"schema.py or features.py no longer has {error}"
-    except Exception as error:  # noqa: BLE001 - whatever made-up rows can do to features or to the runtime
+    except Exception as error:  # noqa: BLE001 - features or runtime can raise anything
         return f"its golden rows cannot be scored ({error})"
     if not (answers.min() >= 0 and answers.max() <= 1):
         return "its answers are not probabilities"
@@ -162,7 +183,8 @@ def load_predictor(
     project
         Whose it is: its features are computed by this code.
     runtime
-        ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code of whoever wrote it.
+        ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code
+        of whoever wrote it.
     allow_pickle
         Whether that is accepted.
     public_key
@@ -178,7 +200,11 @@ def load_predictor(
 
 
 def open_predictor(
-    artifact: Artifact, project: Project[Any, Any], *, runtime: Runtime = "onnx", allow_pickle: bool = False
+    artifact: Artifact,
+    project: Project[Any, Any],
+    *,
+    runtime: Runtime = "onnx",
+    allow_pickle: bool = False,
 ) -> Predictor:
     """Load and try out a version that was verified; see `load_predictor`."""
     scorer = _scorer(artifact, runtime, allow_pickle=allow_pickle)
@@ -193,17 +219,22 @@ def onnx_scorer(model: bytes) -> Scorer:
     Raises
     ------
     UnsafeModelError
-        The model asks for more than its own bytes and the standard operators, or cannot be loaded.
+        The model asks for more than its own bytes and the standard operators, or cannot
+        be loaded.
     """
     check_onnx(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # else it burns CPU while idle
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, no other format
+    # Else it burns CPU while idle.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # What was checked, no other format.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        session = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         msg = f"model.onnx cannot be loaded: {error}"
         raise UnsafeModelError(msg) from error
     return lambda matrix: session.run([OUTPUT], {INPUT: matrix})[0].astype(np.float64)
@@ -213,7 +244,10 @@ def _scorer(artifact: Artifact, runtime: Runtime, *, allow_pickle: bool) -> Scor
     if runtime == "onnx":
         return onnx_scorer(artifact.files[ONNX])
     if not allow_pickle:
-        msg = f"{JOBLIB} is a pickle, which can run any code; allow it explicitly, or use the onnx runtime"
+        msg = (
+            f"{JOBLIB} is a pickle, which can run any code; "
+            "allow it explicitly, or use the onnx runtime"
+        )
         raise UnsafeModelError(msg)
     import joblib  # noqa: PLC0415 - only this runtime may load it
 

@@ -1,4 +1,7 @@
-"""Training rows → bins frozen for ever, and counts in them that add up: what live rows are compared with."""
+"""Training rows → bins frozen for ever, and counts in them that add up.
+
+Live rows are compared with these.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -11,7 +14,8 @@ LEVELS: Final = (0.005, *TENTHS, 0.995)
 """Shares of the rows below each of a number's quantiles."""
 MOST_VALUES = 20  # distinct, of a number whose values are bins
 SMALLEST_SHARE = 0.01  # of the rows, of a value that is a bin of its own
-SMOOTHING = 0.5  # rows added to each bin, so that an empty one does not make the index infinite
+# Rows added to each bin, so that an empty one does not make the index infinite.
+SMOOTHING = 0.5
 SHUFFLES = 5
 SEED = 1
 
@@ -19,9 +23,10 @@ SEED = 1
 class Distribution(BaseModel, frozen=True, extra="ignore"):
     """How a column's values lay in training, in bins that never change.
 
-    A number has its deciles as edges, `edges[i - 1] < value <= edges[i]` with open ends, then a bin for what
-    is missing. A category, or a number of few values, has a bin per frequent value, then one for its rare
-    values, one for values that training never saw, and one for what is missing.
+    A number has its deciles as edges, `edges[i - 1] < value <= edges[i]` with open
+    ends, then a bin for what is missing. A category, or a number of few values, has a
+    bin per frequent value, then one for its rare values, one for values that training
+    never saw, and one for what is missing.
     """
 
     edges: tuple[float, ...] = ()
@@ -45,7 +50,10 @@ class Distribution(BaseModel, frozen=True, extra="ignore"):
         return self.bins - (1 if self.edges else 2)
 
     def place(self, values: np.ndarray) -> np.ndarray:
-        """Return the bin of each value, uint8 (n,); numbers come in any numeric type, text as objects."""
+        """Return the bin of each value, uint8 (n,).
+
+        Numbers come in any numeric type, text as objects.
+        """
         values = _plain(values)
         if self.edges:
             places = np.searchsorted(self.edges, values)
@@ -57,7 +65,10 @@ class Distribution(BaseModel, frozen=True, extra="ignore"):
         return places.astype(np.uint8)
 
     def count(self, values: np.ndarray) -> np.ndarray:
-        """Count values per bin, int64 (bins,); the counts of parts add up to those of the whole."""
+        """Count values per bin, int64 (bins,).
+
+        The counts of parts add up to those of the whole.
+        """
         return np.bincount(self.place(values), minlength=self.bins)
 
 
@@ -67,13 +78,22 @@ class Reference(BaseModel, frozen=True, extra="ignore"):
     columns: dict[str, Distribution]
     """Of all rows of the table."""
     score: Distribution
-    """Of the probabilities of the records held out: those of the others are fitted to them."""
+    """Of the probabilities of the records held out.
+
+    Those of the other records are fitted to them.
+    """
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
     """Tell which values are NaN or None, bool (n,)."""
     if values.dtype.kind == "O":
-        return np.array([value is None or value != value for value in values.tolist()], dtype=bool)  # noqa: PLR0124 - NaN
+        return np.array(
+            [
+                value is None or value != value  # noqa: PLR0124 - NaN
+                for value in values.tolist()
+            ],
+            dtype=bool,
+        )
     return np.asarray(np.isnan(values))
 
 
@@ -85,17 +105,20 @@ def freeze(values: np.ndarray, importance: float = 0.0) -> Distribution:
     if values.dtype.kind == "O" or len(distinct) <= MOST_VALUES:
         frequent = times >= SMALLEST_SHARE * len(values)
         bins = Distribution(
-            values=tuple(distinct[frequent].tolist()), rare=tuple(distinct[~frequent].tolist())
+            values=tuple(distinct[frequent].tolist()),
+            rare=tuple(distinct[~frequent].tolist()),
         )
     else:
         edges = np.unique(np.quantile(present, TENTHS)).tolist()
-        bins = Distribution(edges=tuple(edges), quantiles=tuple(np.quantile(present, LEVELS).tolist()))
+        bins = Distribution(
+            edges=tuple(edges), quantiles=tuple(np.quantile(present, LEVELS).tolist())
+        )
     counts = tuple(bins.count(values).tolist())
     return bins.model_copy(update={"counts": counts, "importance": importance})
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    """Read truth values and whole numbers as the numbers they are; text stays objects."""
+    """Read truth values and whole numbers as numbers; text stays objects."""
     return values if values.dtype.kind == "O" else values.astype(np.float64)
 
 
@@ -104,7 +127,9 @@ def importances(
     outcomes: np.ndarray,
     loss: Callable[[Mapping[str, np.ndarray], np.ndarray], float],
 ) -> dict[str, float]:
-    """Measure what each column is worth: the rise of the loss when it is shuffled (Breiman 2001).
+    """Measure what each column is worth: how far shuffling it raises the loss.
+
+    See Breiman (2001).
 
     Parameters
     ----------
@@ -118,25 +143,31 @@ def importances(
     Returns
     -------
     dict of str to float
-        Nats per record, mean of several shuffles; about 0, or below by chance, for a column of no use.
+        Nats per record, mean of several shuffles; about 0, or below by chance, for a
+        column of no use.
     """
     random, before = np.random.default_rng(SEED), loss(records, outcomes)
     repeated = {name: np.tile(values, SHUFFLES) for name, values in records.items()}
     worth = {}
     for name, values in records.items():
         shuffled = np.concatenate([random.permutation(values) for _ in range(SHUFFLES)])
-        worth[name] = loss({**repeated, name: shuffled}, np.tile(outcomes, SHUFFLES)) - before
+        worth[name] = (
+            loss({**repeated, name: shuffled}, np.tile(outcomes, SHUFFLES)) - before
+        )
     return worth
 
 
 def psi(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """Measure how far two distributions lie apart: the population stability index (Yurdakul 2018).
+    """Measure how far two distributions lie apart: the population stability index.
+
+    See Yurdakul (2018).
 
     Parameters
     ----------
     expected, actual
-        Counts per bin, (..., bins); each bin counts half a row more. A bin that is empty on both sides is
-        left out: half a row of few is a larger share than half a row of many, so it would look like a shift.
+        Counts per bin, (..., bins); each bin counts half a row more. A bin that is
+        empty on both sides is left out: half a row of few is a larger share than half a
+        row of many, so it would look like a shift.
 
     Returns
     -------
@@ -147,8 +178,12 @@ def psi(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     0.406
     """
     kept = expected + actual > 0
-    first, second = (np.where(kept, counts + SMOOTHING, 0) for counts in (expected, actual))
-    first, second = (counts / counts.sum(axis=-1, keepdims=True) for counts in (first, second))
+    first, second = (
+        np.where(kept, counts + SMOOTHING, 0) for counts in (expected, actual)
+    )
+    first, second = (
+        counts / counts.sum(axis=-1, keepdims=True) for counts in (first, second)
+    )
     ratio = np.log(np.where(kept, second, 1)) - np.log(np.where(kept, first, 1))
     return np.asarray(((second - first) * ratio).sum(axis=-1))
 
@@ -156,14 +191,13 @@ def psi(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
 def shift(expected: np.ndarray, actual: np.ndarray) -> float:
     """Measure how far two samples lie apart, as PSI in bins of the first.
 
-    Where the first has few values, the bins meet halfway between them: another model of few categories gives
-    scores that are hardly, and all, different.
+    Where the first has few values, the bins meet halfway between them: another model of
+    few categories gives scores that are hardly, and all, different.
 
     >>> shift(np.arange(100.0), np.arange(100.0))
     0.0
     """
     bins = freeze(expected)
-    bins = (
-        Distribution(edges=tuple(np.convolve(bins.values, [0.5] * 2, "valid"))) if bins.values[1:] else bins
-    )
+    if bins.values[1:]:
+        bins = Distribution(edges=tuple(np.convolve(bins.values, [0.5] * 2, "valid")))
     return float(psi(bins.count(expected), bins.count(actual)))

@@ -1,4 +1,8 @@
-"""Key + manifest → signature; public key + manifest + signature → nothing, or why the version is refused."""
+"""A key signs a manifest; a public key checks a manifest and its signature.
+
+Key + manifest → signature; public key + manifest + signature → nothing, or why the
+version is refused.
+"""
 
 import base64
 import re
@@ -13,7 +17,8 @@ from skewless.core.errors import ConfigError, SignatureError
 from skewless.core.settings import Settings
 
 SIGNATURE: Final = "manifest.sig"
-LINE: Final = re.compile(rb"[A-Za-z0-9+/]{86}==\n")  # base64 of the 64 bytes of an Ed25519 signature
+# Base64 of the 64 bytes of an Ed25519 signature.
+LINE: Final = re.compile(rb"[A-Za-z0-9+/]{86}==\n")
 PEM: Final = "-----BEGIN "
 
 
@@ -25,14 +30,16 @@ class SigningKey(Protocol):
 
 
 class PublicKey(Protocol):
-    """What recognises a signature: the Ed25519 public key that belongs to a signing key."""
+    """What recognises a signature: the Ed25519 public key of a signing key."""
 
     def verify(self, signature: bytes, data: bytes, /) -> None:
-        """Raise cryptography's `InvalidSignature` unless the signing key signed these data."""
+        """Raise cryptography's `InvalidSignature` unless the signing key signed it."""
 
 
 def read_signing_key(settings: Settings) -> SigningKey | None:
-    """Read the setting `signing_key`, PEM text or the path of a file with it; None if there is none.
+    """Read the setting `signing_key`; None if there is none.
+
+    It is PEM text or the path of a file with it.
 
     Raises
     ------
@@ -45,7 +52,9 @@ def read_signing_key(settings: Settings) -> SigningKey | None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     variable = settings.variable("signing_key")
-    key = _parse(partial(load_pem_private_key, password=None), settings.signing_key, variable)
+    key = _parse(
+        partial(load_pem_private_key, password=None), settings.signing_key, variable
+    )
     if not isinstance(key, Ed25519PrivateKey):
         msg = (
             f"{variable}: must be an Ed25519 private key as PEM, without a passphrase. "
@@ -56,12 +65,15 @@ def read_signing_key(settings: Settings) -> SigningKey | None:
 
 
 def read_public_key(settings: Settings) -> PublicKey | None:
-    """Read the setting `public_key`, PEM text or the path of a file with it; None if there is none.
+    """Read the setting `public_key`; None if there is none.
+
+    It is PEM text or the path of a file with it.
 
     Raises
     ------
     ConfigError
-        It is no Ed25519 public key; nothing of it is repeated, because it may be the private one.
+        It is no Ed25519 public key; nothing of it is repeated, because it may be the
+        private one.
     """
     if settings.public_key is None:
         return None
@@ -73,18 +85,24 @@ def read_public_key(settings: Settings) -> PublicKey | None:
     if not isinstance(key, Ed25519PublicKey):
         msg = (
             f"{variable}: must be an Ed25519 public key as PEM. "
-            "`openssl pkey -in signing.pem -pubout -out public.pem` takes it out of the signing key"
+            "`openssl pkey -in signing.pem -pubout -out public.pem` "
+            "takes it out of the signing key"
         )
         raise ConfigError(msg)
     return key
 
 
 def sign(manifest: bytes, key: SigningKey) -> bytes:
-    """Return what `manifest.sig` holds; the same key and manifest give the same bytes (RFC 8032)."""
+    """Return what `manifest.sig` holds.
+
+    The same key and manifest give the same bytes (RFC 8032).
+    """
     return base64.b64encode(key.sign(manifest)) + b"\n"
 
 
-def check_signature(version: str, manifest: bytes, line: bytes | None, *, key: PublicKey) -> None:
+def check_signature(
+    version: str, manifest: bytes, line: bytes | None, *, key: PublicKey
+) -> None:
     """Accept only what the owner of the key signed.
 
     Parameters
@@ -107,36 +125,50 @@ def check_signature(version: str, manifest: bytes, line: bytes | None, *, key: P
 
     if line is None:
         msg = (
-            f"{version}: it is not signed, and the setting public_key asks for that. If you know where it "
-            f"is from, `registry sign {version}` signs it where the signing key is"
+            f"{version}: it is not signed, and the setting public_key asks for that. "
+            f"If you know where it is from, `registry sign {version}` "
+            "signs it where the signing key is"
         )
         raise SignatureError(msg)
     if not LINE.fullmatch(line):
-        msg = f"{version}/{SIGNATURE}: must be one line, base64 of 64 bytes. Restore it or delete it and sign"
+        msg = (
+            f"{version}/{SIGNATURE}: must be one line, base64 of 64 bytes. "
+            "Restore it or delete it and sign"
+        )
         raise SignatureError(msg)
     try:
         key.verify(base64.b64decode(line), manifest)
     except InvalidSignature as error:
         msg = (
-            f"{version}/{SIGNATURE}: made by another key than the public key that is set, or for another "
-            "manifest. The version is refused; restore the folder, or name the public key of who signed it"
+            f"{version}/{SIGNATURE}: made by another key than the public key that is "
+            "set, or for another manifest. The version is refused; "
+            "restore the folder, or name the public key of who signed it"
         )
         raise SignatureError(msg) from error
 
 
 def _parse(parse: Callable[[bytes], Any], setting: SecretStr, variable: str) -> Any:
-    """Parse a key; None if it is none. Causes are left out of errors: they may quote the key."""
+    """Parse a key; None if it is none.
+
+    Causes are left out of errors: they may quote the key.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
 
     value = setting.get_secret_value()
     if not value:
-        msg = f"{variable}: is set, but empty. Give PEM text or the path of a file with it, or unset it"
+        msg = (
+            f"{variable}: is set, but empty. "
+            "Give PEM text or the path of a file with it, or unset it"
+        )
         raise ConfigError(msg)
     try:
         pem = value.encode() if PEM in value else Path(value).read_bytes()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no path"
-        msg = f"{variable}: neither PEM text nor a file that can be read ({why}). Give either, or unset it"
+        msg = (
+            f"{variable}: neither PEM text nor a file that can be read ({why}). "
+            "Give either, or unset it"
+        )
         raise ConfigError(msg) from None
     try:
         return parse(pem)

@@ -1,4 +1,7 @@
-"""Bytes of a prediction log → flat tables of what is known of a prediction, and which lines tell of one."""
+"""Bytes of a prediction log → flat tables with a row per prediction.
+
+It also tells which lines are those of a prediction.
+"""
 
 import contextlib
 import io
@@ -13,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.json
 from pydantic import BaseModel, BeforeValidator, Field
 
-BYTES: Final = 16 * 1024 * 1024  # of a block; fewer than 100,000 lines, as none is shorter than 200 bytes
+# Of a block: fewer than 100,000 lines, as none is shorter than 200 bytes.
+BYTES: Final = 16 * 1024 * 1024
 TEXT: Final = pa.string()  # said of what Arrow might take for a time
 ANSWER: Final = {"probability": pa.float64(), "decision": pa.bool_()} | dict.fromkeys(
     ("tier", "model_version", "trained_at", "prediction_id"), TEXT
@@ -45,7 +49,8 @@ class _Answer(BaseModel, strict=True):
 class _Line(BaseModel, strict=True):
     """What tells of a prediction; fields that it does not name are left out."""
 
-    time: Annotated[datetime, BeforeValidator(datetime.fromisoformat)]  # without an offset: UTC
+    # Without an offset: UTC.
+    time: Annotated[datetime, BeforeValidator(datetime.fromisoformat)]
     request_id: str | None = None
     source: str | None = None
     threshold: float | None = None
@@ -71,7 +76,8 @@ def table(block: bytes) -> tuple[pa.Table, int]:
     Returns
     -------
     tuple of Table and int
-        A row per line: time, request_id, source, threshold, latency_ms, `record.…`, `answer.…`.
+        A row per line: time, request_id, source, threshold, latency_ms, `record.…`,
+        `answer.…`.
 
     Raises
     ------
@@ -79,7 +85,8 @@ def table(block: bytes) -> tuple[pa.Table, int]:
         What a line holds as a number another holds as text.
     """
     # A record and an answer in each line, and nothing deeper: else Arrow may crash.
-    if block.translate(None, NO_SHAPE) + b"\n" == b"{{}{}}\n" * (block.count(b"\n") + 1):
+    plain = b"{{}{}}\n" * (block.count(b"\n") + 1)
+    if block.translate(None, NO_SHAPE) + b"\n" == plain:
         with contextlib.suppress(ValueError):
             block.decode()  # Arrow would not mind what is no UTF-8
             return _table(block), 0
@@ -88,7 +95,10 @@ def table(block: bytes) -> tuple[pa.Table, int]:
 
 
 def read_block(block: bytes) -> tuple[pd.DataFrame, int]:
-    """Read the lines that are whole, of any kinds; return them and how many others there are."""
+    """Read the lines that are whole; return them and how many others there are.
+
+    A column may be a number in one line and text in another.
+    """
     try:
         rows, unreadable = table(block)
         return rows.to_pandas(), unreadable
@@ -100,7 +110,10 @@ def read_block(block: bytes) -> tuple[pd.DataFrame, int]:
 
 
 def whole_lines(block: bytes) -> tuple[list[bytes], int]:
-    """Return the lines that tell of a prediction, of that only, and how many others there are."""
+    """Return the lines that tell of a prediction, and how many others there are.
+
+    Fields that do not belong to a prediction are left out of the lines.
+    """
     lines = block.split(b"\n")
     whole = [line for line in map(_whole, lines) if line]
     return whole, len(lines) - len(whole)
@@ -108,24 +121,45 @@ def whole_lines(block: bytes) -> tuple[list[bytes], int]:
 
 def _table(block: bytes) -> pa.Table:
     found = _read(block, SCHEMA)
-    times = [field.name for field in found.schema.field("record").type if pa.types.is_temporal(field.type)]
+    times = [
+        field.name
+        for field in found.schema.field("record").type
+        if pa.types.is_temporal(field.type)
+    ]
     if times:  # texts that look like one
         record = pa.struct([(name, TEXT) for name in times])
-        found = _read(block, SCHEMA.set(SCHEMA.get_field_index("record"), pa.field("record", record)))
+        found = _read(
+            block,
+            SCHEMA.set(SCHEMA.get_field_index("record"), pa.field("record", record)),
+        )
     flat = found.flatten()
     chance = flat["answer.probability"]
     possible = pc.and_(pc.greater_equal(chance, 0), pc.less_equal(chance, 1))
-    needed = [found["time"], found["record"], *(flat[f"answer.{name}"] for name in NEEDED)]
+    needed = [
+        found["time"],
+        found["record"],
+        *(flat[f"answer.{name}"] for name in NEEDED),
+    ]
     if any(column.null_count for column in needed) or not pc.all(possible).as_py():
         raise pa.ArrowInvalid
-    return flat.select([name for name in flat.column_names if name in KNOWN or name.startswith("record.")])
+    return flat.select(
+        [
+            name
+            for name in flat.column_names
+            if name in KNOWN or name.startswith("record.")
+        ]
+    )
 
 
 def _read(block: bytes, schema: pa.Schema) -> pa.Table:
     found = pyarrow.json.read_json(
         io.BytesIO(block),
-        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
-        parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
+        read_options=pyarrow.json.ReadOptions(
+            use_threads=False, block_size=len(block) + 1
+        ),
+        parse_options=pyarrow.json.ParseOptions(
+            explicit_schema=schema, unexpected_field_behavior="infer"
+        ),
     )
     return found.select(schema.names)
 

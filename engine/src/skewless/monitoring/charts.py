@@ -1,6 +1,7 @@
-"""Figures of a report → SVG to stand inside a page, with the page's own fonts and colours.
+"""Figures of a report → SVG to stand inside a page, in its fonts and colours.
 
-Colours are drawn as marks of no meaning and become the page's variables, so one picture is light and dark.
+Colours are drawn as marks of no meaning and become the page's variables, so one picture
+is light and dark.
 """
 
 import re
@@ -24,10 +25,19 @@ MOST_BINS = 14  # of a column; those that differ most
 MOST_BARS = 45  # of answers; more days than that share bars
 MOST_LETTERS = 18  # of a bin's name
 TICKS = 5
-NAMES: Final = ("muted", "line", "now", "before", *(tier.lower() for tier in TIERS), "bad")
+NAMES: Final = (
+    "muted",
+    "line",
+    "now",
+    "before",
+    *(tier.lower() for tier in TIERS),
+    "bad",
+)
 COLOURS: Final = {name: f"#0123{place:02x}" for place, name in enumerate(NAMES)}
 STYLE: Final[Any] = {  # matplotlib's type names every key
-    **dict.fromkeys(("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), COLOURS["line"]),
+    **dict.fromkeys(
+        ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), COLOURS["line"]
+    ),
     **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), COLOURS["muted"]),
     **dict.fromkeys(("axes.grid", "axes.axisbelow"), True),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
@@ -40,7 +50,8 @@ NOISE: Final = re.compile(
     r"| id=\"[\w.]+?_\d+\"|font-family: [^;\"]+;? ?",
     re.DOTALL,
 )
-MARK: Final = re.compile(r'(id="|#)(?=[a-z][0-9a-f]{10}\b)')  # that one part of a picture calls another by
+# The name by which one part of a picture refers to another.
+MARK: Final = re.compile(r'(id="|#)(?=[a-z][0-9a-f]{10}\b)')
 
 
 def write_share(value: float, _: float) -> str:
@@ -49,17 +60,24 @@ def write_share(value: float, _: float) -> str:
 
 
 def chart(name: str, draw: Callable[[Axes], None], height: float = HEIGHT) -> str:
-    """Draw a picture, in `COLOURS` and so many inches high; no other on its page has its name."""
+    """Draw a picture in `COLOURS`, `height` inches high.
+
+    No other picture on its page may have its name.
+    """
     with mpl.rc_context(STYLE):
         svg = as_svg(draw, (WIDTH, height)).decode()
-    svg = MARK.sub(rf"\g<1>{name}-", NOISE.sub("", svg[svg.index("<svg") :])).replace("xlink:href", "href")
+    svg = NOISE.sub("", svg[svg.index("<svg") :])
+    svg = MARK.sub(rf"\g<1>{name}-", svg).replace("xlink:href", "href")
     for variable, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{variable})")
     return re.sub(r"<svg[^>]* viewBox=", "<svg viewBox=", svg, count=1)
 
 
 def bins_chart(name: str, trained: Distribution, actual: np.ndarray) -> str:
-    """Draw the shares of a column's bins in training and now, side by side; without bins that are empty."""
+    """Draw the shares of a column's bins in training and now, side by side.
+
+    Bins that are empty in both are left out.
+    """
     counts = np.array([trained.counts, actual], dtype=np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     worst = np.argsort(-np.abs(shares[1] - shares[0]), kind="stable")
@@ -67,9 +85,16 @@ def bins_chart(name: str, trained: Distribution, actual: np.ndarray) -> str:
     names = [bin_names(trained)[place] for place in kept]
 
     def draw(axes: Axes) -> None:
-        for values, offset, colour in zip(shares, (-0.2, 0.2), ("before", "now"), strict=True):
-            axes.barh(np.arange(len(kept)) + offset, values[kept], 0.38, color=COLOURS[colour])
-        short = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name in names]
+        for values, offset, colour in zip(
+            shares, (-0.2, 0.2), ("before", "now"), strict=True
+        ):
+            axes.barh(
+                np.arange(len(kept)) + offset, values[kept], 0.38, color=COLOURS[colour]
+            )
+        short = [
+            name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+            for name in names
+        ]
         axes.set_yticks(range(len(kept)), short)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
@@ -79,8 +104,13 @@ def bins_chart(name: str, trained: Distribution, actual: np.ndarray) -> str:
     return chart(name, draw, height=0.7 + 0.34 * len(kept))
 
 
-def weeks_chart(weeks: Sequence[Week], measure: Literal["log_loss", "event_rate"]) -> str:
-    """Draw a measure by week: what outcomes came to once all are due, and dashed what was to be expected.
+def weeks_chart(
+    weeks: Sequence[Week], measure: Literal["log_loss", "event_rate"]
+) -> str:
+    """Draw a measure by week, as it came out and as it was to be expected.
+
+    The solid line is what outcomes came to once all are due, the dashed one what was to
+    be expected.
 
     Parameters
     ----------
@@ -90,11 +120,11 @@ def weeks_chart(weeks: Sequence[Week], measure: Literal["log_loss", "event_rate"
         Which one.
     """
     places = _places(weeks)
-    expected, realised = np.full((2, places[-1] + 1, 3), np.nan)  # so that no line crosses an absent week
+    # NaN, so that no line crosses an absent week.
+    expected, realised = np.full((2, places[-1] + 1, 3), np.nan)
     for place, week in zip(places, weeks, strict=True):
-        due = (
-            week.state != "waiting" and week.realised is not None
-        )  # before, an event is known sooner than its absence
+        # Before, an event is known sooner than its absence.
+        due = week.state != "waiting" and week.realised is not None
         for values, found in (
             (expected, week.expected if due else week.estimated),
             (realised, week.realised if due else None),
@@ -104,12 +134,26 @@ def weeks_chart(weeks: Sequence[Week], measure: Literal["log_loss", "event_rate"
                 values[place] = band.value, band.low, band.high
 
     def draw(axes: Axes) -> None:
-        for bands, colour, line in ((expected, "before", "o--"), (realised, "now", "o-")):
+        for bands, colour, line in (
+            (expected, "before", "o--"),
+            (realised, "now", "o-"),
+        ):
             middle, low, high = bands.T
-            axes.fill_between(range(len(bands)), low, high, color=COLOURS[colour], alpha=0.2, linewidth=0)
+            axes.fill_between(
+                range(len(bands)),
+                low,
+                high,
+                color=COLOURS[colour],
+                alpha=0.2,
+                linewidth=0,
+            )
             axes.vlines(range(len(bands)), low, high, color=COLOURS[colour], alpha=0.3)
             axes.plot(middle, line, color=COLOURS[colour], markersize=3)
-        wrong = [place for place, week in zip(places, weeks, strict=True) if week.state == "concept_drift"]
+        wrong = [
+            place
+            for place, week in zip(places, weeks, strict=True)
+            if week.state == "concept_drift"
+        ]
         axes.plot(wrong, realised[wrong, 0], "D", color=COLOURS["bad"], markersize=8)
         _finish(
             axes,
@@ -134,7 +178,10 @@ def coverage_chart(weeks: Sequence[Week]) -> str:
 
 
 def answers_chart(answers: Mapping[date, Counter[str]]) -> str:
-    """Draw how many answers were given, by day and tier; every day of the span is a key."""
+    """Draw how many answers were given, by day and tier.
+
+    Every day of the span is a key of `answers`.
+    """
     days = sorted(answers)
     step = -(-len(days) // MOST_BARS)
     bars = [days[start : start + step] for start in range(0, len(days), step)]
@@ -143,22 +190,37 @@ def answers_chart(answers: Mapping[date, Counter[str]]) -> str:
         below = np.zeros(len(bars))
         for tier in TIERS:
             heights = [sum(answers[day][tier] for day in bar) for bar in bars]
-            axes.bar(range(len(bars)), heights, 0.8, bottom=below, color=COLOURS[tier.lower()])
+            axes.bar(
+                range(len(bars)),
+                heights,
+                0.8,
+                bottom=below,
+                color=COLOURS[tier.lower()],
+            )
             below += heights
         axes.set_ylim(0, max(1.05 * below.max(), 1))
-        _finish(axes, range(len(bars)), [f"{bar[0]:%b} {bar[0].day}" for bar in bars], write="{x:,.10g}")
+        _finish(
+            axes,
+            range(len(bars)),
+            [f"{bar[0]:%b} {bar[0].day}" for bar in bars],
+            write="{x:,.10g}",
+        )
 
     return chart("answers", draw)
 
 
 def _places(weeks: Sequence[Week]) -> list[int]:
-    """Count weeks from the first on; one without answers takes its place all the same."""
+    """Count weeks from the first on; those without answers count too."""
     days = [date.fromisoformat(week.week).toordinal() for week in weeks]
     return [(day - days[0]) // 7 for day in days]
 
 
 def _finish(
-    axes: Axes, places: Sequence[int], names: Sequence[str], *, write: Callable[..., str] | str
+    axes: Axes,
+    places: Sequence[int],
+    names: Sequence[str],
+    *,
+    write: Callable[..., str] | str,
 ) -> None:
     step = -(-len(places) // TICKS)
     axes.set_xticks(places[::step], names[::step])

@@ -1,4 +1,4 @@
-"""A project, its registry and its log → what drifts, and how well the predictions came true."""
+"""Project, registry and log → what drifts, and how well predictions came true."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,9 @@ from skewless.monitoring.postgres_entries import Window
 from skewless.registry.registry import Registry
 
 
-def check_drift(work: Workspace, registry: Registry, *, span: Span, version: str | None = None) -> Found:
+def check_drift(
+    work: Workspace, registry: Registry, *, span: Span, version: str | None = None
+) -> Found:
     """Compare what a version was asked with what it was trained on.
 
     Parameters
@@ -36,14 +38,18 @@ def check_drift(work: Workspace, registry: Registry, *, span: Span, version: str
     """
     artifact = registry.load(version)
     metadata, predictor = artifact.metadata, open_predictor(artifact, work.project)
-    asked = read_predictions(open_log(work), since=span.since, until=span.until, version=metadata.version)
-    return find_drift(asked, metadata, predictor, hidden=work.config.monitoring.hidden, span=span)
+    asked = read_predictions(
+        open_log(work), since=span.since, until=span.until, version=metadata.version
+    )
+    return find_drift(
+        asked, metadata, predictor, hidden=work.config.monitoring.hidden, span=span
+    )
 
 
 def check_performance(
     work: Workspace, *, as_of: datetime, weeks: int, version: str | None = None
 ) -> list[Week]:
-    """Compare outcomes with what was predicted, week by week, as it was known at a moment.
+    """Compare outcomes with predictions by week, as they were known at a moment.
 
     Parameters
     ----------
@@ -62,8 +68,12 @@ def check_performance(
         No log is kept.
     """
     moment = as_of.astimezone(UTC)
-    monday = datetime.combine(moment.date() - timedelta(days=moment.weekday()), datetime.min.time(), UTC)
+    monday = datetime.combine(
+        moment.date() - timedelta(days=moment.weekday()), datetime.min.time(), UTC
+    )
     horizon = timedelta(days=work.config.monitoring.outcome_days)
     which = Window(since=monday - timedelta(weeks=weeks - 1), version=version)
-    joined = join_outcomes(open_log(work), work.contract.id, as_of=moment, horizon=horizon, which=which)
+    joined = join_outcomes(
+        open_log(work), work.contract.id, as_of=moment, horizon=horizon, which=which
+    )
     return weekly(joined, as_of=moment, horizon=horizon)

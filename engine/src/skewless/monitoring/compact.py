@@ -1,8 +1,9 @@
-"""Closed days of the prediction log → Parquet by date and version; and what is too old, away.
+"""Closed days of the prediction log → Parquet by date and version.
 
-A file of lines gets a name that no other ever has, so that a late line begins a new one. It is removed when
-all that it became is on disk, and until then only the file is read: a crash at any moment neither loses nor
-doubles a prediction.
+What is too old is removed. A file of lines gets a name that no other ever has, so that
+a late line begins a new one. It is removed when all that it became is on disk, and
+until then only the file is read: a crash at any moment neither loses nor doubles a
+prediction.
 """
 
 import os
@@ -74,9 +75,14 @@ def compact(folder: Path, *, before: date, now: float) -> Iterator[Compacted]:
     """
     for day, path in day_files(folder):
         if day < before:
-            with suppress(FileNotFoundError):  # somebody else has just compacted or pruned it
+            # Somebody else may just have compacted or pruned it.
+            with suppress(FileNotFoundError):
                 quiet = now - path.stat().st_mtime > STILL_SECONDS
-                yield _compact(path) if quiet else Compacted(path.name, left="written to within the hour")
+                yield (
+                    _compact(path)
+                    if quiet
+                    else Compacted(path.name, left="written to within the hour")
+                )
 
 
 def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
@@ -100,8 +106,14 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     """
     first, folders = before.isoformat(), [log.folder, log.folder / SHADOW]
     folders += [log.folder / OUTCOMES] if outcomes else []
-    days = [path for path in log.folder.glob(f"{COMPACT}/date={DAYS}") if path.name[len("date=") :] < first]
-    old = [path for folder in folders for day, path in day_files(folder) if day < before]
+    days = [
+        path
+        for path in log.folder.glob(f"{COMPACT}/date={DAYS}")
+        if path.name[len("date=") :] < first
+    ]
+    old = [
+        path for folder in folders for day, path in day_files(folder) if day < before
+    ]
     old += [path for day in days for path in day.rglob("*.parquet") if path.is_file()]
     size, moment = 0, datetime.combine(before, time(), UTC)
     rows = 0
@@ -130,17 +142,23 @@ def _compact(path: Path) -> Compacted:
         target = day / version_folder(version) / f"{path.stem}.parquet"
         _write(together.filter(pc.equal(together[VERSION], version)), target)
         after += target.stat().st_size
-    for folder in filter(Path.exists, (*day.glob("version=*"), day, day.parent, path.parent)):
+    for folder in filter(
+        Path.exists, (*day.glob("version=*"), day, day.parent, path.parent)
+    ):
         flush_folder(folder)
-    if path.stat().st_size != before:  # who had opened it before it was renamed has written to it now
+    # Who had opened it before it was renamed may have written to it now.
+    if path.stat().st_size != before:
         return Compacted(path.name, left="written to meanwhile")
     path.unlink()
     return Compacted(path.name, len(together), unreadable, before, after)
 
 
 def _close(path: Path) -> Path:
-    path = path.rename(path.with_name(f"{path.stem}{CLOSED}{secrets.token_hex(8)}.jsonl"))
-    flush_folder(path.parent)  # else a power cut might leave the old name beside the new one's Parquet
+    path = path.rename(
+        path.with_name(f"{path.stem}{CLOSED}{secrets.token_hex(8)}.jsonl")
+    )
+    # Else a power cut might leave the old name beside the new one's Parquet.
+    flush_folder(path.parent)
     return path
 
 
@@ -158,6 +176,8 @@ def _write(rows: pa.Table, path: Path) -> None:
     with atomic_path(path) as unfinished:
         unfinished.chmod(0o600)
         with unfinished.open("wb") as file:
-            pyarrow.parquet.write_table(rows, file, compression="zstd", write_page_checksum=True)
+            pyarrow.parquet.write_table(
+                rows, file, compression="zstd", write_page_checksum=True
+            )
             file.flush()
             os.fsync(file.fileno())

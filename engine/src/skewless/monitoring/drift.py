@@ -1,8 +1,10 @@
-"""Counts in frozen bins → what drifted, by a rule whose false alarms and power tests measure.
+"""Counts in frozen bins → what drifted.
 
-A shift is an alarm if it is large and no chance: PSI above 0.2, and p below 0.01 after Holm over everything
-that is looked at. With no shift, PSI / (1/n + 1/m) is chi-squared with one degree of freedom less than there
-are bins (Yurdakul 2018), n and m being the rows of training and of the window.
+Tests measure the false alarms and the power of the rule. A shift is an alarm if it is
+large and no chance: PSI above 0.2, and p below 0.01 after Holm over everything that is
+looked at. With no shift, PSI / (1/n + 1/m) is chi-squared with one degree of freedom
+less than there are bins (Yurdakul 2018), n and m being the rows of training and of the
+window.
 """
 
 import math
@@ -31,7 +33,10 @@ class Shift(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One thing that is looked at: counts of training (bins,) and of windows (..., bins)."""
+    """One thing that is looked at.
+
+    Its counts are those of training, (bins,), and of windows, (..., bins).
+    """
 
     name: str
     kind: Literal["column", "missing", "score"]
@@ -60,7 +65,8 @@ def measure(expected: np.ndarray, actual: np.ndarray) -> Shift:
 def holm(p: np.ndarray) -> np.ndarray:
     """Adjust p values along the last axis for the size of their family (Holm 1979).
 
-    However many there are, the chance that any is below a level by chance is at most that level.
+    However many there are, the chance that any is below a level by chance is at most
+    that level.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.06, 0.06]
@@ -68,7 +74,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p, axis=-1)
     raised = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
     adjusted = np.empty_like(raised)
-    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(raised, axis=-1), 1), axis=-1)
+    np.put_along_axis(
+        adjusted, order, np.minimum(np.maximum.accumulate(raised, axis=-1), 1), axis=-1
+    )
     return adjusted
 
 
@@ -78,9 +86,16 @@ def is_drift(found: np.ndarray, adjusted: np.ndarray) -> np.ndarray:
 
 
 def rows_needed(expected: int, bins: int, family: int) -> int | None:
-    """Return from how many rows on a PSI of 0.2 is no chance in a family of so many; None: from none."""
+    """Return how many rows it takes for a PSI of 0.2 to be more than chance.
+
+    `family` is how many things are looked at. None: no number of rows is enough.
+    """
     least_noise = LARGE / chi2.isf(LEVEL / family, max(bins, 2) - 1)
-    return math.ceil(1 / (least_noise - 1 / expected)) if least_noise * expected > 1 else None
+    return (
+        math.ceil(1 / (least_noise - 1 / expected))
+        if least_noise * expected > 1
+        else None
+    )
 
 
 def judge(
@@ -104,13 +119,20 @@ def judge(
     """
     family, shift = compare(reference, counts)
     found = [
-        _finding(member, Shift(*(values[place] for values in shift)), absent=absent, family=len(family))
+        _finding(
+            member,
+            Shift(*(values[place] for values in shift)),
+            absent=absent,
+            family=len(family),
+        )
         for place, member in enumerate(family)
     ]
     return sorted(found, key=lambda each: (STATES.index(each.state), -_weight(each)))
 
 
-def compare(reference: Reference, counts: Mapping[str, np.ndarray]) -> tuple[list[Member], Shift]:
+def compare(
+    reference: Reference, counts: Mapping[str, np.ndarray]
+) -> tuple[list[Member], Shift]:
     """Measure whole windows; each of their counts (..., bins).
 
     Returns
@@ -118,21 +140,34 @@ def compare(reference: Reference, counts: Mapping[str, np.ndarray]) -> tuple[lis
     tuple of list of Member and Shift
         All that is looked at, and its figures, each (..., members); p is adjusted.
     """
-    family = [member for name in counts for member in _members(reference, name, counts[name])]
+    family = [
+        member for name in counts for member in _members(reference, name, counts[name])
+    ]
     shifts = [measure(member.expected, member.actual) for member in family]
-    found, corrected, p = (np.stack(figures, axis=-1) for figures in zip(*shifts, strict=True))
+    found, corrected, p = (
+        np.stack(figures, axis=-1) for figures in zip(*shifts, strict=True)
+    )
     return family, Shift(found, corrected, holm(p))
 
 
 def _members(reference: Reference, name: str, actual: np.ndarray) -> Iterator[Member]:
     if name == SCORE:
         score = reference.score
-        yield Member(SCORE, "score", np.array(score.counts), actual, score.known_bins, None)
+        yield Member(
+            SCORE, "score", np.array(score.counts), actual, score.known_bins, None
+        )
         return
     column = reference.columns[name]
     expected = np.array(column.counts)
     yield Member(name, "column", expected, actual, column.known_bins, column.importance)
-    yield Member(f"{name} missing", "missing", _rate(expected), _rate(actual), 2, column.importance)
+    yield Member(
+        f"{name} missing",
+        "missing",
+        _rate(expected),
+        _rate(actual),
+        2,
+        column.importance,
+    )
 
 
 def _rate(counts: np.ndarray) -> np.ndarray:
@@ -140,10 +175,16 @@ def _rate(counts: np.ndarray) -> np.ndarray:
     return np.stack([counts[..., :-1].sum(axis=-1), counts[..., -1]], axis=-1)
 
 
-def _finding(member: Member, shift: Shift, *, absent: Collection[str], family: int) -> Finding:
+def _finding(
+    member: Member, shift: Shift, *, absent: Collection[str], family: int
+) -> Finding:
     expected, rows = int(member.expected.sum()), int(member.actual.sum())
-    needed = rows_needed(expected, int(np.sum(member.expected + member.actual > 0)), family)
-    state: State = "ok" if needed is not None and rows >= needed else "insufficient_data"
+    needed = rows_needed(
+        expected, int(np.sum(member.expected + member.actual > 0)), family
+    )
+    state: State = (
+        "ok" if needed is not None and rows >= needed else "insufficient_data"
+    )
     if is_drift(shift.psi, shift.p):
         state = "drift"
     if member.name in absent or _is_lost(member, rows, LEVEL / family):
@@ -157,13 +198,20 @@ def _finding(member: Member, shift: Shift, *, absent: Collection[str], family: i
         psi_corrected=corrected,
         p=float(shift.p),
         rows_needed=needed,
-        impact=None if member.importance is None else max(corrected, 0) * max(member.importance, 0),
+        impact=None
+        if member.importance is None
+        else max(corrected, 0) * max(member.importance, 0),
     )
 
 
 def _is_lost(member: Member, rows: int, level: float) -> bool:
-    """Tell whether no row has a value that training knew, and that is no chance of few rows."""
-    known, trained = (counts[: member.known_bins].sum() for counts in (member.actual, member.expected))
+    """Tell whether no row has a value that training knew.
+
+    Where rows are so few that this may be chance, the answer is no.
+    """
+    known, trained = (
+        counts[: member.known_bins].sum() for counts in (member.actual, member.expected)
+    )
     lost_share = 1 - (trained + SMOOTHING) / (member.expected.sum() + 2 * SMOOTHING)
     return bool(known == 0 and rows > 0 and lost_share**rows < level)
 

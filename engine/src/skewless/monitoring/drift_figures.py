@@ -1,4 +1,7 @@
-"""What the drift job found → drift.json → gauges; the service reads it, so nothing here needs scipy."""
+"""What the drift job found → drift.json → gauges.
+
+The service reads that file, so nothing here needs scipy.
+"""
 
 import os
 import stat
@@ -15,7 +18,9 @@ from skewless.core.atomic import replace_file
 
 FILE: Final = "drift.json"
 MOST_BYTES: Final = 1024 * 1024  # of it; a finding takes 300
-READING: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+READING: Final = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+)
 """Wait for no pipe and follow no link; Windows knows neither."""
 State = Literal["broken", "drift", "insufficient_data", "ok"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -32,9 +37,15 @@ class Finding(BaseModel, frozen=True):
     psi_corrected: float
     """Less what chance alone would make of so few rows."""
     p: float
-    """Chance of such a shift where there is none, adjusted for all that was looked at (Holm 1979)."""
+    """Chance of such a shift where there is none.
+
+    It is adjusted for all that was looked at (Holm 1979).
+    """
     rows_needed: int | None
-    """Records from which a PSI at the limit is significant; None if the reference is too small for any."""
+    """Records from which on a PSI at the limit is significant.
+
+    None if the reference is too small for any number of them.
+    """
     impact: float | None
     """psi_corrected times the column's importance, nats; None for the score."""
     mean_change: float | None = None
@@ -43,7 +54,9 @@ class Finding(BaseModel, frozen=True):
     @property
     def column(self) -> str:
         """Name the column that it is about, or the score."""
-        return self.name.removesuffix(" missing") if self.kind == "missing" else self.name
+        return (
+            self.name.removesuffix(" missing") if self.kind == "missing" else self.name
+        )
 
 
 class Rows(BaseModel, frozen=True):
@@ -74,12 +87,15 @@ class Figures(Rows, frozen=True):
 
     def write(self, folder: Path) -> None:
         """Put the figures where the service reads them."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # as who logs there makes it
+        # As who logs there makes it.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(folder / FILE, self.model_dump_json(indent=2).encode() + b"\n")
 
 
 class DriftGauges(Collector):
-    """The last figures as metrics; none while there is no file of at most 1 MB, or none that can be read.
+    """The last figures as metrics.
+
+    There are none while there is no file of at most 1 MB, or none that can be read.
 
     Parameters
     ----------
@@ -98,30 +114,45 @@ class DriftGauges(Collector):
             found = self._path.lstat()
             if found.st_mtime_ns != self._read_at:
                 is_small = stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES
-                self._figures = Figures.model_validate_json(_read(self._path)) if is_small else None
+                self._figures = (
+                    Figures.model_validate_json(_read(self._path)) if is_small else None
+                )
                 self._read_at = found.st_mtime_ns
-        except (OSError, ValueError):  # pydantic's are ValueErrors; a scrape goes on without
+        except (OSError, ValueError):
+            # Pydantic's are ValueErrors; a scrape goes on without.
             self._figures = self._read_at = None
         if self._figures is not None:
             yield from _gauges(self._figures)
 
 
 def _read(path: Path) -> bytes:
-    """Read what was a small file a moment ago, and wait for nobody if it has become a pipe."""
-    with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, READING)) as file:
+    """Read what was a small file a moment ago; if it is a pipe now, do not wait."""
+    with open(
+        path, "rb", buffering=0, opener=lambda name, _: os.open(name, READING)
+    ) as file:
         return file.read(MOST_BYTES)
 
 
 def _gauges(figures: Figures) -> Iterator[Metric]:
     version, labels = figures.version, ["version", "column"]
-    psi = GaugeMetricFamily("drift_psi", "Population stability index against training", labels=labels)
-    states = GaugeMetricFamily("drift_state", "1 for the present state", labels=[*labels, "state"])
+    psi = GaugeMetricFamily(
+        "drift_psi", "Population stability index against training", labels=labels
+    )
+    states = GaugeMetricFamily(
+        "drift_state", "1 for the present state", labels=[*labels, "state"]
+    )
     for finding in figures.findings:
         psi.add_metric([version, finding.name], finding.psi)
         for state in STATES:
-            states.add_metric([version, finding.name, state], float(state == finding.state))
-    rows = GaugeMetricFamily("drift_rows", "Records that were compared", labels=labels[:1])
+            states.add_metric(
+                [version, finding.name, state], float(state == finding.state)
+            )
+    rows = GaugeMetricFamily(
+        "drift_rows", "Records that were compared", labels=labels[:1]
+    )
     rows.add_metric([version], figures.rows)
-    checked = GaugeMetricFamily("drift_checked_timestamp_seconds", "When that was done", labels=labels[:1])
+    checked = GaugeMetricFamily(
+        "drift_checked_timestamp_seconds", "When that was done", labels=labels[:1]
+    )
     checked.add_metric([version], figures.checked_at.timestamp())
     yield from (psi, states, rows, checked)

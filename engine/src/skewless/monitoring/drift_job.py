@@ -1,4 +1,4 @@
-"""A version and the log of its answers → what drifted, and what it does to the answers."""
+"""A version and the log of its answers → what drifted, and how that moves them."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -64,18 +64,27 @@ def find_drift(
     """
     reference = metadata.reference
     if reference is None:
-        msg = f"{metadata.version} holds no reference; train again, or name another version with --version"
+        msg = (
+            f"{metadata.version} holds no reference; train again, "
+            "or name another version with --version"
+        )
         raise ConfigError(msg)
-    judged = [column for column in metadata.identity.columns if column.name not in hidden]
+    judged = [
+        column for column in metadata.identity.columns if column.name not in hidden
+    ]
     window = gather(parts, reference, judged, contract=predictor.contract)
-    findings, changes = judge(reference, window.counts, window.absent), dict[str, float]()
+    findings = judge(reference, window.counts, window.absent)
+    changes = dict[str, float]()
     if window.rows.rows and len(judged) == len(metadata.identity.columns):
         sample = {name: window.sample[name].to_numpy() for name in reference.columns}
         changes = mean_changes(sample, reference, predictor.probabilities)
     figures = Figures(
         version=metadata.version,
         hidden=tuple(sorted(set(hidden) & set(reference.columns))),
-        findings=tuple(each.model_copy(update={"mean_change": changes.get(each.name)}) for each in findings),
+        findings=tuple(
+            each.model_copy(update={"mean_change": changes.get(each.name)})
+            for each in findings
+        ),
         **span._asdict(),
         **window.rows.model_dump(),
     )

@@ -14,7 +14,12 @@ from skewless.monitoring.place import Log
 
 
 def find(
-    log: Log, prediction_id: str, contract: Contract, *, horizon: timedelta, now: datetime
+    log: Log,
+    prediction_id: str,
+    contract: Contract,
+    *,
+    horizon: timedelta,
+    now: datetime,
 ) -> dict[str, Any] | None:
     """Find one answer; None if the log does not hold it.
 
@@ -32,10 +37,15 @@ def find(
     Returns
     -------
     dict or None
-        The answer's fields, time, source and so on; `record`, the record as privacy let it be kept;
-        `outcomes`, in the order in which they were recorded: the last one counts.
+        The answer's fields, time, source and so on; `record`, the record as privacy let
+        it be kept; `outcomes`, in the order in which they were recorded: the last one
+        counts.
     """
-    parts = (part for part in read_predictions(log, prediction=prediction_id) if len(part.answers))
+    parts = (
+        part
+        for part in read_predictions(log, prediction=prediction_id)
+        if len(part.answers)
+    )
     part = next(parts, None)
     if part is None:
         return None
@@ -43,15 +53,25 @@ def find(
     record, time = _first(part.records, whole), part.answers["time"].iloc[0]
     known = read_outcomes(log, before=now)
     by_id, seen = known["of_record"].astype(bool), known["observed_at"]
-    own, named = (hashes(pd.Series([each]))[0] for each in (prediction_id, record.get(contract.id)))
+    own, named = (
+        hashes(pd.Series([each]))[0]
+        for each in (prediction_id, record.get(contract.id))
+    )
     within = by_id & (known["id"] == named) & seen.between(time, time + horizon)
-    told = known.loc[within | (~by_id & (known["id"] == own)), ["outcome", "observed_at", "recorded_at"]]
+    told = known.loc[
+        within | (~by_id & (known["id"] == own)),
+        ["outcome", "observed_at", "recorded_at"],
+    ]
     outcomes = [_first(told.iloc[[row]], whole) for row in range(len(told))]
     return {**_first(part.answers, whole), "record": record, "outcomes": outcomes}
 
 
 def _first(table: pd.DataFrame, whole: Collection[str]) -> dict[str, Any]:
-    """Return a table's first row as JSON's values; whole numbers are floats there, where others miss one."""
+    """Return a table's first row as JSON's values.
+
+    `whole` names the columns of whole numbers: where another row lacks one, the table
+    holds them as floats.
+    """
     first = table.iloc[0].items()
     return {str(name): _plain(value, is_whole=name in whole) for name, value in first}
 

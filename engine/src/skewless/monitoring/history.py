@@ -1,4 +1,7 @@
-"""The prediction log, files and database → tables of bounded size, whatever state the files were left in."""
+"""The prediction log, files and database → tables of bounded size.
+
+The files may have been left in any state.
+"""
 
 import contextlib
 import json
@@ -22,7 +25,8 @@ from skewless.monitoring.postgres_entries import Entries, Window, open_entries
 
 ANSWERED: Final = ("probability", "decision")
 COMPACT: Final = "compact"  # folder of days that are closed, in the log's
-CLOSED: Final = ".closed-"  # in the name of a file that no process appends to; it is compacted under it
+# In the name of a file that no process appends to; it is compacted under that name.
+CLOSED: Final = ".closed-"
 ROWS: Final = 50_000  # of Parquet at a time
 DAY: Final = timedelta(days=1)
 
@@ -31,10 +35,13 @@ Frames = Iterator[tuple[pd.DataFrame, int]]
 
 
 class History(NamedTuple):
-    """What was asked and answered; the same row of both tables is the same prediction."""
+    """What was asked and answered.
+
+    The same row of both tables is the same prediction.
+    """
 
     answers: pd.DataFrame
-    """time (UTC), request_id, source, threshold, latency_ms, and the answer's own fields."""
+    """time (UTC), request_id, source, threshold, latency_ms, the answer's fields."""
     records: pd.DataFrame
     """The columns of the record, as far as privacy let them be kept."""
     unreadable: int
@@ -65,8 +72,8 @@ def read_predictions(
     Returns
     -------
     Iterator of History
-        Parts of at most 100,000 rows, each of one day and in the order of time. Memory does not grow with
-        the log.
+        Parts of at most 100,000 rows, each of one day and in the order of time. Memory
+        does not grow with the log.
 
     Raises
     ------
@@ -76,10 +83,14 @@ def read_predictions(
         The database cannot be asked, or a file of Parquet is damaged.
     """
     window = Window(since, until, version, prediction)
-    with open_entries(log.database) if log.database else contextlib.nullcontext() as entries:
-        days = _days(log.folder, window) | (set(entries.days(window)) if entries else set())
+    opened = open_entries(log.database) if log.database else contextlib.nullcontext()
+    with opened as entries:
+        days = _days(log.folder, window) | (
+            set(entries.days(window)) if entries else set()
+        )
         for day in sorted(days, reverse=True):
-            for frame, unreadable in _day(_files(log.folder, day, version), entries, _of_day(window, day)):
+            files = _files(log.folder, day, version)
+            for frame, unreadable in _day(files, entries, _of_day(window, day)):
                 history = _history(frame, unreadable, window)
                 if len(history.answers) or unreadable:
                     yield history
@@ -98,12 +109,15 @@ def read_challenges(folder: Path, version: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per request: prediction_id, model_version, probability and decision of production,
-        challenger_probability and challenger_decision. Lines that were cut short are left out.
+        A row per request: prediction_id, model_version, probability and decision of
+        production, challenger_probability and challenger_decision. Lines that were cut
+        short are left out.
     """
     rows = []
     for line in read_lines(folder / SHADOW):
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        with contextlib.suppress(
+            ValueError, KeyError, TypeError, AttributeError, RecursionError
+        ):
             entry = json.loads(line)
             challenger = entry.pop("challenger")
             if challenger["model_version"] == version:
@@ -119,13 +133,21 @@ def version_folder(version: str) -> str:
 
 def _days(folder: Path, window: Window) -> set[date]:
     compacted = f"{COMPACT}/date={DAYS}/*/{DAYS}.*.parquet"
-    days = {day: _of_day(window, day) for day, _ in chain(day_files(folder), day_files(folder, compacted))}
-    return {day for day, own in days.items() if own.since and own.until and own.since < own.until}
+    days = {
+        day: _of_day(window, day)
+        for day, _ in chain(day_files(folder), day_files(folder, compacted))
+    }
+    return {
+        day
+        for day, own in days.items()
+        if own.since and own.until and own.since < own.until
+    }
 
 
 def _of_day(window: Window, day: date) -> Window:
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    since, until = max(window.since or begin, begin), min(window.until or begin + DAY, begin + DAY)
+    since = max(window.since or begin, begin)
+    until = min(window.until or begin + DAY, begin + DAY)
     return window._replace(since=since, until=until)
 
 
@@ -137,7 +159,10 @@ def _day(files: Frames, entries: Entries | None, window: Window) -> Frames:
 
 
 def _files(folder: Path, day: date, version: str | None) -> Frames:
-    """Read files of lines, or what they were compacted to: once such a file is gone, that is whole."""
+    """Read files of lines, or what they were compacted to.
+
+    Once a file of lines is gone, what it was compacted to is whole.
+    """
     versions = "*" if version is None else version_folder(version)
     known = _stems(folder, day)
     waiting = sorted(known, reverse=True)
@@ -147,17 +172,26 @@ def _files(folder: Path, day: date, version: str | None) -> Frames:
             file = (folder / f"{stem}.jsonl").open("rb")
         except FileNotFoundError:
             if CLOSED not in stem:  # it may have been given another name since
-                waiting += (each for each in _stems(folder, day) - known if each.startswith(stem + CLOSED))
+                waiting += (
+                    each
+                    for each in _stems(folder, day) - known
+                    if each.startswith(stem + CLOSED)
+                )
                 known.update(waiting)
             pattern = f"{COMPACT}/date={day}/{versions}/{escape(stem)}.parquet"
-            yield from chain.from_iterable(_parquet(path) for _, path in day_files(folder, pattern))
+            yield from chain.from_iterable(
+                _parquet(path) for _, path in day_files(folder, pattern)
+            )
         else:
             with file:
                 yield from map(read_block, blocks(file))
 
 
 def _stems(folder: Path, day: date) -> set[str]:
-    """Name the files of a day without what follows the last dot: that tells whether one was compacted."""
+    """Name the files of a day, without what follows the last dot.
+
+    That part only tells whether a file was compacted.
+    """
     # In this order, so that none slips through that is compacted meanwhile.
     patterns = (f"{day}.*.jsonl", f"{COMPACT}/date={day}/*/{day}.*.parquet")
     return {path.stem for pattern in patterns for _, path in day_files(folder, pattern)}
@@ -165,11 +199,17 @@ def _stems(folder: Path, day: date) -> set[str]:
 
 def _parquet(path: Path) -> Frames:
     try:
-        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as parquet:
-            parquet.schema_arrow.empty_table().select(sorted(KNOWN))  # else it is none of a log
+        with pyarrow.parquet.ParquetFile(
+            path, page_checksum_verification=True
+        ) as parquet:
+            # This fails if the file is none of a log's.
+            parquet.schema_arrow.empty_table().select(sorted(KNOWN))
             yield from ((rows.to_pandas(), 0) for rows in parquet.iter_batches(ROWS))
     except (OSError, ValueError, LookupError, pa.ArrowException) as error:
-        msg = f"{path} cannot be read ({error}). Put it back from a backup, or move it away and do without it"
+        msg = (
+            f"{path} cannot be read ({error}). Put it back from a backup, "
+            "or move it away and do without it"
+        )
         raise LogStoreError(msg) from error
 
 
@@ -177,14 +217,19 @@ def _unheld(frame: pd.DataFrame, entries: Entries | None) -> pd.DataFrame:
     """Leave out what the database has too: it took the row, and could not say so."""
     if entries is None or frame.empty:
         return frame
-    return frame[~frame["answer.prediction_id"].isin(entries.held(frame["answer.prediction_id"].tolist()))]
+    ids = frame["answer.prediction_id"]
+    return frame[~ids.isin(entries.held(ids.tolist()))]
 
 
 def _history(frame: pd.DataFrame, unreadable: int, window: Window) -> History:
     for compare, name, value in window.limits:
-        frame = frame[compare(frame[name if name == "time" else f"answer.{name}"], value)]
+        frame = frame[
+            compare(frame[name if name == "time" else f"answer.{name}"], value)
+        ]
     frame = frame.sort_values("time", kind="stable").reset_index(drop=True)
     of_record = [name for name in map(str, frame) if name.startswith("record.")]
     records = frame[of_record].rename(columns=lambda name: name.removeprefix("record."))
-    answers = frame.drop(columns=of_record).rename(columns=lambda name: name.removeprefix("answer."))
+    answers = frame.drop(columns=of_record).rename(
+        columns=lambda name: name.removeprefix("answer.")
+    )
     return History(answers, records, unreadable)

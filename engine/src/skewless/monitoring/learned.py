@@ -1,4 +1,4 @@
-"""The training table and logged records whose outcome is known → the table to train on next."""
+"""Training table and logged records with an outcome → the next training table."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -34,19 +34,23 @@ class Growth(BaseModel, frozen=True):
     def line(self) -> str:
         """Say it to a person."""
         return (
-            f"{self.rows:,} records, {self.added:,} added and {self.replaced:,} replaced by the log; "
-            f"left out {self.without_id:,} answers that name nobody, {self.broken:,} records that break rules"
+            f"{self.rows:,} records, "
+            f"{self.added:,} added and {self.replaced:,} replaced by the log; "
+            f"left out {self.without_id:,} answers that name nobody, "
+            f"{self.broken:,} records that break rules"
         )
 
 
-def grow(table: pd.DataFrame, log: Log, work: Workspace, *, now: datetime) -> tuple[pd.DataFrame, Growth]:
-    """Add each logged id whose outcome is known: the latest such record, with its label.
+def grow(
+    table: pd.DataFrame, log: Log, work: Workspace, *, now: datetime
+) -> tuple[pd.DataFrame, Growth]:
+    """Add each logged id whose outcome is known: its latest such record and label.
 
     Parameters
     ----------
     table
-        As `check_table` gives it. An id that is in it already is replaced; what was held out stays so,
-        as that depends on the id alone.
+        As `check_table` gives it. An id that is in it already is replaced; what was
+        held out stays so, as that depends on the id alone.
     log
         Where predictions are kept.
     work
@@ -59,11 +63,15 @@ def grow(table: pd.DataFrame, log: Log, work: Workspace, *, now: datetime) -> tu
     contract = work.contract
     horizon = timedelta(days=work.config.monitoring.outcome_days)
     known = pd.concat(
-        [_nobody(contract), *_labelled(log, contract, now=now, horizon=horizon)], ignore_index=True
+        [_nobody(contract), *_labelled(log, contract, now=now, horizon=horizon)],
+        ignore_index=True,
     ).infer_objects()  # dates are days, which are told from text by their type
     ids = known[contract.id]
-    known = known[~(ids.notna() & ids.duplicated())]  # a file of the log that is there twice
-    named = known[known[contract.id].notna()].sort_values(contract.id, ignore_index=True)
+    # A file of the log may be there twice.
+    known = known[~(ids.notna() & ids.duplicated())]
+    named = known[known[contract.id].notna()].sort_values(
+        contract.id, ignore_index=True
+    )
     broken = set(find_faults(named, contract)["row"]) if len(named) else set[int]()
     named = named.drop(index=list(broken))
     outcomes = named[contract.target].astype(np.int64)
@@ -81,19 +89,29 @@ def grow(table: pd.DataFrame, log: Log, work: Workspace, *, now: datetime) -> tu
 
 
 def _nobody(contract: Contract) -> pd.DataFrame:
-    names = [contract.id, *(column.name for column in contract.columns), contract.target]
+    names = [
+        contract.id,
+        *(column.name for column in contract.columns),
+        contract.target,
+    ]
     return pd.DataFrame(columns=names, dtype=object)
 
 
-def _labelled(log: Log, contract: Contract, *, now: datetime, horizon: timedelta) -> Iterator[pd.DataFrame]:
+def _labelled(
+    log: Log, contract: Contract, *, now: datetime, horizon: timedelta
+) -> Iterator[pd.DataFrame]:
     """Find each id's latest record that has a label."""
     joined = join_outcomes(log, contract.id, as_of=now, horizon=horizon)
     joined = joined[joined["outcome"] >= 0].drop_duplicates("record", keep="last")
-    labels = pd.Series(joined["outcome"].to_numpy(), index=joined["prediction"].to_numpy())
+    labels = pd.Series(
+        joined["outcome"].to_numpy(), index=joined["prediction"].to_numpy()
+    )
     names = _nobody(contract).columns[:-1]
     for part in read_predictions(log, until=now) if len(labels) else ():
         if len(part.answers):
             prediction = hashes(part.answers["prediction_id"])
             wanted = np.isin(prediction, labels.index)
             rows = part.records[wanted].reindex(columns=names)
-            yield rows.assign(**{contract.target: labels.loc[prediction[wanted]].to_numpy()})
+            yield rows.assign(
+                **{contract.target: labels.loc[prediction[wanted]].to_numpy()}
+            )

@@ -1,7 +1,8 @@
 """Lines → files, one per process and day, without anybody ever waiting for a disk.
 
-A killed process loses at most what it had not written for `flush_seconds`; a full or slow disk loses lines,
-which are counted. What is written stays readable: a line cut short by either is ended before the next begins.
+A killed process loses at most what it had not written for `flush_seconds`; a full or
+slow disk loses lines, which are counted. What is written stays readable: a line cut
+short by either is ended before the next begins.
 """
 
 import io
@@ -64,7 +65,7 @@ class LineLog:
                 self.report_lost(missing, reason)
 
     def report_lost(self, lines: int, reason: str) -> None:
-        """Count lines that are in no file and nowhere else, and warn of them now and then."""
+        """Count lines that are kept nowhere, and warn of them now and then."""
         self._lost(lines)
         if time.monotonic() - self._warned >= WARN_SECONDS:
             self._warned = time.monotonic()

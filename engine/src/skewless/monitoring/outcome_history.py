@@ -23,9 +23,10 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
     Returns
     -------
     DataFrame, sorted by recorded_at
-        of_record (bool; else of a prediction), id (its 64-bit hash), outcome (0 or 1), recorded_at and
-        observed_at (UTC; no later than recorded_at), repeats and corrects (bool: the same, or another
-        outcome, was said of the same id before). Lines that tell of none are left out.
+        of_record (bool; else of a prediction), id (its 64-bit hash), outcome (0 or 1),
+        recorded_at and observed_at (UTC; no later than recorded_at), repeats and
+        corrects (bool: the same, or another outcome, was said of the same id before).
+        Lines that tell of none are left out.
     """
     recorded = () if log.database is None else recorded_outcomes(log.database, before)
     said = _outcomes(chain(read_lines(log.folder / OUTCOMES), recorded))
@@ -34,31 +35,49 @@ def read_outcomes(log: Log, *, before: datetime) -> pd.DataFrame:
     table["outcome"] = table["outcome"].astype("int8")
     table["id"] = hashes(table["record"].fillna(table["prediction_id"]))
     for name in ("recorded_at", "observed_at"):
-        moments = pd.to_datetime(table[name], format="ISO8601", utc=True, errors="coerce")
+        moments = pd.to_datetime(
+            table[name], format="ISO8601", utc=True, errors="coerce"
+        )
         table[name] = moments.astype("datetime64[us, UTC]")
-    table = table[table["recorded_at"] < before].drop(columns=["record", "prediction_id"])
-    table = table.sort_values(["of_record", "id", "recorded_at", "observed_at", "outcome"])
+    table = table[table["recorded_at"] < before].drop(
+        columns=["record", "prediction_id"]
+    )
+    table = table.sort_values(
+        ["of_record", "id", "recorded_at", "observed_at", "outcome"]
+    )
     again = table.duplicated(["of_record", "id"])
     same = table["outcome"] == table["outcome"].shift()
     given, last = table["observed_at"], table["observed_at"].shift()
     then = (given == last) | (given.isna() & last.isna() & ~table["of_record"])
     table["repeats"], table["corrects"] = again & same & then, again & ~same
-    table["observed_at"] = given.fillna(table["recorded_at"]).clip(upper=table["recorded_at"])
-    return table.sort_values(["recorded_at", "observed_at", "outcome", "id"], ignore_index=True)
+    table["observed_at"] = given.fillna(table["recorded_at"]).clip(
+        upper=table["recorded_at"]
+    )
+    return table.sort_values(
+        ["recorded_at", "observed_at", "outcome", "id"], ignore_index=True
+    )
 
 
 def hashes(values: pd.Series) -> np.ndarray:
     """Return 64-bit hashes of ids, the same in every process."""
-    found: np.ndarray = pd.util.hash_array(values.to_numpy(dtype=object), categorize=False)
+    found: np.ndarray = pd.util.hash_array(
+        values.to_numpy(dtype=object), categorize=False
+    )
     return found
 
 
 def _outcomes(lines: Iterable[str | bytes]) -> Iterator[dict[str, Any]]:
-    """Leave out what is no outcome: a line cut short by a kill or a full disk, or not the service's."""
+    """Leave out lines that are no outcome.
+
+    They were cut short by a kill or a full disk, or are not the service's.
+    """
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        with contextlib.suppress(
+            ValueError, KeyError, TypeError, AttributeError, RecursionError
+        ):
             said = json.loads(line)
             whom = said.get("record") or said["prediction_id"]
-            "".join([whom, said["recorded_at"], said.get("observed_at") or ""]).encode()  # all are text
+            texts = [whom, said["recorded_at"], said.get("observed_at") or ""]
+            "".join(texts).encode()  # fails unless all are text
             if type(said["outcome"]) is int and said["outcome"] in (0, 1):
                 yield said

@@ -1,6 +1,7 @@
-"""What became of records → lines on disk, there when the call returns; nothing is ever changed or removed.
+"""What became of records → lines that are on disk when the call returns.
 
-A correction is a later line. This is on the road of requests: what reads the lines again is `labels`.
+Nothing is ever changed or removed. A correction is a later line. This is on the road of
+requests: what reads the lines again is `labels`.
 """
 
 import errno
@@ -39,7 +40,10 @@ LINE: Final = TypeAdapter(dict[str, Any]).serializer
 Lines = Callable[[], tuple[datetime, bytes]]
 """Takes the moment, and gives the lines that are recorded at it."""
 Write = Callable[[Lines], datetime]
-"""Puts lines on disk, asking for them late, and returns their moment; or raises OSError and leaves none."""
+"""Puts lines on disk, asking for them late, and returns their moment.
+
+If it cannot, it raises OSError and leaves none.
+"""
 
 
 def _as_moment(value: Any) -> Any:
@@ -49,11 +53,19 @@ def _as_moment(value: Any) -> Any:
 
 class _Outcome(BaseModel, extra="forbid", strict=True, frozen=True):
     outcome: Annotated[
-        int, Field(ge=0, le=1, description="1: the event happened, 0: it did not; silence is not 0"), WHOLE
+        int,
+        Field(
+            ge=0,
+            le=1,
+            description="1: the event happened, 0: it did not; silence is not 0",
+        ),
+        WHOLE,
     ]
     observed_at: Annotated[
         AwareDatetime | None,
-        Field(description="When it was seen, with an offset; default: when it is recorded"),
+        Field(
+            description="When it was seen, with an offset; default: when it is recorded"
+        ),
         BeforeValidator(_as_moment),
     ] = None
 
@@ -61,11 +73,16 @@ class _Outcome(BaseModel, extra="forbid", strict=True, frozen=True):
 class OfPrediction(_Outcome):
     """What became of the record of one answer."""
 
-    prediction_id: Annotated[str, Field(pattern=f"^[0-9a-f]{{{ID_DIGITS}}}$", description="Of the answer")]
+    prediction_id: Annotated[
+        str, Field(pattern=f"^[0-9a-f]{{{ID_DIGITS}}}$", description="Of the answer")
+    ]
 
 
 class OfRecord(_Outcome):
-    """What became of a record: counts for all answers within `monitoring.outcome_days` before it."""
+    """What became of a record.
+
+    It counts for all answers within `monitoring.outcome_days` before it.
+    """
 
     record: str  # `outcome_models` gives it the contract's name and rules
 
@@ -94,7 +111,10 @@ def outcome_models(contract: Contract) -> OutcomeModels:
     """
     shortest, longest = contract.id_length
     rules = Field(
-        alias=contract.id, min_length=shortest, max_length=longest, description="As it was asked with"
+        alias=contract.id,
+        min_length=shortest,
+        max_length=longest,
+        description="As it was asked with",
     )
     of_record = create_model(
         "OfRecord",
@@ -105,10 +125,15 @@ def outcome_models(contract: Contract) -> OutcomeModels:
     )
 
     def kind(said: Any) -> str:
-        return "prediction_id" if isinstance(said, dict) and "prediction_id" in said else contract.id
+        return (
+            "prediction_id"
+            if isinstance(said, dict) and "prediction_id" in said
+            else contract.id
+        )
 
     outcome = Annotated[
-        Annotated[OfPrediction, Tag("prediction_id")] | Annotated[of_record, Tag(contract.id)],
+        Annotated[OfPrediction, Tag("prediction_id")]
+        | Annotated[of_record, Tag(contract.id)],
         Discriminator(kind),
     ]
     return OutcomeModels(of_record, list[outcome])
@@ -124,7 +149,8 @@ class Outcomes:
     id_name
         The contract's id.
     privacy, settings
-        As of the prediction log: a record's id is kept as it is there, so that the two can be joined.
+        As of the prediction log: a record's id is kept as it is there, so that the two
+        can be joined.
     clock
         Tells the time.
 
@@ -152,9 +178,14 @@ class Outcomes:
 
     def refusal(self, outcomes: Sequence[Outcome]) -> str | None:
         """Say why outcomes cannot be recorded; None if they can."""
-        if self._takes_records or not any(isinstance(each, OfRecord) for each in outcomes):
+        if self._takes_records or not any(
+            isinstance(each, OfRecord) for each in outcomes
+        ):
             return None
-        return f"monitoring.privacy drops {self._id}, so no prediction is known by it: send prediction_id"
+        return (
+            f"monitoring.privacy drops {self._id}, so no prediction is known by it: "
+            "send prediction_id"
+        )
 
     def add(self, outcomes: Sequence[Outcome]) -> datetime:
         """Record all or none; return the moment from which on they are known.
@@ -187,14 +218,17 @@ class OutcomeFiles:
         self._process = process_name()
 
     def append(self, lines: Lines) -> datetime:
-        """Put whole lines on disk, or take back what was written of them; return their moment.
+        """Put all lines on disk, or none, and return their moment.
+
+        If that fails, what was written of them is taken back.
 
         Raises
         ------
         OSError
             The disk is full, read-only or broken.
         """
-        for folder in (self._folder.parent, self._folder):  # `parents` would not make the first private
+        # Both, as `parents` would not make the first private.
+        for folder in (self._folder.parent, self._folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         moment, data = lines()
         path = self._folder / f"{moment.date().isoformat()}.{self._process}.jsonl"
@@ -204,7 +238,9 @@ class OutcomeFiles:
                 data = b"\n" + data  # ends what could not be taken back
             try:
                 if file.write(data) < len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as the system would say it
+                    raise OSError(  # noqa: TRY301 - as the system would say it
+                        errno.ENOSPC, os.strerror(errno.ENOSPC)
+                    )
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(size)

@@ -1,8 +1,10 @@
-"""Labelled predictions → how well they came true by week, how well they should have, and if the two agree.
+"""Labelled predictions → how well they came true, by week.
 
-Probabilities that mean what they say tell what to expect of the outcomes: NannyML's idea of confidence-based
-performance estimation (CBPE). Where they come to something else, records of the same kind end differently
-than in training: concept drift, which no statistic of what was asked can see.
+It also tells how well they should have, and whether the two agree. Probabilities that
+mean what they say tell what to expect of the outcomes: NannyML's idea of
+confidence-based performance estimation (CBPE). Where they come to something else,
+records of the same kind end differently than in training: concept drift, which no
+statistic of what was asked can see.
 """
 
 from collections.abc import Iterator
@@ -17,25 +19,34 @@ from skewless.core.metrics import EPSILON
 
 RESAMPLES, SEED = 500, 1
 LEVEL = 0.95  # of a band
-MOST_UNITS = 2_000  # drawn in a resample; more records are drawn in groups, by their hashes
+# Drawn in a resample; more records are drawn in groups, by their hashes.
+MOST_UNITS = 2_000
 MIN_RECORDS = 100  # with an outcome, for an alarm
-MIN_DIFFERENCE = 0.02  # for an alarm; nats or event rate. A good model was off by 0.009 without any drift
+# For an alarm; nats or event rate. A good model was off by 0.009 without any drift.
+MIN_DIFFERENCE = 0.02
 MONDAY = 4  # of 1970, counted from its first day
 
 State = Literal["waiting", "too_few", "one_sided", "ok", "concept_drift"]
-"""Outcomes are due; too few came; all are the same, as if others were never recorded; or what was found."""
+"""How the outcomes of a week stand.
+
+Some are still due; too few came; all are the same, as if others were never recorded; or
+what was found.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A value, and where it would lie for other records: percentiles of a bootstrap (Efron 1993)."""
+    """A value, and where it would lie for other records.
+
+    The limits are percentiles of a bootstrap (Efron 1993).
+    """
 
     value: float
     low: float
     high: float
 
     def contradicts(self, other: "Band") -> bool:
-        """Tell whether two bands have nothing in common, and the values lie so far apart that it matters."""
+        """Tell whether the bands lie apart and the values differ enough to matter."""
         apart = self.low > other.high or other.low > self.high
         return apart and abs(self.value - other.value) >= MIN_DIFFERENCE
 
@@ -88,32 +99,47 @@ def weekly(joined: pd.DataFrame, *, as_of: datetime, horizon: timedelta) -> list
     joined
         As `join_outcomes` gives it, sorted by time.
     as_of, horizon
-        As it was joined. A week waits until for each prediction the horizon is over or the outcome known;
-        else those that are known early would speak for all.
+        As it was joined. A week waits until for each prediction the horizon is over or
+        the outcome known; else those that are known early would speak for all.
     """
     due = np.datetime64((as_of - horizon).replace(tzinfo=None), "us")
     return [_week(name, rows, due) for name, rows in _by_week(joined)]
 
 
 def measure(rows: pd.DataFrame, chances: np.ndarray) -> Measures:
-    """Measure predictions against outcomes, or against what their own probabilities let expect.
+    """Measure predictions against outcomes, or against their own probabilities.
 
     Parameters
     ----------
     rows
         n predictions with record, probability and predicted; see `join_outcomes`.
     chances
-        Of the event, in [0, 1], shape (n,): the outcomes, or the predicted probabilities themselves, which
-        gives the expected measures, E[log loss] = mean of -p ln p - (1 - p) ln(1 - p) and so on.
+        Of the event, in [0, 1], shape (n,): the outcomes, or the predicted
+        probabilities themselves, which gives the expected measures, E[log loss] = mean
+        of -p ln p - (1 - p) ln(1 - p) and so on.
     """
     probabilities, absent = rows["probability"].to_numpy(), 1 - chances
-    logs = [np.log(np.clip(likely, EPSILON, 1)) for likely in (probabilities, 1 - probabilities)]
+    logs = [
+        np.log(np.clip(likely, EPSILON, 1))
+        for likely in (probabilities, 1 - probabilities)
+    ]
     log_losses = 0.0 - chances * logs[0] - absent * logs[1]
     squares = chances * (1 - probabilities) ** 2 + absent * probabilities**2
     over, under = _placements(probabilities, chances)
-    columns = np.stack([np.ones(len(rows)), log_losses, squares, chances, chances * over, absent * under])
+    columns = np.stack(
+        [
+            np.ones(len(rows)),
+            log_losses,
+            squares,
+            chances,
+            chances * over,
+            absent * under,
+        ]
+    )
     total, drawn = _resample(columns, rows["record"].to_numpy())
-    log_loss, brier, event_rate = (_band(total[k] / total[0], drawn[k] / drawn[0]) for k in (1, 2, 3))
+    log_loss, brier, event_rate = (
+        _band(total[k] / total[0], drawn[k] / drawn[0]) for k in (1, 2, 3)
+    )
     return Measures(
         log_loss=log_loss,
         brier=brier,
@@ -126,7 +152,9 @@ def measure(rows: pd.DataFrame, chances: np.ndarray) -> Measures:
 def _by_week(joined: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     days = joined["time"].to_numpy("datetime64[D]").astype(np.int64)
     numbers, starts = np.unique((days - MONDAY) // 7, return_index=True)
-    for number, start, end in zip(numbers, starts, [*starts, len(joined)][1:], strict=True):
+    for number, start, end in zip(
+        numbers, starts, [*starts, len(joined)][1:], strict=True
+    ):
         monday = date(1970, 1, 1) + timedelta(days=int(number) * 7 + MONDAY)
         yield f"{monday:%G-W%V}", joined.iloc[start:end]
 
@@ -153,44 +181,79 @@ def _week(name: str, rows: pd.DataFrame, due: np.datetime64) -> Week:
 
 
 def _judge(realised: Measures | None, expected: Measures | None, records: int) -> State:
-    """Compare log loss, and the event rate as well: where p is 0.5 the loss is the same whatever happens."""
+    """Compare log loss, and the event rate as well.
+
+    Where p is 0.5, the log loss is the same whatever happens.
+    """
     if realised is None or expected is None or records < MIN_RECORDS:
         return "too_few"
     if realised.roc_auc is None:
         return "one_sided"
-    pairs = (realised.log_loss, expected.log_loss), (realised.event_rate, expected.event_rate)
-    return "concept_drift" if any(real.contradicts(band) for real, band in pairs) else "ok"
+    pairs = (
+        (realised.log_loss, expected.log_loss),
+        (realised.event_rate, expected.event_rate),
+    )
+    return (
+        "concept_drift" if any(real.contradicts(band) for real, band in pairs) else "ok"
+    )
 
 
-def _placements(probabilities: np.ndarray, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tell above which share of those without the event, and below which of those with it, each row is."""
+def _placements(
+    probabilities: np.ndarray, chances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell where each row lies among those without the event and those with it.
+
+    Return above which share of those without the event it is, and below which share of
+    those with it.
+    """
     values, place = np.unique(probabilities, return_inverse=True)
-    without, events = (np.bincount(place, weights, len(values)) for weights in (1 - chances, chances))
+    without, events = (
+        np.bincount(place, weights, len(values)) for weights in (1 - chances, chances)
+    )
     over = (np.cumsum(without) - without / 2) / max(without.sum(), EPSILON)
     under = 1 - (np.cumsum(events) - events / 2) / max(events.sum(), EPSILON)
     return over[place], under[place]
 
 
-def _confusion(decisions: np.ndarray, chances: np.ndarray) -> tuple[float, float, float, float]:
+def _confusion(
+    decisions: np.ndarray, chances: np.ndarray
+) -> tuple[float, float, float, float]:
     missed, found = float(chances[~decisions].sum()), float(chances[decisions].sum())
-    return float(np.sum(~decisions)) - missed, float(np.sum(decisions)) - found, missed, found
+    return (
+        float(np.sum(~decisions)) - missed,
+        float(np.sum(decisions)) - found,
+        missed,
+        found,
+    )
 
 
-def _resample(columns: np.ndarray, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Draw records with all their rows again; return the columns' sums, (k,), and the draws', (k, 500)."""
+def _resample(
+    columns: np.ndarray, records: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw records again, each with all its rows.
+
+    Return the columns' sums, (k,), and those of the draws, (k, 500).
+    """
     names, unit = np.unique(records, return_inverse=True)
     if len(names) > MOST_UNITS:
         names, unit = np.unique(records % np.uint64(MOST_UNITS), return_inverse=True)
     count, random = len(names), np.random.default_rng(SEED)
     sums = np.stack([np.bincount(unit, column, count) for column in columns])
-    drawn = [sums @ np.bincount(random.integers(0, count, count), minlength=count) for _ in range(RESAMPLES)]
+    drawn = [
+        sums @ np.bincount(random.integers(0, count, count), minlength=count)
+        for _ in range(RESAMPLES)
+    ]
     return sums.sum(axis=1), np.stack(drawn, axis=1)
 
 
 def _area(total: np.ndarray, drawn: np.ndarray) -> Band:
-    """Turn sums of placements into the area under the curve; of draws to first order (DeLong 1988)."""
+    """Turn sums of placements into the area under the curve.
+
+    For draws this is a first-order approximation (DeLong 1988).
+    """
     value = total[4] / total[3]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a draw without any event says nothing
+    # A draw without any event says nothing.
+    with np.errstate(divide="ignore", invalid="ignore"):
         draws = drawn[4] / drawn[3] + drawn[5] / (drawn[0] - drawn[3]) - value
     return _band(value, np.clip(draws[np.isfinite(draws)], 0, 1))
 

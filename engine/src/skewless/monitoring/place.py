@@ -1,4 +1,7 @@
-"""Configuration and environment → where predictions and outcomes are kept, and in which files."""
+"""Configuration and environment → where predictions and outcomes are kept.
+
+It also says in which files they are.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +15,8 @@ from skewless.core.settings import Settings
 from skewless.core.url import Url
 from skewless.core.workspace import Workspace
 
-DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"  # what the name of a log's file begins with
+# What the name of a log's file begins with.
+DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
 
 
 class Database(NamedTuple):
@@ -29,18 +33,29 @@ class Log(NamedTuple):
     folder: Path
     """`monitoring.prediction_log`."""
     database: Database | None = None
-    """The setting `log_url`: PostgreSQL as well; the folder then takes what the database could not."""
+    """The setting `log_url`: PostgreSQL keeps them as well.
+
+    The folder then takes what the database could not.
+    """
 
 
 def find_database(settings: Settings) -> Database | None:
     """Say which database keeps the log; None if none does."""
-    return None if settings.log_url is None else Database(settings.log_url, settings.variable("log_url"))
+    return (
+        None
+        if settings.log_url is None
+        else Database(settings.log_url, settings.variable("log_url"))
+    )
 
 
 def find_log(work: Workspace) -> Log | None:
     """Say where the log is kept; None if nowhere."""
     folder = work.config.monitoring.prediction_log
-    return None if folder is None else Log(work.root / folder, find_database(work.settings))
+    return (
+        None
+        if folder is None
+        else Log(work.root / folder, find_database(work.settings))
+    )
 
 
 def open_log(work: Workspace) -> Log:
@@ -53,13 +68,20 @@ def open_log(work: Workspace) -> Log:
     """
     log = find_log(work)
     if log is None:
-        msg = "monitoring.prediction_log: found null, so no prediction is kept; name a folder and serve"
+        msg = (
+            "monitoring.prediction_log: found null, so no prediction is kept; "
+            "name a folder and serve"
+        )
         raise ConfigError(msg)
     return log
 
 
-def day_files(folder: Path, pattern: str = f"{DAYS}.*.jsonl") -> Iterator[tuple[date, Path]]:
-    """List the files of a log and the days (UTC) they are of; what else has such a name is not the log's.
+def day_files(
+    folder: Path, pattern: str = f"{DAYS}.*.jsonl"
+) -> Iterator[tuple[date, Path]]:
+    """List the files of a log, each with its day (UTC).
+
+    Anything else that has such a name is not the log's.
 
     Raises
     ------
@@ -67,7 +89,10 @@ def day_files(folder: Path, pattern: str = f"{DAYS}.*.jsonl") -> Iterator[tuple[
         The folder is there and cannot be read, so nobody knows whether it is empty.
     """
     if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
-        msg = f"{folder} cannot be read, so nobody knows what was logged. Let the user who asks read it"
+        msg = (
+            f"{folder} cannot be read, so nobody knows what was logged. "
+            "Let the user who asks read it"
+        )
         raise LogStoreError(msg)
     for path in sorted(folder.glob(pattern)):
         with suppress(ValueError):

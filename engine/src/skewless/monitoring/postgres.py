@@ -1,4 +1,7 @@
-"""A URL → connections to PostgreSQL on which nobody waits for ever, and which rows it refuses of many."""
+"""A URL → connections to PostgreSQL on which nobody waits for ever.
+
+It also tells which of many rows the database refuses.
+"""
 
 import os
 import socket
@@ -17,15 +20,21 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from skewless.core.errors import ConfigError
 from skewless.monitoring.place import Database
 
-PATIENCE_SECONDS = 2  # for a connection, and for a batch; both fit into what a stopping process waits for
+# For a connection, and for a batch; both fit into what a stopping process waits for.
+PATIENCE_SECONDS = 2
 ROW_FAULTS: Final = {"22", "23", "54", "P0"}
-"""Classes of SQLSTATE that mind a row: its values, a constraint, its size, what a trigger raises."""
+"""Classes of SQLSTATE that say that a row is at fault.
+
+They are about its values, a constraint or its size, or are what a trigger raises.
+"""
 
 Row = TypeVar("Row")
 
 
 def engine(database: Database) -> Engine:
-    """Return what connects to the database; it does so when it is first used, or gives up in seconds.
+    """Return what connects to the database.
+
+    It connects when it is first used, or gives up within seconds.
 
     Parameters
     ----------
@@ -46,25 +55,33 @@ def engine(database: Database) -> Engine:
         raise ConfigError(msg) from None
     except (ArgumentError, ValueError):
         msg = (
-            f"{database.variable}: malformed; write it like postgresql+psycopg://***@host:5432/name, "
-            "with user:password for ***"
+            f"{database.variable}: malformed; write it like "
+            "postgresql+psycopg://***@host:5432/name, with user:password for ***"
         )
         raise ConfigError(msg) from None
     patience = {"connect_timeout": PATIENCE_SECONDS, "application_name": "skewless"}
     driven = parsed.set(drivername="postgresql+psycopg")
     made = create_engine(driven, connect_args=patience)
-    listen(made, "connect", _begin, insert=True)  # before SQLAlchemy's own questions to a new connection
+    # Before SQLAlchemy's own questions to a new connection.
+    listen(made, "connect", _begin, insert=True)
     listen(made, "connect", lambda _, entry: entry.info.pop("bound").close())
     return made
 
 
-def bounded(connection: Connection, seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[None]:
-    """Cut the line to a server that does not answer in time, so that whoever waits for it goes on."""
+def bounded(
+    connection: Connection, seconds: float = PATIENCE_SECONDS
+) -> AbstractContextManager[None]:
+    """Cut the line to a server that does not answer in time.
+
+    Whoever waits for it can then go on.
+    """
     return _cut_after(seconds, connection.connection.fileno())
 
 
 def refused_rows(
-    rows: Sequence[Row], insert: Callable[[Sequence[Row]], None], seconds: float = PATIENCE_SECONDS
+    rows: Sequence[Row],
+    insert: Callable[[Sequence[Row]], None],
+    seconds: float = PATIENCE_SECONDS,
 ) -> list[tuple[Row, str]]:
     """Insert rows, and return those that the database refuses, each with the reason.
 
@@ -77,12 +94,14 @@ def refused_rows(
     insert
         Inserts some of them, all or none.
     seconds
-        Nothing is halved any more after this time: then rows may be among the refused that are not at fault.
+        Nothing is halved any more after this time: then rows may be among the refused
+        that are not at fault.
 
     Raises
     ------
     DBAPIError
-        The database minds something else than these rows, or it is away; some rows may be inserted.
+        The database minds something else than these rows, or it is away; some rows may
+        be inserted.
     """
     refused: list[tuple[Row, str]] = []
     waiting, end = [rows], time.monotonic() + seconds
@@ -103,7 +122,10 @@ def refused_rows(
 
 
 def row_fault(error: DBAPIError) -> str | None:
-    """Name what is wrong with a row; None if nothing is. The message itself may repeat values."""
+    """Name what is wrong with a row; None if nothing is.
+
+    The message itself is left out, as it may repeat values.
+    """
     state = getattr(error.orig, "sqlstate", None) or ""
     is_of_row = state[:2] in ROW_FAULTS or isinstance(error, DataError)
     return type(error.orig).__name__ if is_of_row else None

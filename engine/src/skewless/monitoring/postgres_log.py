@@ -1,4 +1,7 @@
-"""Lines → a table of PostgreSQL; while the database is away, files take them, and nobody waits for either."""
+"""Lines → a table of PostgreSQL, or files while the database is away.
+
+Nobody waits for either.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -55,8 +58,11 @@ OUTCOMES: Final = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False, index=True),
     Column("entry", JSONB, nullable=False),
 )
-MAKE_ALONE: Final = text("SELECT pg_advisory_xact_lock(hashtext('skewless: make tables'))")
-GIVE_UP: Final = text(f"SET statement_timeout = {PATIENCE_SECONDS * 1000}")  # milliseconds
+MAKE_ALONE: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtext('skewless: make tables'))"
+)
+# In milliseconds.
+GIVE_UP: Final = text(f"SET statement_timeout = {PATIENCE_SECONDS * 1000}")
 INSERT: Final = text("""
     INSERT INTO predictions (prediction_id, time, model_version, record, entry)
     SELECT line #>> '{answer,prediction_id}', CAST(line ->> 'time' AS timestamptz),
@@ -92,7 +98,13 @@ class PostgresLog:
     """
 
     def __init__(
-        self, database: Database, aside: LineLog, *, id_name: str, seconds: float, report: Report
+        self,
+        database: Database,
+        aside: LineLog,
+        *,
+        id_name: str,
+        seconds: float,
+        report: Report,
     ) -> None:
         self._engine, self._aside = engine(database), aside
         self._id = id_name
@@ -101,7 +113,9 @@ class PostgresLog:
         self._warned: dict[str, float] = {}
         self._paused_until = 0.0
         lost = partial(aside.report_lost, reason="too slow a database")
-        self._writer = BackgroundWriter[Part](self._write, lost, most=MOST_WAITING, seconds=seconds)
+        self._writer = BackgroundWriter[Part](
+            self._write, lost, most=MOST_WAITING, seconds=seconds
+        )
 
     def put(self, time: datetime, lines: bytes, count: int) -> None:
         """Hand whole lines over, of which so many are lost if too much waits."""
@@ -126,7 +140,7 @@ class PostgresLog:
             return parts
         try:
             refused = insert_parts(self._connection or self._connect(), parts, self._id)
-        except Exception as error:  # noqa: BLE001 - whatever it was, a file can take these lines
+        except Exception as error:  # noqa: BLE001 - a file can take these lines
             self._failed(error)
             return parts
         if refused:
@@ -153,15 +167,19 @@ class PostgresLog:
 
     def _hang_up(self) -> None:
         if self._connection is not None:
-            self._connection.invalidate()  # without a farewell, for which nobody may be there
+            # Without a farewell, for which nobody may be there.
+            self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
 
-def insert_parts(connection: Connection, parts: Sequence[Part], id_name: str) -> list[tuple[Part, str]]:
-    """Insert all lines, or if the database refuses some, the others; return those a line each, with reasons.
+def insert_parts(
+    connection: Connection, parts: Sequence[Part], id_name: str
+) -> list[tuple[Part, str]]:
+    """Insert all lines except those that the database refuses.
 
-    `id_name` is the contract's id, by which the table can be searched.
+    Return the refused ones, a line each, with reasons. `id_name` is the contract's id,
+    by which the table can be searched.
 
     Raises
     ------
@@ -188,14 +206,17 @@ def _single_lines(parts: Sequence[Part]) -> Iterator[Part]:
 
 
 def insert_lines(connection: Connection, lines: bytes, id_name: str) -> None:
-    """Insert whole lines, in one transaction; those whose prediction is there already are left out."""
+    """Insert whole lines in one transaction, except predictions already there."""
     array = "[" + lines.decode()[:-1].replace("\n", ",") + "]"
     with bounded(connection), connection.begin():
         connection.execute(INSERT, {"lines": array, "id": id_name})
 
 
 def make_tables(connection: Connection) -> None:
-    """Make the tables, if nobody did before; from now on no statement of this connection takes long."""
+    """Make the tables, if nobody did before.
+
+    From now on no statement of this connection takes long.
+    """
     with bounded(connection), connection.begin():
         connection.execute(GIVE_UP)
         connection.execute(MAKE_ALONE)

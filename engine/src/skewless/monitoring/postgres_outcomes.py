@@ -1,4 +1,7 @@
-"""Outcomes → a table of PostgreSQL, there when the call returns; files take them while it is away."""
+"""Outcomes → a table of PostgreSQL, or files while the database is away.
+
+They are there when the call returns.
+"""
 
 import json
 import logging
@@ -17,7 +20,9 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class PostgresOutcomes:
-    """The table `outcomes`, as one process writes it; `aside` takes what the database does not.
+    """The table `outcomes`, as one process writes it.
+
+    `aside` takes what the database does not.
 
     Raises
     ------
@@ -29,7 +34,9 @@ class PostgresOutcomes:
         self._engine, self._aside = engine(database), aside
 
     def append(self, lines: Lines) -> datetime:
-        """Put lines into the table, or what it does not take into a file, as of then; return their moment.
+        """Put lines into the table and return their moment.
+
+        What the table does not take goes into a file, as of then.
 
         Raises
         ------
@@ -48,8 +55,10 @@ class PostgresOutcomes:
         finally:
             self._engine.dispose()  # outcomes come seldom
 
-    def _insert(self, connection: Connection, moment: datetime, lines: list[bytes]) -> None:
-        """Insert what the table takes, and write the rest to a file, before anything is committed."""
+    def _insert(
+        self, connection: Connection, moment: datetime, lines: list[bytes]
+    ) -> None:
+        """Insert what the table takes; before any commit, write the rest to a file."""
 
         def insert_some(some: Sequence[bytes]) -> None:
             rows = [{"recorded_at": moment, "entry": json.loads(line)} for line in some]
@@ -59,6 +68,8 @@ class PostgresOutcomes:
         refused = refused_rows(lines, insert_some)
         if refused:
             LOG.warning(
-                "PostgreSQL refuses %d outcomes (%s); a file takes those", len(refused), refused[0][1]
+                "PostgreSQL refuses %d outcomes (%s); a file takes those",
+                len(refused),
+                refused[0][1],
             )
             self._aside.append(lambda: (moment, b"".join(line for line, _ in refused)))

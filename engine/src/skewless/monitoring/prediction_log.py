@@ -64,7 +64,9 @@ class PredictionLog:
         A column is to be hashed and there is no key.
     """
 
-    def __init__(self, log: Lines, privacy: Mapping[str, Privacy], settings: Settings) -> None:
+    def __init__(
+        self, log: Lines, privacy: Mapping[str, Privacy], settings: Settings
+    ) -> None:
         self._hide = hiding(privacy, settings)
         self._log = log
 
@@ -79,7 +81,7 @@ class PredictionLog:
         self._log.close()
 
     def _lines(self, note: Noted, time: datetime, answer: Answered) -> list[bytes]:
-        """Write what is the same for all rows once, and put each row's own JSON behind it."""
+        """Write what all rows share once, and put each row's own JSON behind it."""
         shared = {
             "time": time,
             "request_id": note.request_id,
@@ -89,19 +91,30 @@ class PredictionLog:
         }
         head = FACTS.to_json(shared)[:-1]
         return [
-            b'%s,"record":%s,"answer":%s}\n' % (head, self._record(record), FACTS.to_json(given._asdict()))
+            b'%s,"record":%s,"answer":%s}\n'
+            % (head, self._record(record), FACTS.to_json(given._asdict()))
             for record, given in zip(answer.records, answer.answers, strict=True)
         ]
 
     def _record(self, record: BaseModel) -> bytes:
         if not self._hide:
             return record.__pydantic_serializer__.to_json(record)
-        values = {name: value for name, value in record.__dict__.items() if name not in self._hide}
-        hidden = {name: hide(getattr(record, name)) for name, hide in self._hide.items() if hide is not None}
+        values = {
+            name: value
+            for name, value in record.__dict__.items()
+            if name not in self._hide
+        }
+        hidden = {
+            name: hide(getattr(record, name))
+            for name, hide in self._hide.items()
+            if hide is not None
+        }
         return FACTS.to_json(values | hidden)
 
 
-def hiding(privacy: Mapping[str, Privacy], settings: Settings) -> dict[str, Hide | None]:
+def hiding(
+    privacy: Mapping[str, Privacy], settings: Settings
+) -> dict[str, Hide | None]:
     """Return what to do with the columns that are not kept as they are; None drops one.
 
     Raises
@@ -111,12 +124,19 @@ def hiding(privacy: Mapping[str, Privacy], settings: Settings) -> dict[str, Hide
     """
     if "hash" in privacy.values() and settings.hash_key is None:
         variable = settings.variable("hash_key")
-        msg = f"monitoring.privacy hashes a column: set {variable} to a secret, or drop the column"
+        msg = (
+            f"monitoring.privacy hashes a column: set {variable} to a secret, "
+            "or drop the column"
+        )
         raise ConfigError(msg)
     key = settings.hash_key.get_secret_value().encode() if settings.hash_key else b""
 
     def keyed(value: Any) -> Any:
-        return None if value is None else hmac.digest(key, str(value).encode(), "sha256").hex()[:HASH_DIGITS]
+        return (
+            None
+            if value is None
+            else hmac.digest(key, str(value).encode(), "sha256").hex()[:HASH_DIGITS]
+        )
 
     ways: Final = {"drop": None, "hash": keyed, "bucket": bucket}
     return {name: ways[way] for name, way in privacy.items() if way != "keep"}
@@ -135,5 +155,6 @@ def bucket(value: Any) -> Any:
     if isinstance(value, date):
         return value.replace(month=1, day=1)
     exponent = max(floor(log10(abs(value))), SMALLEST_EXPONENT)
-    digit = floor(round(value / 10.0**exponent, ndigits=9))  # 0.3 / 0.1 is a little less than 3
+    # Rounded, as 0.3 / 0.1 is a little less than 3.
+    digit = floor(round(value / 10.0**exponent, ndigits=9))
     return type(value)(float(f"{digit}e{exponent}"))

@@ -1,4 +1,7 @@
-"""What was found → one page that opens anywhere: in words for the product's owner, in figures below."""
+"""What was found → one page that opens anywhere.
+
+It begins with words for the product's owner; the figures are below.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,13 +37,23 @@ def render(report: Report) -> str:
     """Render the page, as HTML; the same values give the same text."""
     found, weeks = report.found, report.weeks
     findings = found.figures.findings
-    shown = [each for each in findings if each.kind != "missing" or each.state in {"broken", "drift"}]
+    shown = [
+        each
+        for each in findings
+        if each.kind != "missing" or each.state in {"broken", "drift"}
+    ]
     score = [each for each in shown if each.kind == "score"]
     drawn = score + [each for each in shown if each.kind == "column"][:MOST_COLUMNS]
     known = {**found.reference.columns, drift.SCORE: found.reference.score}
-    template = files("skewless.monitoring").joinpath("report.html.jinja").read_text("utf-8")
+    template = (
+        files("skewless.monitoring").joinpath("report.html.jinja").read_text("utf-8")
+    )
     environment = Environment(
-        undefined=StrictUndefined, finalize=in_html, autoescape=True, trim_blocks=True, lstrip_blocks=True
+        undefined=StrictUndefined,
+        finalize=in_html,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.from_string(template).render(
         report=report,
@@ -59,7 +72,9 @@ def render(report: Report) -> str:
             (
                 each,
                 words.describe(each, found),
-                charts.bins_chart(f"bins-{place}", known[each.name], found.counts[each.name]),
+                charts.bins_chart(
+                    f"bins-{place}", known[each.name], found.counts[each.name]
+                ),
             )
             for place, each in enumerate(drawn if found.figures.rows else ())
         ],

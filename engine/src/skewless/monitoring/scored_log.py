@@ -1,4 +1,7 @@
-"""Scored rows → the prediction log; those of a file once, however often its scoring is begun."""
+"""Scored rows → the prediction log.
+
+The rows of a file are logged once, however often its scoring is begun.
+"""
 
 import logging
 import os
@@ -47,20 +50,26 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Keeper:
-    """Keeps scored rows, wherever it is called: secrets come from the environment there."""
+    """Keeps scored rows, wherever it is called.
+
+    Secrets come from the environment there.
+    """
 
     project: Project[Any, Any]
     folder: Path
     privacy: Mapping[str, Privacy]
     in_database: bool
 
-    def __call__(self, key: str, source: Source, *, records: pd.DataFrame, answers: pa.Table) -> None:
+    def __call__(
+        self, key: str, source: Source, *, records: pd.DataFrame, answers: pa.Table
+    ) -> None:
         """Keep a part, unless it was kept before.
 
         Raises
         ------
         ConfigError
-            A column is to be hashed and there is no key, or a worker knows no database and others do.
+            A column is to be hashed and there is no key, or a worker knows no database
+            and others do.
         LogStoreError
             The database does not take them.
         """
@@ -70,7 +79,10 @@ class Keeper:
         database = find_database(settings)
         if self.in_database != (database is not None):
             variable = settings.variable("log_url")
-            msg = f"{variable} is not the same where a worker runs. Set it there, or nowhere"
+            msg = (
+                f"{variable} is not the same where a worker runs. "
+                "Set it there, or nowhere"
+            )
             raise ConfigError(msg)
         name = sha256(key.encode())[:16]
         contract = self.project.contract
@@ -92,7 +104,9 @@ def keeper(work: Workspace) -> Keeper:
     """
     log = open_log(work)
     privacy = work.config.monitoring.privacy
-    return Keeper(work.project, log.folder, privacy, in_database=log.database is not None)
+    return Keeper(
+        work.project, log.folder, privacy, in_database=log.database is not None
+    )
 
 
 class _File(NamedTuple):
@@ -101,7 +115,12 @@ class _File(NamedTuple):
     folder: Path
     part: str
 
-    def put(self, time: datetime, lines: bytes, count: int) -> None:  # noqa: ARG002 - as the log's other places
+    def put(
+        self,
+        time: datetime,
+        lines: bytes,
+        count: int,  # noqa: ARG002 - as the log's other places
+    ) -> None:
         """Write all lines or none."""
         patterns = (f"*.{self.part}.*", f"{COMPACT}/*/*/*.{self.part}.*")
         if any(chain.from_iterable(map(self.folder.glob, patterns))):
@@ -110,7 +129,10 @@ class _File(NamedTuple):
         unfinished = self.folder / f".{self.part}.{os.getpid()}"
         path = self.folder / f"{time.date()}.{self.part}.000.jsonl"
         try:
-            with naming(path, unfinished), open(unfinished, "wb", opener=private) as file:
+            with (
+                naming(path, unfinished),
+                open(unfinished, "wb", opener=private) as file,
+            ):
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
@@ -124,13 +146,21 @@ class _File(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """The log's table, which knows an id that it has already; `aside` takes the rows that it refuses."""
+    """The log's table, which knows an id that it has already.
+
+    `aside` takes the rows that the table refuses.
+    """
 
     database: Database
     id_name: str
     aside: _File
 
-    def put(self, time: datetime, lines: bytes, count: int) -> None:  # noqa: ARG002 - as the log's other places
+    def put(
+        self,
+        time: datetime,
+        lines: bytes,
+        count: int,  # noqa: ARG002 - as the log's other places
+    ) -> None:
         """Write the lines, or raise a LogStoreError; those that it took stay there."""
         connected = engine(self.database)
         refused: list[tuple[Part, str]] = []
@@ -141,7 +171,8 @@ class _Table(NamedTuple):
                     refused += insert_parts(connection, some, self.id_name)
         except SQLAlchemyError as error:
             msg = (
-                f"{self.database.variable}: it does not take predictions ({type(error).__name__}). Is it up?"
+                f"{self.database.variable}: it does not take predictions "
+                f"({type(error).__name__}). Is it up?"
             )
             raise LogStoreError(msg) from error
         finally:
@@ -164,7 +195,9 @@ def _records(records: pd.DataFrame, contract: Contract) -> list[BaseModel]:
     cells = {column.name: _values(records, column) for column in contract.columns}
     ids = records[contract.id]
     cells[contract.id] = ids.astype(object).where(ids.notna(), None).tolist()
-    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    rows = [
+        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
+    ]
     return _list_of(contract.record).validate_python(rows, strict=False)
 
 
@@ -175,13 +208,24 @@ def _list_of(record: Any) -> TypeAdapter[list[BaseModel]]:
 
 def _values(records: pd.DataFrame, column: Column) -> list[Any]:
     values = records[column.name].to_numpy()
-    return list(as_dates(values).tolist()) if column.kind == "date" else to_json(values, column)
+    return (
+        list(as_dates(values).tolist())
+        if column.kind == "date"
+        else to_json(values, column)
+    )
 
 
 def _predictions(answers: pa.Table, source: Source, name: str) -> list[Answer]:
     names = ("probability", "decision", "tier", "row")
     return [
-        Answer(probability, decision, tier, source.version, source.trained_at, f"{name}{row:016x}")
+        Answer(
+            probability,
+            decision,
+            tier,
+            source.version,
+            source.trained_at,
+            f"{name}{row:016x}",
+        )
         for probability, decision, tier, row in zip(
             *(answers[each].to_pylist() for each in names), strict=True
         )

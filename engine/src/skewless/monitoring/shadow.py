@@ -1,4 +1,7 @@
-"""Production's answers → what a challenger would have answered, on spare capacity and beside the log."""
+"""Production's answers → what a challenger would have answered.
+
+The challenger is asked on spare capacity; its answers are kept beside the log.
+"""
 
 import asyncio
 import contextlib
@@ -60,13 +63,16 @@ class Shadow:
             await asyncio.sleep(seconds)
 
     async def look(self) -> None:
-        """Change the challenger if there is another, and say once why one may not be asked."""
+        """Change the challenger if there is another.
+
+        If one may not be asked, say once why.
+        """
         try:
             wanted = await asyncio.to_thread(self._wanted)
             if self._challenger is None or self._challenger.version != wanted:
                 self._challenger = await asyncio.to_thread(self._load, wanted)
             self._told = ""
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the looking goes on
+        except Exception as error:  # noqa: BLE001 - the looking goes on
             self._challenger = None
             if str(error) != self._told:
                 self._told = str(error)
@@ -85,12 +91,15 @@ class Shadow:
         self._log.close()
 
     def _ask(self, items: list[tuple[datetime, Answered]]) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # not everywhere can a thread be less urgent
+        # Not everywhere can a thread be less urgent.
+        with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_URGENT)
         for moment, answer in items:
             challenger = self._challenger
             if challenger is not None:
-                self._log.put(moment, _lines(moment, answer, challenger), len(answer.answers))
+                self._log.put(
+                    moment, _lines(moment, answer, challenger), len(answer.answers)
+                )
 
 
 def _lines(moment: datetime, answer: Answered, challenger: Predictor) -> bytes:
@@ -103,7 +112,10 @@ def _lines(moment: datetime, answer: Answered, challenger: Predictor) -> bytes:
                 "model_version": given.model_version,
                 "probability": given.probability,
                 "decision": given.decision,
-                "challenger": {"model_version": challenger.version, **decision._asdict()},
+                "challenger": {
+                    "model_version": challenger.version,
+                    **decision._asdict(),
+                },
             }
         )
         + b"\n"

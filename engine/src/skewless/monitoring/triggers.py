@@ -23,7 +23,8 @@ from skewless.tables.table import data_hash, read_table
 
 FOLDER: Final = "retrain"  # of the records, in the prediction log's
 STAMP: Final = "%Y-%m-%dT%H%M%SZ"  # of the moment in the name of a record
-REASON: Final = "retrain: "  # how the reason of a promotion begins that nobody asked for
+# How the reason of a promotion begins that nobody asked for.
+REASON: Final = "retrain: "
 DAY: Final = timedelta(days=1)
 
 
@@ -74,20 +75,34 @@ def judge(work: Workspace, registry: Registry, *, now: datetime) -> Verdict:
     windows = list[Figures]()
     if metadata.reference is not None:
         ends = (now - timedelta(days=rules.window_days), now)
-        spans = [Span(end - timedelta(days=rules.window_days), end, now) for end in ends]
-        found = [check_drift(work, registry, span=span, version=metadata.version) for span in spans]
+        spans = [
+            Span(end - timedelta(days=rules.window_days), end, now) for end in ends
+        ]
+        found = [
+            check_drift(work, registry, span=span, version=metadata.version)
+            for span in spans
+        ]
         windows = [each.figures for each in found]
-    count = max(int(age / 7), 0) + 2  # of weeks, so that all are seen in which it answered
+    count = max(int(age / 7), 0) + 2  # of weeks, so all are seen in which it answered
     weeks = check_performance(work, as_of=now, weeks=count, version=metadata.version)
     new = _new_outcomes(work, (datetime.fromisoformat(metadata.trained_at), now))
     aged = f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}"
-    few = f"of {new:,} records since it was trained; retrain.min_new_outcomes is {rules.min_new_outcomes:,}"
+    few = (
+        f"of {new:,} records since it was trained; "
+        f"retrain.min_new_outcomes is {rules.min_new_outcomes:,}"
+    )
     return Verdict(
         version=metadata.version,
-        triggers=(_drift(windows), _outcomes(weeks), _reason("age", aged, applies=age > rules.max_age_days)),
+        triggers=(
+            _drift(windows),
+            _outcomes(weeks),
+            _reason("age", aged, applies=age > rules.max_age_days),
+        ),
         brakes=(
             _reason("too few outcomes", few, applies=new < rules.min_new_outcomes),
-            _cool_down(_tries(registry, open_log(work).folder), now, rules.cool_down_days),
+            _cool_down(
+                _tries(registry, open_log(work).folder), now, rules.cool_down_days
+            ),
             _unguarded(registry.state().holder("production")),
             _hidden(work, registry),
         ),
@@ -100,32 +115,50 @@ def _reason(name: str, said: str, *, applies: bool) -> Reason:
 
 def _drift(windows: Sequence[Figures]) -> Reason:
     if not windows:
-        return _reason("drift", "the version holds no reference to compare with", applies=False)
-    drifting = [[each for each in figures.findings if each.state == "drift"] for figures in windows]
+        return _reason(
+            "drift", "the version holds no reference to compare with", applies=False
+        )
+    drifting = [
+        [each for each in figures.findings if each.state == "drift"]
+        for figures in windows
+    ]
     older, newer = ([each.name for each in found] for found in drifting)
     both = [name for name in newer if name in older]
-    told = [
-        f"{figures.rows:,} records: {', '.join(f'{each.name} {each.psi:.2f}' for each in found) or '-'}"
-        for figures, found in zip(windows, drifting, strict=True)
-    ]
-    said = f"{', '.join(both) or 'nothing'} in both windows (PSI of {'; then '.join(told)})"
+    told = []
+    for figures, found in zip(windows, drifting, strict=True):
+        named = ", ".join(f"{each.name} {each.psi:.2f}" for each in found)
+        told.append(f"{figures.rows:,} records: {named or '-'}")
+    said = (
+        f"{', '.join(both) or 'nothing'} in both windows "
+        f"(PSI of {'; then '.join(told)})"
+    )
     return _reason("drift", said, applies=bool(both))
 
 
 def _outcomes(weeks: Sequence[Week]) -> Reason:
     told = [
-        f"{week.week} log loss {real.log_loss.value:.3f}, expected {expected.log_loss.value:.3f}, "
-        f"event rate {real.event_rate.value:.1%}, expected {expected.event_rate.value:.1%}"
+        f"{week.week} log loss {real.log_loss.value:.3f}, "
+        f"expected {expected.log_loss.value:.3f}, "
+        f"event rate {real.event_rate.value:.1%}, "
+        f"expected {expected.event_rate.value:.1%}"
         for week in weeks
-        if week.state == "concept_drift" and (real := week.realised) and (expected := week.expected)
+        if week.state == "concept_drift"
+        and (real := week.realised)
+        and (expected := week.expected)
     ]
     mature = sum(week.state in {"ok", "concept_drift"} for week in weeks)
-    calm = f"as expected in {mature} of {len(weeks)} weeks; the others cannot be judged yet"
+    calm = (
+        f"as expected in {mature} of {len(weeks)} weeks; "
+        "the others cannot be judged yet"
+    )
     return _reason("outcomes", "; ".join(told) or calm, applies=bool(told))
 
 
 def _unguarded(holder: str | None) -> Reason:
-    """Wait for a first promotion: until then the next start serves what is newest, whatever the gate says."""
+    """Wait for a first promotion.
+
+    Until then the next start serves what is newest, whatever the gate says.
+    """
     said = f"{holder} is" if holder else "nothing is; `registry promote` it first"
     return _reason("production", said, applies=holder is None)
 
@@ -134,9 +167,13 @@ def _new_outcomes(work: Workspace, moments: tuple[datetime, datetime]) -> int:
     """Count the records of which something became known between two moments."""
     log, horizon = open_log(work), timedelta(days=work.config.monitoring.outcome_days)
     name = work.contract.id
-    joined = [join_outcomes(log, name, as_of=moment, horizon=horizon) for moment in moments]
+    joined = [
+        join_outcomes(log, name, as_of=moment, horizon=horizon) for moment in moments
+    ]
     before, now = (each[each["outcome"] >= 0] for each in joined)
-    return int(now.loc[~now["prediction"].isin(before["prediction"]), "record"].nunique())
+    return int(
+        now.loc[~now["prediction"].isin(before["prediction"]), "record"].nunique()
+    )
 
 
 def _hidden(work: Workspace, registry: Registry) -> Reason:
@@ -153,15 +190,25 @@ def _hidden(work: Workspace, registry: Registry) -> Reason:
     known, unreadable = _trained_on(data, registry)
     said += ", so the log adds nothing, and "
     if known:
-        return _reason("privacy", f"{said}a version was trained on {path} before", applies=True)
+        return _reason(
+            "privacy", f"{said}a version was trained on {path} before", applies=True
+        )
     if unreadable:
-        why = f"nobody can tell whether a version was trained on {path} before: {'; '.join(unreadable)}"
+        why = (
+            f"nobody can tell whether a version was trained on {path} before: "
+            f"{'; '.join(unreadable)}"
+        )
         return _reason("privacy", said + why, applies=True)
-    return _reason("privacy", f"{said}no version was trained on {path} before", applies=False)
+    return _reason(
+        "privacy", f"{said}no version was trained on {path} before", applies=False
+    )
 
 
 def _trained_on(data: str, registry: Registry) -> tuple[bool, list[str]]:
-    """Tell whether a version was trained on a table, by its hash; and which versions cannot tell, and why."""
+    """Tell whether a version was trained on a table, by the table's hash.
+
+    Also tell which versions cannot say so, and why.
+    """
     unreadable = []
     for version in registry.versions():
         try:
@@ -175,18 +222,27 @@ def _trained_on(data: str, registry: Registry) -> tuple[bool, list[str]]:
 
 
 def _tries(registry: Registry, folder: Path) -> Iterator[tuple[datetime, str]]:
-    """Ask the registry, which all machines share; of refused tries only this machine's records tell."""
-    own = [event for event in registry.events() if (event.reason or "").startswith(REASON)]
+    """Ask the registry, which all machines share, and this machine's records.
+
+    Only those records tell of refused tries.
+    """
+    own = [
+        event for event in registry.events() if (event.reason or "").startswith(REASON)
+    ]
     yield from ((datetime.fromisoformat(event.time), "retrained") for event in own)
     for path in (folder / FOLDER).glob("*.json"):
         yield from _refused_try(path)
 
 
 def _refused_try(path: Path) -> Iterator[tuple[datetime, str]]:
-    """Read of a record when a try was refused; one that is damaged counts as such, by its name."""
+    """Read from a record when a try was refused.
+
+    A damaged record counts as a try, at the moment in its name.
+    """
     try:
         record = json.loads(path.read_bytes())
-        result, time = record["result"], datetime.fromisoformat(record["time"]).astimezone(UTC)
+        result = record["result"]
+        time = datetime.fromisoformat(record["time"]).astimezone(UTC)
     except (OSError, ValueError, LookupError, TypeError):
         try:
             moment = datetime.strptime(path.stem, STAMP).replace(tzinfo=UTC)
@@ -198,7 +254,15 @@ def _refused_try(path: Path) -> Iterator[tuple[datetime, str]]:
         yield time, "refused"
 
 
-def _cool_down(tries: Iterable[tuple[datetime, str]], now: datetime, needed: float) -> Reason:
-    days, what = min((((now - time) / DAY, what) for time, what in tries), default=(math.inf, ""))
+def _cool_down(
+    tries: Iterable[tuple[datetime, str]], now: datetime, needed: float
+) -> Reason:
+    days, what = min(
+        (((now - time) / DAY, what) for time, what in tries), default=(math.inf, "")
+    )
     last = f"{what} {days:.3g} days ago" if what else "never retrained"
-    return _reason("cool-down", f"{last}; retrain.cool_down_days is {needed:g}", applies=days < needed)
+    return _reason(
+        "cool-down",
+        f"{last}; retrain.cool_down_days is {needed:g}",
+        applies=days < needed,
+    )

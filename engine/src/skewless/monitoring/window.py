@@ -1,7 +1,8 @@
-"""The prediction log → one row per id, as counts in frozen bins and a sample, in bounded memory.
+"""The prediction log → counts in frozen bins and a sample, one row per id.
 
-Parts may come in any order. Of each id the latest row counts, so that none weighs more for being
-asked about every hour. What is kept of a row is its id's 64-bit hash, its time and a byte per column.
+Memory is bounded. Parts may come in any order. Of each id the latest row counts, so
+that none weighs more for being asked about every hour. What is kept of a row is its
+id's 64-bit hash, its time and a byte per column.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,14 +29,18 @@ class Window(NamedTuple):
     counts: dict[str, np.ndarray]
     """Column, or `SCORE` → records per bin."""
     sample: pd.DataFrame
-    """The columns of at most 10,000 records, drawn by chance; the same ones every time."""
+    """The columns of at most 10,000 records, drawn by chance, the same each time."""
     absent: frozenset[str]
     """Columns that no row has."""
     rows: Rows
 
 
 def gather(
-    parts: Iterable[History], reference: Reference, columns: Sequence[Column], *, contract: Contract
+    parts: Iterable[History],
+    reference: Reference,
+    columns: Sequence[Column],
+    *,
+    contract: Contract,
 ) -> Window:
     """Count a window of the log.
 
@@ -50,27 +55,42 @@ def gather(
     contract
         What a record is, and how a table spells it.
     """
-    bins = {column.name: reference.columns[column.name] for column in columns} | {SCORE: reference.score}
-    row = np.dtype([("record", np.uint64), ("time", np.int64), ("places", np.uint8, (len(bins),))])
-    named, counts = [np.empty(0, row)], {name: np.zeros(each.bins, np.int64) for name, each in bins.items()}
+    bins = {column.name: reference.columns[column.name] for column in columns} | {
+        SCORE: reference.score
+    }
+    row = np.dtype(
+        [("record", np.uint64), ("time", np.int64), ("places", np.uint8, (len(bins),))]
+    )
+    named = [np.empty(0, row)]
+    counts = {name: np.zeros(each.bins, np.int64) for name, each in bins.items()}
     sample, present, logged, unreadable = pd.DataFrame(), set[str](), 0, 0
     for part in parts:
         logged, unreadable = logged + len(part.answers), unreadable + part.unreadable
-        values = {column.name: _cells(part.records, column, contract.table) for column in columns}
+        values = {
+            column.name: _cells(part.records, column, contract.table)
+            for column in columns
+        }
         values[SCORE] = part.answers[SCORE].to_numpy(np.float64)
         rows = np.empty(len(part.answers), row)
         rows["record"], is_named = _keys(part, contract.id)
         rows["time"] = part.answers["time"].dt.as_unit("us").astype(np.int64)
-        rows["places"] = np.column_stack([bins[name].place(cells) for name, cells in values.items()])
+        rows["places"] = np.column_stack(
+            [bins[name].place(cells) for name, cells in values.items()]
+        )
         _add(counts, bins, rows["places"][~is_named])
         named.append(rows[is_named])
-        if sum(map(len, named[1:])) > max(MERGE_ROWS, len(named[0])):  # so each row is merged seldom
+        # So each row is merged seldom.
+        if sum(map(len, named[1:])) > max(MERGE_ROWS, len(named[0])):
             named = [_latest(named)]
-        sample = _sampled(sample, pd.DataFrame(values | {TIME: rows["time"]}, index=rows["record"]))
+        sample = _sampled(
+            sample, pd.DataFrame(values | {TIME: rows["time"]}, index=rows["record"])
+        )
         present |= set(part.records.columns)
     without_id = int(counts[SCORE].sum())
     _add(counts, bins, _latest(named)["places"])
-    absent = frozenset(column.name for column in columns if logged and column.name not in present)
+    absent = frozenset(
+        column.name for column in columns if logged and column.name not in present
+    )
     found = Rows(
         rows=int(counts[SCORE].sum()),
         rows_without_id=without_id,
@@ -86,7 +106,9 @@ def _latest(parts: list[np.ndarray]) -> np.ndarray:
     parts.clear()  # their memory is needed
     order = np.lexsort((rows["time"], rows["record"]))
     records = rows["record"][order]
-    is_last = np.append(records[1:] != records[:-1], np.ones(min(len(rows), 1), dtype=bool))
+    is_last = np.append(
+        records[1:] != records[:-1], np.ones(min(len(rows), 1), dtype=bool)
+    )
     return np.asarray(rows[order[is_last]])
 
 
@@ -97,22 +119,31 @@ def _cells(records: pd.DataFrame, column: Column, table: TableFormat) -> np.ndar
 
 
 def _keys(part: History, id_name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Hash whom each row is of, or else the row's own id; and tell which rows name somebody."""
+    """Hash whom each row is of, else its own id; tell which rows name somebody."""
     ids = part.records.get(id_name, pd.Series(np.nan, index=part.records.index))
     named = ids.notna()
     whom = ids.where(named, part.answers["prediction_id"]).astype(object)
     return pd.util.hash_array(whom.to_numpy(), categorize=False), named.to_numpy()
 
 
-def _add(counts: dict[str, np.ndarray], bins: Mapping[str, Distribution], places: np.ndarray) -> None:
+def _add(
+    counts: dict[str, np.ndarray], bins: Mapping[str, Distribution], places: np.ndarray
+) -> None:
     for (name, each), column in zip(bins.items(), places.T, strict=True):
         counts[name] += np.bincount(column, minlength=each.bins)
 
 
 def _sampled(sample: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep the records of the smallest hashes, which is a draw by chance that parts agree on."""
+    """Keep the records with the smallest hashes.
+
+    That is a draw by chance that all parts agree on.
+    """
     if len(sample) == SAMPLE:
         rows = rows[rows.index <= sample.index[-1]]
     together = pd.concat([sample, rows]) if len(sample) else rows
     together = together.sort_values(TIME, kind="stable")
-    return together[~together.index.duplicated(keep="last")].sort_index(kind="stable").head(SAMPLE)
+    return (
+        together[~together.index.duplicated(keep="last")]
+        .sort_index(kind="stable")
+        .head(SAMPLE)
+    )

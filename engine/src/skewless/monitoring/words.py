@@ -1,4 +1,7 @@
-"""What was found → what it means and what to do, in words for whoever answers for the product."""
+"""What was found → what it means and what to do.
+
+It is said in words for whoever answers for the product.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -16,16 +19,28 @@ Verdict = Literal["healthy", "watch", "act", "not enough data"]
 
 DOINGS: Final = {
     "broken": "mend what sends the broken column first: the model answers without it",
-    "drift": "look at what changed where the first of these come from; if it will stay, train on newer rows",
-    "insufficient_data": "too few records to rule drift out; ask again later, or with an earlier --since",
+    "drift": (
+        "look at what changed where the first of these come from; "
+        "if it will stay, train on newer rows"
+    ),
+    "insufficient_data": (
+        "too few records to rule drift out; ask again later, or with an earlier --since"
+    ),
     "ok": "nothing",
 }
 ADVICE: Final = {
-    "concept_drift": "outcomes contradict the probabilities: the same records end differently than in "
-    "training; train on newer outcomes",
-    "one_sided": "all outcomes of a week are the same: record the others too, as silence is not 0",
+    "concept_drift": (
+        "outcomes contradict the probabilities: "
+        "the same records end differently than in training; train on newer outcomes"
+    ),
+    "one_sided": (
+        "all outcomes of a week are the same: "
+        "record the others too, as silence is not 0"
+    ),
     "ok": "outcomes are what the probabilities let expect",
-    "waiting": "outcomes are not all due yet; `expected` is what the probabilities let expect",
+    "waiting": (
+        "outcomes are not all due yet; `expected` is what the probabilities let expect"
+    ),
     "too_few": "outcomes of too few records to judge",
 }
 """What the states of all weeks come to, the most urgent first."""
@@ -38,12 +53,19 @@ class Change(NamedTuple):
     column: str
     said: str
     effect: float | None
-    """Change of the mean probability by this column alone; None if it was not measured."""
+    """Change of the mean probability by this column alone; None if not measured."""
 
 
 def verdict(figures: Figures, weeks: Sequence[Week]) -> Verdict:
-    """Sum up: act where the answers moved or are wrong, watch where only what they are made of did."""
-    judged = [week.state for week in weeks if week.state in {"ok", "concept_drift", "one_sided"}]
+    """Sum up what was found.
+
+    Act where answers moved or are wrong; watch where only what they are made of did.
+    """
+    judged = [
+        week.state
+        for week in weeks
+        if week.state in {"ok", "concept_drift", "one_sided"}
+    ]
     states = {each.state for each in figures.findings}
     scores = {each.state for each in figures.findings if each.kind == "score"}
     if "broken" in states or "drift" in scores or judged[-1:] == ["concept_drift"]:
@@ -55,7 +77,9 @@ def verdict(figures: Figures, weeks: Sequence[Week]) -> Verdict:
 
 def changes(found: Found) -> list[Change]:
     """Say what drifted or is broken, by impact like the findings; each column once."""
-    alarms = [each for each in found.figures.findings if each.state in {"drift", "broken"}]
+    alarms = [
+        each for each in found.figures.findings if each.state in {"drift", "broken"}
+    ]
     effects = {each.name: each.mean_change for each in found.figures.findings}
     first = {each.column: each for each in reversed(alarms)}  # the worst of each column
     return [
@@ -70,9 +94,15 @@ def describe(finding: Finding, found: Found) -> str:
     if finding.state == "broken":
         return BROKEN
     name = finding.column
-    trained = found.reference.score if finding.kind == "score" else found.reference.columns[name]
+    trained = (
+        found.reference.score
+        if finding.kind == "score"
+        else found.reference.columns[name]
+    )
     parts = list(_parts(trained, np.array(trained.counts), found.counts[name]))
-    phrase, was, now = max(parts[-1:] if finding.kind == "missing" else parts, key=_difference)
+    phrase, was, now = max(
+        parts[-1:] if finding.kind == "missing" else parts, key=_difference
+    )
     more = "more" if now > was else "fewer"
     return f"{more} records than before {phrase}: {now:.0%} instead of {was:.0%}"
 
@@ -80,20 +110,32 @@ def describe(finding: Finding, found: Found) -> str:
 def bin_names(trained: Distribution) -> list[str]:
     """Name the bins of a column, in their order."""
     if not trained.edges:
-        return [*map(_plain, trained.values), "a rarer value", "a value never seen", "missing"]
+        return [
+            *map(_plain, trained.values),
+            "a rarer value",
+            "a value never seen",
+            "missing",
+        ]
     edges = [_plain(edge) for edge in trained.edges]
     between = [f"{low} to {high}" for low, high in pairwise(edges)]
     return [f"up to {edges[0]}", *between, f"above {edges[-1]}", "missing"]
 
 
-def _parts(trained: Distribution, *counts: np.ndarray) -> Iterator[tuple[str, float, float]]:
-    """Name shares, then and now: of a number those above each edge; the last is what is missing."""
+def _parts(
+    trained: Distribution, *counts: np.ndarray
+) -> Iterator[tuple[str, float, float]]:
+    """Name shares, then and now; the last is what is missing.
+
+    Of a number they are the shares above each edge.
+    """
     shares = [each / max(each.sum(), 1) for each in counts]
     phrases = ["have " + name for name in bin_names(trained)[:-1]]
     if trained.edges:
         phrases = [f"lie above {_plain(edge)}" for edge in trained.edges]
         shares = [np.append(each[-2:0:-1].cumsum()[::-1], each[-1]) for each in shares]
-    yield from zip([*phrases, "have no value"], *(each.tolist() for each in shares), strict=True)
+    yield from zip(
+        [*phrases, "have no value"], *(each.tolist() for each in shares), strict=True
+    )
 
 
 def _difference(part: tuple[str, float, float]) -> float:
@@ -108,4 +150,6 @@ def _plain(value: float | str) -> str:
     """
     if isinstance(value, str):
         return printable(value)
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - has three digits
+    if abs(value) >= 100:  # noqa: PLR2004 - has three digits
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

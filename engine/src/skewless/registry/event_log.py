@@ -1,4 +1,4 @@
-"""A folder of numbered files → the events in it, each read once, and what is wrong with the others."""
+"""A folder of numbered files → its events, each read once, and the others' faults."""
 
 import os
 import re
@@ -19,38 +19,53 @@ class EventLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._parsed: dict[tuple[str, int, int], Event] = {}  # by name, size and time of change
+        # By name, size and time of change.
+        self._parsed: dict[tuple[str, int, int], Event] = {}
 
     def read(self) -> tuple[list[Event], list[str]]:
-        """Return the events in their order, and what is wrong with those that are not among them."""
+        """Return the events in their order, and what is wrong with the others."""
         folder = self._folder
         try:
             numbers = self._numbers()
         except OSError as error:
-            why = f"is no folder of events that can be read ({error.strerror}). Restore it from a backup"
+            why = (
+                f"is no folder of events that can be read ({error.strerror}). "
+                "Restore it from a backup"
+            )
             return [], [f"{folder}: {why}"]
         last = max(numbers, default=0)
         if last > len(numbers) + MOST_MISSING:
-            return [], [f"{folder}: {last - len(numbers):,} events before {last} are missing. Is it one?"]
+            why = (
+                f"{last - len(numbers):,} events before {last} are missing. Is it one?"
+            )
+            return [], [f"{folder}: {why}"]
         events, faults = list[Event](), list[str]()
-        for number in range(1, last + 1):  # and not by what was listed: that is no picture of one moment
+        # Not by what was listed: that is no picture of one moment.
+        for number in range(1, last + 1):
             try:
                 events.append(self._event(folder / f"{number:08}.json"))
             except FileNotFoundError:
-                faults.append(f"{folder}: event {number} is missing. Restore it from a backup")
+                faults.append(
+                    f"{folder}: event {number} is missing. Restore it from a backup"
+                )
             except (DamagedLogError, OSError) as error:  # an OSError names the file
                 faults.append(str(error))
         return events, faults
 
     def _numbers(self) -> list[int]:
-        """List the numbers of the events; not by a pattern, to which an unreadable folder is an empty one."""
+        """List the numbers of the events.
+
+        They are not found by a pattern, to which an unreadable folder is an empty one.
+        """
         try:
             names = [path.name for path in self._folder.iterdir()]
         except FileNotFoundError:
             if os.path.lexists(self._folder):  # a link that leads nowhere
                 raise
             return []  # nothing was decided yet
-        return [int(name.partition(".")[0]) for name in names if NUMBERED.fullmatch(name)]
+        return [
+            int(name.partition(".")[0]) for name in names if NUMBERED.fullmatch(name)
+        ]
 
     def _event(self, path: Path) -> Event:
         found = path.lstat()

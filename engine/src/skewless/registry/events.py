@@ -1,4 +1,7 @@
-"""Decisions about versions → what is true now: who is newest, what staging and production stand for."""
+"""Decisions about versions → what is true now.
+
+That is which version is newest, and what staging and production stand for.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,10 +17,16 @@ from skewless.models.metadata import VERSION
 Alias = Literal["staging", "production"]
 ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
 LARGEST_EVENT: Final = 2**20
-"""Bytes. A promotion with all its evidence takes some 3,000; what is larger than this is no event."""
+"""Bytes; what is larger than this is no event.
+
+A promotion with all its evidence takes some 3,000.
+"""
 LONGEST_SHOWN: Final = 40  # characters of what should be a time or a version
 CLOCKS_APART: Final = timedelta(minutes=15)
-"""How far another machine's clock may be ahead; Amazon S3 refuses a request whose clock is further off."""
+"""How far another machine's clock may be ahead.
+
+Amazon S3 refuses a request whose clock is further off.
+"""
 
 
 def _with_offset(time: str) -> str:
@@ -28,13 +37,19 @@ def _with_offset(time: str) -> str:
     except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.tzinfo is None:
-        msg = f"must be a time with its offset as 2026-01-31T09:30:00+00:00, and is {time[:LONGEST_SHOWN]!r}"
+        msg = (
+            "must be a time with its offset as 2026-01-31T09:30:00+00:00, "
+            f"and is {time[:LONGEST_SHOWN]!r}"
+        )
         raise ValueError(msg)
     return time
 
 
 Moment = Annotated[str, AfterValidator(_with_offset)]
-"""A time as ISO 8601 writes it, with its offset from UTC: ``2026-01-31T09:30:00.000+00:00``."""
+"""A time as ISO 8601 writes it, with its offset from UTC.
+
+An example is ``2026-01-31T09:30:00.000+00:00``.
+"""
 
 
 def _complete(name: str) -> str:
@@ -84,7 +99,7 @@ class Decided(BaseModel, frozen=True, extra="ignore"):
 
     @model_validator(mode="after")
     def _names_an_alias(self) -> Self:
-        """Refuse a decision about no alias, and the registration of a version for one."""
+        """Refuse a decision about no alias, and a registration for one."""
         if self.kind != "register" and self.alias is None:
             msg = f"{self.kind} must name an alias ({', '.join(ALIASES)})"
             raise ValueError(msg)
@@ -100,7 +115,10 @@ class Event(Decided, frozen=True):
     number: int
     time: Moment
     id: str = ""
-    """Its own, whatever else two events have in common; an event from before there were any has none."""
+    """Its own, whatever else two events have in common.
+
+    An event from before there were ids has none.
+    """
 
 
 class State(NamedTuple):
@@ -109,7 +127,10 @@ class State(NamedTuple):
     newest: str | None
     """The version that was trained last, also if it existed before."""
     held: Mapping[Alias, tuple[str, ...]]
-    """Alias → the versions that hold it one above the other; a rollback takes the uppermost away."""
+    """Alias → the versions that hold it one above the other.
+
+    A rollback takes the uppermost away.
+    """
 
     @property
     def needed(self) -> frozenset[str]:
@@ -145,10 +166,16 @@ def _roll_back(held: tuple[str, ...], event: Event) -> tuple[str, ...]:
     """Take away what lies above the last place of a version below the top."""
     places = [place for place, name in enumerate(held[:-1]) if name == event.version]
     if not places:
-        why = f"which did not hold it before {held[-1]}" if held else "but no version held it"
+        why = (
+            f"which did not hold it before {held[-1]}"
+            if held
+            else "but no version held it"
+        )
         msg = (
-            f"events/{event.number:08}.json: takes {event.alias} back to {event.version}, {why}. "
-            "This event or an earlier one is not what was written. Restore them from a backup"
+            f"events/{event.number:08}.json: takes {event.alias} back to "
+            f"{event.version}, {why}. "
+            "This event or an earlier one is not what was written. "
+            "Restore them from a backup"
         )
         raise DamagedLogError(msg)
     return held[: places[-1] + 1]
@@ -166,8 +193,9 @@ def refuse_rival(decided: Decided, meanwhile: Sequence[Event]) -> None:
         done = {"promote": "promoted", "rollback": "rolled back to"}.get(event.kind)
         if done and decided.alias is not None and event.alias == decided.alias:
             msg = (
-                f"{event.who} {done} {event.version} in {event.alias} meanwhile (event {event.number}); "
-                "nothing was recorded. Look at `registry history` and decide again"
+                f"{event.who} {done} {event.version} in {event.alias} meanwhile "
+                f"(event {event.number}); nothing was recorded. "
+                "Look at `registry history` and decide again"
             )
             raise ConflictError(msg)
 
@@ -183,7 +211,8 @@ def write_event(event: Event) -> bytes:
     data = event.model_dump_json().encode()
     if len(data) > LARGEST_EVENT:
         msg = (
-            f"the reason and the evidence take {len(data):,} bytes; at most {LARGEST_EVENT:,} are allowed. "
+            f"the reason and the evidence take {len(data):,} bytes; "
+            f"at most {LARGEST_EVENT:,} are allowed. "
             "Nothing was recorded. Give a shorter reason"
         )
         raise ConfigError(msg)
@@ -210,15 +239,20 @@ def parse_event(name: str, data: bytes, now: datetime) -> Event:
     try:
         event = Event.model_validate_json(data)
     except ValidationError as error:
-        msg = f"events/{name}: is no event ({_first_fault(error)}). Restore it from a backup"
+        msg = (
+            f"events/{name}: is no event ({_first_fault(error)}). "
+            "Restore it from a backup"
+        )
         raise DamagedLogError(msg) from error
     if name != f"{event.number:08}.json":
         msg = f"events/{name}: holds event {event.number}. Give it back its name"
         raise DamagedLogError(msg)
     if datetime.fromisoformat(event.time) > now + CLOCKS_APART:
         msg = (
-            f"events/{name}: was written at {event.time}, and now it is {now.isoformat(timespec='seconds')}. "
-            "Set the clock of this machine if that is wrong; else restore the event from a backup"
+            f"events/{name}: was written at {event.time}, "
+            f"and now it is {now.isoformat(timespec='seconds')}. "
+            "Set the clock of this machine if that is wrong; "
+            "else restore the event from a backup"
         )
         raise DamagedLogError(msg)
     return event

@@ -1,7 +1,8 @@
 """The folder of model versions, and the log of what was decided about them.
 
-Events are numbered files, each created once and never changed. Of many writers exactly one gets a number, so
-what is true now is what the events add up to, and there is no state that could be torn or forgotten.
+Events are numbered files, each created once and never changed. Of many writers exactly
+one gets a number, so what is true now is what the events add up to, and there is no
+state that could be torn or forgotten.
 """
 
 import secrets
@@ -22,7 +23,15 @@ from skewless.models.metadata import VERSION
 from skewless.models.packaging import sign_artifact, write_artifact
 from skewless.models.signing import PublicKey, SigningKey
 from skewless.registry.event_log import EventLog
-from skewless.registry.events import ALIASES, Decided, Event, State, fold, refuse_rival, write_event
+from skewless.registry.events import (
+    ALIASES,
+    Decided,
+    Event,
+    State,
+    fold,
+    refuse_rival,
+    write_event,
+)
 
 NEWEST: Final = "newest"
 EVENTS: Final = "events"
@@ -31,8 +40,8 @@ EVENTS: Final = "events"
 class Registry:
     """A folder of versions, where they are once they were found, and their events.
 
-    Where there is a public key, a version must have its owner's signature. `stale` says why the events may
-    not be the latest; None if they are.
+    Where there is a public key, a version must have its owner's signature. `stale` says
+    why the events may not be the latest; None if they are.
     """
 
     def __init__(self, folder: Path, public_key: PublicKey | None = None) -> None:
@@ -41,10 +50,17 @@ class Registry:
         self._log = EventLog(folder / EVENTS)
 
     def versions(self) -> list[str]:
-        """Name the versions that are there, in alphabetical order; none if the folder is absent."""
+        """Name the versions that are there, in alphabetical order.
+
+        There are none if the folder is absent.
+        """
         if not self.folder.is_dir():
             return []
-        return sorted(entry.name for entry in self.folder.iterdir() if VERSION.fullmatch(entry.name))
+        return sorted(
+            entry.name
+            for entry in self.folder.iterdir()
+            if VERSION.fullmatch(entry.name)
+        )
 
     def events(self) -> list[Event]:
         """Read the log, oldest event first.
@@ -63,7 +79,9 @@ class Registry:
         """Read the events that can be read, and say what is wrong with the log."""
         self._refresh()
         events, faults = self._log.read()
-        if not faults:  # else an event may only seem not to fit, because one before it cannot be read
+        # With a fault, an event may only seem not to fit, because one before it cannot
+        # be read.
+        if not faults:
             try:
                 fold(events)
             except DamagedLogError as error:
@@ -75,7 +93,7 @@ class Registry:
         return fold(self.events())
 
     def record(self, decided: Decided, seen: Sequence[Event]) -> Event:
-        """Append an event, unless the alias changed hands after what the writer had seen.
+        """Append an event, unless the alias changed hands since the writer looked.
 
         Raises
         ------
@@ -87,15 +105,24 @@ class Registry:
         known = list(seen)
         while True:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            event = Event(number=len(known) + 1, time=now, id=secrets.token_hex(8), **decided.model_dump())
+            event = Event(
+                number=len(known) + 1,
+                time=now,
+                id=secrets.token_hex(8),
+                **decided.model_dump(),
+            )
             try:
                 self._create_event(f"{event.number:08}.json", write_event(event))
             except FileExistsError:
                 meanwhile = self.events()[len(known) :]
-                if event.id in {each.id for each in meanwhile}:  # ours: the first attempt's answer was lost
+                # It is ours if the first attempt's answer was lost.
+                if event.id in {each.id for each in meanwhile}:
                     return event
                 if not meanwhile:
-                    msg = f"event {event.number} is there, unreadable; nothing was recorded. {self.stale}"
+                    msg = (
+                        f"event {event.number} is there, unreadable; "
+                        f"nothing was recorded. {self.stale}"
+                    )
                     raise DamagedLogError(msg) from None
                 refuse_rival(decided, meanwhile)
                 known += meanwhile
@@ -111,9 +138,10 @@ class Registry:
         checkout: Checkout,
         key: SigningKey | None = None,
     ) -> bool:
-        """Write a version if it is not there, and register it as the newest; tell whether it was there.
+        """Write a version if it is not there, and register it as the newest.
 
-        With a key it is signed before it is registered, so nobody finds a newest version without a signature.
+        The answer is whether it was there. With a key it is signed before it is
+        registered, so nobody finds a newest version without a signature.
 
         Raises
         ------
@@ -125,15 +153,26 @@ class Registry:
         already_there = self._put(version, files, key)
         events = self.events()
         if fold(events).newest != version:
-            self.record(Decided(kind="register", version=version, who=who, checkout=checkout), events)
+            self.record(
+                Decided(kind="register", version=version, who=who, checkout=checkout),
+                events,
+            )
         return already_there
 
     def sign(self, version: str, key: SigningKey) -> None:
-        """Verify a version and sign it; ArtifactError if that cannot be, or another key has."""
+        """Verify a version and sign it.
+
+        Raises
+        ------
+        ArtifactError
+            That cannot be, or another key has signed it.
+        """
         sign_artifact(self.folder / version, key)
 
     def load(self, name: str | None = None) -> Artifact:
-        """Read a version or what an alias stands for, verified; by default production's, else the newest.
+        """Read a version or what an alias stands for, verified.
+
+        By default it is production's, else the newest.
 
         Raises
         ------
@@ -142,12 +181,17 @@ class Registry:
         """
         version = self.resolve(name)
         if not VERSION.fullmatch(version):
-            msg = f"{version!r} is no version; one looks like 0.1.0-1a2b3c4d, and `registry list` names them"
+            msg = (
+                f"{version!r} is no version; one looks like 0.1.0-1a2b3c4d, "
+                "and `registry list` names them"
+            )
             raise ArtifactNotFoundError(msg)
         return self._read(version)
 
     def resolve(self, name: str | None = None) -> str:
-        """Name the version that a version or an alias stands for; by default production, else the newest.
+        """Name the version that a version or an alias stands for.
+
+        By default it is production's, else the newest.
 
         Raises
         ------
@@ -157,7 +201,9 @@ class Registry:
         if name is not None and name not in {NEWEST, *ALIASES}:
             return name
         state = self.state()
-        holders: dict[str, str | None] = {alias: state.holder(alias) for alias in ALIASES}
+        holders: dict[str, str | None] = {
+            alias: state.holder(alias) for alias in ALIASES
+        }
         holders[NEWEST] = state.newest
         version = holders[name] if name else holders["production"] or state.newest
         if version is None and (name is None or name == NEWEST):
@@ -179,8 +225,13 @@ class Registry:
     def _create_event(self, name: str, data: bytes) -> None:
         create_file(self.folder / EVENTS / name, data)
 
-    def _put(self, version: str, files: Mapping[str, bytes], key: SigningKey | None) -> bool:
-        """Write and sign a version, or verify and sign the one that is there; tell whether it was."""
+    def _put(
+        self, version: str, files: Mapping[str, bytes], key: SigningKey | None
+    ) -> bool:
+        """Write and sign a version, or verify and sign the one that is there.
+
+        The answer is whether it was there.
+        """
         try:
             write_artifact(self.folder, version, files)
             already_there = False

@@ -1,7 +1,10 @@
-"""A registry in an object store → a mirror that holds what was verified, and serves when the store is down.
+"""A registry in an object store → a mirror of what was verified.
 
-Under the URL lie ``events/00000001.json`` and ``versions/<version>.zip``, each created once by a conditional
-write: one object is there whole or not at all, which a folder of objects would not be.
+The mirror serves when the store is down.
+
+Under the URL lie ``events/00000001.json`` and ``versions/<version>.zip``, each created
+once by a conditional write: one object is there whole or not at all, which a folder of
+objects would not be.
 """
 
 import contextlib
@@ -31,7 +34,14 @@ from skewless.core.url import Url
 from skewless.models.archive import LARGEST_ARCHIVE
 from skewless.models.artifact import Artifact, is_whole, sha256
 from skewless.models.metadata import VERSION
-from skewless.models.packaging import UNFINISHED, pack, place, sign_artifact, unpack, write_artifact
+from skewless.models.packaging import (
+    UNFINISHED,
+    pack,
+    place,
+    sign_artifact,
+    unpack,
+    write_artifact,
+)
 from skewless.models.signing import SIGNATURE, PublicKey, SigningKey
 from skewless.registry.event_log import NUMBERED
 from skewless.registry.events import LARGEST_EVENT, parse_event
@@ -49,7 +59,11 @@ def _quietly(_: str) -> AbstractContextManager[Callable[[int], None]]:
 
 
 def open_registry(
-    config: RegistryConfig, root: Path, *, public_key: PublicKey | None = None, show: Show = _quietly
+    config: RegistryConfig,
+    root: Path,
+    *,
+    public_key: PublicKey | None = None,
+    show: Show = _quietly,
 ) -> Registry:
     """Open the registry of the configuration: a folder, or by its URL an object store.
 
@@ -65,12 +79,17 @@ def open_registry(
     Raises
     ------
     ConfigError
-        The URL is malformed, or names a store that nobody here knows; or nobody has the path's home folder.
+        The URL is malformed, or names a store that nobody here knows; or nobody has the
+        path's home folder.
     """
     if not config.path.is_url:
         return Registry(root / _at_home(config.path), public_key)
     # One for each URL, whatever the password.
-    mirror = root / config.cache / sha256(config.path.without_user().rstrip("/").encode())[:8]
+    mirror = (
+        root
+        / config.cache
+        / sha256(config.path.without_user().rstrip("/").encode())[:8]
+    )
     return RemoteRegistry(config.path, mirror, public_key=public_key, show=show)
 
 
@@ -78,20 +97,28 @@ def _at_home(path: Url) -> Path:
     try:
         return Path(path.get_secret_value()).expanduser()
     except RuntimeError as error:
-        msg = f"registry.path: {path}: no home folder of that user is known. Write the path without ~"
+        msg = (
+            f"registry.path: {path}: no home folder of that user is known. "
+            "Write the path without ~"
+        )
         raise ConfigError(msg) from error
 
 
 class RemoteRegistry(Registry):
     """A registry in an object store; `folder` is its mirror."""
 
-    def __init__(self, url: Url, mirror: Path, *, public_key: PublicKey | None, show: Show) -> None:
+    def __init__(
+        self, url: Url, mirror: Path, *, public_key: PublicKey | None, show: Show
+    ) -> None:
         super().__init__(mirror, public_key)
         self._store, self._show = Store(url), show
         self._refused: dict[str, tuple[Found, ArtifactError]] = {}
 
     def _refresh(self) -> None:
-        """Bring what is new in the store; if it is down, what is known has to do, if anything is."""
+        """Bring what is new in the store.
+
+        If the store is down, what is known has to do, if anything is.
+        """
         try:
             self._pull()
             self.stale = None
@@ -112,7 +139,10 @@ class RemoteRegistry(Registry):
             return super()._read(version)
 
     def versions(self) -> list[str]:
-        """Name the versions in the store and in the mirror; in the mirror alone if the store is down."""
+        """Name the versions in the store and in the mirror.
+
+        If the store is down, they are those in the mirror alone.
+        """
         there = set(super().versions())
         try:
             there |= {Path(name).stem for name in self._store.names("versions")}
@@ -120,11 +150,16 @@ class RemoteRegistry(Registry):
             self._go_on_without(error)
         return sorted(name for name in there if VERSION.fullmatch(name))
 
-    def sign(self, version: str, key: SigningKey) -> None:  # noqa: ARG002 - no key changes what is written
+    def sign(
+        self,
+        version: str,
+        key: SigningKey,  # noqa: ARG002 - no key changes what is written
+    ) -> None:
         """Refuse with a ConfigError: what is in the store stays as it is."""
         msg = (
-            f"{version} is in {self._store.url}, where nothing is changed. A version is signed when it is "
-            "trained: set the signing key, raise model.version, train"
+            f"{version} is in {self._store.url}, where nothing is changed. "
+            "A version is signed when it is trained: "
+            "set the signing key, raise model.version, train"
         )
         raise ConfigError(msg)
 
@@ -135,10 +170,13 @@ class RemoteRegistry(Registry):
     def _create_event(self, name: str, data: bytes) -> None:
         self._store.create(f"{EVENTS}/{name}", data)
         self._store.check_exclusive(f"{EVENTS}/{name}", data)
-        with contextlib.suppress(StoreError):  # it is recorded; the next look brings it into the mirror
+        # It is recorded; the next look brings it into the mirror.
+        with contextlib.suppress(StoreError):
             self._pull()
 
-    def _put(self, version: str, files: Mapping[str, bytes], key: SigningKey | None) -> bool:
+    def _put(
+        self, version: str, files: Mapping[str, bytes], key: SigningKey | None
+    ) -> bool:
         with tempfile.TemporaryDirectory() as name:
             folder = write_artifact(Path(name), version, files)
             if key is not None:
@@ -159,26 +197,39 @@ class RemoteRegistry(Registry):
     def _pull(self) -> None:
         """Copy the events that the mirror lacks or cannot read, all or none."""
         folder = self.folder / EVENTS
-        known = {path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)}
+        known = {
+            path.name for path in folder.glob("*.json") if NUMBERED.fullmatch(path.name)
+        }
         there = {name for name in self._store.names(EVENTS) if NUMBERED.fullmatch(name)}
         if known - there:
-            msg = f"{self._store.url} lists fewer events than it had. Is it the same store?"
+            msg = (
+                f"{self._store.url} lists fewer events than it had. "
+                "Is it the same store?"
+            )
             raise StoreError(msg)
         readable = {f"{event.number:08}.json" for event in self._log.read()[0]}
         names = sorted(there - readable)
-        new = {name: self._store.read_whole(f"{EVENTS}/{name}", LARGEST_EVENT) for name in names}
+        new = {
+            name: self._store.read_whole(f"{EVENTS}/{name}", LARGEST_EVENT)
+            for name in names
+        }
         now = datetime.now(UTC)
         try:
             for name, data in new.items():
-                parse_event(name, data, now)  # what an error page says must not stay in the mirror for ever
+                # What an error page says must not stay in the mirror for ever.
+                parse_event(name, data, now)
         except DamagedLogError as error:
             msg = f"{self._store.url}: {error}"
             raise StoreError(msg) from error
         for name, data in new.items():
-            replace_file(folder / name, data)  # what is damaged there, or by now another process's copy
+            # This replaces what is damaged there, or by now another process's copy.
+            replace_file(folder / name, data)
 
     def _fetch(self, version: str) -> None:
-        """Put a version into the mirror, verified; of several processes one downloads and the others wait."""
+        """Put a version into the mirror, verified.
+
+        Of several processes one downloads and the others wait.
+        """
         try:
             found = self._store.find(f"versions/{version}.zip")
             refused, why = self._refused.get(version, (None, None))
@@ -192,11 +243,17 @@ class RemoteRegistry(Registry):
             msg = f"{self._store.url}: no {version}. `registry list` names them"
             raise ArtifactNotFoundError(msg) from error
         except StoreError as error:
-            msg = f"{error} The mirror does not have {version} either; try again when it is back"
+            msg = (
+                f"{error} The mirror does not have {version} either; "
+                "try again when it is back"
+            )
             raise StoreError(msg) from error
 
     def _bring(self, version: str, found: Found) -> None:
-        """Download, verify, give it its place; what an earlier download left is believed once."""
+        """Download a version, verify it and give it its place.
+
+        What an earlier download left is believed once.
+        """
         partial = self.folder / f".{version}.partial"
         began_before = partial.exists()
         try:
@@ -214,10 +271,15 @@ class RemoteRegistry(Registry):
 
     def _download(self, version: str, partial: Path, found: Found) -> None:
         if found.size > LARGEST_ARCHIVE:
-            msg = f"{version}: takes {found.size:,} bytes; a version has at most {LARGEST_ARCHIVE:,}"
+            msg = (
+                f"{version}: takes {found.size:,} bytes; "
+                f"a version has at most {LARGEST_ARCHIVE:,}"
+            )
             raise TamperedArtifactError(msg)
         with self._show(f"downloading {version}") as tell:
-            self._store.download(f"versions/{version}.zip", partial, found.size, tell=tell)
+            self._store.download(
+                f"versions/{version}.zip", partial, found.size, tell=tell
+            )
 
     def _unpack(self, version: str, partial: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as name:

@@ -7,9 +7,15 @@ from typing import Any, Final, NamedTuple
 from skewless.core.errors import ConfigError, StoreError
 from skewless.core.url import Url
 
-CONDITIONAL: Final = frozenset({"s3"})  # stores that create an object exclusively, by test
-S3_OPTIONS: Final = {  # seconds; a store that hangs must not hold up a service's end for long
-    "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
+# Stores that create an object exclusively, by test.
+CONDITIONAL: Final = frozenset({"s3"})
+# Seconds; a store that hangs must not hold up a service's end for long.
+S3_OPTIONS: Final = {
+    "config_kwargs": {
+        "connect_timeout": 5,
+        "read_timeout": 10,
+        "retries": {"total_max_attempts": 2},
+    }
 }
 CHUNK: Final = 2**20  # bytes
 
@@ -35,7 +41,9 @@ def open_files(url: Url) -> tuple[Any, str]:
 
     try:
         text = url.get_secret_value()
-        files, root = fsspec.core.url_to_fs(text, **(S3_OPTIONS if text.startswith("s3://") else {}))
+        files, root = fsspec.core.url_to_fs(
+            text, **(S3_OPTIONS if text.startswith("s3://") else {})
+        )
     except (ValueError, ImportError) as error:
         why = type(error).__name__ if url.shows_secret(str(error)) else error
         msg = f"{url} names a store that cannot be used ({why})"
@@ -71,7 +79,10 @@ class Store:
             It failed; whether the object is there now is not known.
         """
         if not CONDITIONAL & {self._files.protocol, *self._files.protocol}:
-            msg = f"registry.path: {self.url} is only read, as two writers could overwrite each other; use s3://"
+            msg = (
+                f"registry.path: {self.url} is only read, "
+                "as two writers could overwrite each other; use s3://"
+            )
             raise ConfigError(msg)
         try:
             self._files.pipe_file(f"{self._root}/{name}", data, mode="create")
@@ -81,9 +92,10 @@ class Store:
             raise self._failed(error) from error
 
     def check_exclusive(self, name: str, data: bytes) -> None:
-        """Create an object that was created a moment ago once more, which must fail; once in a process.
+        """Create an object again right after its creation, which must fail.
 
-        Some servers that speak S3's protocol ignore the condition of a write, and say nothing.
+        This is done once in a process. Some servers that speak S3's protocol ignore the
+        condition of a write, and say nothing.
 
         Raises
         ------
@@ -100,8 +112,9 @@ class Store:
             return  # nothing is known; the next event tries again
         else:
             msg = (
-                f"registry.path: {self.url} overwrites objects that it must not (If-None-Match), so two "
-                f"writers could overwrite each other. {name} was written. Use a store that heeds it"
+                f"registry.path: {self.url} overwrites objects that it must not "
+                "(If-None-Match), so two writers could overwrite each other. "
+                f"{name} was written. Use a store that heeds it"
             )
             raise ConfigError(msg)
 
@@ -116,7 +129,8 @@ class Store:
         try:
             found = self._files.ls(f"{self._root}/{folder}", detail=False, refresh=True)
         except FileNotFoundError as error:
-            if error.__cause__ is not None:  # the store itself said no: there is no such bucket
+            # Then the store itself said no: there is no such bucket.
+            if error.__cause__ is not None:
                 raise self._failed(error) from error
             return []
         except Exception as error:
@@ -126,13 +140,21 @@ class Store:
     def find(self, name: str) -> Found:
         """Describe an object; FileNotFoundError or StoreError if it cannot be had."""
         info = self._ask("info", name, refresh=True)
-        return Found(int(info["size"]), str(info.get("ETag") or info.get("LastModified")))
+        return Found(
+            int(info["size"]), str(info.get("ETag") or info.get("LastModified"))
+        )
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """Read an object or a part of it; FileNotFoundError or StoreError if it cannot be had."""
+        """Read an object or a part of it.
+
+        It raises FileNotFoundError or StoreError if that cannot be had.
+        """
         data = bytes(self._ask("cat_file", name, start=start, end=end))
         if not data or (end is not None and len(data) != end - start):
-            msg = f"{self.url} sent {len(data)} bytes of {name} that were not asked for. Is it up?"
+            msg = (
+                f"{self.url} sent {len(data)} bytes of {name} that were not asked for. "
+                "Is it up?"
+            )
             raise StoreError(msg)
         return data
 
@@ -148,14 +170,22 @@ class Store:
             size = self.find(name).size
             if 0 < size <= most:
                 return self.read(name, 0, size)
-            why = f"holds {size:,} bytes; 1 to {most:,} are allowed. Restore it from a backup"
+            why = (
+                f"holds {size:,} bytes; 1 to {most:,} are allowed. "
+                "Restore it from a backup"
+            )
         except FileNotFoundError:
             why = "was listed a moment ago and is not there. Try again"
         msg = f"{self.url}/{name}: {why}"
         raise StoreError(msg)
 
-    def download(self, name: str, partial: Path, size: int, *, tell: Callable[[int], None]) -> None:
-        """Read an object into a file, going on where an earlier download ended; tell of each part's bytes."""
+    def download(
+        self, name: str, partial: Path, size: int, *, tell: Callable[[int], None]
+    ) -> None:
+        """Read an object into a file, going on where an earlier download ended.
+
+        `tell` is told the bytes of each part.
+        """
         with partial.open("ab") as file:
             tell(file.tell())
             while (done := file.tell()) < size:
@@ -172,4 +202,6 @@ class Store:
     def _failed(self, error: Exception) -> StoreError:
         """Name the kind of error alone, as stores raise what they like, pages long."""
         kind = type(error).__name__
-        return StoreError(f"{self.url} cannot be asked ({kind}). Is it up, and is the URL right?")
+        return StoreError(
+            f"{self.url} cannot be asked ({kind}). Is it up, and is the URL right?"
+        )

@@ -1,7 +1,8 @@
-"""Folder → folder: every file of it scored whole or not at all, by threads or a cluster, and none twice.
+"""Score every file of a folder into another, by threads or a cluster.
 
-A file is the unit of work. What was scored, by which version, stands in the output's own metadata; so to go
-on with a run that was broken off is to repeat it.
+A file is the unit of work: it is scored whole or not at all, and never twice. What was
+scored, by which version, stands in the output's own metadata; so to go on with a run
+that was broken off is to repeat it.
 """
 
 import json
@@ -20,7 +21,14 @@ from skewless.core.url import Url
 from skewless.models.predict import Predictor, open_predictor
 from skewless.models.signing import read_public_key
 from skewless.registry.remote import open_registry
-from skewless.scoring.places import Source, brought, delivered, is_below, names_below, opened
+from skewless.scoring.places import (
+    Source,
+    brought,
+    delivered,
+    is_below,
+    names_below,
+    opened,
+)
 from skewless.scoring.score import How, Scored, rejects_of, score_file, scored_before
 
 LOOKS = 16  # at outputs, at a time
@@ -64,7 +72,9 @@ class Plan:
     files_done: int
 
 
-def plan_parts(source: Url, sources: Sequence[Source], out: Url, *, key: str, overwrite: bool) -> Plan:
+def plan_parts(
+    source: Url, sources: Sequence[Source], out: Url, *, key: str, overwrite: bool
+) -> Plan:
     """Name the outputs, and find those that are there already.
 
     Parameters
@@ -72,7 +82,8 @@ def plan_parts(source: Url, sources: Sequence[Source], out: Url, *, key: str, ov
     source, sources
         The folder or pattern, and the files in it.
     out
-        The folder or URL of the outputs: a Parquet file for each, under its source's path.
+        The folder or URL of the outputs: a Parquet file for each, under its source's
+        path.
     key
         What makes an answer besides the source: the version.
     overwrite
@@ -81,32 +92,51 @@ def plan_parts(source: Url, sources: Sequence[Source], out: Url, *, key: str, ov
     Raises
     ------
     ConfigError
-        An output would be a source, or two sources would have one output, or a file is there that is none of
-        this work.
+        An output would be a source, or two sources would have one output, or a file is
+        there that is none of this work.
     """
     # A worker may work in another folder.
     home = out.get_secret_value()
-    home = home.rstrip("/") if out.is_url else Path(home).expanduser().absolute().as_posix()
-    parts = [Part(each.url, Url(f"{home}/{_name(each)}"), key_of(each, key)) for each in sources]
+    home = (
+        home.rstrip("/")
+        if out.is_url
+        else Path(home).expanduser().absolute().as_posix()
+    )
+    parts = [
+        Part(each.url, Url(f"{home}/{_name(each)}"), key_of(each, key))
+        for each in sources
+    ]
     _refuse_confusion(source, out, parts)
     there = names_below(out)
-    present = [part for part, each in zip(parts, sources, strict=True) if _name(each) in there]
+    present = [
+        part for part, each in zip(parts, sources, strict=True) if _name(each) in there
+    ]
     with ThreadPoolExecutor(LOOKS) as pool:  # in a store each look is a request
         before = dict(zip(present, pool.map(_before, present), strict=True))
-    done = {part: found[1] for part, found in before.items() if found and found[0] == part.key}
+    done = {
+        part: found[1]
+        for part, found in before.items()
+        if found and found[0] == part.key
+    }
     others = [str(part.output) for part in present if part not in done]
     if others and not overwrite:
         msg = (
-            f"{', '.join(others[:3])}{', …' if others[3:] else ''}: not made of this source as it is now, "
-            "by this version and in this way. Name another folder, or --overwrite"
+            f"{', '.join(others[:3])}{', …' if others[3:] else ''}: "
+            "not made of this source as it is now, by this version and in this way. "
+            "Name another folder, or --overwrite"
         )
         raise ConfigError(msg)
     rows = (sum(scored[place] for scored in done.values()) for place in range(2))
-    return Plan(tuple(part for part in parts if part not in done), Scored(*rows), len(done))
+    return Plan(
+        tuple(part for part in parts if part not in done), Scored(*rows), len(done)
+    )
 
 
 def key_of(source: Source, key: str) -> str:
-    """Say what is scored, in which state, by what; an output keeps it, so without passwords."""
+    """Say what is scored, in which state and by what.
+
+    An output keeps it, so it is without passwords.
+    """
     return json.dumps([str(source.url), source.tag, key])
 
 
@@ -132,12 +162,16 @@ def score_parts(
 
 
 def score_part(part: Part, recipe: Recipe) -> Scored:
-    """Score one file, here: bring it, verify and load the version, take the answers to their place.
+    """Score one file, here.
+
+    The version is verified and loaded, the file is brought here, and the answers are
+    taken to their place.
 
     Raises
     ------
     SkewlessError
-        The file is no table of the contract, the version is refused, or a place cannot be asked.
+        The file is no table of the contract, the version is refused, or a place cannot
+        be asked.
     """
     predictor = load_model(recipe.model)
     rejects = rejects_of(PurePosixPath(part.output.get_secret_value()), recipe.how)
@@ -160,20 +194,25 @@ def load_model(model: Model) -> Predictor:
     key = read_public_key(settings)
     if model.signed and key is None:
         variable = settings.variable("public_key")
-        msg = f"{variable} is not set where a worker runs, so nothing is verified. Set it there"
+        msg = (
+            f"{variable} is not set where a worker runs, so nothing is verified. "
+            "Set it there"
+        )
         raise ConfigError(msg)
     registry = open_registry(model.registry, model.root, public_key=key)
     return open_predictor(registry.load(model.version), model.project)
 
 
 def _name(source: Source) -> str:
-    return source.name if source.name.endswith(".parquet") else f"{source.name}.parquet"  # b.csv is not b.txt
+    if source.name.endswith(".parquet"):
+        return source.name
+    return f"{source.name}.parquet"  # b.csv is not b.txt
 
 
 def _came_of(future: Future[Scored]) -> Scored | Exception:
     try:
         return future.result()
-    except Exception as error:  # noqa: BLE001 - whatever became of one file is told, and the others go on
+    except Exception as error:  # noqa: BLE001 - one file is told of, the others go on
         return error
 
 
@@ -185,9 +224,13 @@ def _before(part: Part) -> tuple[str, Scored] | None:
 def _refuse_confusion(source: Url, out: Url, parts: Sequence[Part]) -> None:
     if len({part.output for part in parts}) < len(parts):
         msg = (
-            f"{source}: a text and a Parquet file would have the same output. Move one of them, or rename it"
+            f"{source}: a text and a Parquet file would have the same output. "
+            "Move one of them, or rename it"
         )
         raise ConfigError(msg)
     if is_below(out, source):
-        msg = f"{out}: what is written there would be among the sources next time. Name a folder elsewhere"
+        msg = (
+            f"{out}: what is written there would be among the sources next time. "
+            "Name a folder elsewhere"
+        )
         raise ConfigError(msg)

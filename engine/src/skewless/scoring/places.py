@@ -1,4 +1,7 @@
-"""Path or URL → the files there: listed, brought to this machine, and taken there whole."""
+"""List the files at a path or URL, bring them to this machine, or take them there.
+
+A file is taken there whole.
+"""
 
 import re
 import tempfile
@@ -35,23 +38,30 @@ class Listing(NamedTuple):
 
     sources: list[Source]
     left_out: list[str]
-    """Paths below the folder whose names say that they are not data, as `_SUCCESS` and ``.DS_Store``."""
+    """Paths below the folder whose names say that they are not data.
+
+    Such names are `_SUCCESS` and ``.DS_Store``.
+    """
 
 
 def find_sources(url: Url, only: Sequence[str] = ()) -> Listing | None:
-    """List the tables of a folder, with those of the folders in it, or of a pattern; None if it is one file.
+    """List the tables of a folder and of the folders in it, or of a pattern.
+
+    For a single file the answer is None.
 
     Parameters
     ----------
     url
         The folder or pattern.
     only
-        Patterns of the names, or of the ends of the paths, of the files that count; default: all do.
+        Patterns of the names, or of the ends of the paths, of the files that count;
+        default: all do.
 
     Raises
     ------
     TableError
-        There is nothing of that name, or no table in it, or something that cannot be read as one.
+        There is nothing of that name, or no table in it, or something that cannot be
+        read as one.
     ConfigError, StoreError
         Nobody here knows such a place, or it cannot be asked.
     """
@@ -60,31 +70,50 @@ def find_sources(url: Url, only: Sequence[str] = ()) -> Listing | None:
     with _asking(url):
         if files.isfile(path) or not (pattern or files.isdir(path)):
             return None
-        found = files.glob(path, detail=True) if pattern else files.find(path, detail=True)
-        found = {each: info for each, info in found.items() if info["type"] != "directory"}
-        links = [each for each, info in found.items() if info.get("islink") and files.exists(each)]
+        found = (
+            files.glob(path, detail=True) if pattern else files.find(path, detail=True)
+        )
+        found = {
+            each: info for each, info in found.items() if info["type"] != "directory"
+        }
+        links = [
+            each
+            for each, info in found.items()
+            if info.get("islink") and files.exists(each)
+        ]
         found |= {each: files.info(each) for each in links}  # of what they lead to
     names = {each: each.removeprefix(_base(path)).lstrip("/") for each in sorted(found)}
     left_out = [name for name in names.values() if _is_set_aside(name)]
-    chosen = {each: name for each, name in names.items() if not _is_set_aside(name) and _counts(name, only)}
-    _refuse_others(url, [name for each, name in chosen.items() if not _is_table(name, found[each])])
+    chosen = {
+        each: name
+        for each, name in names.items()
+        if not _is_set_aside(name) and _counts(name, only)
+    }
+    _refuse_others(
+        url, [name for each, name in chosen.items() if not _is_table(name, found[each])]
+    )
     if not chosen:
         wanted = f" that fits {' or '.join(only)}" if only else ""
         msg = f"{url}: no file there{wanted}. Read are {READABLE}"
         raise TableError(msg)
     sources = [
-        Source(Url(files.unstrip_protocol(each)), name, _tag(found[each])) for each, name in chosen.items()
+        Source(Url(files.unstrip_protocol(each)), name, _tag(found[each]))
+        for each, name in chosen.items()
     ]
     return Listing(sources, left_out)
 
 
 def is_below(out: Url, source: Url) -> bool:
-    """Tell whether what is written below `out` would be found in a folder, or by a pattern, too."""
+    """Tell whether a folder or pattern would also find what is written below `out`."""
     files, path = open_files(source)
     other, place = open_files(out)
-    base, deep = Path(_base(path) or "/").resolve().parts, "**" in path or not MAGIC.search(path)
-    parts = Path(place).resolve().parts  # links and all, lest --overwrite write over a source
-    return type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
+    base = Path(_base(path) or "/").resolve().parts
+    deep = "**" in path or not MAGIC.search(path)
+    # Links and all, lest --overwrite write over a source.
+    parts = Path(place).resolve().parts
+    return (
+        type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
+    )
 
 
 def find_source(url: Url) -> Source:
@@ -109,10 +138,12 @@ def is_there(url: Url) -> bool:
 
 
 def names_below(url: Url) -> set[str]:
-    """List the files below a folder by their path there; none if there is no such folder."""
+    """List the files below a folder by their path there; none if it does not exist."""
     files, path = open_files(url)
     with _asking(url):
-        return {name.removeprefix(path.rstrip("/")).lstrip("/") for name in files.find(path)}
+        return {
+            name.removeprefix(path.rstrip("/")).lstrip("/") for name in files.find(path)
+        }
 
 
 @contextmanager
@@ -125,7 +156,10 @@ def opened(url: Url) -> Iterator[Any]:
 
 @contextmanager
 def brought(url: Url) -> Iterator[Path]:
-    """Give a file of this machine with a file's content: the file itself, or a copy for the while."""
+    """Give a file of this machine with a file's content.
+
+    It is the file itself, or a copy for the while.
+    """
     files, path = open_files(url)
     if isinstance(files, LocalFileSystem):
         yield Path(path)
@@ -139,14 +173,17 @@ def brought(url: Url) -> Iterator[Path]:
 
 @contextmanager
 def delivered(url: Url, other: str) -> Iterator[Path]:
-    """Give a path to write to, whose file is taken to its place at the end, unless anything failed.
+    """Give a path to write to, whose file is taken to its place at the end.
+
+    If anything failed, it is not taken there.
 
     Parameters
     ----------
     url
         Its place.
     other
-        Name of a file that may be beside it, and goes before it; last time's is not left.
+        Name of a file that may be beside it, and goes before it; last time's is not
+        left.
     """
     files, path = open_files(url)
     if isinstance(files, LocalFileSystem):
@@ -180,7 +217,10 @@ def _counts(name: str, only: Sequence[str]) -> bool:
 
 
 def _is_table(name: str, info: Mapping[str, Any]) -> bool:
-    """Tell by its name; not a linked folder, or a pipe. A link that leads nowhere fails when it is read."""
+    """Tell a table by its name; a linked folder or a pipe is none.
+
+    A link that leads nowhere fails when it is read.
+    """
     is_file = info["type"] == "file" or "destination" in info
     return format_of(name) is not None and is_file and info["type"] != "directory"
 
@@ -191,8 +231,9 @@ def _refuse_others(url: Url, names: Sequence[str]) -> None:
     named = ", ".join(names[:MOST_NAMED])
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     msg = (
-        f"{url}: {named}{more} cannot be read as a table, so nothing was scored. Read are files that end "
-        f"in {READABLE}; linked folders are not followed. Move the rest away, or choose with --only '*.csv'"
+        f"{url}: {named}{more} cannot be read as a table, so nothing was scored. "
+        f"Read are files that end in {READABLE}; linked folders are not followed. "
+        "Move the rest away, or choose with --only '*.csv'"
     )
     raise TableError(msg)
 
@@ -215,5 +256,8 @@ def _asking(url: Url) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise  # for this machine has none
-        msg = f"{url} cannot be asked ({type(error).__name__}). Is it up, and is the URL right?"
+        msg = (
+            f"{url} cannot be asked ({type(error).__name__}). "
+            "Is it up, and is the URL right?"
+        )
         raise StoreError(msg) from error

@@ -1,4 +1,7 @@
-"""File → file: score a table in bounded memory; bad rows go to their own file with the reasons."""
+"""Score a table from file to file, in bounded memory.
+
+Bad rows go to a file of their own, with the reasons.
+"""
 
 import json
 from collections import deque
@@ -27,7 +30,8 @@ from skewless.tables.table import read_parts, typed
 
 PART_ROWS = 100_000
 REJECTS: Final = ".rejects.csv"
-SCORED: Final = "scored"  # of Parquet's own metadata: the key, and how many rows were refused
+# Of Parquet's own metadata: the key, and how many rows were refused.
+SCORED: Final = "scored"
 ANSWER: Final = {
     "probability": pa.float64(),
     "decision": pa.bool_(),
@@ -40,7 +44,11 @@ Out = TypeVar("Out")
 Answered = tuple[pd.DataFrame, pa.Table, pd.DataFrame]
 """The good rows of a part, their answers, and the faults of the others."""
 Keep = Callable[..., None]
-"""Takes the key of what is scored, who answers, and by name the good `records` of a part and `answers`."""
+"""Takes the answers of a part.
+
+It is given the key of what is scored, who answers, and by name the good `records` of
+the part and `answers`.
+"""
 
 
 class Scored(NamedTuple):
@@ -67,11 +75,14 @@ class How:
     threads: int = 1
     """That work on it at once; each holds at most two parts of 100,000 rows."""
     keep: Keep = _nowhere
-    """Takes answers before the output is there; it may be given the same ones again, after a crash."""
+    """Takes answers before the output is there.
+
+    After a crash it may be given the same ones again.
+    """
     progress: Callable[[int], None] = _unseen
     """Called with the number of rows after each part."""
     spreadsheet: bool = False
-    """Whether no text that is written to CSV is to be run by a spreadsheet; see `shown_only`."""
+    """Whether no spreadsheet may run text that is written to CSV; see `shown_only`."""
     aside: str = ""
     """What the name of the file of refused rows begins with."""
 
@@ -79,15 +90,17 @@ class How:
 def score_file(
     source: Path, output: Path, predictor: Predictor, *, how: How = How(), key: str = ""
 ) -> Scored:
-    """Score every good row of a file, in order; of one with only a header come no answers.
+    """Score every good row of a file, in order; a header alone gives no answers.
 
     Parameters
     ----------
     source
-        Rows with the contract's columns; the id and columns that may be missing can be left out.
+        Rows with the contract's columns; the id and columns that may be missing can be
+        left out.
     output
-        CSV or Parquet: row (counted from 1), id, probability, decision, tier, version. If a cell is broken,
-        there is a file beside it whose name ends in `REJECTS`: row, column, rule, found; a line per cell.
+        CSV or Parquet: row (counted from 1), id, probability, decision, tier, version.
+        If a cell is broken, there is a file beside it whose name ends in `REJECTS`:
+        row, column, rule, found; a line per cell.
     predictor
         The version that answers.
     how
@@ -106,16 +119,24 @@ def score_file(
     with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
         with naming(output), _writer(new_output, predictor.contract) as writer:
             for records, answers, faults in _in_order(
-                score, read_parts(source, PART_ROWS, predictor.contract, form=how.form), how.threads
+                score,
+                read_parts(source, PART_ROWS, predictor.contract, form=how.form),
+                how.threads,
             ):
                 writer.write_table(
-                    _with_shown_ids(answers, predictor.contract.id) if how.spreadsheet else answers
+                    _with_shown_ids(answers, predictor.contract.id)
+                    if how.spreadsheet
+                    else answers
                 )
                 how.keep(key, predictor.source, records=records, answers=answers)
                 listed = faults.map(_shown_only) if how.spreadsheet else faults
                 with naming(rejects, new_rejects):
                     listed.to_csv(
-                        new_rejects, mode="a", header=rejected == 0, index=False, lineterminator="\n"
+                        new_rejects,
+                        mode="a",
+                        header=rejected == 0,
+                        index=False,
+                        lineterminator="\n",
                     )
                 bad = faults["row"].nunique()
                 rows, rejected = rows + len(records) + bad, rejected + bad
@@ -133,7 +154,9 @@ def rejects_of(output: PurePath, how: How) -> str:
 
 
 def scored_before(file: Any) -> tuple[str, Scored] | None:
-    """Tell by which key an output was made and what came of it; None if it is no Parquet of `score_file`.
+    """Tell by which key an output was made and what came of it.
+
+    The answer is None if the output is no Parquet of `score_file`.
 
     Parameters
     ----------
@@ -186,15 +209,22 @@ def _with_shown_ids(answers: pa.Table, name: str) -> pa.Table:
     """Write ids, the one text from outside, so that no spreadsheet runs them."""
     ids = answers[name].to_pandas().map(shown_only, na_action="ignore")
     place = answers.schema.get_field_index(name)
-    return answers.set_column(place, answers.schema.field(name), pa.array(ids, pa.string()))
+    return answers.set_column(
+        place, answers.schema.field(name), pa.array(ids, pa.string())
+    )
 
 
 def _shown_only(cell: Any) -> Any:
     return shown_only(cell) if isinstance(cell, str) else cell
 
 
-def _in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
-    """Apply a function by threads; at most one item more than there are threads is there at a time."""
+def _in_order(
+    function: Callable[[In], Out], items: Iterable[In], threads: int
+) -> Iterator[Out]:
+    """Apply a function by threads.
+
+    At most one item more than there are threads is there at a time.
+    """
     if threads == 1:
         yield from map(function, items)
         return

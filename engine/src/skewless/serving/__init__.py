@@ -1,6 +1,7 @@
 """The service: routes, limits, keys, logs and metrics around one loaded version.
 
-What a project's api.py uses is here; `skewless.serving.service` puts the parts together.
+What a project's api.py uses is here; `skewless.serving.service` puts the parts
+together.
 """
 
 from skewless.core.answer import Answer, RiskTier

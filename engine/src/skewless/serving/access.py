@@ -14,13 +14,17 @@ from skewless.core.settings import Settings
 KeyScope = Literal["predict", "admin"]
 SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
 LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64}):(predict|admin)")
-MOST_PER_ID = 2  # keys of one caller: the old one and the new one while they are exchanged
+# Keys of one caller: the old one and the new one while they are exchanged.
+MOST_PER_ID = 2
 SHOWN_DIGITS = 8  # of a key's hash in the log, to tell an old key from a new one
 FORM: Final = "id:sha256:scope, as `keys new` prints it; commas separate several"
 
 
 class Caller(NamedTuple):
-    """Who calls: a key's id and scope, and its name in the log. A key of an admin may also predict."""
+    """Who calls: a key's id and scope, and its name in the log.
+
+    An admin's key may also predict.
+    """
 
     id: str
     scope: KeyScope
@@ -38,25 +42,33 @@ class Keys:
     Raises
     ------
     ConfigError
-        A part is malformed, or an id has more than two keys. The message repeats no part: it may be a key.
+        A part is malformed, or an id has more than two keys. The message repeats no
+        part: it may be a key.
     """
 
     def __init__(self, settings: Settings) -> None:
-        text, variable = settings.api_keys.get_secret_value(), settings.variable("api_keys")
+        text = settings.api_keys.get_secret_value()
+        variable = settings.variable("api_keys")
         parts = [part for part in re.split(r"[,\s]+", text) if part]
         self._keys: list[tuple[bytes, Caller]] = []
         self._seen: dict[bytes, Caller] = {}
         for position, part in enumerate(parts, start=1):
             found = LINE.fullmatch(part)
             if found is None:
-                msg = f"{variable}: part {position} of {len(parts)} is malformed; it must be {FORM}"
+                msg = (
+                    f"{variable}: part {position} of {len(parts)} is malformed; "
+                    f"it must be {FORM}"
+                )
                 raise ConfigError(msg)
             scope = next(scope for scope in SCOPES if scope == found[3])
             caller = Caller(found[1], scope, f"{found[1]}:{found[2][:SHOWN_DIGITS]}")
             self._keys.append((bytes.fromhex(found[2]), caller))
         for name, count in Counter(caller.id for _, caller in self._keys).items():
             if count > MOST_PER_ID:
-                msg = f"{variable}: {name} has {count} keys; allowed are {MOST_PER_ID}, old and new"
+                msg = (
+                    f"{variable}: {name} has {count} keys; "
+                    f"allowed are {MOST_PER_ID}, old and new"
+                )
                 raise ConfigError(msg)
 
     def __bool__(self) -> bool:
@@ -64,7 +76,8 @@ class Keys:
 
     def caller(self, key: bytes) -> Caller | None:
         """Find whose key this is, in a time that tells nothing about the keys."""
-        if (seen := self._seen.get(key)) is not None:  # it was right before; wrong ones are not kept
+        seen = self._seen.get(key)
+        if seen is not None:  # it was right before; wrong ones are not kept
             return seen
         digest = hashlib.sha256(key).digest()
         found = None
@@ -87,7 +100,9 @@ def new_key(name: str, scope: KeyScope) -> tuple[str, str]:
     key = secrets.token_urlsafe(32)
     line = f"{name}:{hashlib.sha256(key.encode()).hexdigest()}:{scope}"
     if LINE.fullmatch(line) is None:
-        msg = f"id: found {name!r}; allowed are 1 to 64 letters, digits, '.', '_' and '-'"
+        msg = (
+            f"id: found {name!r}; allowed are 1 to 64 letters, digits, '.', '_' and '-'"
+        )
         raise ConfigError(msg)
     return key, line
 

@@ -1,4 +1,7 @@
-"""`create_app`: a FastAPI application with the engine's endpoints and layers; a project adds its own."""
+"""`create_app`: a FastAPI application with the engine's endpoints and layers.
+
+A project adds its own endpoints.
+"""
 
 import contextlib
 import time
@@ -18,7 +21,12 @@ from skewless.core.workspace import open_workspace
 from skewless.serving import follow, outcome_endpoint, stats, versions
 from skewless.serving.json_request import is_json
 from skewless.serving.messages import Health, ModelDescription, Problem, Readiness
-from skewless.serving.problems import PROBLEMS, UNAVAILABLE, answer_with_problems, problem
+from skewless.serving.problems import (
+    PROBLEMS,
+    UNAVAILABLE,
+    answer_with_problems,
+    problem,
+)
 from skewless.serving.service import Service, service_of
 from skewless.serving.service_route import ServiceRoute
 from skewless.serving.state import service_state
@@ -26,24 +34,30 @@ from skewless.serving.state import service_state
 PREFIX: Final = "/v1"
 
 
-def create_app(project: Project[Any, Any], to_response: Callable[[Answer], Any]) -> FastAPI:
-    """Build the application of a project's service; add endpoints to it as to any other.
+def create_app(
+    project: Project[Any, Any], to_response: Callable[[Answer], Any]
+) -> FastAPI:
+    """Build the application of a project's service.
 
-    What it serves is opened when it starts: by ``serve``, or by itself from the environment and config.yaml,
-    so that ``uvicorn package.api:app`` works as well. Every path is also there below ``/v1``.
+    Endpoints are added to it as to any other application. What it serves is opened
+    when it starts: by ``serve``, or by itself from the environment and config.yaml, so
+    that ``uvicorn package.api:app`` works as well. Every path is also there below
+    ``/v1``.
 
     Parameters
     ----------
     project
         Whose model is served.
     to_response
-        Says an answer in the words of the project's API. Its return annotation is the response model of
-        ``/models/{name}/predict``.
+        Says an answer in the words of the project's API. Its return annotation is the
+        response model of ``/models/{name}/predict``.
     """
     app: FastAPI = FastAPIOffline(
         title=project.name,
         version="1",
-        description="The probability that a record's event happens, by a versioned model.",
+        description=(
+            "The probability that a record's event happens, by a versioned model."
+        ),
         lifespan=_lifespan(project),
         responses=PROBLEMS,
         redirect_slashes=False,  # a redirect would repeat the Host header that was sent
@@ -72,13 +86,18 @@ def _lifespan(project: Project[Any, Any]) -> Callable[[FastAPI], Any]:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service = service_of(app) or Service.open(open_workspace(project), app)
         async with service.running():
-            yield {"serving": service.state.serving}  # which `Connection` reads its bounds from
+            # `Connection` reads its bounds from this.
+            yield {"serving": service.state.serving}
 
     return lifespan
 
 
 class Layers:
-    """The running service's layers around the application, which FastAPI wants to know before they can be."""
+    """The running service's layers around the application.
+
+    FastAPI wants to know its layers before these can exist, so they are built at the
+    first request after the service has started.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -101,13 +120,22 @@ class Layers:
 
 def _unversioned(scope: Scope) -> Scope:
     path: str = scope["path"]
-    return {**scope, "path": path.removeprefix(PREFIX)} if path.startswith(f"{PREFIX}/") else scope
+    return (
+        {**scope, "path": path.removeprefix(PREFIX)}
+        if path.startswith(f"{PREFIX}/")
+        else scope
+    )
 
 
 async def require_json(request: Request) -> None:
-    """Refuse what does not say that it is JSON: no page of another site can say that unasked."""
+    """Refuse what does not say that it is JSON.
+
+    No page of another site can say that unasked.
+    """
     if not is_json(request.headers.get("content-type", "")):
-        raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
+        raise HTTPException(
+            415, "send JSON, and say so: Content-Type: application/json"
+        )
 
 
 async def describe_model(request: Request) -> ModelDescription:

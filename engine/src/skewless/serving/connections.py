@@ -1,25 +1,32 @@
-"""Connections, each bounded: how many, how long without progress, how many bytes that are no body.
+"""Connections to callers, and the bounds on them.
 
-uvicorn bounds none of these: a caller who sends or reads byte by byte, one who never ends the head or the
-trailers of a request, and ten thousand who connect at once. Where a proxy stands in front, it bounds them
-first (`deploy/compose/haproxy.cfg`).
+Bounded are how many there are, how long one makes no progress, and how many bytes in a
+row are no body. uvicorn bounds none of these: a caller who sends or reads byte by byte,
+one who never ends the head or the trailers of a request, and ten thousand who connect
+at once. Where a proxy stands in front, it bounds them first
+(`deploy/compose/haproxy.cfg`).
 
-uvicorn takes a protocol class by its public option `http`, but what that class consists of is not documented.
-So pyproject.toml bounds uvicorn's version, and `tests/serving/test_uvicorn.py` names what is used here and
-fails when uvicorn moves.
+uvicorn takes a protocol class by its public option `http`, but what that class consists
+of is not documented. So pyproject.toml bounds uvicorn's version, and
+`tests/serving/test_uvicorn.py` names what is used here and fails when uvicorn moves.
 """
 
 import re
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from skewless.core.sections import ServingConfig
 from skewless.serving.messages import Problem
 
-MOST_FRAMING_BYTES = 64 * 1024  # in a row: a head, the line of a chunk, trailers; a read more may be seen
-BLANKS: Final = b" \t"  # that HTTP allows around the value of a header, and that are no part of it
+# In a row: a head, the line of a chunk, trailers; one read more may be seen.
+MOST_FRAMING_BYTES = 64 * 1024
+# HTTP allows these around the value of a header, and they are no part of it.
+BLANKS: Final = b" \t"
 LINGER_SECONDS = 1.0  # that a refused caller has to read why
 FIRST_WORDS_SECONDS = 2.0  # that a caller has to ask when the server is about to stop
 
@@ -28,18 +35,25 @@ def refusal(status: HTTPStatus, detail: str, *headers: str) -> bytes:
     """Write an answer for when there is no application to ask."""
     body = Problem(title=status.phrase, status=status, detail=detail).model_dump_json()
     head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"HTTP/1.1 {status} {status.phrase}\r\n"
+        "content-type: application/problem+json\r\n"
         f"connection: close\r\ncontent-length: {len(body)}\r\n"
     )
-    return (head + "".join(f"{header}\r\n" for header in headers) + "\r\n" + body).encode()
+    return (
+        head + "".join(f"{header}\r\n" for header in headers) + "\r\n" + body
+    ).encode()
 
 
 OFFER: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-OVERLOOKED: Final = b"\r\nx-stays:"  # as long, so that whatever is taken for a head keeps its length
-PERHAPS: Final = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)  # or the end of a head
+# As long as an offer, so that whatever is taken for a head keeps its length.
+OVERLOOKED: Final = b"\r\nx-stays:"
+# What may begin an offer, or the end of a head.
+PERHAPS: Final = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)
 END: Final = b"\r\n\r\n"
 BUSY: Final = refusal(
-    HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; the process lives", "retry-after: 1"
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "too many connections; the process lives",
+    "retry-after: 1",
 )
 GARBLED: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
 
@@ -49,17 +63,22 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.app_state["tasks"] = self.tasks  # by which a request sees whether it is alone
+        # By these a request sees whether it is alone.
+        self.app_state["tasks"] = self.tasks
         self._is_between = True  # two requests, or before the first
         self._in_head = True  # or between
         self._framing_bytes, self._held = 0, b""
-        self._last = b""  # bytes that were parsed, as many as may begin the end of a head
+        # Bytes that were parsed, as many as may begin the end of a head.
+        self._last = b""
         self._refused = False
         self._seen: object = None
         self._timer: Any = None
 
     def shutdown(self) -> None:
-        """Close the connection when its request is answered; who has only just connected may still ask."""
+        """Close the connection when its request is answered.
+
+        Who has only just connected may still ask.
+        """
         if self._latest is None:
             self.loop.call_later(FIRST_WORDS_SECONDS, super().shutdown)
         else:
@@ -67,12 +86,15 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _latest(self) -> RequestResponseCycle | None:
-        """Return the latest request; there is none yet on a new connection, whatever uvicorn's types say."""
+        """Return the latest request.
+
+        There is none yet on a new connection, whatever uvicorn's types say.
+        """
         return self.cycle
 
     @property
     def _bounds(self) -> ServingConfig:
-        return self.app_state["serving"]  # type: ignore[no-any-return] # as the application's lifespan left it
+        return self.app_state["serving"]  # type: ignore[no-any-return] # from lifespan
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or say that there are too many."""
@@ -84,12 +106,15 @@ class Connection(HttpToolsProtocol):
             transport.write_eof()
             self._timer = self.loop.call_later(LINGER_SECONDS, transport.abort)
         else:
-            self._timer = self.loop.call_later(self._bounds.slow_client_seconds, self._look)
+            self._timer = self.loop.call_later(
+                self._bounds.slow_client_seconds, self._look
+            )
 
     def data_received(self, data: bytes) -> None:
         """Read on, while not too many bytes in a row are no body.
 
-        What is left of a refused body is read and forgotten: a caller reads the refusal after sending.
+        What is left of a refused body is read and forgotten: a caller reads the refusal
+        after sending.
         """
         if self._refused:
             return
@@ -103,14 +128,19 @@ class Connection(HttpToolsProtocol):
         if self._framing_bytes > MOST_FRAMING_BYTES:
             self.transport.abort()
         elif self._is_kept() and self.timeout_keep_alive_task is None:
-            # It was refused before all of it was read, and uvicorn starts its timer only at an answer's end.
+            # It was refused before all of it was read, and uvicorn starts its timer
+            # only at an answer's end.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
     def _is_kept(self) -> bool:
-        """Tell whether a request was read and answered, and nothing of the next has come."""
-        return self._is_between and self._latest is not None and self._latest.response_complete
+        """Tell whether a request was read and answered, and the next has not begun."""
+        return (
+            self._is_between
+            and self._latest is not None
+            and self._latest.response_complete
+        )
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
@@ -118,12 +148,18 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header without the blanks around its value; forget a trailer, which is no header."""
+        """Keep a header without the blanks around its value.
+
+        A trailer is forgotten, as it is no header.
+        """
         if self._in_head:
             super().on_header(name, value.strip(BLANKS))
 
     def on_headers_complete(self) -> None:
-        """Note that the head is complete: what looks like a header from here on is a trailer."""
+        """Note that the head is complete.
+
+        What looks like a header from here on is a trailer.
+        """
         self._in_head = False
         super().on_headers_complete()
 
@@ -133,11 +169,12 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that a request was read to its end, so that the next bytes begin a head."""
+        """Note that a request was read to its end: the next bytes begin a head."""
         self._is_between, self._in_head = True, True
         self._framing_bytes = 0
         super().on_message_complete()
-        if not self.parser.should_keep_alive():  # also if a trailer says so: nothing is parsed any more
+        # Also if a trailer says so: nothing is parsed any more.
+        if not self.parser.should_keep_alive():
             self._end_after_answer()
 
     def _end_after_answer(self) -> None:
@@ -147,9 +184,10 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _without_offers(self, data: bytes) -> bytes:
-        """Overlook offers to speak another protocol, as Java's client makes: the server would lose the body.
+        """Overlook offers to speak another protocol.
 
-        Bytes at the end that may begin an offer, or end the head, wait for those that follow.
+        Java's client makes them, and the server would lose the body. Bytes at the end
+        that may begin an offer, or end the head, wait for those that follow.
         """
         data, self._held = self._held + data, b""
         end = (self._last + data).find(END)
@@ -159,11 +197,14 @@ class Connection(HttpToolsProtocol):
         return OFFER.sub(OVERLOOKED, data[:head]) + data[head:]
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Read no further: an offer behind another request was not overlooked, so its body is lost."""
+        """Read no further.
+
+        An offer behind another request was not overlooked, so its body is lost.
+        """
         self._refused = True
         self._end_after_answer()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's own words
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's words
         """Refuse what cannot be parsed."""
         self.transport.write(GARBLED)
         self.transport.close()
@@ -176,11 +217,14 @@ class Connection(HttpToolsProtocol):
     def _look(self) -> None:
         """End the connection if it waits for the caller as it did at the last look.
 
-        A caller who has read all of an answer may keep the connection: uvicorn's own timer ends it.
+        A caller who has read all of an answer may keep the connection: uvicorn's own
+        timer ends it.
         """
         latest = self._latest
         kept = self._is_kept() and not self.transport.get_write_buffer_size()
-        in_work = latest is not None and not (latest.response_complete or latest.more_body)
+        in_work = latest is not None and not (
+            latest.response_complete or latest.more_body
+        )
         waits_for: object = self if latest is None else latest
         if kept or (in_work and not self.flow.write_paused):
             self._seen = None

@@ -1,4 +1,4 @@
-"""SIGTERM → the service answers on for a while and asks its callers to leave, then stops."""
+"""SIGTERM → the service answers on for a while, asks callers to leave, then stops."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,22 @@ from typing import Any
 
 from skewless.serving.state import ServiceState
 
-ECHO_SECONDS = 2.0  # systemd signals every process, and then the supervisor signals its workers once more
+# systemd signals every process, and then the supervisor signals its workers once more.
+ECHO_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def drained(state: ServiceState, seconds: float, tell: Callable[[], None]) -> Iterator[None]:
+def drained(
+    state: ServiceState, seconds: float, tell: Callable[[], None]
+) -> Iterator[None]:
     """Set `state.draining` at SIGTERM, and let the server stop `seconds` later.
 
-    Load balancers see /ready fail and send no more; callers with open connections are told to close them.
-    `tell` is called when that begins. Ctrl-C, and a second SIGTERM that is no echo of the first, stop at
-    once.
+    Load balancers see /ready fail and send no more; callers with open connections are
+    told to close them. `tell` is called when that begins. Ctrl-C, and a second SIGTERM
+    that is no echo of the first, stop at once.
     """
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be caught
+    # Only in the main thread can signals be caught.
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
@@ -37,7 +41,8 @@ def drained(state: ServiceState, seconds: float, tell: Callable[[], None]) -> It
             stop(number, frame)
             return
         state.draining, echo_until = True, time.monotonic() + ECHO_SECONDS
-        loop.call_soon_threadsafe(tell)  # not here: what a signal interrupts may hold a lock
+        # Not here and now: what a signal interrupts may hold a lock.
+        loop.call_soon_threadsafe(tell)
         loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, frame)
 
     signal.signal(signal.SIGTERM, drain)

@@ -1,7 +1,8 @@
 """Whatever is in production → the model that answers, without a request noticing.
 
-A version is fetched, verified and tried out beside the one that answers, and takes its place in one
-assignment. Requests in flight finish with the model they began with; what is refused changes nothing.
+A version is fetched, verified and tried out beside the one that answers, and takes its
+place in one assignment. Requests in flight finish with the model they began with; what
+is refused changes nothing.
 """
 
 import asyncio
@@ -24,14 +25,15 @@ from skewless.serving.pool import Pool
 from skewless.serving.state import ServiceState, service_state
 
 CONFLICT: Final = 409
-LONGEST_LOOK: Final = 3_600.0  # seconds, for a large model; the one that serves answers meanwhile
+# Seconds, for a large model; the one that serves answers meanwhile.
+LONGEST_LOOK: Final = 3_600.0
 
 
 class Models(NamedTuple):
     """Where models come from.
 
-    `load` opens what should answer, `wanted` names it without opening it; `open` opens any version,
-    `resolve` names the version that an alias stands for.
+    `load` opens what should answer, `wanted` names it without opening it; `open` opens
+    any version, `resolve` names the version that an alias stands for.
     """
 
     load: Callable[[], Predictor]
@@ -39,13 +41,14 @@ class Models(NamedTuple):
     open: Callable[[str], Predictor]
     resolve: Callable[[str], str]
     stale: Callable[[], bool] = bool
-    """Tells whether `wanted` went by what was known before, as nobody could be asked."""
+    """Tells whether `wanted` went by older knowledge, as nobody could be asked."""
 
 
 def find_models(work: Workspace) -> Models:
-    """Find models in the registry: the version or alias that is set, else what is in production.
+    """Find models in the registry.
 
-    While nothing is, the version that the supervisor began with answers, else the newest.
+    The version or alias that is set answers, else what is in production. While nothing
+    is, the version that the supervisor began with answers, else the newest.
     """
     config, settings = work.config, work.settings
     key, pinned = read_public_key(settings), settings.version
@@ -54,31 +57,40 @@ def find_models(work: Workspace) -> Models:
     def wanted() -> str | None:
         if pinned is None:
             return registry.state().holder("production")
-        with contextlib.suppress(RefusedError):  # for the aliases that callers may ask by
+        # For the aliases that callers may ask by.
+        with contextlib.suppress(RefusedError):
             registry.events()
         return registry.resolve(pinned)
 
     def open_version(name: str | None) -> Predictor:
         runtime, allow_pickle = config.serving.runtime, config.serving.allow_pickle
         artifact = registry.load(name)
-        return open_predictor(artifact, work.project, runtime=runtime, allow_pickle=allow_pickle)
+        return open_predictor(
+            artifact, work.project, runtime=runtime, allow_pickle=allow_pickle
+        )
 
     def load() -> Predictor:
         return open_version(wanted() or settings.start_version)
 
-    known = Registry(registry.folder, key)  # as of the last look: a store is not asked for each request
-    return Models(load, wanted, open_version, known.resolve, lambda: registry.stale is not None)
+    # As of the last look: a store is not asked for each request.
+    known = Registry(registry.folder, key)
+    return Models(
+        load, wanted, open_version, known.resolve, lambda: registry.stale is not None
+    )
 
 
 def load_model(project: Project[Any, Any], config: Path | None = None) -> Predictor:
-    """Load what should answer: for an application of another kind, which asks the model itself.
+    """Load what should answer, for an application of another kind.
+
+    Such an application asks the model itself.
 
     Parameters
     ----------
     project
         Whose model it is.
     config
-        Path of config.yaml; default: what the environment names, else ``./config.yaml``.
+        Path of config.yaml; default: what the environment names, else
+        ``./config.yaml``.
 
     Raises
     ------
@@ -91,13 +103,17 @@ def load_model(project: Project[Any, Any], config: Path | None = None) -> Predic
 
 
 class Follower:
-    """Keeps `ServiceState.predictor` what should answer; `refused` names a version that may not."""
+    """Keeps `ServiceState.predictor` what should answer.
+
+    `ServiceState.refused` names a version that should and may not.
+    """
 
     def __init__(self, state: ServiceState, models: Models) -> None:
         self._state, self._models = state, models
         self._meter, self._log = state.meter, state.log
         self._looking, self._told = asyncio.Lock(), ""
-        self._beside = Pool(1, LONGEST_LOOK).run  # a store that hangs does not keep the process from ending
+        # A store that hangs does not keep the process from ending.
+        self._beside = Pool(1, LONGEST_LOOK).run
 
     async def follow(self, seconds: float) -> None:
         """Look again and again."""
@@ -116,13 +132,16 @@ class Follower:
                     self._state.refused, self._told = None, ""
                     return
                 found = await self._beside(self._models.load)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the looking goes on
+            except Exception as error:  # noqa: BLE001 - whatever it is, looking goes on
                 self._refuse(wanted, error)
             else:
                 self._change(found)
 
     def _answers(self, wanted: str | None) -> bool:
-        """Tell whether there is nothing to change; the baseline answers only until there is any model."""
+        """Tell whether there is nothing to change.
+
+        The baseline answers only until there is any model.
+        """
         source = self._state.loaded().source
         return source.trained_at is not None and wanted in {None, source.version}
 
@@ -131,7 +150,9 @@ class Follower:
         self._state.refused, self._told = None, ""
         self._meter.serve(found.version)
         self._meter.reloads.labels("changed").inc()
-        self._log.info("the model answers", model_version=found.version, before=before.version)
+        self._log.info(
+            "the model answers", model_version=found.version, before=before.version
+        )
 
     def _refuse(self, wanted: str | None, error: Exception) -> None:
         """Go on with what answers; say why once, not at every look."""
@@ -142,15 +163,25 @@ class Follower:
         if why != self._told:
             self._told = why
             version = self._state.loaded().version
-            self._log.warning("no model", wanted=wanted, reason=self._told, answering=version)
+            self._log.warning(
+                "no model", wanted=wanted, reason=self._told, answering=version
+            )
 
 
 async def reload(request: Request) -> Readiness:
-    """Look at once for another model, in this process; other processes look for themselves."""
+    """Look at once for another model, in this process.
+
+    Other processes look for themselves.
+    """
     state = service_state(request)
     await state.follower.look()
     source = state.loaded().source
     if state.refused is not None:
-        detail = f"{state.refused} is refused, {source.version} answers on; the log says why"
+        detail = (
+            f"{state.refused} is refused, {source.version} answers on; the log says why"
+        )
         raise HTTPException(CONFLICT, detail)
-    return Readiness(status="ready" if source.trained_at else "degraded", model_version=source.version)
+    return Readiness(
+        status="ready" if source.trained_at else "degraded",
+        model_version=source.version,
+    )

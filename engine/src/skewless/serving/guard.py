@@ -1,4 +1,7 @@
-"""Who may pass: load is shed, keys are asked for and requests are counted before any of the body is read."""
+"""Who may pass, decided before any of the body is read.
+
+Load is shed, keys are asked for and requests are counted.
+"""
 
 from math import ceil
 from typing import Final
@@ -23,28 +26,40 @@ ANONYMOUS: Final = Caller("(anonymous)", "predict", "(anonymous)")
 ON_HOST: Final = Caller("(on host)", "admin", "(on host)")  # reads /metrics and /stats
 BUSY: Final = "too many requests are waiting"
 SHED: Final = (  # made before, because it has to be cheap
-    Problem(title="Service Unavailable", status=503, detail=BUSY, request_id="%s").model_dump_json().encode()
+    Problem(title="Service Unavailable", status=503, detail=BUSY, request_id="%s")
+    .model_dump_json()
+    .encode()
 )
 NO_KEY = "send a key in X-API-Key; its operator makes one with `keys new`"
 NO_KEYS = (
-    "no key is configured, so only callers on this host are answered, who call it 127.0.0.1 or localhost and "
-    "come by no proxy; configure {variable}"
+    "no key is configured, so only callers on this host are answered, "
+    "who call it 127.0.0.1 or localhost and come by no proxy; configure {variable}"
 )
 KEY_TWICE = "send X-API-Key once"
-KEY_UNASKED = "a key was sent, but none is configured; leave it out, or configure {variable}"
+KEY_UNASKED = (
+    "a key was sent, but none is configured; leave it out, or configure {variable}"
+)
 
 
 class Guard:
     """Let a request pass, or answer it with a problem."""
 
     def __init__(
-        self, app: ASGIApp, state: ServiceState, *, keys: Keys, window: Window, settings: Settings
+        self,
+        app: ASGIApp,
+        state: ServiceState,
+        *,
+        keys: Keys,
+        window: Window,
+        settings: Settings,
     ) -> None:
         serving = state.serving
         self._app, self._keys, self._window = app, keys, window
         self._meter = state.meter
         variable = settings.variable("api_keys")
-        self._no_keys, self._key_unasked = (text.format(variable=variable) for text in (NO_KEYS, KEY_UNASKED))
+        self._no_keys, self._key_unasked = (
+            text.format(variable=variable) for text in (NO_KEYS, KEY_UNASKED)
+        )
         self._allow_anonymous = settings.allow_anonymous
         self._by_row = serving.rate_limit_by == "row"
         self._inside, self._most_inside = 0, serving.max_in_flight
@@ -81,31 +96,41 @@ class Guard:
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send, *, path: str) -> None:
+    async def _ask(
+        self, scope: Scope, receive: Receive, send: Send, *, path: str
+    ) -> None:
         """Ask who calls, and count; whoever passes is answered."""
         state = request_state(scope)
         try:
             caller = self._caller(scope, path)
-            most = None if path in ADMIN else self._most.get(caller.id, self._most_by_key)
+            most = (
+                None if path in ADMIN else self._most.get(caller.id, self._most_by_key)
+            )
             if most is not None:
                 await self._count(state, caller, most)
         except HTTPException as refusal:
-            answer = problem(scope, refusal.status_code, refusal.detail, headers=refusal.headers)
+            answer = problem(
+                scope, refusal.status_code, refusal.detail, headers=refusal.headers
+            )
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
-        if (
-            self._by_row and most is not None and state.answered is not None
-        ):  # what is over burdens the next request
+        if self._by_row and most is not None and state.answered is not None:
+            # What is over burdens the next request.
             await self._window.take(caller.id, len(state.answered.records) - 1)
 
     def _caller(self, scope: Scope, path: str) -> Caller:
         sent = [value for name, value in scope["headers"] if name == b"x-api-key"]
-        caller = self._keys.caller(sent[0]) if len(sent) == 1 else None if sent else self._nobody(scope, path)
+        if len(sent) == 1:
+            caller = self._keys.caller(sent[0])
+        else:
+            caller = None if sent else self._nobody(scope, path)
         if caller is None:
             unasked = self._key_unasked if sent else self._no_keys
             detail = KEY_TWICE if len(sent) > 1 else NO_KEY if self._keys else unasked
-            raise HTTPException(401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'})
+            raise HTTPException(
+                401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'}
+            )
         request_state(scope).caller = caller.name
         if path in ADMIN and caller.scope != "admin":
             raise HTTPException(403, "this needs a key of the scope admin")
@@ -116,28 +141,42 @@ class Guard:
         on_host = _on_host(scope)
         if path in ADMIN:
             return ON_HOST if on_host else None
-        return ANONYMOUS if not self._keys and (on_host or self._allow_anonymous) else None
+        may_pass = not self._keys and (on_host or self._allow_anonymous)
+        return ANONYMOUS if may_pass else None
 
     async def _count(self, state: RequestState, caller: Caller, most: int) -> None:
-        """Count the request and tell what is left, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
+        """Count the request and tell what is left.
+
+        The header is written as in draft-ietf-httpapi-ratelimit-headers-10.
+        """
         used, seconds_left = await self._window.take(caller.id, 1)
         seconds = ceil(seconds_left)
         left = b'"minute";r=%d;t=%d' % (max(most - used, 0), seconds)
         state.headers.append((b"ratelimit", left))
         if used > most:
             self._meter.limited.inc()
-            policy = {"Retry-After": str(seconds), "RateLimit-Policy": f'"minute";q={most};w={SECONDS}'}
-            raise HTTPException(429, f"a caller has {most} requests a minute; wait {seconds} seconds", policy)
+            policy = {
+                "Retry-After": str(seconds),
+                "RateLimit-Policy": f'"minute";q={most};w={SECONDS}',
+            }
+            raise HTTPException(
+                429,
+                f"a caller has {most} requests a minute; wait {seconds} seconds",
+                policy,
+            )
 
 
 def _on_host(scope: Scope) -> bool:
     """Tell whether the caller is on this host.
 
-    Not a proxy that passes somebody else's request on, nor a web page whose name was made to lead here.
+    Not a proxy that passes somebody else's request on, nor a web page whose name was
+    made to lead here.
     """
     client = scope.get("client")
     address = client[0] if client else ""  # a Unix socket has none
     here = address.startswith("127.") or address in {"", "::1"}
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    named = len(hosts) == 1 and (hosts[0] in NAMES or hosts[0].rsplit(b":", 1)[0] in NAMES)
+    named = len(hosts) == 1 and (
+        hosts[0] in NAMES or hosts[0].rsplit(b":", 1)[0] in NAMES
+    )
     return here and named and not any(name in FORWARDED for name, _ in scope["headers"])

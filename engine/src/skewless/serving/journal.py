@@ -1,8 +1,9 @@
 """Finished requests → metrics, log lines and observers, many at a time.
 
-Doing all this at once for each request would cost more than the prediction: the processor's caches are cold
-each time. So a request leaves a note, and twenty times a second the notes are worked off; the note of a batch
-at once, as it has many lines and its rows are still in the caches.
+Doing all this at once for each request would cost more than the prediction: the
+processor's caches are cold each time. So a request leaves a note, and twenty times a
+second the notes are worked off; the note of a batch at once, as it has many lines and
+its rows are still in the caches.
 """
 
 import asyncio
@@ -47,7 +48,9 @@ Observer = Callable[[Note, Answered], None]
 class Journal:
     """The notes of one process."""
 
-    def __init__(self, meter: Meter, log: FilteringBoundLogger, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, meter: Meter, log: FilteringBoundLogger, observers: Sequence[Observer]
+    ) -> None:
         self._meter, self._log, self._observers = meter, log, observers
         self._notes: deque[Note] = deque()
         self._open, self._due = 0, False
@@ -74,7 +77,10 @@ class Journal:
         self._meter.in_flight.set(self._open)
 
     def _work(self) -> None:
-        """Work off some, and at least half, so that never more than two turns' notes wait."""
+        """Work off some notes, and at least half of them.
+
+        So never more than two turns' notes wait.
+        """
         lines, half = 0, len(self._notes) // 2
         while self._notes and (lines < SLICE or half > 0):
             note = self._notes.popleft()
@@ -84,12 +90,18 @@ class Journal:
         self._meter.in_flight.set(self._open)
         self._due = bool(self._notes or self._open)
         if self._due:
-            asyncio.get_running_loop().call_later(0 if self._notes else SECONDS, self._work)
+            asyncio.get_running_loop().call_later(
+                0 if self._notes else SECONDS, self._work
+            )
 
     def _write(self, note: Note) -> None:
         answer = note.answer
-        self._meter.answered(note.route, note.status, seconds=note.seconds, answer=answer)
-        facts: dict[str, Any] = note.trace | ({"refused": note.refused} if note.refused else {})
+        self._meter.answered(
+            note.route, note.status, seconds=note.seconds, answer=answer
+        )
+        facts: dict[str, Any] = note.trace | (
+            {"refused": note.refused} if note.refused else {}
+        )
         if answer is not None:
             facts |= _outcome(answer)
             for observe in self._observers:
@@ -110,12 +122,19 @@ class Journal:
     def _tell(self, observe: Observer, note: Note, answer: Answered) -> None:
         try:
             observe(note, answer)
-        except Exception as error:  # noqa: BLE001 - else this and all later notes would be lost
-            self._log.error("an answer was not observed", request_id=note.request_id, **describe(error))
+        except Exception as error:  # noqa: BLE001 - else this and later notes are lost
+            self._log.error(
+                "an answer was not observed",
+                request_id=note.request_id,
+                **describe(error),
+            )
 
 
 def _level(note: Note) -> int:
-    """Tell how much a request matters to who runs the service: its own failures most, probes least."""
+    """Tell how much a request matters to who runs the service.
+
+    The service's own failures matter most, probes least.
+    """
     if note.route in PROBES:
         return logging.DEBUG if note.status == OK else logging.INFO
     if note.status >= SERVER_ERROR:

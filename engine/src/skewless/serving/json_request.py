@@ -46,7 +46,8 @@ class JsonRequest(Request):
         Raises
         ------
         HTTPException
-            415 if it is compressed or says that it is not UTF-8, 400 if it is not UTF-8 or nested too deeply.
+            415 if it is compressed or says that it is not UTF-8, 400 if it is not UTF-8
+            or nested too deeply.
         json.JSONDecodeError
             It is no JSON.
         """
@@ -57,22 +58,32 @@ class JsonRequest(Request):
         return self._document
 
     def _refuse_encodings(self) -> None:
-        codings = [each for each in self.headers.getlist("content-encoding") if each.lower() != "identity"]
+        codings = [
+            each
+            for each in self.headers.getlist("content-encoding")
+            if each.lower() != "identity"
+        ]
         if codings:
-            detail = "send the body as it is, without Content-Encoding: this service unpacks nothing"
+            detail = (
+                "send the body as it is, without Content-Encoding: "
+                "this service unpacks nothing"
+            )
             raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
         content_type = _read_content_type(self.headers.get("content-type", ""))
         # get_content_charset says of a charset that it cannot read that there is none.
         is_named = content_type.get_param("charset") is not None
         if is_named and content_type.get_content_charset() not in UTF_8:
-            raise HTTPException(415, "send JSON as UTF-8, and no other charset in Content-Type")
+            raise HTTPException(
+                415, "send JSON as UTF-8, and no other charset in Content-Type"
+            )
 
 
 def parse(body: bytes) -> Any:
-    """Parse JSON as RFC 8259 has it between systems: in UTF-8. A byte order mark is overlooked.
+    """Parse JSON in UTF-8, as RFC 8259 has it between systems.
 
-    A key that is repeated has its last value. NaN and Infinity are read, so that a field can refuse them by
-    name; an integer of more digits than Python reads is infinite for the same reason.
+    A byte order mark is overlooked. A key that is repeated has its last value. NaN and
+    Infinity are read, so that a field can refuse them by name; an integer of more
+    digits than Python reads is infinite for the same reason.
 
     Raises
     ------
@@ -105,8 +116,10 @@ def _read_integer(digits: str) -> float:
 def is_json(content_type: str) -> bool:
     """Tell whether a content type is JSON, as FastAPI does.
 
-    >>> is_json("application/vnd.crm+json; charset=utf-8"), is_json("text/plain"), is_json("")
-    (True, False, False)
+    >>> is_json("application/vnd.crm+json; charset=utf-8")
+    True
+    >>> is_json("text/plain"), is_json("")
+    (False, False)
     """
     if content_type == JSON:
         return True

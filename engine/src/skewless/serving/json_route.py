@@ -1,9 +1,11 @@
-"""FastAPI's route with one JSON parser, and a direct way for routes that it understands completely.
+"""FastAPI's route with one JSON parser, and a direct way for some routes.
 
-FastAPI resolves dependencies, opens exit stacks and parses the content type for every request: most of what a
-prediction costs. A route that declares none of what that is for can do without. The rule is written the other
-way round: everything that a route may declare leads to FastAPI's own handler, except what is named here, so
-that a parameter of a newer FastAPI does too. Both have FastAPI's routing, middleware and exception handlers.
+The direct way is for routes that are understood completely. FastAPI resolves
+dependencies, opens exit stacks and parses the content type for every request: most of
+what a prediction costs. A route that declares none of what that is for can do without.
+The rule is written the other way round: everything that a route may declare leads to
+FastAPI's own handler, except what is named here, so that a parameter of a newer FastAPI
+does too. Both have FastAPI's routing, middleware and exception handlers.
 """
 
 import inspect
@@ -22,7 +24,9 @@ from skewless.serving.json_request import JSON, JsonRequest
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-PLAIN: Final = {name: each.default for name, each in inspect.signature(APIRoute).parameters.items()}
+PLAIN: Final = {
+    name: each.default for name, each in inspect.signature(APIRoute).parameters.items()
+}
 DOCUMENTATION: Final = frozenset(
     (
         "callbacks",
@@ -41,14 +45,20 @@ DOCUMENTATION: Final = frozenset(
 )
 """Parameters of a route that change no answer."""
 
-OBEYED: Final = frozenset(("dependencies", "dependency_overrides_provider", "methods", "strict_content_type"))
-"""Parameters that the direct way obeys: the router sees to methods, and it wants a content type anyway."""
+OBEYED: Final = frozenset(
+    ("dependencies", "dependency_overrides_provider", "methods", "strict_content_type")
+)
+"""Parameters that the direct way obeys.
+
+The router sees to methods, and the direct way wants a content type anyway.
+"""
 
 
 class JsonRoute(APIRoute):
-    """A route that parses JSON by `parse`, and answers directly if there is nothing to it but its endpoint.
+    """A route that parses JSON by `parse`, and answers directly if it can.
 
-    The arguments are those of `APIRoute`.
+    It can if there is nothing to it but its endpoint. The arguments are those of
+    `APIRoute`.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -57,13 +67,20 @@ class JsonRoute(APIRoute):
         self._declared = None
 
     def get_route_handler(self) -> Handler:
-        """Return what answers; FastAPI asks again for each router that includes the route and adds to it."""
+        """Return what answers.
+
+        FastAPI asks again for each router that includes the route and adds to it.
+        """
         framework = super().get_route_handler()
-        understood = None if self._declared is None else self._understand(self._declared)
+        understood = (
+            None if self._declared is None else self._understand(self._declared)
+        )
 
         async def handle(request: Request) -> Response:
             parsing = (
-                request if isinstance(request, JsonRequest) else JsonRequest(request.scope, request.receive)
+                request
+                if isinstance(request, JsonRequest)
+                else JsonRequest(request.scope, request.receive)
             )
             if understood is None or not self._may_be_direct(parsing):
                 return await framework(parsing)
@@ -72,28 +89,43 @@ class JsonRoute(APIRoute):
         return handle
 
     def _understand(self, declared: dict[str, Any]) -> "_Understood | None":
-        """Find what the direct way has to do; nothing, if anything is declared that it does not know."""
+        """Find what the direct way has to do.
+
+        None if anything is declared that it does not know.
+        """
         if self.dependencies or not all(_is_plain(*each) for each in declared.items()):
             return None
         return _understand_endpoint(self)
 
     def _may_be_direct(self, request: JsonRequest) -> bool:
-        overridden = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
+        overridden = getattr(
+            self.dependency_overrides_provider, "dependency_overrides", None
+        )
         is_traced = get_telemetry_data() is not None
         return request.is_evident and not overridden and not is_traced
 
-    async def _answer(self, request: Request, understood: "_Understood", framework: Handler) -> Response:
+    async def _answer(
+        self, request: Request, understood: "_Understood", framework: Handler
+    ) -> Response:
         try:
             document = await request.json()
-        except Exception:  # noqa: BLE001 - it fails there in the same way, and FastAPI says what that means
+        except Exception:  # noqa: BLE001 - it fails there again, and FastAPI says why
             return await framework(request)
-        values = {name: await provide(request) for name, provide in understood.provided.items()}
+        values = {
+            name: await provide(request)
+            for name, provide in understood.provided.items()
+        }
         try:
             body = understood.model.validate_python(document, from_attributes=True)
         except ValidationError as error:
-            faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+            faults = [
+                {**fault, "loc": ("body", *fault["loc"])}
+                for fault in error.errors(include_url=False)
+            ]
             place = self._place(request)
-            raise RequestValidationError(faults, body=document, endpoint_ctx=place) from error
+            raise RequestValidationError(
+                faults, body=document, endpoint_ctx=place
+            ) from error
         answer = await understood.endpoint(**values, **{understood.body_name: body})
         if isinstance(answer, Response):
             return answer
@@ -108,11 +140,17 @@ class JsonRoute(APIRoute):
     def _place(self, request: Request) -> EndpointContext:
         """Name the endpoint as FastAPI does in the text of an error."""
         mounted_at = request.scope.get("root_path", "").rstrip("/")
-        return {**_source(self.endpoint), "path": f"{request.method} {mounted_at}{self.path_format}"}
+        return {
+            **_source(self.endpoint),
+            "path": f"{request.method} {mounted_at}{self.path_format}",
+        }
 
 
 class _Understood(NamedTuple):
-    """What a route does: its endpoint, what provides each parameter from the request, and the body."""
+    """What a route does: its endpoint, its parameters and its body.
+
+    `provided` holds for each parameter what provides it from the request.
+    """
 
     endpoint: Callable[..., Awaitable[Any]]
     provided: dict[str, Callable[[Request], Awaitable[Any]]]
@@ -121,26 +159,53 @@ class _Understood(NamedTuple):
 
 
 def _is_plain(name: str, value: Any) -> bool:
-    """Tell whether a parameter of the route has no effect on answers, or one that the direct way obeys."""
+    """Tell whether the direct way may be taken with this parameter of the route.
+
+    It may if the parameter has no effect on answers, or one that the direct way obeys.
+    """
     known = name in DOCUMENTATION or name in OBEYED
-    return known or (name in PLAIN and type(value) is type(PLAIN[name]) and value == PLAIN[name])
+    return known or (
+        name in PLAIN and type(value) is type(PLAIN[name]) and value == PLAIN[name]
+    )
 
 
 def _understand_endpoint(route: APIRoute) -> _Understood | None:
-    """Understand an endpoint that takes one model, and beside it the request or what comes of that alone."""
+    """Understand an endpoint that takes one model.
+
+    Beside it the endpoint may take the request, or what comes of that alone.
+    """
     call, field = route.dependant.call, route.body_field
     types = _types(call)
     providers = {name: _provider(annotation) for name, annotation in types.items()}
-    bodies = {name: _model(types[name]) for name, provide in providers.items() if provide is None}
-    if call is None or len(bodies) != 1 or field is None or route.response_field is None:
+    bodies = {
+        name: _model(types[name])
+        for name, provide in providers.items()
+        if provide is None
+    }
+    if (
+        call is None
+        or len(bodies) != 1
+        or field is None
+        or route.response_field is None
+    ):
         return None
     ((body, model),) = bodies.items()
     is_whole_body = route.dependant.body_params == [field]  # and not a field of it
-    is_plain_body = type(field.field_info) is Body and field.field_info.annotation is model
-    if model is None or not is_whole_body or not is_plain_body or field.field_info.metadata:
+    is_plain_body = (
+        type(field.field_info) is Body and field.field_info.annotation is model
+    )
+    if (
+        model is None
+        or not is_whole_body
+        or not is_plain_body
+        or field.field_info.metadata
+    ):
         return None
-    provided = {name: provide for name, provide in providers.items() if provide is not None}
-    if len(set(provided.values())) < len(provided):  # FastAPI calls one dependency once, for both
+    provided = {
+        name: provide for name, provide in providers.items() if provide is not None
+    }
+    # FastAPI calls one dependency once, for both parameters.
+    if len(set(provided.values())) < len(provided):
         return None
     return _Understood(call, provided, body, TypeAdapter(model))
 
@@ -150,10 +215,12 @@ async def _itself(request: Request) -> Request:
 
 
 def _provider(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
-    """Return what makes a parameter of the request; None if the parameter is no such thing."""
+    """Return what makes a parameter of the request; None if nothing does."""
     if annotation is Request:
         return _itself
-    _, *marks = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    _, *marks = (
+        get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    )
     if len(marks) != 1 or type(marks[0]) is not Depends:
         return None
     call: Any = marks[0].dependency
@@ -162,8 +229,13 @@ def _provider(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    """Return the model of a body that is declared by the model alone, or with `Body` to document it."""
-    model, *others = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    """Return the model of a body that is declared by the model alone.
+
+    A `Body` may document it. None if it is declared otherwise.
+    """
+    model, *others = (
+        get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    )
     is_model = isinstance(model, type) and issubclass(model, BaseModel)
     return model if is_model and all(type(each) is Body for each in others) else None
 
@@ -174,16 +246,24 @@ def _source(function: Callable[..., Any]) -> EndpointContext:
         _, line = inspect.getsourcelines(function)
     except OSError:  # it was typed in, or its file is gone
         return {}
-    return {"function": function.__name__, "file": inspect.getfile(function), "line": line}
+    return {
+        "function": function.__name__,
+        "file": inspect.getfile(function),
+        "line": line,
+    }
 
 
 def _types(function: Any) -> dict[str, Any]:
-    """Return the types of what a plain coroutine function requires; nothing for any other callable."""
+    """Return the types of what a plain coroutine function requires.
+
+    There are none for any other callable.
+    """
     is_bare = inspect.isfunction(function) and inspect.unwrap(function) is function
     if not is_bare or not inspect.iscoroutinefunction(function):
         return {}
     parameters = inspect.signature(function).parameters.values()
     is_plain = all(
-        each.kind is each.POSITIONAL_OR_KEYWORD and each.default is each.empty for each in parameters
+        each.kind is each.POSITIONAL_OR_KEYWORD and each.default is each.empty
+        for each in parameters
     )
     return {each.name: each.annotation for each in parameters} if is_plain else {}

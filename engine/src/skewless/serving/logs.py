@@ -1,4 +1,7 @@
-"""What happens → one JSON object per line on standard error, by a thread that nobody waits for."""
+"""What happens → one JSON object per line on standard error.
+
+A thread that nobody waits for writes the lines.
+"""
 
 import atexit
 import logging
@@ -16,7 +19,8 @@ from skewless.core.background import BackgroundWriter
 
 MOST_LINES = 10_000  # that may wait for a slow reader
 FLUSH_SECONDS = 0.05
-MOST_AT_ONCE = 4096  # bytes that a pipe takes whole on Linux: so no worker's line cuts another's
+# Bytes that a pipe takes whole on Linux: so no worker's line cuts another's.
+MOST_AT_ONCE = 4096
 FOREIGN: Final = ("uvicorn", "asyncio", "skewless")
 EVENT: Final = TypeAdapter(dict[str, Any]).serializer
 
@@ -29,7 +33,10 @@ class _Lines:
 
 
 class _Forward(logging.Handler):
-    """What web server and event loop say by the standard library, without values: a first line, no trace."""
+    """What web server and event loop say by the standard library.
+
+    It is passed on without values: a first line, no trace.
+    """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__()
@@ -48,7 +55,9 @@ class _Forward(logging.Handler):
         self._log.log(record.levelno, said, logger=record.name, **facts)
 
 
-def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLogger, Callable[[], None]]:
+def open_log(
+    level: str, lost: Callable[[int], None]
+) -> tuple[FilteringBoundLogger, Callable[[], None]]:
     """Start logging; return the log and how to close it."""
 
     def write(lines: list[bytes]) -> None:
@@ -59,7 +68,9 @@ def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLog
         except (OSError, ValueError):  # nobody reads any more
             lost(len(lines))
 
-    writer = BackgroundWriter[bytes](write, lost, most=MOST_LINES, seconds=FLUSH_SECONDS)
+    writer = BackgroundWriter[bytes](
+        write, lost, most=MOST_LINES, seconds=FLUSH_SECONDS
+    )
     atexit.register(writer.close)  # what a process says last says why it ends
     log: FilteringBoundLogger = structlog.wrap_logger(
         _Lines(writer.put),
@@ -74,7 +85,10 @@ def open_log(level: str, lost: Callable[[int], None]) -> tuple[FilteringBoundLog
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Say what an error is and where it came from, without its message, which may hold what a caller sent."""
+    """Say what an error is and where it came from, without its message.
+
+    The message may hold what a caller sent.
+    """
     places, trace = [], error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -94,7 +108,11 @@ def _pieces(lines: list[bytes]) -> Iterator[bytes]:
 
 
 def _stamp(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
-    return {"time": event.pop("time", None) or datetime.now(UTC), "level": level, **event}
+    return {
+        "time": event.pop("time", None) or datetime.now(UTC),
+        "level": level,
+        **event,
+    }
 
 
 def _render(_logger: WrappedLogger, _level: str, event: EventDict) -> bytes:

@@ -14,7 +14,9 @@ class ModelDescription(BaseModel):
     trained_at: str | None
     fields: tuple[Column, ...]
     threshold: float
-    tiers: Annotated[dict[str, float], Field(description="Tier → the probability that it begins at")]
+    tiers: Annotated[
+        dict[str, float], Field(description="Tier → the probability that it begins at")
+    ]
 
 
 class Health(BaseModel):
@@ -27,12 +29,16 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the process can answer predictions; degraded answers come from the baseline."""
+    """Whether the process can answer predictions.
+
+    Degraded answers come from the baseline.
+    """
 
     status: Literal["ready", "degraded"]
     model_version: str
     refused_version: Annotated[
-        str | None, Field(description="What should answer and may not; the log says why")
+        str | None,
+        Field(description="What should answer and may not; the log says why"),
     ] = None
 
 
@@ -51,5 +57,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    request_id: Annotated[str | None, Field(description="Quote it to find the request in the logs")] = None
+    request_id: Annotated[
+        str | None, Field(description="Quote it to find the request in the logs")
+    ] = None
     errors: list[FieldError] = []

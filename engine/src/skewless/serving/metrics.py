@@ -1,7 +1,9 @@
-"""What happens in the service → Prometheus metrics, right in total however many workers there are.
+"""What happens in the service → Prometheus metrics.
 
-Labels are route templates, statuses, tiers and versions: few, whatever callers send. With several workers
-each writes its numbers to files that outlive it, so that nothing a killed worker counted is lost.
+They are right in total, however many workers there are. Labels are route templates,
+statuses, tiers and versions: few, whatever callers send. With several workers each
+writes its numbers to files that outlive it, so that nothing a killed worker counted is
+lost.
 """
 
 import os
@@ -33,7 +35,8 @@ ROWS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 REQUESTS: Final = "http_request_duration_seconds"
 TIERS: Final = "model_predictions"
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # else a second line for each counter, which says when it began
+# Else each counter has a second line, which says when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
 
 
 class Meter:
@@ -52,16 +55,33 @@ class Meter:
         self._registry = CollectorRegistry()
         own = self._registry
         self._seconds = Histogram(
-            REQUESTS, "Time to answer", ["route", "status"], buckets=SECONDS, registry=own
+            REQUESTS,
+            "Time to answer",
+            ["route", "status"],
+            buckets=SECONDS,
+            registry=own,
         )
         self.in_flight = Gauge(
-            "http_requests_in_flight", "Being answered", registry=own, multiprocess_mode="livesum"
+            "http_requests_in_flight",
+            "Being answered",
+            registry=own,
+            multiprocess_mode="livesum",
         )
-        self.shed = Counter("http_requests_shed", "Refused because too many were waiting", registry=own)
-        self.limited = Counter("http_requests_limited", "Refused by a rate limit", registry=own)
-        self._predictions = Counter(TIERS, "Predictions", ["tier", "version"], registry=own)
-        self.fallback = Counter("model_fallback_predictions", "Answered by the baseline", registry=own)
-        self._rows = Histogram("model_batch_rows", "Records in a batch", buckets=ROWS, registry=own)
+        self.shed = Counter(
+            "http_requests_shed", "Refused because too many were waiting", registry=own
+        )
+        self.limited = Counter(
+            "http_requests_limited", "Refused by a rate limit", registry=own
+        )
+        self._predictions = Counter(
+            TIERS, "Predictions", ["tier", "version"], registry=own
+        )
+        self.fallback = Counter(
+            "model_fallback_predictions", "Answered by the baseline", registry=own
+        )
+        self._rows = Histogram(
+            "model_batch_rows", "Records in a batch", buckets=ROWS, registry=own
+        )
         self._model = Gauge(
             "model_info",
             "1 for a version being served",
@@ -69,23 +89,35 @@ class Meter:
             registry=own,
             multiprocess_mode="livemax",
         )
-        self.reloads = Counter("model_reloads", "Looks that met another version", ["outcome"], registry=own)
-        self.shadow_shed = Counter("shadow_rows_shed", "Rows the challenger was not asked", registry=own)
-        self.lines_aside = Counter("log_lines_aside", "Lines a file took for a database", registry=own)
-        self.unreachable = Counter(
-            "registry_unreachable", "Looks at a registry that could not be asked", registry=own
+        self.reloads = Counter(
+            "model_reloads", "Looks that met another version", ["outcome"], registry=own
         )
-        self.lines_lost = Counter("log_lines_lost", "Lines that a log did not take", ["log"], registry=own)
+        self.shadow_shed = Counter(
+            "shadow_rows_shed", "Rows the challenger was not asked", registry=own
+        )
+        self.lines_aside = Counter(
+            "log_lines_aside", "Lines a file took for a database", registry=own
+        )
+        self.unreachable = Counter(
+            "registry_unreachable",
+            "Looks at a registry that could not be asked",
+            registry=own,
+        )
+        self.lines_lost = Counter(
+            "log_lines_lost", "Lines that a log did not take", ["log"], registry=own
+        )
         self._request = cache(self._seconds.labels)
         self._prediction = cache(self._predictions.labels)
 
     def serve(self, version: str) -> None:
         """Note which version answers from now on."""
-        for (other,) in list(self._model._metrics):  # noqa: SLF001 - there is no public way to list labels
+        for (other,) in list(self._model._metrics):  # noqa: SLF001 - no public list
             self._model.labels(other).set(0)
         self._model.labels(version).set(1)
 
-    def answered(self, route: str, status: int, *, seconds: float, answer: Answered | None) -> None:
+    def answered(
+        self, route: str, status: int, *, seconds: float, answer: Answered | None
+    ) -> None:
         """Count a request that was answered."""
         self._request(route, str(status)).observe(seconds)
         if answer is None:
@@ -111,18 +143,23 @@ class Meter:
     def _source(self) -> CollectorRegistry:
         if self._shared is None:
             return self._registry
-        for path in self._shared.glob("gauge_live*_*.db"):  # what a killed worker was busy with is over
+        # What a killed worker was busy with is over.
+        for path in self._shared.glob("gauge_live*_*.db"):
             worker = int(path.stem.rpartition("_")[2])
             if not _lives(worker):
-                mark_process_dead(worker, str(self._shared))  # type: ignore[no-untyped-call] # the library's
+                mark_process_dead(  # type: ignore[no-untyped-call] # the library's
+                    worker, str(self._shared)
+                )
         together = CollectorRegistry()
-        MultiProcessCollector(together, str(self._shared))  # type: ignore[no-untyped-call] # the library's
+        MultiProcessCollector(  # type: ignore[no-untyped-call] # the library's
+            together, str(self._shared)
+        )
         return together
 
 
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except (ProcessLookupError, PermissionError):  # gone, or its number is now somebody else's
+    except (ProcessLookupError, PermissionError):  # gone, or its number is another's
         return False
     return True

@@ -13,13 +13,19 @@ from skewless.models.predict import Predictor
 from skewless.serving.request_state import request_state
 from skewless.serving.state import ServiceState, service_state
 
-INLINE_ROWS: Final = 64  # a larger batch is answered by a thread, so that probes never wait
+# A larger batch is answered by a thread, so that probes never wait.
+INLINE_ROWS: Final = 64
 
 
 class ServedModel:
-    """A loaded version, on behalf of one request: what it answers is logged and counted with that request."""
+    """A loaded version, on behalf of one request.
 
-    def __init__(self, request: Request, state: ServiceState, predictor: Predictor) -> None:
+    What it answers is logged and counted with that request.
+    """
+
+    def __init__(
+        self, request: Request, state: ServiceState, predictor: Predictor
+    ) -> None:
         self._request, self._state, self._predictor = request, state, predictor
 
     async def predict(self, record: BaseModel) -> Answer:
@@ -36,18 +42,30 @@ class ServedModel:
         return answer
 
     async def predict_batch(self, records: Sequence[BaseModel]) -> list[Answer]:
-        """Answer several records, exactly as one by one and in their order; raises what `predict` does."""
+        """Answer several records, exactly as one by one and in their order.
+
+        It raises what `predict` does.
+        """
         started = time.perf_counter()
         source = self._predictor.source
         decisions = await self._decisions(records)
         ids = os.urandom(ID_DIGITS // 2 * len(records)).hex()
         cuts = range(0, len(ids), ID_DIGITS)
         answers = [
-            Answer(probability, decision, tier, source.version, source.trained_at, ids[cut : cut + ID_DIGITS])
+            Answer(
+                probability,
+                decision,
+                tier,
+                source.version,
+                source.trained_at,
+                ids[cut : cut + ID_DIGITS],
+            )
             for cut, (probability, decision, tier) in zip(cuts, decisions, strict=True)
         ]
         latency_ms = round((time.perf_counter() - started) * 1000, 3)
-        request_state(self._request.scope).answered = Answered(records, answers, source, latency_ms)
+        request_state(self._request.scope).answered = Answered(
+            records, answers, source, latency_ms
+        )
         return answers
 
     async def _decisions(self, records: Sequence[BaseModel]) -> Sequence[Decision]:

@@ -39,9 +39,13 @@ def add_endpoint(app: FastAPI, contract: Contract) -> None:
         outcomes=(models.several, Field(min_length=1)),
     )
     said_of_one = {"outcome": 1, "observed_at": "2026-03-01T12:00:00+00:00"}
-    example = {"outcomes": [{contract.id: contract.example()[contract.id], **said_of_one}]}
+    example = {
+        "outcomes": [{contract.id: contract.example()[contract.id], **said_of_one}]
+    }
 
-    async def record_outcomes(request: Request, said: Annotated[body, Body(examples=[example])]) -> Recorded:
+    async def record_outcomes(
+        request: Request, said: Annotated[body, Body(examples=[example])]
+    ) -> Recorded:
         return await record(request, said)
 
     app.post(
@@ -53,10 +57,12 @@ def add_endpoint(app: FastAPI, contract: Contract) -> None:
 
 
 async def record(request: Request, said: OutcomeRequest) -> Recorded:
-    """Record outcomes; a correction is sent as another outcome, a repetition does no harm."""
+    """Record outcomes; a correction is another outcome, a repetition does no harm."""
     state = service_state(request)
     if state.outcomes is None:
-        raise HTTPException(NOT_FOUND, "this service keeps no prediction log, which outcomes belong to")
+        raise HTTPException(
+            NOT_FOUND, "this service keeps no prediction log, which outcomes belong to"
+        )
     refusal = state.outcomes.refusal(said.outcomes)
     if refusal is not None:
         raise HTTPException(INVALID, refusal)
@@ -64,7 +70,12 @@ async def record(request: Request, said: OutcomeRequest) -> Recorded:
         await state.pool.run(state.outcomes.add, said.outcomes)
     except OSError as error:
         seen = request_state(request.scope).request_id
-        state.log.warning("outcomes were not recorded", request_id=seen, reason=error.strerror)
-        detail = "the outcomes could not be written; none of them was recorded, send them again"
+        state.log.warning(
+            "outcomes were not recorded", request_id=seen, reason=error.strerror
+        )
+        detail = (
+            "the outcomes could not be written; "
+            "none of them was recorded, send them again"
+        )
         raise HTTPException(UNAVAILABLE, detail, RETRY) from error
     return Recorded(accepted=len(said.outcomes))

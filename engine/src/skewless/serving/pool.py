@@ -1,7 +1,8 @@
 """Long work → a few threads beside the event loop, each call with a deadline.
 
-A thread that hangs cannot be ended, only left behind: it keeps its place in the pool, so that no more of them
-than the pool holds can ever exist, and being a daemon it does not keep the process from ending.
+A thread that hangs cannot be ended, only left behind: it keeps its place in the pool,
+so that no more of them than the pool holds can ever exist, and being a daemon it does
+not keep the process from ending.
 """
 
 import asyncio
@@ -15,7 +16,10 @@ from skewless.core.errors import DeadlineError
 
 
 class Pool:
-    """At most `threads` calls at once; the others wait, and all give up after `seconds`."""
+    """At most `threads` calls at once, while the others wait.
+
+    All of them give up after `seconds`.
+    """
 
     def __init__(self, threads: int, seconds: float) -> None:
         self._free = asyncio.Semaphore(threads)
@@ -38,7 +42,10 @@ class Pool:
                 self._start(call)
                 return await outcome
         except TimeoutError:
-            msg = f"no answer within {self._seconds:g} seconds; try again later, or send fewer records"
+            msg = (
+                f"no answer within {self._seconds:g} seconds; "
+                "try again later, or send fewer records"
+            )
             raise DeadlineError(msg) from None
 
     def _start(self, call: Callable[[], None]) -> None:
@@ -49,17 +56,22 @@ class Pool:
             raise
 
     def _call(
-        self, loop: asyncio.AbstractEventLoop, outcome: asyncio.Future[Any], work: Callable[[], Any]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        outcome: asyncio.Future[Any],
+        work: Callable[[], Any],
     ) -> None:
         result, failure = None, None
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+        except BaseException as error:  # noqa: BLE001 - raised again where awaited
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(self._finish, outcome, result, failure)
 
-    def _finish(self, outcome: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
+    def _finish(
+        self, outcome: asyncio.Future[Any], result: Any, failure: BaseException | None
+    ) -> None:
         self._free.release()
         if outcome.done():  # nobody waits any more
             return

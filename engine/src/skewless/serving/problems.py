@@ -1,4 +1,7 @@
-"""Errors → RFC 9457 problems that name the field and the rule, never a value, a path or a trace."""
+"""Errors → RFC 9457 problems that name the field and the rule.
+
+They never name a value, a path or a trace.
+"""
 
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
@@ -10,7 +13,12 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from skewless.core.errors import BatchTooLargeError, DeadlineError, NotReadyError, SkewlessError
+from skewless.core.errors import (
+    BatchTooLargeError,
+    DeadlineError,
+    NotReadyError,
+    SkewlessError,
+)
 from skewless.serving.messages import FieldError, Problem
 from skewless.serving.request_state import request_state
 
@@ -31,7 +39,8 @@ MOST_TOLD = 3  # of them, that a log line names
 UNKNOWN: Final = "extra_forbidden"
 ABOUT_A_BODY: Final = ("400", "413", "415", "422")
 PROBLEMS: Final[dict[int | str, Any]] = {
-    status: {"model": Problem} for status in (*map(int, ABOUT_A_BODY), 401, 403, 429, 503)
+    status: {"model": Problem}
+    for status in (*map(int, ABOUT_A_BODY), 401, 403, 429, 503)
 }
 """What any operation may answer, as FastAPI declares responses."""
 
@@ -43,9 +52,10 @@ LONGEST_NAME = 64  # characters of an unknown field's name that an error repeats
 
 
 class BodyLimit:
-    """Refuse a large body by what it announces, and count it while it is read, whatever was announced.
+    """Refuse a large body by what it announces, and count it while it is read.
 
-    FastAPI's own limit would answer in plain text.
+    It is counted whatever was announced. FastAPI's own limit would answer in plain
+    text.
     """
 
     def __init__(self, app: ASGIApp, largest: int) -> None:
@@ -59,7 +69,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"")
-        if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self._largest):
+        if length.isdigit() and (
+            len(length) > MOST_DIGITS or int(length) > self._largest
+        ):
             await problem(scope, 413, self._refusal)(scope, receive, send)
             return
         await self._app(scope, self._counted(receive), send)
@@ -80,7 +92,10 @@ class BodyLimit:
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Make every error of the application problem+json, in its answers and in its OpenAPI document."""
+    """Make every error of the application problem+json.
+
+    That goes for its answers and for its OpenAPI document.
+    """
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(SkewlessError, _failed)
@@ -89,7 +104,12 @@ def answer_with_problems(app: FastAPI) -> None:
 
 
 def problem(
-    scope: Scope, status: int, detail: str, *, errors: Sequence[FieldError] = (), headers: Any = None
+    scope: Scope,
+    status: int,
+    detail: str,
+    *,
+    errors: Sequence[FieldError] = (),
+    headers: Any = None,
 ) -> Response:
     """Build the answer to a request that cannot be answered otherwise."""
     state = request_state(scope)
@@ -110,21 +130,34 @@ async def _invalid(request: Request, error: Any) -> Response:
         FieldError(field=_field(fault["loc"]), rule=fault["type"], message=fault["msg"])
         for fault in error.errors()[:MOST_FAULTS]
     ]
-    detail = "the request breaks the contract; errors names each field and rule, /docs shows what is allowed"
+    detail = (
+        "the request breaks the contract; errors names each field and rule, "
+        "/docs shows what is allowed"
+    )
     return problem(request.scope, 422, detail, errors=faults)
 
 
 async def _refused(request: Request, error: Any) -> Response:
-    """Answer what the framework refuses: unknown path, wrong method, unreadable body."""
-    return problem(request.scope, error.status_code, str(error.detail), headers=error.headers)
+    """Answer what FastAPI refuses: unknown path, wrong method, unreadable body."""
+    return problem(
+        request.scope, error.status_code, str(error.detail), headers=error.headers
+    )
 
 
 async def _failed(request: Request, error: Any) -> Response:
-    """Answer the project's own errors by `STATUS`; any other is nobody's fault but ours."""
+    """Answer the project's own errors by `STATUS`.
+
+    Any other is nobody's fault but ours.
+    """
     status = STATUS.get(type(error))
     if status is None:
         raise error
-    return problem(request.scope, status, str(error), headers=RETRY if status == UNAVAILABLE else None)
+    return problem(
+        request.scope,
+        status,
+        str(error),
+        headers=RETRY if status == UNAVAILABLE else None,
+    )
 
 
 async def _crashed(request: Request, _error: Any) -> Response:
@@ -138,7 +171,10 @@ def _rule(fault: FieldError) -> str:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    """Write a location as ``records.0.field``; a position in broken JSON is no field."""
+    """Write a location as ``records.0.field``.
+
+    A position in broken JSON is no field.
+    """
     names = [name for name in location if name != "body"]
     if not any(isinstance(name, str) for name in names):
         return "body"
@@ -156,11 +192,13 @@ def _declare_problems(app: FastAPI) -> None:
                 _declare(operation, may_fail=FAILURES.get(path))
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to change the document
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
 def _declare(operation: dict[str, Any], *, may_fail: Collection[str] | None) -> None:
-    """Leave of the problems that every operation is said to have those that this one may have.
+    """Leave only the problems that this operation may have.
+
+    Until then it is said to have those that any operation may have.
 
     Parameters
     ----------
@@ -172,9 +210,13 @@ def _declare(operation: dict[str, Any], *, may_fail: Collection[str] | None) -> 
         operation["security"] = [{"APIKeyHeader": []}]
         absent = () if "requestBody" in operation else ABOUT_A_BODY
     else:
-        absent = tuple(status for status in responses if status >= "400" and status not in may_fail)
+        absent = tuple(
+            status for status in responses if status >= "400" and status not in may_fail
+        )
     for status in absent:
         responses.pop(status, None)
     for status, response in responses.items():
         if status >= "400":
-            response["content"] = {PROBLEM_JSON: next(iter(response["content"].values()))}
+            response["content"] = {
+                PROBLEM_JSON: next(iter(response["content"].values()))
+            }

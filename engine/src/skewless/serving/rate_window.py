@@ -1,6 +1,7 @@
 """Requests per caller and minute, counted by each process for itself.
 
-A window begins with a caller's first request and ends a minute later, by a clock that nobody sets.
+A window begins with a caller's first request and ends a minute later, by a clock that
+nobody sets.
 """
 
 import time

@@ -34,12 +34,20 @@ class RedisWindow:
         The URL is malformed. The message does not repeat it: it may hold a password.
     """
 
-    def __init__(self, url: Url, failed: Callable[[Exception], None], *, variable: str) -> None:
+    def __init__(
+        self, url: Url, failed: Callable[[Exception], None], *, variable: str
+    ) -> None:
         try:
-            pool = BlockingConnectionPool.from_url(url.get_secret_value(), max_connections=CONNECTIONS)
-            pool.make_connection()  # type: ignore[no-untyped-call] # connects to nothing, but says whether it could
+            pool = BlockingConnectionPool.from_url(
+                url.get_secret_value(), max_connections=CONNECTIONS
+            )
+            # It connects to nothing, but says whether it could.
+            pool.make_connection()  # type: ignore[no-untyped-call] # the library's
         except (ValueError, TypeError):
-            msg = f"{variable}: malformed; write redis://***@host:6379/0, with :password for ***"
+            msg = (
+                f"{variable}: malformed; "
+                "write redis://***@host:6379/0, with :password for ***"
+            )
             raise ConfigError(msg) from None
         self._redis = Redis.from_pool(pool)
         self._failed = failed
@@ -52,7 +60,10 @@ class RedisWindow:
             return await self._alone.take(caller, cost)
         key = f"skewless:window:{caller}"
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), self._redis.pipeline() as together:
+            async with (
+                asyncio.timeout(PATIENCE_SECONDS),
+                self._redis.pipeline() as together,
+            ):
                 together.set(key, 0, ex=SECONDS, nx=True)
                 together.incrby(key, cost)
                 together.pttl(key)

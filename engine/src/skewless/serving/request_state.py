@@ -1,4 +1,7 @@
-"""What the layers around the application and the endpoints tell each other about a request."""
+"""What layers and endpoints tell each other about a request.
+
+The layers are those around the application.
+"""
 
 from dataclasses import dataclass, field
 

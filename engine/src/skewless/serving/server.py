@@ -42,12 +42,16 @@ class _Server(uvicorn.Server):
 
 
 def server_options(host: str, port: int, serving: ServingConfig) -> dict[str, Any]:
-    """Return what the server is told: to log through the application, and to say nothing about itself."""
+    """Return what the server is told.
+
+    It is to log through the application, and to say nothing about itself.
+    """
     return {
         "host": host,
         "port": port,
         "http": Connection,
-        "loop": "asyncio",  # uvloop accepts one connection a turn, so probes wait under overload (0012)
+        # uvloop accepts one connection a turn, so probes wait under overload (0012).
+        "loop": "asyncio",
         "ws": "none",
         "access_log": False,
         "log_config": None,
@@ -55,42 +59,57 @@ def server_options(host: str, port: int, serving: ServingConfig) -> dict[str, An
         "timeout_keep_alive": serving.keep_alive_seconds,
         "proxy_headers": False,  # the guard judges by them, and believes none
         # Seconds; as long as any request may take.
-        "timeout_graceful_shutdown": ceil(2 * serving.slow_client_seconds + serving.deadline_seconds),
+        "timeout_graceful_shutdown": ceil(
+            2 * serving.slow_client_seconds + serving.deadline_seconds
+        ),
     }
 
 
-def serve_one(app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
-    """Serve in this process until SIGINT or SIGTERM; requests in flight are answered first.
+def serve_one(
+    app: ASGIApp, options: Mapping[str, Any], announce: Callable[[], None]
+) -> bool:
+    """Serve in this process until SIGINT or SIGTERM.
+
+    Requests in flight are answered first.
 
     Returns
     -------
     bool
         Whether it ever listened: False if the address is taken.
     """
-    # uvicorn raises the signal again when it is done; without this the process would look killed.
+    # uvicorn raises the signal again when it is done; without this the process would
+    # look killed.
     signal.signal(signal.SIGTERM, _stop)
     if _ends_with_terminal():
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     _allow_connections()
     server = _Server(uvicorn.Config(app, **options), announce)
-    with contextlib.suppress(KeyboardInterrupt, SystemExit):  # SIGINT; SIGTERM or an address that is taken
+    # SIGINT; SIGTERM or an address that is taken.
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     return server.started
 
 
-def serve_many(work: Workspace, *, options: Mapping[str, Any], announce: Callable[[], None]) -> bool:
-    """Serve in worker processes, each of which builds its application from the environment.
+def serve_many(
+    work: Workspace, *, options: Mapping[str, Any], announce: Callable[[], None]
+) -> bool:
+    """Serve in worker processes.
+
+    Each builds its application from the environment.
 
     Returns
     -------
     bool
-        Whether it was stopped by a signal: False if the address is taken or no worker could start.
+        Whether it was stopped by a signal: False if the address is taken or no worker
+        could start.
     """
     with tempfile.TemporaryDirectory(prefix=f"{work.project.name}-metrics-") as metrics:
         settings = work.settings.model_copy(update={"metrics_dir": Path(metrics)})
         hand_down(settings, place=work.project.place)
         name = "app_for_development" if options["reload"] else "app_from_environment"
-        started = uvicorn.Config(f"skewless.serving.worker:{name}", **options, factory=True)
+        started = uvicorn.Config(
+            f"skewless.serving.worker:{name}", **options, factory=True
+        )
         return _supervise(started, announce)
 
 
@@ -105,7 +124,9 @@ class _Supervisor(Multiprocess):
         if self.should_exit.is_set():
             return
         before = {worker.pid for worker in self.processes}
-        failed = [worker for worker in self.processes if worker.exitcode == STARTUP_FAILURE]
+        failed = [
+            worker for worker in self.processes if worker.exitcode == STARTUP_FAILURE
+        ]
         others = [worker for worker in self.processes if worker not in failed]
         if failed and others:  # who answers goes on; the supervisor would end all
             self.processes = others
@@ -114,16 +135,21 @@ class _Supervisor(Multiprocess):
         else:
             super().keep_subprocess_alive()
         if any(worker.process.is_alive() for worker in self.processes):
-            self.should_exit.clear()  # set by one that could not start; a signal sets it elsewhere
+            # One that could not start has set it; a signal sets it elsewhere.
+            self.should_exit.clear()
         for dead in before - {worker.pid for worker in (*self.processes, *failed)}:
-            logging.getLogger("uvicorn.error").error("worker %s died; another takes its place", dead)
+            logging.getLogger("uvicorn.error").error(
+                "worker %s died; another takes its place", dead
+            )
 
     def _tried_again(self, failed: Process) -> Process:
         """Start another in place of a worker that could not start, after a while."""
         if time.monotonic() < self._next_try:
             return failed
         self._next_try = time.monotonic() + RETRY_SECONDS
-        logging.getLogger("uvicorn.error").error("worker %s could not start; trying again", failed.pid)
+        logging.getLogger("uvicorn.error").error(
+            "worker %s could not start; trying again", failed.pid
+        )
         worker = Process(self.config, self.sockets)
         worker.start()
         return worker
@@ -134,7 +160,10 @@ class _Supervisor(Multiprocess):
             self.handle_term()
 
     def join_all(self) -> None:
-        """Listen no longer, as only the workers do when they are told to stop: nobody would answer."""
+        """Stop listening, as nobody would answer.
+
+        Without this, only the workers stop listening when they are told to stop.
+        """
         for listening in self.sockets:
             listening.close()
         super().join_all()
@@ -148,7 +177,9 @@ def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
         return False
     announce()
     if config.should_reload:
-        ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+        ChangeReload(
+            config, target=uvicorn.Server(config).run, sockets=[listening]
+        ).run()
         return True
     supervisor = _Supervisor(config, sockets=[listening])
     supervisor.run()
@@ -157,12 +188,16 @@ def _supervise(config: uvicorn.Config, announce: Callable[[], None]) -> bool:
 
 def _ends_with_terminal() -> bool:
     """Tell whether SIGHUP means something: not on Windows, and not under nohup."""
-    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return (
+        hasattr(signal, "SIGHUP")
+        and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    )
 
 
 def _allow_connections() -> None:
-    """Raise how many files this process and its workers may hold open to what the system grants them."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+    """Let this process and its workers open as many files as the system grants them."""
+    # Windows has no such limit.
+    with contextlib.suppress(ImportError, OSError, ValueError):
         import resource  # noqa: PLC0415 - POSIX only
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,7 @@
-"""The composition root of the service: configuration, environment → what runs around the application."""
+"""The composition root of the service.
+
+Configuration, environment → what runs around the application.
+"""
 
 import asyncio
 import contextlib
@@ -39,7 +42,9 @@ from skewless.serving.watch import Watch
 
 
 class Service:
-    """What runs around an application: its model, its logs and metrics, and the layers that guard it.
+    """What runs around an application.
+
+    That is its model, its logs and metrics, and the layers that guard it.
 
     Parameters
     ----------
@@ -62,7 +67,9 @@ class Service:
         self.app = app
         self._began_with = settings.start_version
         self._meter = Meter(settings.metrics_dir)
-        self._log, close_log = open_log(settings.log_level, self._meter.lines_lost.labels("service").inc)
+        self._log, close_log = open_log(
+            settings.log_level, self._meter.lines_lost.labels("service").inc
+        )
         self._closers, self._observers = [close_log], list[Observer]()
         self._follows = list[Callable[[float], Coroutine[Any, Any, None]]]()
         self._outcomes: Outcomes | None = None
@@ -70,7 +77,10 @@ class Service:
             self._remember(work.root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
             variable = settings.variable("log_url")
-            msg = f"{variable} is set, but monitoring.prediction_log is null: name one for bad times"
+            msg = (
+                f"{variable} is set, but monitoring.prediction_log is null: "
+                "name one for bad times"
+            )
             raise ConfigError(msg)
         self._keys, self._window = Keys(settings), _window(settings, self._log)
         self.state = ServiceState(
@@ -83,7 +93,8 @@ class Service:
             outcomes=self._outcomes,
         )
         self._follower = Follower(self.state, models)
-        self.state.versions, self.state.follower = Versions(self.state, models), self._follower
+        self.state.versions = Versions(self.state, models)
+        self.state.follower = self._follower
         app.state.service = self
 
     @classmethod
@@ -92,7 +103,10 @@ class Service:
         return cls(find_models(work), work, app)
 
     def _remember(self, folder: Path, settings: Settings) -> None:
-        """Log every answer, what a challenger would have answered, and what became of the records."""
+        """Log every answer, what a challenger would have answered, and the outcomes.
+
+        An outcome is what became of a record.
+        """
         log, monitoring = Log(folder, find_database(settings)), self._config.monitoring
         warn = self._log.warning
         lost = (self._meter.lines_lost.labels("prediction").inc, warn)
@@ -101,7 +115,9 @@ class Service:
         self._closers.insert(0, predictions.close)
         self._meter.others.append(DriftGauges(folder))
         self._observers.append(predictions.observe)
-        self._outcomes = open_outcomes(log, monitoring, settings, contract=self._work.contract)
+        self._outcomes = open_outcomes(
+            log, monitoring, settings, contract=self._work.contract
+        )
         if self._config.serving.shadow is not None:
             shadow = Shadow(
                 partial(self._models.resolve, self._config.serving.shadow),
@@ -117,7 +133,13 @@ class Service:
         """Put the layers around the application's own, the innermost first."""
         serving = self._config.serving
         app = BodyLimit(app, serving.max_body_bytes)
-        app = Guard(app, self.state, keys=self._keys, window=self._window, settings=self._work.settings)
+        app = Guard(
+            app,
+            self.state,
+            keys=self._keys,
+            window=self._window,
+            settings=self._work.settings,
+        )
         if serving.cors_origins:
             app = CORSMiddleware(
                 app,
@@ -146,7 +168,10 @@ class Service:
             return self._open_otherwise(error)
 
     def _open_otherwise(self, error: RefusedError) -> Predictor:
-        """Answer with what the supervisor began with, as the other workers may; else by the baseline."""
+        """Answer with what the supervisor began with, else by the baseline.
+
+        The other workers may answer with the former.
+        """
         try:
             if self._began_with is not None:
                 return self._models.open(self._began_with)
@@ -167,7 +192,9 @@ class Service:
         following = [asyncio.create_task(follow(seconds)) for follow in follows]
         try:
             drain = self._config.serving.drain_seconds
-            with drained(self.state, drain, partial(self._log.info, "draining", seconds=drain)):
+            with drained(
+                self.state, drain, partial(self._log.info, "draining", seconds=drain)
+            ):
                 yield
         finally:
             for each in following:
@@ -180,7 +207,10 @@ class Service:
 
 
 def service_of(app: FastAPI) -> Service | None:
-    """Return what runs around an application; None before it has started, unless `serve` said so."""
+    """Return what runs around an application.
+
+    None before the application has started, unless `serve` has set it.
+    """
     service: Service | None = getattr(app.state, "service", None)
     return service
 
@@ -188,9 +218,13 @@ def service_of(app: FastAPI) -> Service | None:
 def _window(settings: Settings, log: FilteringBoundLogger) -> Window:
     if settings.redis_url is None:
         return MemoryWindow()
-    from skewless.serving.redis_window import RedisWindow  # noqa: PLC0415 - slow to import, rarely needed
+    from skewless.serving.redis_window import RedisWindow  # noqa: PLC0415 - slow import
 
     def failed(error: Exception) -> None:
-        log.warning("Redis failed; each process counts for itself", error=type(error).__name__)
+        log.warning(
+            "Redis failed; each process counts for itself", error=type(error).__name__
+        )
 
-    return RedisWindow(settings.redis_url, failed, variable=settings.variable("redis_url"))
+    return RedisWindow(
+        settings.redis_url, failed, variable=settings.variable("redis_url")
+    )

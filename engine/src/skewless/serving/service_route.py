@@ -1,4 +1,7 @@
-"""The application's route class: `JsonRoute`, which refuses what would cost too much to validate."""
+"""The application's route class: `JsonRoute`, with bounds on the body.
+
+It refuses what would cost too much to validate.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -18,7 +21,8 @@ from skewless.serving.problems import MOST_FAULTS, UNKNOWN
 from skewless.serving.state import service_state
 
 FIELDS: Final = 100  # unknown ones that a body may have besides
-EXTRA: Final = {"type": UNKNOWN, "msg": "Extra inputs are not permitted", "input": None}  # as pydantic has it
+# As pydantic has it.
+EXTRA: Final = {"type": UNKNOWN, "msg": "Extra inputs are not permitted", "input": None}
 
 
 class ServiceRoute(JsonRoute):
@@ -45,36 +49,53 @@ class BodyBounds(NamedTuple):
     """What a route's body may hold."""
 
     fields: int | None
-    """At most so many in the body and in each row, unknown ones included; None if it may hold any."""
+    """At most so many in the body and in each row; None if it may hold any.
+
+    Unknown fields count too.
+    """
     rows: Mapping[str, frozenset[str] | None]
     """Field that lists rows → a row's fields; None if a row may have others."""
 
     async def check(self, request: JsonRequest) -> None:
-        """Refuse a body that is no JSON, has too many fields or rows, or rows of too many fields.
+        """Refuse a body that is no JSON, or that holds too much.
+
+        Too much is too many fields or rows, or rows of too many fields.
 
         Raises
         ------
         HTTPException
             415: it is no JSON.
         BatchTooLargeError
-            There are more rows than `serving.max_batch_rows`, or the body or a row has more than `fields`.
+            There are more rows than `serving.max_batch_rows`, or the body or a row has
+            more than `fields`.
         RequestValidationError
-            More fields of listed rows are unknown than an answer names. Nothing else is looked for: each
-            fault costs as much as a good field.
+            More fields of listed rows are unknown than an answer names. Nothing else is
+            looked for: each fault costs as much as a good field.
         """
-        if not request.is_evident and not is_json(request.headers.get("content-type", "")):
-            raise HTTPException(415, "send JSON, and say so: Content-Type: application/json")
+        if not request.is_evident and not is_json(
+            request.headers.get("content-type", "")
+        ):
+            raise HTTPException(
+                415, "send JSON, and say so: Content-Type: application/json"
+            )
         body = await _document(request)
         if not isinstance(body, dict):
             return
-        listed = {name: body[name] for name in self.rows if isinstance(body.get(name), list)}
+        listed = {
+            name: body[name] for name in self.rows if isinstance(body.get(name), list)
+        }
         limit = service_state(request).serving.max_batch_rows
         if any(len(rows) > limit for rows in listed.values()):
             msg = f"a batch holds at most {limit} rows; send several"
             raise BatchTooLargeError(msg)
         most = self.fields
-        if most is not None and any(_fields(each) > most for each in chain([body], *listed.values())):
-            msg = f"the body and each row in it have at most {most} fields, unknown ones included"
+        if most is not None and any(
+            _fields(each) > most for each in chain([body], *listed.values())
+        ):
+            msg = (
+                f"the body and each row in it have at most {most} fields, "
+                "unknown ones included"
+            )
             raise BatchTooLargeError(msg)
         for name, rows in listed.items():
             self._refuse_unknown(name, rows)
@@ -86,26 +107,39 @@ class BodyBounds(NamedTuple):
         unknown = list(islice(_unknown_fields(rows, known), MOST_FAULTS + 1))
         if len(unknown) > MOST_FAULTS:
             raise RequestValidationError(
-                [{**EXTRA, "loc": ("body", name, number, field)} for number, field in unknown]
+                [
+                    {**EXTRA, "loc": ("body", name, number, field)}
+                    for number, field in unknown
+                ]
             )
 
 
 def find_bounds(field: Any) -> BodyBounds | None:
-    """Derive the bounds from a route's body; None if it has none, or one that is no JSON."""
+    """Derive the bounds from a route's body; None if the route has no JSON body."""
     body = None if field is None else field.field_info
-    if not isinstance(body, Body) or isinstance(body, Form) or not is_json(body.media_type):
+    if (
+        not isinstance(body, Body)
+        or isinstance(body, Form)
+        or not is_json(body.media_type)
+    ):
         return None
     models = _models(body.annotation)
     if len(models) != 1:  # any JSON, or one of several models
         return BodyBounds(None, {})
     (model,) = models
     lists = {name: each for name, each in model.model_fields.items() if _is_list(each)}
-    rows = {name: several for name, each in lists.items() if (several := _models(*get_args(each.annotation)))}
+    rows = {
+        name: several
+        for name, each in lists.items()
+        if (several := _models(*get_args(each.annotation)))
+    }
     known = {name: _known_fields(several) for name, several in rows.items()}
     if _known_fields(models) is None or None in known.values():
         return BodyBounds(None, known)
     everything = [model, *chain.from_iterable(rows.values())]
-    return BodyBounds(2 * max(len(each.model_fields) for each in everything) + FIELDS, known)
+    return BodyBounds(
+        2 * max(len(each.model_fields) for each in everything) + FIELDS, known
+    )
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -120,7 +154,9 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
         case origin if origin in {Union, UnionType}:
             return [model for each in get_args(annotation) for model in _models(each)]
         case _:
-            is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            is_model = isinstance(annotation, type) and issubclass(
+                annotation, BaseModel
+            )
             return [annotation] if is_model else []
 
 
@@ -146,7 +182,9 @@ def _fields(value: Any) -> int:
     return len(value) if isinstance(value, dict) else 0
 
 
-def _unknown_fields(rows: Sequence[Any], known: frozenset[str]) -> Iterator[tuple[int, str]]:
+def _unknown_fields(
+    rows: Sequence[Any], known: frozenset[str]
+) -> Iterator[tuple[int, str]]:
     for number, row in enumerate(rows):
         if isinstance(row, dict) and not known.issuperset(row):
             yield from ((number, field) for field in row if field not in known)

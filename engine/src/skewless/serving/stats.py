@@ -19,7 +19,10 @@ SERVER_ERROR = 500
 
 
 class RouteStats(BaseModel):
-    """How a route did since the start; times are read off the histogram, so within its buckets."""
+    """How a route did since the start.
+
+    Times are read off the histogram, so they are as exact as its buckets.
+    """
 
     requests: int
     error_rate: float
@@ -29,7 +32,10 @@ class RouteStats(BaseModel):
 
 
 class Stats(BaseModel):
-    """How the service did since the start, all workers together; the uptime is that of the one asked."""
+    """How the service did since the start, all workers together.
+
+    The uptime is that of the worker that was asked.
+    """
 
     uptime_seconds: float
     routes: dict[str, RouteStats]
@@ -48,13 +54,17 @@ async def stats(request: Request) -> Stats:
         uptime_seconds=time.monotonic() - state.started,
         routes=_routes(_samples(families, REQUESTS)),
         predictions=versions,
-        tier_shares={tier: count / (sum(tiers.values()) or 1) for tier, count in tiers.items()},
+        tier_shares={
+            tier: count / (sum(tiers.values()) or 1) for tier, count in tiers.items()
+        },
         counts=_counts(families.values()),
     )
 
 
 def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | None:
-    """Read a quantile off a cumulative histogram, on a straight line within its bucket as Prometheus does.
+    """Read a quantile off a cumulative histogram.
+
+    Within its bucket it lies on a straight line, as in Prometheus.
 
     >>> quantile(0.5, [(1.0, 0), (2.0, 10), (float("inf"), 10)])
     1.5
@@ -65,12 +75,19 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | No
     wanted = share * total
     for (low, below), (high, count) in itertools.pairwise([(0.0, 0.0), *buckets]):
         if count >= wanted:
-            return low if high == float("inf") else low + (high - low) * (wanted - below) / (count - below)
+            return (
+                low
+                if high == float("inf")
+                else low + (high - low) * (wanted - below) / (count - below)
+            )
     return None
 
 
 def _samples(families: dict[str, Metric], name: str) -> list[Sample]:
-    """Return a family's samples; of what was never counted, several workers name not even the family."""
+    """Return a family's samples.
+
+    Of what was never counted, several workers name not even the family.
+    """
     return families[name].samples if name in families else []
 
 
@@ -83,19 +100,34 @@ def _routes(requests: Sequence[Sample]) -> dict[str, RouteStats]:
             counts[route][sample.labels["status"]] += int(sample.value)
         elif sample.name.endswith("_bucket"):
             buckets[route][float(sample.labels["le"])] += sample.value
-    return {route: _route(counts[route], sorted(buckets[route].items())) for route in counts}
+    return {
+        route: _route(counts[route], sorted(buckets[route].items())) for route in counts
+    }
 
 
-def _route(statuses: dict[str, int], buckets: Sequence[tuple[float, float]]) -> RouteStats:
+def _route(
+    statuses: dict[str, int], buckets: Sequence[tuple[float, float]]
+) -> RouteStats:
     total = sum(statuses.values())
-    errors = sum(count for status, count in statuses.items() if int(status) >= SERVER_ERROR)
-    p50, p95, p99 = (
-        None if (seconds := quantile(share, buckets)) is None else seconds * 1000 for share in QUANTILES
+    errors = sum(
+        count for status, count in statuses.items() if int(status) >= SERVER_ERROR
     )
-    return RouteStats(requests=total, error_rate=errors / (total or 1), p50_ms=p50, p95_ms=p95, p99_ms=p99)
+    p50, p95, p99 = (
+        None if (seconds := quantile(share, buckets)) is None else seconds * 1000
+        for share in QUANTILES
+    )
+    return RouteStats(
+        requests=total,
+        error_rate=errors / (total or 1),
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+    )
 
 
-def _predictions(predictions: Sequence[Sample]) -> tuple[dict[str, int], dict[str, int]]:
+def _predictions(
+    predictions: Sequence[Sample],
+) -> tuple[dict[str, int], dict[str, int]]:
     tiers: dict[str, int] = defaultdict(int)
     versions: dict[str, int] = defaultdict(int)
     for sample in predictions:
@@ -109,8 +141,13 @@ def _counts(families: Any) -> dict[str, int]:
     """Sum up what has no label to tell apart, such as the requests that were shed."""
     return {
         family.name: int(
-            sum(sample.value for sample in family.samples if not sample.name.endswith("_created"))
+            sum(
+                sample.value
+                for sample in family.samples
+                if not sample.name.endswith("_created")
+            )
         )
         for family in families
-        if family.type in {"counter", "gauge"} and family.name not in {TIERS, "model_info"}
+        if family.type in {"counter", "gauge"}
+        and family.name not in {TIERS, "model_info"}
     }

@@ -1,4 +1,7 @@
-"""Any registered version or alias → the answers of that very artefact, loaded when somebody first asks."""
+"""Any registered version or alias → the answers of that very artefact.
+
+It is loaded when somebody first asks.
+"""
 
 import asyncio
 import re
@@ -30,16 +33,21 @@ NAMED: Final = (NEWEST, *ALIASES)
 NAME: Final = rf"^({'|'.join(NAMED)}|{VERSION.pattern})$"
 NOT_FOUND: Final = 404
 UNKNOWN: Final = (
-    f"no version of that name, or nothing holds the alias; send {', '.join(NAMED)} or a version "
-    "as `registry list` names them"
+    f"no version of that name, or nothing holds the alias; send {', '.join(NAMED)} "
+    "or a version as `registry list` names them"
 )
 MEGABYTE: Final = 2**20
-GROWTH: Final = 10  # bytes of memory per byte of model.onnx; measured: 18, 10, 8, 8.4 for 11, 43, 161, 658 kB
+# Bytes of memory per byte of model.onnx.
+# Measured: 18, 10, 8, 8.4 for 11, 43, 161, 658 kB.
+GROWTH: Final = 10
 SESSION: Final = 100_000  # bytes besides, which explain the first of these
 
 
 class Versions:
-    """The versions beside the one that serves; those asked least recently leave when memory is used up."""
+    """The versions beside the one that serves.
+
+    Those asked least recently leave when memory is used up.
+    """
 
     def __init__(self, state: ServiceState, models: Models) -> None:
         self._state, self._models = state, models
@@ -47,7 +55,9 @@ class Versions:
         self._loading: dict[str, asyncio.Task[Predictor]] = {}
 
     async def find(self, name: str) -> Predictor:
-        """Return the model of a version or alias; however many ask for it at once, it is loaded once.
+        """Return the model of a version or alias.
+
+        However many ask for it at once, it is loaded once.
 
         Raises
         ------
@@ -58,18 +68,24 @@ class Versions:
         """
         if not re.fullmatch(NAME, name):
             raise ArtifactNotFoundError(UNKNOWN)
-        version = await self._state.pool.run(self._models.resolve, name) if name in NAMED else name
+        version = (
+            await self._state.pool.run(self._models.resolve, name)
+            if name in NAMED
+            else name
+        )
         found = self._at_hand(version)
         if found is not None:
             return found
         if version not in self._loading:
             self._loading[version] = asyncio.create_task(self._load(version))
-        return await asyncio.shield(self._loading[version])  # who leaves takes nobody along
+        # Who leaves takes nobody along.
+        return await asyncio.shield(self._loading[version])
 
     def _at_hand(self, version: str) -> Predictor | None:
         serving = self._state.loaded()
         kept = self._kept.pop(version, None)
-        if version == serving.version:  # which a copy kept from before would only take room from
+        # A copy of this one, kept from before, would only take room from others.
+        if version == serving.version:
             return serving
         if kept is not None:
             self._kept[version] = kept
@@ -92,17 +108,27 @@ def _memory(predictor: Predictor) -> int:
     return GROWTH * predictor.model_bytes + SESSION
 
 
-def add_endpoint(app: FastAPI, contract: Contract, to_response: Callable[[Answer], Any]) -> None:
+def add_endpoint(
+    app: FastAPI, contract: Contract, to_response: Callable[[Answer], Any]
+) -> None:
     """Add the endpoint that answers by any version."""
     response = get_type_hints(to_response)["return"]
     record_type: Any = contract.record
 
     async def predict_by_version(
         request: Request,
-        name: Annotated[str, Path(description="A version or an alias", json_schema_extra={"pattern": NAME})],
+        name: Annotated[
+            str,
+            Path(
+                description="A version or an alias", json_schema_extra={"pattern": NAME}
+            ),
+        ],
         record: Annotated[record_type, Body(examples=[contract.example()])],
     ) -> Any:
-        """Predict for one record by any registered version, as it answered when it was in production."""
+        """Predict for one record by any registered version.
+
+        It answers as it did when it was in production.
+        """
         state = service_state(request)
         state.loaded()
         try:
@@ -119,15 +145,23 @@ def add_endpoint(app: FastAPI, contract: Contract, to_response: Callable[[Answer
 
 
 def _refuse(request: Request, name: str, error: Exception) -> Never:
-    """Tell the caller what to do about it, and the log why: that may name paths and values."""
+    """Tell the caller what to do about it, and the log why.
+
+    The reason may name paths and values.
+    """
     if isinstance(error, ArtifactNotFoundError):
         raise HTTPException(NOT_FOUND, UNKNOWN) from error
     seen = request_state(request.scope).request_id
-    service_state(request).log.warning("no version", request_id=seen, wanted=name, reason=str(error))
+    service_state(request).log.warning(
+        "no version", request_id=seen, wanted=name, reason=str(error)
+    )
     if isinstance(error, (StoreError, OSError)):
         detail = f"{name} cannot be read at the moment; the log says why"
         raise HTTPException(UNAVAILABLE, detail, RETRY) from error
     detail = f"{name} is refused; the log says why"
     if isinstance(error, IncompatibleArtifactError):
-        detail = f"{name} does not fit this code; the commit that can serve it: {error.commit}"
+        detail = (
+            f"{name} does not fit this code; "
+            f"the commit that can serve it: {error.commit}"
+        )
     raise HTTPException(CONFLICT, detail) from error

@@ -1,4 +1,7 @@
-"""Every request, seen from outside: its id, its time, its error if nobody caught it, a note of its end."""
+"""Every request, seen from outside.
+
+Of each: its id, its time, its error if nobody caught it, a note of its end.
+"""
 
 import os
 import re
@@ -16,20 +19,29 @@ from skewless.serving.request_state import request_state
 from skewless.serving.state import ServiceState
 
 SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")  # by W3C
+# By W3C.
+TRACEPARENT: Final = re.compile(
+    rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
+)
 SAFE: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 PAGES: Final = ("/docs", "/redoc")
 PAGE_POLICY: Final = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; worker-src blob:; frame-ancestors 'none'"
 )
 CLIENT_LEFT = 499  # as nginx counts a caller who did not wait for the answer
 
 
 class Watch:
-    """The outermost layer: whatever happens inside, the caller gets an answer and the journal a note."""
+    """The outermost layer.
 
-    def __init__(self, app: ASGIApp, state: ServiceState, *, routes: Sequence[BaseRoute]) -> None:
+    Whatever happens inside, the caller gets an answer and the journal a note.
+    """
+
+    def __init__(
+        self, app: ASGIApp, state: ServiceState, *, routes: Sequence[BaseRoute]
+    ) -> None:
         self._app, self._service = app, state
         self._journal, self._log = state.journal, state.log
         known = [route for route in routes if isinstance(route, Route)]
@@ -62,7 +74,12 @@ class Watch:
                 await problem(scope, 500, FAILED)(scope, receive, sending)
         finally:
             seconds = time.perf_counter() - started
-            self._note(scope, status, seconds=seconds, trace=_trace(headers.get(b"traceparent")))
+            self._note(
+                scope,
+                status,
+                seconds=seconds,
+                trace=_trace(headers.get(b"traceparent")),
+            )
 
     def _headers(self, request_id: str, path: str) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-request-id", request_id.encode()), *SAFE]
@@ -72,7 +89,9 @@ class Watch:
             headers.append((b"content-security-policy", PAGE_POLICY.encode()))
         return headers
 
-    def _note(self, scope: Scope, status: int, *, seconds: float, trace: dict[str, str]) -> None:
+    def _note(
+        self, scope: Scope, status: int, *, seconds: float, trace: dict[str, str]
+    ) -> None:
         state = request_state(scope)
         self._journal.end(
             Note(
@@ -90,7 +109,10 @@ class Watch:
         )
 
     def _route(self, scope: Scope) -> str:
-        """Return the template of the route, of which there are few; also if no layer let it get there."""
+        """Return the template of the route, of which there are few.
+
+        It is found even if no layer let the request get there.
+        """
         path: str = scope["path"]
         if path in self._routes:
             return path
@@ -100,9 +122,15 @@ class Watch:
 
 def _request_id(proposed: bytes | None) -> str:
     """Take the caller's id if it is harmless, else make one."""
-    return proposed.decode() if proposed and SANE_ID.fullmatch(proposed) else os.urandom(16).hex()
+    return (
+        proposed.decode()
+        if proposed and SANE_ID.fullmatch(proposed)
+        else os.urandom(16).hex()
+    )
 
 
 def _trace(traceparent: bytes | None) -> dict[str, str]:
     found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return {"trace_id": found[1].decode(), "span_id": found[2].decode()} if found else {}
+    return (
+        {"trace_id": found[1].decode(), "span_id": found[2].decode()} if found else {}
+    )

@@ -1,4 +1,7 @@
-"""One process of the service: from its environment to its application, and its ties to its supervisor."""
+"""One process of the service: its application, and its ties to its supervisor.
+
+The application is built from the environment.
+"""
 
 import gc
 import multiprocessing
@@ -15,14 +18,20 @@ from skewless.serving.service import Service
 
 
 def app_from_environment(drain_seconds: float | None = None) -> FastAPI:
-    """Build the application of one worker process, from the environment that its supervisor gave it."""
+    """Build the application of one worker process.
+
+    It is built from the environment that the supervisor gave the process.
+    """
     work = open_workspace(handed_down_project())
     if drain_seconds is not None:
-        serving = work.config.serving.model_copy(update={"drain_seconds": drain_seconds})
+        serving = work.config.serving.model_copy(
+            update={"drain_seconds": drain_seconds}
+        )
         work = replace(work, config=work.config.model_copy(update={"serving": serving}))
     spare_the_collector()
     leave_with_supervisor()
-    if hasattr(signal, "SIGHUP"):  # the whole group gets it; the supervisor says what follows
+    if hasattr(signal, "SIGHUP"):
+        # The whole group gets it; the supervisor says what follows.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     app: FastAPI = work.project.load_app()
     Service.open(work, app)
@@ -30,12 +39,15 @@ def app_from_environment(drain_seconds: float | None = None) -> FastAPI:
 
 
 def app_for_development() -> FastAPI:
-    """Build the application that is restarted with every change of the code: at once."""
+    """Build the application that is restarted at once with every change of the code."""
     return app_from_environment(drain_seconds=0)
 
 
 def leave_with_supervisor() -> None:
-    """Stop when the process that started this worker is gone: nobody else would ever stop it."""
+    """Stop when the process that started this worker is gone.
+
+    Nobody else would ever stop it.
+    """
     supervisor = multiprocessing.parent_process()
     if supervisor is None:
         return
@@ -48,10 +60,11 @@ def leave_with_supervisor() -> None:
 
 
 def spare_the_collector() -> None:
-    """Keep the garbage collector from looking through what stays as long as the process does.
+    """Keep the garbage collector off what stays as long as the process does.
 
     Measured: a sixth more requests per second, a fifth more rows.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 1_000)  # objects, young collections, middle collections
+    # Objects, young collections, middle collections.
+    gc.set_threshold(20_000, 50, 1_000)

@@ -1,1 +1,4 @@
-"""A table on disk → checked columns that keep the contract; its faults by row, the holdout, the simulator."""
+"""Tables: read from disk into checked columns that keep the contract.
+
+Also here: a table's faults by row, the holdout and the simulator.
+"""

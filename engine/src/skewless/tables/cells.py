@@ -1,4 +1,7 @@
-"""Cells as tables write them → numbers, truth values, days, outcomes, and an id of what a row holds."""
+"""Read cells as tables write them: numbers, truth values, days and outcomes.
+
+Also here: an id made of what a row holds.
+"""
 
 import hashlib
 import json
@@ -12,28 +15,36 @@ from skewless.core.arrays import as_dates, as_days
 from skewless.core.contract import Column, Contract, TableFormat
 
 WORDS: Final = {1.0: "true yes y t 1 1.0", 0.0: "false no n f 0 0.0"}
-TRUTHS: Final = {word: truth for truth, words in WORDS.items() for word in words.split()}
+TRUTHS: Final = {
+    word: truth for truth, words in WORDS.items() for word in words.split()
+}
 ISO_DAY: Final = r"\d{4}-\d\d-\d\d(?:[T ].*)?"
 DIGEST_BYTES: Final = 16
 
 
 def read_cells(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
-    """Read cells as numbers; NaN where a cell is none. A CSV column with one bad cell arrives as text."""
+    """Read cells as numbers; NaN where a cell is none.
+
+    A CSV column with one bad cell arrives as text.
+    """
     match column.kind:
         case "category":
             return values
         case "boolean":
             return _truths(values)
         case "date":
-            return pd.Series(_days(values, table.dates.get(column.name)), index=values.index)
+            return pd.Series(
+                _days(values, table.dates.get(column.name)), index=values.index
+            )
         case "integer" | "number":
             return _numbers(values)
 
 
 def read_outcomes(values: pd.Series, table: TableFormat) -> pd.Series:
-    """Read cells of the target as 1 and 0 by `table.outcomes`; anything else is put in quotes.
+    """Read cells of the target as 1 and 0 by `table.outcomes`.
 
-    Numbers count by their value, so that 1, "1.0" and "01" are the same; true is 1 and false is 0.
+    Anything else is put in quotes. Numbers count by their value, so that 1, "1.0" and
+    "01" are the same; true is 1 and false is 0.
     """
     known = {_meaning(word): float(outcome) for word, outcome in table.outcomes.items()}
     if values.dtype.kind in "biuf":
@@ -41,23 +52,34 @@ def read_outcomes(values: pd.Series, table: TableFormat) -> pd.Series:
         for word, outcome in known.items():
             found = found.mask(values == word, outcome)
     else:
-        found = texts_of(values).map(_meaning, na_action="ignore").map(known).astype(np.float64)
+        found = (
+            texts_of(values)
+            .map(_meaning, na_action="ignore")
+            .map(known)
+            .astype(np.float64)
+        )
     if found.notna().all():
         return found.astype(np.int64)
-    return found.astype(object).where(found.notna() | values.isna(), "'" + texts_of(values) + "'")
+    return found.astype(object).where(
+        found.notna() | values.isna(), "'" + texts_of(values) + "'"
+    )
 
 
 def texts_of(values: pd.Series) -> pd.Series:
-    """Write cells as text without the blanks around them; what is missing stays missing."""
+    """Write cells as text without blanks around them; what is missing stays so."""
     return values.astype("str").str.strip()
 
 
-def written(table: pd.DataFrame, contract: Contract) -> dict[str, pd.Series | np.ndarray]:
-    """Write what a table holds as days or outcomes as `read_cells` and `read_outcomes` understand it."""
+def written(
+    table: pd.DataFrame, contract: Contract
+) -> dict[str, pd.Series | np.ndarray]:
+    """Write days and outcomes as `read_cells` and `read_outcomes` understand them."""
     made: dict[str, pd.Series | np.ndarray] = {
         column.name: as_dates(table[column.name].to_numpy()).astype("datetime64[s]")
         for column in contract.columns
-        if column.kind == "date" and column.name in table and table[column.name].dtype.kind == "f"
+        if column.kind == "date"
+        and column.name in table
+        and table[column.name].dtype.kind == "f"
     }
     words = {
         outcome: int(word) if word.isdecimal() else word
@@ -70,9 +92,10 @@ def written(table: pd.DataFrame, contract: Contract) -> dict[str, pd.Series | np
 
 
 def row_ids(table: pd.DataFrame, contract: Contract) -> pd.Series:
-    """Make ids of what rows hold: unique, and the same wherever a row stands and whatever else is there.
+    """Make unique ids of what rows hold.
 
-    Equal rows are counted, so it does not matter which of them is which.
+    An id is the same wherever its row stands and whatever else is there. Equal rows are
+    counted, so it does not matter which of them is which.
     """
     absent = pd.Series(np.nan, index=table.index)
     cells = {
@@ -80,10 +103,19 @@ def row_ids(table: pd.DataFrame, contract: Contract) -> pd.Series:
         for column in contract.columns
     }
     cells[contract.target] = table.get(contract.target, absent)
-    rows = pd.DataFrame(cells)[sorted(cells)].astype("str").itertuples(index=False, name=None)
-    made = [hashlib.blake2b(json.dumps(row).encode(), digest_size=DIGEST_BYTES).hexdigest() for row in rows]
+    rows = (
+        pd.DataFrame(cells)[sorted(cells)]
+        .astype("str")
+        .itertuples(index=False, name=None)
+    )
+    made = [
+        hashlib.blake2b(json.dumps(row).encode(), digest_size=DIGEST_BYTES).hexdigest()
+        for row in rows
+    ]
     digests = pd.Series(made, index=table.index, dtype="str")
-    return "row-" + digests + "-" + (digests.groupby(digests).cumcount() + 1).astype("str")
+    return (
+        "row-" + digests + "-" + (digests.groupby(digests).cumcount() + 1).astype("str")
+    )
 
 
 def _meaning(cell: str) -> float | str:
@@ -99,7 +131,8 @@ def _numbers(values: pd.Series) -> pd.Series:
         return pd.Series(np.nan, index=values.index)
     if values.dtype == object:
         values = values.where(values.map(_is_number_or_text))
-    # As float64, else a bound beyond a smaller type's range would be infinity, and so would a cell.
+    # As float64, else a bound beyond a smaller type's range would be infinity, and so
+    # would a cell.
     return pd.to_numeric(values, errors="coerce").astype(np.float64)
 
 
@@ -110,7 +143,10 @@ def _truths(values: pd.Series) -> pd.Series:
 
 
 def _days(values: pd.Series, form: str | None) -> np.ndarray:
-    """Read dates as days since 1970, without their time of day; a column of floats holds days already."""
+    """Read dates as days since 1970, without their time of day.
+
+    A column of floats holds days already.
+    """
     if values.dtype.kind == "f":
         return values.to_numpy(np.float64)
     if values.dtype.kind == "M":
@@ -127,4 +163,6 @@ def _parsed(texts: pd.Series, form: str) -> np.ndarray:
 
 
 def _is_number_or_text(cell: object) -> bool:
-    return isinstance(cell, (int, float, str, Decimal, np.number)) and not isinstance(cell, (bool, complex))
+    return isinstance(cell, (int, float, str, Decimal, np.number)) and not isinstance(
+        cell, (bool, complex)
+    )

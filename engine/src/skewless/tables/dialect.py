@@ -1,4 +1,7 @@
-"""A table's headers and signs → the contract's names and plain cells, or what to set so that they fit."""
+"""Turn a table's headers and signs into the contract's names and plain cells.
+
+Where they do not fit, say what to set so that they do.
+"""
 
 import codecs
 import gzip
@@ -19,8 +22,12 @@ UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LOOKED_AT: Final = 16 * 1024 * 1024  # bytes, to guess an encoding
 
 
-def fields_of(headers: Sequence[str], fields: Collection[str], spelt: Mapping[str, str]) -> dict[str, str]:
-    """Map headers to the contract's fields: as the table spells them, or by the field's name itself.
+def fields_of(
+    headers: Sequence[str], fields: Collection[str], spelt: Mapping[str, str]
+) -> dict[str, str]:
+    """Map headers to the contract's fields.
+
+    A header is a field's name, or what the table calls it.
 
     Parameters
     ----------
@@ -40,14 +47,21 @@ def fields_of(headers: Sequence[str], fields: Collection[str], spelt: Mapping[st
         present = [header for header in headers if header in meant]
         if len(present) > 1:
             twice = " and ".join(present)
-            msg = f"the column {field} stands twice, as {twice}; see the headers of TABLE in schema.py"
+            msg = (
+                f"the column {field} stands twice, as {twice}; "
+                "see the headers of TABLE in schema.py"
+            )
             raise ValueError(msg)
         found |= dict.fromkeys(present, field)
     return found
 
 
-def check_delimiter(headers: Sequence[str], delimiter: str, known: Collection[str]) -> None:
-    """Refuse a header that means something only if it is cut otherwise; `known` are the headers to expect.
+def check_delimiter(
+    headers: Sequence[str], delimiter: str, known: Collection[str]
+) -> None:
+    """Refuse a header that means something only if it is cut otherwise.
+
+    The headers to expect are `known`.
 
     Raises
     ------
@@ -55,22 +69,33 @@ def check_delimiter(headers: Sequence[str], delimiter: str, known: Collection[st
         Says what the delimiter seems to be, and the key to set.
     """
     line, known = delimiter.join(headers), set(known)
-    hits = {sign: len(known & {cell.strip(' "') for cell in line.split(sign)}) for sign in DELIMITERS}
+    hits = {
+        sign: len(known & {cell.strip(' "') for cell in line.split(sign)})
+        for sign in DELIMITERS
+    }
     best = max(DELIMITERS, key=hits.__getitem__)
     if hits[best] and known.isdisjoint(headers):
         unless = f"unless data.path is read with {delimiter!r}: then write this file so"
-        msg = f"its cells seem to be separated by {best!r}: set data.format.delimiter to {best!r}, {unless}"
+        msg = (
+            f"its cells seem to be separated by {best!r}: "
+            f"set data.format.delimiter to {best!r}, {unless}"
+        )
         raise ValueError(msg)
 
 
 def guess_encoding(path: Path, *, is_gzipped: bool = False) -> str:
-    """Guess how a file's text is encoded that could not be read as it was said to be."""
+    """Guess a file's encoding, when it could not be read in the one that was set."""
     with gzip.open(path) if is_gzipped else path.open("rb") as file:
         start = file.read(LOOKED_AT)
     if start.startswith(UTF16_MARKS):
         return "utf-16"
-    texts = {name: codecs.getincrementaldecoder(name)("replace").decode(start) for name in ENCODINGS}
-    return next(name for name, text in texts.items() if "\N{REPLACEMENT CHARACTER}" not in text)
+    texts = {
+        name: codecs.getincrementaldecoder(name)("replace").decode(start)
+        for name in ENCODINGS
+    }
+    return next(
+        name for name, text in texts.items() if "\N{REPLACEMENT CHARACTER}" not in text
+    )
 
 
 def has_signs(form: FormatConfig) -> bool:
@@ -79,7 +104,7 @@ def has_signs(form: FormatConfig) -> bool:
 
 
 def plain(values: pd.Series, kind: Kind, form: FormatConfig) -> pd.Series:
-    """Take out cells that mean missing, and write numbers with a point and no other sign.
+    """Take out cells that mean missing; write numbers with a point and no other sign.
 
     Parameters
     ----------
@@ -97,15 +122,27 @@ def plain(values: pd.Series, kind: Kind, form: FormatConfig) -> pd.Series:
         values = values.mask(texts.isin(form.missing))
         if kind in {"integer", "number"} and values.dtype == "str" and has_signs(form):
             values = _with_points(texts.where(values.notna()), form)
-    amounts = pd.to_numeric(pd.Series(form.missing, dtype="str"), errors="coerce").dropna()
-    return values.mask(values.isin(amounts)) if len(amounts) and values.dtype.kind in "iuf" else values
+    amounts = pd.to_numeric(
+        pd.Series(form.missing, dtype="str"), errors="coerce"
+    ).dropna()
+    return (
+        values.mask(values.isin(amounts))
+        if len(amounts) and values.dtype.kind in "iuf"
+        else values
+    )
 
 
 def _with_points(texts: pd.Series, form: FormatConfig) -> pd.Series:
-    """Rewrite numbers; anything else is put in quotes, so that nobody takes it for one."""
+    """Rewrite numbers; put anything else in quotes, so that nobody takes it for one."""
     point, comma = re.escape(form.decimal), re.escape(form.thousands or "")
     digits = rf"(?:\d{{1,3}}(?:{comma}\d{{3}})+|\d+)" if comma else r"\d+"
-    is_number = texts.str.fullmatch(rf"[+-]?(?:{digits})?(?:{point}\d*)?(?:[eE][+-]?\d+)?")
-    grouped = texts if form.thousands is None else texts.str.replace(form.thousands, "", regex=False)
+    is_number = texts.str.fullmatch(
+        rf"[+-]?(?:{digits})?(?:{point}\d*)?(?:[eE][+-]?\d+)?"
+    )
+    grouped = (
+        texts
+        if form.thousands is None
+        else texts.str.replace(form.thousands, "", regex=False)
+    )
     pointed = grouped.str.replace(form.decimal, ".", regex=False)
     return pointed.where(is_number | texts.isna(), "'" + texts + "'")

@@ -1,4 +1,4 @@
-"""Table → every cell that breaks the contract, by row, column and rule, found by pandera."""
+"""Find every cell that breaks the contract, by row, column and rule, with pandera."""
 
 from typing import Final
 
@@ -19,29 +19,38 @@ OUTCOME = Column(name="outcome", kind="boolean")
 
 
 class _HalfCharacter(str):
-    """Stands for a cell with half of a surrogate pair, which pandas cannot hold as text: its escaped form."""
+    """The escaped form of a cell with half of a surrogate pair.
+
+    It stands for the cell, which pandas cannot hold as text.
+    """
 
     __slots__ = ()
 
 
 def check_table(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Return the training table with the contract's columns and types: id, columns in order, target.
+    """Return the training table with the contract's columns and types.
 
-    Columns that the contract does not name are left out.
+    They are the id, the columns in order and the target; columns that the contract does
+    not name are left out.
 
     Raises
     ------
     TableError
-        Names every broken rule with its count and first rows; its `faults` lists every cell.
+        Names every broken rule with its count and first rows; its `faults` lists every
+        cell.
     """
     faults = find_faults(table, contract, training=True)
     if len(faults):
         raise TableError(*describe(faults), faults=faults)
-    outcomes = read_cells(table[contract.target], OUTCOME, contract.table).astype(np.int64)
+    outcomes = read_cells(table[contract.target], OUTCOME, contract.table).astype(
+        np.int64
+    )
     return typed(table, contract).assign(**{contract.target: outcomes})
 
 
-def find_faults(table: pd.DataFrame, contract: Contract, *, training: bool = False) -> pd.DataFrame:
+def find_faults(
+    table: pd.DataFrame, contract: Contract, *, training: bool = False
+) -> pd.DataFrame:
     """List every cell that breaks the contract.
 
     Parameters
@@ -51,24 +60,37 @@ def find_faults(table: pd.DataFrame, contract: Contract, *, training: bool = Fal
     contract
         What is allowed.
     training
-        Whether the table must also have rows, a unique id on each, every column, and both outcomes.
+        Whether the table must also have rows, a unique id on each, every column, and
+        both outcomes.
 
     Returns
     -------
     DataFrame with columns row, column, rule, found
-        One line per broken cell; `row` is missing where a whole column is at fault. Empty: all is well.
+        One line per broken cell; `row` is missing where a whole column is at fault.
+        Empty: all is well.
     """
     if training and not len(table):
-        return pd.DataFrame([{"row": None, "column": "table", "rule": "at least one row", "found": "none"}])
+        return pd.DataFrame(
+            [
+                {
+                    "row": None,
+                    "column": "table",
+                    "rule": "at least one row",
+                    "found": "none",
+                }
+            ]
+        )
     try:
-        pa.DataFrameSchema(_rules(contract, training=training)).validate(_checkable(table), lazy=True)
+        pa.DataFrameSchema(_rules(contract, training=training)).validate(
+            _checkable(table), lazy=True
+        )
     except SchemaErrors as error:
         return _as_faults(error.failure_cases)
     return pd.DataFrame({"row": [], "column": [], "rule": [], "found": []})
 
 
 def _checkable(table: pd.DataFrame) -> pd.DataFrame:
-    """Put something that pandas can compare in the place of each cell that it cannot hold as text."""
+    """Replace each cell that pandas cannot hold as text by what it can compare."""
     checkable = table.copy(deep=False)
     for name in table if table.columns.is_unique else ():
         if table[name].dtype == "object":
@@ -112,7 +134,10 @@ def _rules(contract: Contract, *, training: bool) -> dict[str, pa.Column]:
             lambda values: _has_kind(values, OUTCOME, contract.table),
             error=f"one of {', '.join(contract.table.outcomes)}",
         )
-        both = pa.Check(lambda cells: len(cells.unique()) > 1, error="0 for some rows and 1 for others")
+        both = pa.Check(
+            lambda cells: len(cells.unique()) > 1,
+            error="0 for some rows and 1 for others",
+        )
         rules[contract.target] = pa.Column(None, [known, both])
     return rules
 
@@ -120,10 +145,18 @@ def _rules(contract: Contract, *, training: bool) -> dict[str, pa.Column]:
 def _checks(column: Column, table: TableFormat) -> list[pa.Check]:
     """Rules as vectorised checks on the non-missing cells, as they were read."""
     if column.kind == "category":
-        return [pa.Check(lambda values: _in_categories(values, column), error=column.rule)]
-    checks = [pa.Check(lambda values: _has_kind(values, column, table), error=_article(column.kind))]
+        return [
+            pa.Check(lambda values: _in_categories(values, column), error=column.rule)
+        ]
+    checks = [
+        pa.Check(
+            lambda values: _has_kind(values, column, table), error=_article(column.kind)
+        )
+    ]
     if column.kind != "boolean":
-        checks.append(pa.Check(lambda values: _in_range(values, column, table), error=column.rule))
+        checks.append(
+            pa.Check(lambda values: _in_range(values, column, table), error=column.rule)
+        )
     return checks
 
 
@@ -152,7 +185,7 @@ def _is_plain_name(name: object) -> bool:
 
 
 def _is_text(values: pd.Series) -> pd.Series:
-    """Tell which cells are text; a column of another kind than text may still hold some."""
+    """Tell which cells are text; a column of another kind may still hold some."""
     if values.dtype == "str":
         return pd.Series(True, index=values.index)  # noqa: FBT003 - a value
     return values.map(lambda cell: isinstance(cell, str)).astype(bool)
@@ -160,7 +193,9 @@ def _is_text(values: pd.Series) -> pd.Series:
 
 def _has_kind(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
     cells = read_cells(values, column, table)
-    return cells.notna() & (cells % 1 == 0) if column.kind == "integer" else cells.notna()
+    return (
+        cells.notna() & (cells % 1 == 0) if column.kind == "integer" else cells.notna()
+    )
 
 
 def _in_range(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
@@ -186,20 +221,29 @@ def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
             "row": cases["index"],
             "column": cases["column"].where(~whole, cases["failure_case"]),
             "rule": rule,
-            "found": cases["failure_case"].where(cases["index"].notna(), "").map(printable).astype("str"),
+            "found": cases["failure_case"]
+            .where(cases["index"].notna(), "")
+            .map(printable)
+            .astype("str"),
         }
     ).reset_index(drop=True)
 
 
 def describe(faults: pd.DataFrame) -> list[str]:
-    """Say in lines which rules are broken, how often and where first; `faults` as by `find_faults`."""
-    lines = [f"rules broken: {len(faults.groupby(['column', 'rule']))}, cells: {len(faults)}"]
+    """Say in lines which rules are broken, how often and where first.
+
+    The `faults` are as `find_faults` returns them.
+    """
+    lines = [
+        f"rules broken: {len(faults.groupby(['column', 'rule']))}, cells: {len(faults)}"
+    ]
     for (column, rule), group in faults.groupby(["column", "rule"], sort=False):
         line = f"  {column}: must be {rule}"
         if group["row"].notna().any():
             first = group.head(ROWS_SHOWN)
             shown = ", ".join(
-                f"{row} ({cell})" for row, cell in zip(first["row"], first["found"], strict=True)
+                f"{row} ({cell})"
+                for row, cell in zip(first["row"], first["found"], strict=True)
             )
             line += f"; cells: {len(group)}, rows {shown}"
         lines.append(line)

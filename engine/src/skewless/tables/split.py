@@ -7,15 +7,19 @@ import pandas as pd
 
 
 def is_holdout(ids: pd.Series, *, fraction: float, salt: str) -> np.ndarray:
-    """Tell which records are held out, bool of shape (n,); adding rows moves nobody to the other side.
+    """Tell which records are held out, bool of shape (n,).
 
-    A keyed hash of the id decides, so the split needs neither a seed nor the other rows.
+    Adding rows moves nobody to the other side. A keyed hash of the id decides, so the
+    split needs neither a seed nor the other rows.
     """
     key = salt.encode()
     limit = int(fraction * 2**64)
     return np.array(
         [
-            int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, key=key).digest(), "big") < limit
+            int.from_bytes(
+                hashlib.blake2b(name.encode(), digest_size=8, key=key).digest(), "big"
+            )
+            < limit
             for name in ids
         ],
         dtype=bool,

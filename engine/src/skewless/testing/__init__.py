@@ -1,4 +1,7 @@
-"""What a project's tests build on: records by its contract, a trained project, its commands, a client."""
+"""What a project's tests build on.
+
+That is records by its contract, a trained project, its commands and a client.
+"""
 
 from skewless.core.arrays import as_columns, as_scalars
 from skewless.core.workspace import open_workspace

@@ -10,10 +10,10 @@ HOST = "127.0.0.1"
 
 
 def connect(app: FastAPI, work: Workspace) -> TestClient:
-    """Return a client on this host of an application that serves what the registry says.
+    """Return a client on this host, of an app that serves what the registry says.
 
-    Use it as a context manager: the service starts when it is entered. An error of the service comes as its
-    answer, as callers see it.
+    Use it as a context manager: the service starts when it is entered. An error of the
+    service comes as its answer, as callers see it.
 
     Parameters
     ----------
@@ -23,4 +23,6 @@ def connect(app: FastAPI, work: Workspace) -> TestClient:
         The project, its configuration, folder and environment.
     """
     Service.open(work, app)
-    return TestClient(app, f"http://{HOST}", raise_server_exceptions=False, client=(HOST, 50_000))
+    return TestClient(
+        app, f"http://{HOST}", raise_server_exceptions=False, client=(HOST, 50_000)
+    )

@@ -19,7 +19,9 @@ ROWS = 3_000
 
 
 def make_project(root: Path, folder: Path, **sections: Mapping[str, Any]) -> Path:
-    """Copy what a command reads: the configuration, for a small simulated table, and the lock.
+    """Copy what a command reads: the configuration and the lock.
+
+    The configuration is made to ask for a small simulated table.
 
     Parameters
     ----------
@@ -32,7 +34,8 @@ def make_project(root: Path, folder: Path, **sections: Mapping[str, Any]) -> Pat
     """
     document = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     document["data"] |= {"path": TABLE, "sample": {"rows": ROWS, "random_state": 42}}
-    document["data"]["format"] = PLAIN.model_dump(mode="json")  # whatever the project's own table looks like
+    # Whatever the project's own table looks like.
+    document["data"]["format"] = PLAIN.model_dump(mode="json")
     document["serving"]["drain_seconds"] = 0  # a test that waits says so itself
     for name, values in sections.items():
         document[name] = document.get(name, {}) | values
@@ -52,10 +55,17 @@ class Done:
 
 
 def run_command(project: Project[Any, Any], folder: Path, *words: object) -> Done:
-    """Run a command of a project in a folder; in this process, because importing pandas takes a second."""
+    """Run a command of a project in a folder.
+
+    It runs in this process, because importing pandas takes a second.
+    """
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
-    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             run(project, [str(word) for word in words])
         except SystemExit as ended:

@@ -1,1 +1,4 @@
-"""A table and a configuration → a registered version; or the same one again, to prove that it can be made."""
+"""Train a version from a table and a configuration, and register it.
+
+Or make the same one again, to prove that it can be made.
+"""

@@ -1,6 +1,7 @@
-"""Lock, schema file, documentation, newest version → whether they agree with the code, and what to do.
+"""Tell whether what belongs to the code agrees with it, and what to do.
 
-What cannot be compared, as the lock is where there is no pyproject.toml, is unknown and not well.
+That is the lock, the schema file, the documentation and the newest version. What cannot
+be compared, as the lock is where there is no pyproject.toml, is unknown and not well.
 """
 
 import re
@@ -23,7 +24,8 @@ from skewless.registry.registry import NEWEST, Registry
 from skewless.training.pipeline import LOCK, NO_LOCK
 
 SCHEMA: Final = "config.schema.json"
-# A package's name and version; the third group is there if only some Pythons or systems get it.
+# A package's name and version; the third group is there if only some Pythons or systems
+# get it.
 NAMED: Final = re.compile(r"^([\w.-]+)(?:\[[\w,.-]+\])?==(\S+)( ;)?", re.MULTILINE)
 REQUIRED: Final = re.compile(r"[\w.-]+")
 LINK: Final = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
@@ -34,12 +36,17 @@ class Finding(BaseModel, frozen=True):
 
     name: str
     state: Literal["ok", "note", "todo", "unknown"]
-    """A note is for a person to decide; unknown could not be looked at. That and what is to do end with 3."""
+    """A note is for a person to decide; unknown could not be looked at.
+
+    The command ends with 3 if anything is unknown or to do.
+    """
     said: str
     to_do: str | None = None
 
 
-def judge(name: str, fault: str | None, to_do: str, *, fine: str, note: bool = False) -> Finding:
+def judge(
+    name: str, fault: str | None, to_do: str, *, fine: str, note: bool = False
+) -> Finding:
     """Make a finding of a fault, or of there being none."""
     if fault is None:
         return Finding(name=name, state="ok", said=fine)
@@ -47,7 +54,10 @@ def judge(name: str, fault: str | None, to_do: str, *, fine: str, note: bool = F
 
 
 def cannot_tell(name: str, why: str, to_do: str) -> Finding:
-    """Make a finding of what could not be looked at, which is not the same as there being no fault."""
+    """Make a finding of what could not be looked at.
+
+    That is not the same as there being no fault.
+    """
     return Finding(name=name, state="unknown", said=f"not checked: {why}", to_do=to_do)
 
 
@@ -71,45 +81,69 @@ def read_project(root: Path) -> dict[str, Any]:
         raise ConfigError(msg) from error
 
 
-def check_agreement(work: Workspace, *, registry: Registry, commands: Collection[str]) -> Iterator[Finding]:
-    """Compare what is written down with what it is about; see `skewless.cli.doctor.examine`."""
+def check_agreement(
+    work: Workspace, *, registry: Registry, commands: Collection[str]
+) -> Iterator[Finding]:
+    """Compare what is written down with what it is about.
+
+    See `skewless.cli.doctor.examine`.
+    """
     root = work.root
     stale = (
         None
         if read_text(root / SCHEMA) == config_schema(work.project)
         else f"{SCHEMA} is not what the code says"
     )
-    yield judge("config schema", stale, "make schema", fine=f"{SCHEMA} is what the code says")
+    yield judge(
+        "config schema", stale, "make schema", fine=f"{SCHEMA} is what the code says"
+    )
     project = read_project(root)
     if project:
         yield from _locks(project, read_text(root / LOCK))
         yield _docs(root, set(project["project"]["scripts"]), commands)
     else:
         for name in ("lock", "installed", "docs"):
-            yield cannot_tell(name, "there is no pyproject.toml here", "ask in a clone of the repository")
+            yield cannot_tell(
+                name,
+                "there is no pyproject.toml here",
+                "ask in a clone of the repository",
+            )
     yield from _newest(work, registry)
 
 
 def _locks(project: dict[str, Any], lock: str) -> Iterator[Finding]:
-    locked = dict[str, set[str]]()  # the versions of each, as some are for one Python or system only
+    # The versions of each, as some are for one Python or system only.
+    locked = dict[str, set[str]]()
     everywhere = set[str]()
     for name, number, some in NAMED.findall(lock):
         locked.setdefault(_plain(name), set()).add(number)
         if not some:
             everywhere.add(_plain(name))
     absent = sorted(_required(project) - locked.keys())
-    fault = f"{LOCK} does not hold {', '.join(absent) if lock else 'anything'}" if absent else None
+    fault = (
+        f"{LOCK} does not hold {', '.join(absent) if lock else 'anything'}"
+        if absent
+        else None
+    )
     yield judge("lock", fault, "make lock", fine=f"{LOCK} holds every dependency")
     yield _installed_as_locked(locked, everywhere)
 
 
 def _installed_as_locked(locked: dict[str, set[str]], everywhere: set[str]) -> Finding:
     if not locked:
-        return cannot_tell("installed", f"{LOCK} holds nothing to compare with", "make lock")
+        return cannot_tell(
+            "installed", f"{LOCK} holds nothing to compare with", "make lock"
+        )
     found = {name: _installed(name) for name in locked}
-    other = sorted(name for name, number in found.items() if number not in {None, *locked[name]})
+    other = sorted(
+        name for name, number in found.items() if number not in {None, *locked[name]}
+    )
     absent = sorted(name for name in everywhere if found[name] is None)
-    faults = [f"installed in another version than locked: {', '.join(other)}"] if other else []
+    faults = (
+        [f"installed in another version than locked: {', '.join(other)}"]
+        if other
+        else []
+    )
     faults += [f"locked and not installed: {', '.join(absent)}"] if absent else []
     fine = "what is installed is what is locked"
     return judge("installed", "; ".join(faults) or None, "make install", fine=fine)
@@ -120,7 +154,12 @@ def _required(project: dict[str, Any]) -> set[str]:
     extras = project["project"].get("optional-dependencies", {})
     groups = project.get("dependency-groups", {})
     lists = [project["project"]["dependencies"], *extras.values(), *groups.values()]
-    return {_plain(found[0]) for each in lists for line in each if (found := REQUIRED.match(line))}
+    return {
+        _plain(found[0])
+        for each in lists
+        for line in each
+        if (found := REQUIRED.match(line))
+    }
 
 
 def _plain(name: str) -> str:
@@ -135,26 +174,45 @@ def _installed(name: str) -> str | None:
 
 
 def _docs(root: Path, programs: Collection[str], commands: Collection[str]) -> Finding:
-    """Follow the links of the documentation, and look for the commands that it speaks of."""
+    """Follow the links of the documentation, and look for the commands in it."""
     spoken = re.compile(rf"(?:`|\$ |/)(?:{'|'.join(programs)}) ([a-z]+)")
-    pages = [page for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))) if page.is_file()]
+    pages = [
+        page
+        for page in (root / "README.md", *sorted((root / "docs").rglob("*.md")))
+        if page.is_file()
+    ]
     if not pages:
-        return cannot_tell("docs", "there is no README.md and no page in docs/ here", "put the pages back")
+        return cannot_tell(
+            "docs",
+            "there is no README.md and no page in docs/ here",
+            "put the pages back",
+        )
     wrong = []
     for page in pages:
         text = read_text(page)
-        lost = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+        lost = [
+            link for link in LINK.findall(text) if not (page.parent / link).exists()
+        ]
         lost += sorted(set(spoken.findall(text)) - set(commands))
         wrong += [f"{page.relative_to(root).as_posix()}: {each}" for each in lost]
     fault = f"what it names is not there: {'; '.join(wrong)}" if wrong else None
-    return judge("docs", fault, "correct the pages", fine="what it links to and every command is there")
+    return judge(
+        "docs",
+        fault,
+        "correct the pages",
+        fine="what it links to and every command is there",
+    )
 
 
 def _newest(work: Workspace, registry: Registry) -> Iterator[Finding]:
-    """Tell whether the newest version is what this configuration and lock would make, and of which commit."""
+    """Tell whether this configuration and lock would make the newest version.
+
+    Tell also which commit it is of.
+    """
     try:
         artifact = registry.load(NEWEST)
-        open_predictor(artifact, work.project)  # its golden rows must come out as they were
+        # Its golden rows must come out as they were.
+        open_predictor(artifact, work.project)
     except StoreError as error:
         yield cannot_tell("version", str(error), "ask again when the registry answers")
         return
@@ -175,13 +233,17 @@ def _version(metadata: Metadata, work: Workspace, *, stale: str | None) -> Findi
     if not read_text(work.root / LOCK) and metadata.identity.lock_sha256 != NO_LOCK:
         why = f"{LOCK}, which {metadata.version} was trained by, is not here or empty"
         return cannot_tell("version", why, "ask in a clone of the repository")
-    fine = f"{metadata.version} is of this schema, configuration and lock, and answers as when it was trained"
+    fine = (
+        f"{metadata.version} is of this schema, configuration and lock, "
+        "and answers as when it was trained"
+    )
     return judge("version", None, "", fine=fine)
 
 
 def _commit(metadata: Metadata) -> Finding:
     """Tell whether a commit holds all of the code that trained the newest version."""
-    state, said = metadata.checkout.state, f"{metadata.version} was trained by commit {metadata.commit}"
+    state = metadata.checkout.state
+    said = f"{metadata.version} was trained by commit {metadata.commit}"
     if state == "unknown":
         to_do = "make `git status` answer here, raise model.version, make train"
         return cannot_tell("commit", said, to_do)
@@ -204,4 +266,6 @@ def _others(metadata: Metadata, work: Workspace) -> Iterator[str]:
         "decision": made.decision.model_dump(mode="json"),
         **metadata.training,
     }
-    yield from (f"{name} section" for name, section in sections.items() if section != ours[name])
+    yield from (
+        f"{name} section" for name, section in sections.items() if section != ours[name]
+    )

@@ -19,16 +19,25 @@ from skewless.tables.split import is_holdout
 from skewless.tables.table import read_table
 
 
-def beside_references(holdout: pd.DataFrame, model: np.ndarray, work: Workspace) -> dict[str, np.ndarray]:
-    """Put the model's probabilities beside the baseline's and, on the simulator's table, the true ones.
+def beside_references(
+    holdout: pd.DataFrame, model: np.ndarray, work: Workspace
+) -> dict[str, np.ndarray]:
+    """Put the model's probabilities beside the baseline's.
+
+    On the simulator's table, the true ones are put beside them too.
 
     Raises
     ------
     ConfigError
         `baseline.column` is not a feature.
     """
-    check_baseline(work.config, tuple(features_of(work.project, holdout[:1], work.config.features)))
-    found = {"model": model, "baseline": baseline_probability(work.project, holdout, work.config)}
+    check_baseline(
+        work.config, tuple(features_of(work.project, holdout[:1], work.config.features))
+    )
+    found = {
+        "model": model,
+        "baseline": baseline_probability(work.project, holdout, work.config),
+    }
     if is_simulated(holdout[work.contract.id]):
         found["best possible"] = true_probability(holdout, work.contract)
     return found
@@ -50,13 +59,18 @@ def measure(
     """
     outcomes = holdout[project.contract.target].to_numpy()
     evaluate = project.load_training().evaluate
-    return {name: evaluate(values, outcomes, threshold=threshold) for name, values in probabilities.items()}
+    return {
+        name: evaluate(values, outcomes, threshold=threshold)
+        for name, values in probabilities.items()
+    }
 
 
 def evaluate_version(
     work: Workspace, registry: Registry, *, version: str | None, table: Path | None
 ) -> tuple[str, dict[str, Any]]:
-    """Measure a version on the part of a table that its own split held out, beside the present baseline.
+    """Measure a version on the part of a table that its own split held out.
+
+    The present baseline is measured beside it.
 
     Parameters
     ----------
@@ -72,7 +86,8 @@ def evaluate_version(
     Returns
     -------
     tuple of str and dict
-        The version, and the metrics by name: model, baseline and, on the simulator's table, best possible.
+        The version, and the metrics by name: model, baseline and, on the simulator's
+        table, best possible.
 
     Raises
     ------
@@ -84,8 +99,16 @@ def evaluate_version(
     artifact = registry.load(version or NEWEST)
     predictor, split = open_predictor(artifact, work.project), artifact.metadata.holdout
     data, contract = work.config.data, work.contract
-    checked = check_table(read_table(table or work.root / data.path, contract, data.format), contract)
-    holdout = checked[is_holdout(checked[contract.id], fraction=split.fraction, salt=split.salt)]
+    checked = check_table(
+        read_table(table or work.root / data.path, contract, data.format), contract
+    )
+    holdout = checked[
+        is_holdout(checked[contract.id], fraction=split.fraction, salt=split.salt)
+    ]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), work)
-    metrics = measure(holdout, probabilities, work.project, threshold=predictor.threshold)
-    return predictor.version, {name: each.model_dump(mode="json") for name, each in metrics.items()}
+    metrics = measure(
+        holdout, probabilities, work.project, threshold=predictor.threshold
+    )
+    return predictor.version, {
+        name: each.model_dump(mode="json") for name, each in metrics.items()
+    }

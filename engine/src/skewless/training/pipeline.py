@@ -53,7 +53,9 @@ class Trained:
     already_there: bool
 
 
-def train_version(work: Workspace, *, say: Callable[[str], None], key: SigningKey | None = None) -> Trained:
+def train_version(
+    work: Workspace, *, say: Callable[[str], None], key: SigningKey | None = None
+) -> Trained:
     """Make a version, and write it under `registry.path`, signed if there is a key.
 
     See `make_version` for the other parameters.
@@ -69,10 +71,18 @@ def train_version(work: Workspace, *, say: Callable[[str], None], key: SigningKe
     """
     metadata, files = make_version(work, say=say)
     say("writing the version" if key is None else "writing and signing the version")
-    return _register(open_registry(work.config.registry, work.root), work, metadata, files=files, key=key)
+    return _register(
+        open_registry(work.config.registry, work.root),
+        work,
+        metadata,
+        files=files,
+        key=key,
+    )
 
 
-def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metadata, dict[str, bytes]]:
+def make_version(
+    work: Workspace, *, say: Callable[[str], None]
+) -> tuple[Metadata, dict[str, bytes]]:
     """Read, check, split, fit, export and evaluate, in memory.
 
     Parameters
@@ -100,9 +110,13 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
     checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
     training = project.load_training()
     say(f"reading and checking {config.data.path}")
-    table = check_table(read_table(work.root / config.data.path, contract, config.data.format), contract)
+    table = check_table(
+        read_table(work.root / config.data.path, contract, config.data.format), contract
+    )
     held_out = is_holdout(
-        table[contract.id], fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
+        table[contract.id],
+        fraction=config.data.holdout_fraction,
+        salt=config.data.holdout_salt,
     )
     names = tuple(features_of(project, table[:1], config.features))
     check_baseline(config, names)
@@ -111,7 +125,9 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
 
     check_training(matrix[~held_out], target[~held_out], names)
     say(f"training on {np.sum(~held_out):,} records, {np.sum(held_out):,} held out")
-    fitted = made_exportable(training.train(matrix[~held_out], target[~held_out], config.model))
+    fitted = made_exportable(
+        training.train(matrix[~held_out], target[~held_out], config.model)
+    )
 
     say("exporting to ONNX and comparing with scikit-learn")
     exported = export_model(fitted, matrix.shape[1])
@@ -119,9 +135,15 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
 
     say("evaluating on the holdout")
     holdout = table[held_out]
-    probabilities = beside_references(holdout, onnx_scorer(exported)(matrix[held_out]), work)
-    metrics = measure(holdout, probabilities, project, threshold=config.decision.threshold)
-    reference = _reference(table, held_out, scores=probabilities["model"], work=work, exported=exported)
+    probabilities = beside_references(
+        holdout, onnx_scorer(exported)(matrix[held_out]), work
+    )
+    metrics = measure(
+        holdout, probabilities, project, threshold=config.decision.threshold
+    )
+    reference = _reference(
+        table, held_out, scores=probabilities["model"], work=work, exported=exported
+    )
     identity = _identity(work, names=names, exported=exported, table=table)
     metadata = Metadata(
         version=identity.version(config.model.version),
@@ -130,11 +152,14 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
         training=config.model_dump(mode="json", include={"model", "baseline"}),
         golden=_golden(work, exported),
         holdout=Holdout(
-            rows=len(holdout), fraction=config.data.holdout_fraction, salt=config.data.holdout_salt
+            rows=len(holdout),
+            fraction=config.data.holdout_fraction,
+            salt=config.data.holdout_salt,
         ),
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
         checkout=checkout,
-        provenance=provenance() | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
+        provenance=provenance()
+        | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
         reference=reference,
     )
     pictures = _pictures(holdout[contract.target].to_numpy(), probabilities, metrics)
@@ -142,7 +167,9 @@ def make_version(work: Workspace, *, say: Callable[[str], None]) -> tuple[Metada
 
 
 def _pictures(
-    outcomes: np.ndarray, probabilities: Mapping[str, np.ndarray], metrics: Mapping[str, Metrics]
+    outcomes: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    metrics: Mapping[str, Metrics],
 ) -> dict[str, bytes]:
     curves = {name: each.calibration for name, each in metrics.items()}
     return {
@@ -152,22 +179,34 @@ def _pictures(
 
 
 def _reference(
-    table: pd.DataFrame, held_out: np.ndarray, *, scores: np.ndarray, work: Workspace, exported: bytes
+    table: pd.DataFrame,
+    held_out: np.ndarray,
+    *,
+    scores: np.ndarray,
+    work: Workspace,
+    exported: bytes,
 ) -> Reference:
-    known = {column.name: table[column.name].to_numpy() for column in work.contract.columns}
+    known = {
+        column.name: table[column.name].to_numpy() for column in work.contract.columns
+    }
     score, some = onnx_scorer(exported), np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
-    outcomes, features = table[work.contract.target].to_numpy()[some], work.config.features
+    outcomes = table[work.contract.target].to_numpy()[some]
+    features = work.config.features
 
     def loss(records: Mapping[str, np.ndarray], outcomes: np.ndarray) -> float:
         probabilities = score(feature_matrix(work.project, records, features))
         return float(log_loss(outcomes, probabilities, labels=[0, 1]))
 
-    worth = importances({name: values[some] for name, values in known.items()}, outcomes, loss)
+    worth = importances(
+        {name: values[some] for name, values in known.items()}, outcomes, loss
+    )
     frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
     return Reference(columns=frozen, score=freeze(scores))
 
 
-def _identity(work: Workspace, *, names: tuple[str, ...], exported: bytes, table: pd.DataFrame) -> Identity:
+def _identity(
+    work: Workspace, *, names: tuple[str, ...], exported: bytes, table: pd.DataFrame
+) -> Identity:
     config, lock = work.config, work.root / LOCK
     return Identity(
         onnx_sha256=sha256(exported),
@@ -176,7 +215,9 @@ def _identity(work: Workspace, *, names: tuple[str, ...], exported: bytes, table
         features=config.features.model_dump(mode="json"),
         decision=config.decision,
         data_sha256=data_hash(table),
-        lock_sha256=sha256(lock.read_bytes().replace(b"\r\n", b"\n")) if lock.exists() else NO_LOCK,
+        lock_sha256=sha256(lock.read_bytes().replace(b"\r\n", b"\n"))
+        if lock.exists()
+        else NO_LOCK,
         engine_sha256=engine_sha256(),
     )
 
@@ -184,8 +225,13 @@ def _identity(work: Workspace, *, names: tuple[str, ...], exported: bytes, table
 def _golden(work: Workspace, exported: bytes) -> Golden:
     contract = work.contract
     made_up = simulate(GOLDEN_ROWS, GOLDEN_SEED, contract)
-    records = {column.name: to_json(made_up[column.name], column) for column in contract.columns}
-    matrix = feature_matrix(work.project, to_arrays(records, contract), work.config.features)
+    records = {
+        column.name: to_json(made_up[column.name], column)
+        for column in contract.columns
+    }
+    matrix = feature_matrix(
+        work.project, to_arrays(records, contract), work.config.features
+    )
     return Golden(records=records, probabilities=onnx_scorer(exported)(matrix).tolist())
 
 
@@ -197,10 +243,18 @@ def _register(
     files: dict[str, bytes],
     key: SigningKey | None,
 ) -> Trained:
-    """Write the version; if it exists, verify it and keep it. Either way it is the newest now."""
-    text = {CARD: render_card(metadata, work.project), METADATA: metadata.model_dump_json(indent=2) + "\n"}
+    """Write the version; if it exists, verify it and keep it.
+
+    Either way it is the newest now.
+    """
+    text = {
+        CARD: render_card(metadata, work.project),
+        METADATA: metadata.model_dump_json(indent=2) + "\n",
+    }
     contents = files | {name: value.encode() for name, value in text.items()}
-    already_there = registry.write(metadata.version, contents, who=who(), checkout=metadata.checkout, key=key)
+    already_there = registry.write(
+        metadata.version, contents, who=who(), checkout=metadata.checkout, key=key
+    )
     kept = registry.load(metadata.version).metadata if already_there else metadata
     return Trained(registry.folder / metadata.version, kept, already_there)
 

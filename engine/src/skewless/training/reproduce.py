@@ -1,4 +1,7 @@
-"""A version's record + the present table, code and lock → the version once more, or what differs."""
+"""Make a version again by its record and the present table, code and lock.
+
+The same version comes out, or what differs is said.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +19,8 @@ from skewless.training.pipeline import make_version
 
 Differences = dict[str, dict[str, dict[str, Any]]]
 
-NOTES: Final = frozenset({"config", "code", "libraries", "python", "platform"})  # no part of an identity
+# No part of an identity.
+NOTES: Final = frozenset({"config", "code", "libraries", "python", "platform"})
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,27 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
-        """Tell whether everything that decides an answer came out again; notes may differ."""
+        """Tell whether all that decides an answer came out again; notes may differ."""
         return self.rebuilt == self.version and not self._decisive
 
     @property
     def _decisive(self) -> list[str]:
-        return [group for group, facts in self.differences.items() if facts and group not in NOTES]
+        return [
+            group
+            for group, facts in self.differences.items()
+            if facts and group not in NOTES
+        ]
 
     def lines(self) -> Iterator[str]:
-        """Say of each group that it is the same, or what was recorded and what was found."""
+        """Say of each group that it is the same, or what was recorded and found."""
         for group, facts in self.differences.items():
             if not facts:
                 yield f"{group:11}same"
             for name, fact in facts.items():
                 note = "note: " if group in NOTES else ""
-                recorded, found = (_shown(fact[which]) for which in ("recorded", "found"))
+                recorded, found = (
+                    _shown(fact[which]) for which in ("recorded", "found")
+                )
                 yield f"{group:11}{note}{name}: recorded {recorded}, found {found}"
 
     def refuse_another(self) -> None:
@@ -58,13 +68,17 @@ class Reproduction:
         """
         if not self.identical:
             msg = (
-                f"{self.version} came out as {self.rebuilt}; what differs: {', '.join(self._decisive)}. Put "
-                "back the table, the lock, the commit and the environment that it records, and try again"
+                f"{self.version} came out as {self.rebuilt}; "
+                f"what differs: {', '.join(self._decisive)}. "
+                "Put back the table, the lock, the commit and the environment that it "
+                "records, and try again"
             )
             raise ReproductionError(msg)
 
 
-def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Reproduction:
+def reproduce(
+    name: str, work: Workspace, *, say: Callable[[str], None]
+) -> Reproduction:
     """Train a version again by the configuration that it records; nothing is written.
 
     Parameters
@@ -72,8 +86,8 @@ def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Repr
     name
         A version or an alias.
     work
-        The present config.yaml: where the table and the registry are. What the version records replaces the
-        rest of what training reads.
+        The present config.yaml: where the table and the registry are. What the version
+        records replaces the rest of what training reads.
     say
         Called with a line before each step that takes time.
 
@@ -84,7 +98,8 @@ def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Repr
     ReproductionError
         The version records no configuration, or one that this code does not take.
     TableError
-        The table is absent or breaks the contract; the message names the data that is needed.
+        The table is absent or breaks the contract; the message names the data that is
+        needed.
     """
     config = work.config
     registry = open_registry(config.registry, work.root)
@@ -93,8 +108,11 @@ def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Repr
     try:
         found, _ = make_version(replace(work, config=rebuilt_by), say=say)
     except TableError as error:
-        needed = f"{recorded.version} was trained on {_rows(recorded):,} rows with the data hash"
-        msg = f"{needed} {recorded.identity.data_sha256}; put that table at {config.data.path}"
+        needed = (
+            f"{recorded.version} was trained on {_rows(recorded):,} rows "
+            f"with the data hash {recorded.identity.data_sha256}"
+        )
+        msg = f"{needed}; put that table at {config.data.path}"
         raise TableError(*error.args, msg, faults=error.faults) from error
     except ConfigError as error:
         raise _unfit(recorded, str(error)) from error
@@ -103,30 +121,41 @@ def reproduce(name: str, work: Workspace, *, say: Callable[[str], None]) -> Repr
 
 
 def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
-    """Replace what training reads, except the path of the table, by what the version records."""
+    """Replace what training reads by what the version records.
+
+    The path of the table stays.
+    """
     if not recorded.training:
         msg = (
-            f"{recorded.version} was trained before versions recorded the model section of config.yaml, so "
-            "it cannot be rebuilt. Raise model.version and train: the new version can"
+            f"{recorded.version} was trained before versions recorded the model "
+            "section of config.yaml, so it cannot be rebuilt. "
+            "Raise model.version and train: the new version can"
         )
         raise ReproductionError(msg)
     present = work.config
     document = present.model_dump(mode="json")
     split, identity = recorded.holdout, recorded.identity
     document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
-    document |= {"features": identity.features, "decision": identity.decision.model_dump(mode="json")}
+    document |= {
+        "features": identity.features,
+        "decision": identity.decision.model_dump(mode="json"),
+    }
     try:
-        rebuilt = present.model_validate_json(json.dumps(document | recorded.training), context=work.contract)
+        rebuilt = present.model_validate_json(
+            json.dumps(document | recorded.training), context=work.contract
+        )
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         raise _unfit(recorded, wrong) from error
-    return rebuilt.model_copy(update={"registry": present.registry})  # JSON holds no password of its URL
+    # JSON holds no password of its URL.
+    return rebuilt.model_copy(update={"registry": present.registry})
 
 
 def _unfit(recorded: Metadata, reason: str) -> ReproductionError:
     return ReproductionError(
-        f"{recorded.version} cannot be rebuilt by this code, which does not take the configuration that it "
-        f"records ({reason}). The commit that can: {recorded.commit}"
+        f"{recorded.version} cannot be rebuilt by this code, which does not take the "
+        f"configuration that it records ({reason}). "
+        f"The commit that can: {recorded.commit}"
     )
 
 
@@ -135,9 +164,14 @@ def _rows(metadata: Metadata) -> int:
 
 
 def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
-    """Lay out what is compared, by group: the whole identity, the configuration, where it was trained."""
+    """Lay out what is compared, by group.
+
+    That is the whole identity, the configuration and where it was trained.
+    """
     identity, origin = metadata.identity, metadata.provenance
-    columns = {column.name: column.model_dump(mode="json") for column in identity.columns}
+    columns = {
+        column.name: column.model_dump(mode="json") for column in identity.columns
+    }
     return {
         "data": {"sha256": identity.data_sha256, "rows": _rows(metadata)},
         "config": {
@@ -148,7 +182,10 @@ def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
         "lock": {"sha256": identity.lock_sha256},
         "engine": {"sha256": identity.engine_sha256},
         "schema": {"columns": list(columns), **columns},
-        "features": {"names": list(identity.feature_names), "section": identity.features},
+        "features": {
+            "names": list(identity.feature_names),
+            "section": identity.features,
+        },
         "decision": identity.decision.model_dump(mode="json"),
         "code": _code(metadata),
         "libraries": origin["libraries"],
@@ -159,15 +196,24 @@ def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
 
 
 def _code(metadata: Metadata) -> dict[str, Any]:
-    """Tell of the code; what is recorded nowhere is of its own moment, so no two of it count as the same."""
+    """Tell of the code that trained a version.
+
+    Code that is recorded nowhere is of its own moment, so no two of it count as the
+    same.
+    """
     checkout, moment = metadata.checkout, metadata.trained_at
     if checkout.state == "unknown":
-        return {"git_commit": checkout.commit, "uncommitted_changes": f"{checkout} when trained {moment}"}
+        return {
+            "git_commit": checkout.commit,
+            "uncommitted_changes": f"{checkout} when trained {moment}",
+        }
     uncommitted = "none" if checkout.state == "clean" else f"those of {moment}"
     return {"git_commit": checkout.commit, "uncommitted_changes": uncommitted}
 
 
-def _differences(recorded: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> Differences:
+def _differences(
+    recorded: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]
+) -> Differences:
     return {
         group: {
             name: {"recorded": facts.get(name), "found": found[group].get(name)}
