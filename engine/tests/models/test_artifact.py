@@ -24,7 +24,7 @@ from skewless.core.errors import (
 )
 from skewless.models.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact
 from skewless.models.packaging import write_artifact
-from skewless.models.predict import load_predictor
+from skewless.models.predict import open_predictor
 
 ALL_FILES = sorted(FILES | {MANIFEST})
 EMPTY = {name: name.encode() for name in FILES}
@@ -152,7 +152,7 @@ def test_a_version_that_is_not_there_is_not_found(tmp_path: Path):
 
 def test_a_pickle_is_not_loaded_unless_allowed(version: Path):
     with pytest.raises(UnsafeModelError, match="pickle"):
-        load_predictor(version, PROJECT, runtime="scikit-learn")
+        open_predictor(read_artifact(version), PROJECT, runtime="scikit-learn")
 
 
 @pytest.mark.posix

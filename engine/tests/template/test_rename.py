@@ -197,13 +197,13 @@ def test_a_noun_that_would_not_do_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("name", [SHORTEST, LONGEST])
 @pytest.mark.slow
-def test_no_name_changes_the_layout_of_the_code(project: Path, name: str):
-    renamed(project, name, "--uncommitted")
+def test_no_name_changes_the_layout_of_the_code(committed: Path, name: str):
+    renamed(committed, name)
 
     for words in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words],
-            cwd=project,
+            cwd=committed,
             capture_output=True,
             text=True,
             check=False,

@@ -167,12 +167,7 @@ def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
 
 
 def load_predictor(
-    folder: Path,
-    project: Project[Any, Any],
-    *,
-    runtime: Runtime = "onnx",
-    allow_pickle: bool = False,
-    public_key: PublicKey | None = None,
+    folder: Path, project: Project[Any, Any], *, public_key: PublicKey | None = None
 ) -> Predictor:
     """Read, verify, load and try out a version, all from the same bytes.
 
@@ -182,11 +177,6 @@ def load_predictor(
         The version.
     project
         Whose it is: its features are computed by this code.
-    runtime
-        ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code
-        of whoever wrote it.
-    allow_pickle
-        Whether that is accepted.
     public_key
         Whose signature is asked for, if any.
 
@@ -195,8 +185,7 @@ def load_predictor(
     ArtifactError
         One of its subclasses, for each reason to refuse.
     """
-    artifact = read_artifact(folder, public_key)
-    return open_predictor(artifact, project, runtime=runtime, allow_pickle=allow_pickle)
+    return open_predictor(read_artifact(folder, public_key), project)
 
 
 def open_predictor(
@@ -206,7 +195,25 @@ def open_predictor(
     runtime: Runtime = "onnx",
     allow_pickle: bool = False,
 ) -> Predictor:
-    """Load and try out a version that was verified; see `load_predictor`."""
+    """Load and try out a version that was verified, as `Registry.load` returns it.
+
+    Parameters
+    ----------
+    artifact
+        The version.
+    project
+        Whose it is: its features are computed by this code.
+    runtime
+        ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code
+        of whoever wrote it.
+    allow_pickle
+        Whether that is accepted.
+
+    Raises
+    ------
+    ArtifactError
+        One of its subclasses, for each reason to refuse.
+    """
     scorer = _scorer(artifact, runtime, allow_pickle=allow_pickle)
     predictor = predictor_of(artifact.metadata, project, scorer)
     predictor.model_bytes = len(artifact.files[ONNX])

@@ -25,7 +25,7 @@ from skewless.models.export import check_parity, export_model
 from skewless.models.exportable import check_training, made_exportable
 from skewless.models.metadata import Golden, Holdout, Identity, Metadata
 from skewless.models.plots import as_svg, draw_calibration, draw_roc
-from skewless.models.predict import onnx_scorer
+from skewless.models.predict import Scorer, onnx_scorer
 from skewless.models.reference import Reference, freeze, importances
 from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
@@ -110,14 +110,7 @@ def make_version(
     checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
     training = project.load_training()
     say(f"reading and checking {config.data.path}")
-    table = check_table(
-        read_table(work.root / config.data.path, contract, config.data.format), contract
-    )
-    held_out = is_holdout(
-        table[contract.id],
-        fraction=config.data.holdout_fraction,
-        salt=config.data.holdout_salt,
-    )
+    table, held_out = _split_table(work)
     names = tuple(features_of(project, table[:1], config.features))
     check_baseline(config, names)
     matrix = feature_matrix(project, table, config.features)
@@ -132,17 +125,16 @@ def make_version(
     say("exporting to ONNX and comparing with scikit-learn")
     exported = export_model(fitted, matrix.shape[1])
     difference = check_parity(fitted, exported, matrix[:PARITY_ROWS])
+    score = onnx_scorer(exported)
 
     say("evaluating on the holdout")
     holdout = table[held_out]
-    probabilities = beside_references(
-        holdout, onnx_scorer(exported)(matrix[held_out]), work
-    )
+    probabilities = beside_references(holdout, score(matrix[held_out]), work)
     metrics = measure(
         holdout, probabilities, project, threshold=config.decision.threshold
     )
     reference = _reference(
-        table, held_out, scores=probabilities["model"], work=work, exported=exported
+        table, held_out, scores=probabilities["model"], work=work, score=score
     )
     identity = _identity(work, names=names, exported=exported, table=table)
     metadata = Metadata(
@@ -150,7 +142,7 @@ def make_version(
         trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         identity=identity,
         training=config.model_dump(mode="json", include={"model", "baseline"}),
-        golden=_golden(work, exported),
+        golden=_golden(work, score),
         holdout=Holdout(
             rows=len(holdout),
             fraction=config.data.holdout_fraction,
@@ -164,6 +156,15 @@ def make_version(
     )
     pictures = _pictures(holdout[contract.target].to_numpy(), probabilities, metrics)
     return metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
+
+
+def _split_table(work: Workspace) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read and check the training table, and tell which of its rows are held out."""
+    data, contract = work.config.data, work.contract
+    read = read_table(work.root / data.path, contract, data.format)
+    table = check_table(read, contract)
+    fraction, salt = data.holdout_fraction, data.holdout_salt
+    return table, is_holdout(table[contract.id], fraction=fraction, salt=salt)
 
 
 def _pictures(
@@ -184,12 +185,12 @@ def _reference(
     *,
     scores: np.ndarray,
     work: Workspace,
-    exported: bytes,
+    score: Scorer,
 ) -> Reference:
     known = {
         column.name: table[column.name].to_numpy() for column in work.contract.columns
     }
-    score, some = onnx_scorer(exported), np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
+    some = np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
     outcomes = table[work.contract.target].to_numpy()[some]
     features = work.config.features
 
@@ -222,7 +223,7 @@ def _identity(
     )
 
 
-def _golden(work: Workspace, exported: bytes) -> Golden:
+def _golden(work: Workspace, score: Scorer) -> Golden:
     contract = work.contract
     made_up = simulate(GOLDEN_ROWS, GOLDEN_SEED, contract)
     records = {
@@ -232,7 +233,7 @@ def _golden(work: Workspace, exported: bytes) -> Golden:
     matrix = feature_matrix(
         work.project, to_arrays(records, contract), work.config.features
     )
-    return Golden(records=records, probabilities=onnx_scorer(exported)(matrix).tolist())
+    return Golden(records=records, probabilities=score(matrix).tolist())
 
 
 def _register(
