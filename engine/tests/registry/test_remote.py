@@ -424,8 +424,9 @@ def test_of_several_who_meet_a_damaged_mirror_one_mends_it(
         sharing[0].load(version.name)
         (sharing[0].folder / version.name / ONNX).write_bytes(b"")
         with ThreadPoolExecutor(4) as pool:
-            found = [pool.submit(registry.find, version.name) for registry in sharing]
-        assert {each.result().name for each in found} == {version.name}
+            found = [pool.submit(registry.load, version.name) for registry in sharing]
+        names = {each.result().metadata.version for each in found}
+        assert names == {version.name}
 
 
 @pytest.mark.fault
