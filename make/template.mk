@@ -19,15 +19,3 @@ test-all-engine: $(INSTALLED) ## every test of the engine and the template, with
 .PHONY: bench
 bench: train ## measure, as ratios against named references in the same run
 	@for program in train start serve; do $(BIN)/python engine/benchmarks/$$program.py || exit 1; done
-
-# What the two targets below run takes long; CI runs it beside the rest.
-TABLES := tests/testing/test_other_projects.py tests/adopt/test_adopt.py
-LEVELS := tests/template/test_copier.py tests/template/test_levels.py tests/template/test_rename.py
-
-.PHONY: tables
-tables: $(INSTALLED) ## tables of other shapes, from file to served prediction, with their own tests
-	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --all $(TABLES)
-
-.PHONY: levels
-levels: $(INSTALLED) ## each level, renamed and grown, with its own checks and tests
-	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --all $(LEVELS)

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import yaml
 
 from conftest import ROOT
-from own import ID, TARGET
 
 BLOCK = re.compile(r"(?ms)^```(\w+)(?: (\S+))?\n(.*?)^```$")
 COPIED = (
@@ -65,27 +64,6 @@ def read_page(name: str) -> list[Block]:
     ]
 
 
-PLAIN = (
-    Block(
-        "python",
-        "src/churn_service/schema.py",
-        f"TABLE = TableFormat(id={ID!r}, target={TARGET!r}, "
-        "outcomes={'0': 0, '1': 1})\n",
-    ),
-    Block(
-        "yaml",
-        "config.yaml",
-        f"""
-data:  # {STAYS}
-  format: {{delimiter: ',', encoding: utf-8, decimal: '.', \
-thousands: null, missing: [''], row_ids: false}}
-monitoring:  # {STAYS}
-  privacy: {{}}
-""",
-    ),
-)
-
-
 class Clone:
     """A copy of the project that pages may change."""
 
@@ -107,8 +85,6 @@ class Clone:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, self.folder / name)
-        for block in PLAIN:  # what an owner's own table is like is not the example's
-            self._write(block)
         for words in (
             ["init", "-q"],
             ["add", "--all"],

@@ -19,14 +19,9 @@ import yaml
 from fastapi import FastAPI
 from pydantic import Field, create_model
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import (
-    average_precision_score,
-    brier_score_loss,
-    confusion_matrix,
-    log_loss,
-    roc_auc_score,
-)
+from sklearn.metrics import roc_auc_score
 
+from churn_service.evaluate import evaluate
 from conftest import ROOT
 from other_tables import OTHERS, Other, drawn, with_gaps, write_plain
 from skewless import (
@@ -35,14 +30,12 @@ from skewless import (
     WHOLE,
     BaseConfig,
     Columns,
-    Metrics,
     ModelSection,
     Project,
     Record,
     Section,
     TableFormat,
     Training,
-    calibration,
     one_hot,
 )
 from skewless.core.contract import Contract
@@ -124,25 +117,6 @@ def train(
         max_iter=30, max_leaf_nodes=8, random_state=1
     )
     return classifier.fit(matrix, target)
-
-
-def evaluate(
-    probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float
-) -> Metrics:
-    """Measure as a project does."""
-    counts = confusion_matrix(
-        outcomes, probabilities >= threshold, labels=[0, 1]
-    ).ravel()
-    return Metrics(
-        roc_auc=float(roc_auc_score(outcomes, probabilities)),
-        average_precision=float(average_precision_score(outcomes, probabilities)),
-        brier=float(brier_score_loss(outcomes, probabilities)),
-        log_loss=float(log_loss(outcomes, probabilities, labels=[0, 1])),
-        confusion=tuple(int(count) for count in counts),
-        calibration=calibration(probabilities, outcomes),
-        rows=len(outcomes),
-        event_rate=float(np.mean(outcomes)),
-    )
 
 
 training = Training(train=train, evaluate=evaluate)

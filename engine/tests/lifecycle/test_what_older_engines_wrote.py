@@ -67,19 +67,26 @@ def asked(small: Small, folder: Path) -> Iterator[dict]:
         yield record
 
 
+def answers_of(folder: Path) -> list[dict]:
+    """Ask a service about the first rows, one by one."""
+    work = open_workspace(CODES.project, folder / "config.yaml")
+    rows = asked(CODES, folder)
+    with connect(CODES.app(), work) as client:
+        return [client.post("/predict", json=row).json() for row in rows]
+
+
+def promote_newest(folder: Path) -> None:
+    words = ("--to", "production", "--force", "--reason", "first")
+    run(folder, "registry", "promote", "newest", *words)
+
+
 def test_its_versions_are_whole_and_answer_as_they_did(older: Path):
     version = expected(older)["version"]
 
     assert f"{version}  whole, and answers as it did" in run(
         older, "registry", "verify"
     )
-    with connect(
-        CODES.app(), open_workspace(CODES.project, older / "config.yaml")
-    ) as client:
-        answers = [
-            client.post("/predict", json=record).json()
-            for record in asked(CODES, older)
-        ]
+    answers = answers_of(older)
     assert [answer["p"] for answer in answers] == expected(older)["probabilities"]
     assert {answer["by"] for answer in answers} == {version}
 
@@ -102,17 +109,7 @@ def test_decisions_go_on_after_its_own_and_lead_back_to_it(older: Path):
     config.write_text(config.read_text().replace("version: 0.1.0", "version: 9.9.9"))
     run(older, "train")
 
-    run(
-        older,
-        "registry",
-        "promote",
-        "newest",
-        "--to",
-        "production",
-        "--force",
-        "--reason",
-        "newer",
-    )
+    promote_newest(older)
     run(older, "registry", "rollback", "--reason", "older")
 
     (production,) = (
@@ -137,24 +134,8 @@ def write(place: Path) -> None:
     ):
         folder = CODES.make(Path(name) / "project")
         run(folder, "train")
-        run(
-            folder,
-            "registry",
-            "promote",
-            "newest",
-            "--to",
-            "production",
-            "--force",
-            "--reason",
-            "first",
-        )
-        records = list(asked(CODES, folder))
-        with connect(
-            CODES.app(), open_workspace(CODES.project, folder / "config.yaml")
-        ) as client:
-            answers = [
-                client.post("/predict", json=record).json() for record in records
-            ]
+        promote_newest(folder)
+        answers = answers_of(folder)
         table = pd.read_csv(folder / "data" / CODES.other.file).head(ROWS)
         known = table[["key", "gone"]].rename(
             columns={"key": "row_key", "gone": "outcome"}

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Run
-from fields import is_default, movable, moved
+from fields import movable, moved
 from own import CONTRACT, ID, PROJECT, service_of
 from scraped import read
 from skewless.cli.drift_commands import moment
@@ -31,7 +31,7 @@ from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import read_artifact
 from skewless.models.predict import Predictor, load_predictor
-from skewless.models.reference import TENTHS, Reference, freeze, is_missing, psi
+from skewless.models.reference import Reference, freeze, is_missing, psi
 from skewless.monitoring import window
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.drift_figures import FILE, MOST_BYTES, DriftGauges, Figures
@@ -146,7 +146,7 @@ def test_a_shift_is_an_alarm_that_names_the_column_and_what_it_does(
     assert first["impact"] == pytest.approx(
         max(each["impact"] or 0 for each in found["findings"])
     )
-    assert abs(first["mean_change"]) > (0.02 if is_default() else 0.002)
+    assert abs(first["mean_change"]) > 0.02
 
 
 def test_a_person_reads_the_worst_first_and_what_to_do(
@@ -366,11 +366,7 @@ def test_a_column_that_is_mapped_back_lies_as_in_training(
 
         back = map_back(changed, trained)
 
-        # Tenths of a number that is often the same are no tenths.
-        lumpy = 0 < len(trained.edges) < len(TENTHS) and not is_default()
-        assert psi(np.array(trained.counts), trained.count(back)) < (
-            0.25 if lumpy else 0.05
-        ), name
+        assert psi(np.array(trained.counts), trained.count(back)) < 0.05, name
         if trained.edges:
             known = ~(is_missing(changed) | is_missing(back))
             order = np.argsort(changed[known], kind="stable")

@@ -15,6 +15,8 @@ import pytest
 from running import serving
 from steady import Answer, Load, configure, until
 
+TIMES = 20
+
 FLUSH_SECONDS, MARGIN_SECONDS = 0.1, 0.3
 
 
@@ -42,10 +44,9 @@ def flushed(answers: list[Answer], now: float) -> list[Answer]:
 
 @pytest.mark.fault
 @pytest.mark.posix
-@pytest.mark.parametrize("times", [20])
 @pytest.mark.slow
 def test_a_killed_process_loses_only_what_it_had_not_flushed(
-    trained: Path, tmp_path: Path, times: int
+    trained: Path, tmp_path: Path
 ):
     own = Path(
         shutil.copytree(
@@ -55,7 +56,7 @@ def test_a_killed_process_loses_only_what_it_had_not_flushed(
     configure(own, "monitoring", flush_seconds=FLUSH_SECONDS)
     asked, lost = 0, []
 
-    for attempt in range(times):
+    for attempt in range(TIMES):
         answers, killed, written = kill(own, answers=400 + 7 * attempt)
         whole = {
             json.loads(line)["answer"]["prediction_id"]

@@ -37,6 +37,8 @@ from skewless.monitoring.postgres_log import PostgresLog
 from skewless.serving.follow import Models
 from steady import Load, configure, until
 
+TIMES = 8
+
 pytestmark = pytest.mark.needs("postgres", "initdb")
 ASIDE_WARNING = "PostgreSQL does not take predictions; files do"
 REFUSED_WARNING = "PostgreSQL refuses some predictions; files take those"
@@ -516,9 +518,8 @@ def test_closing_does_not_wait_for_a_database_that_hangs(written, server):
 @pytest.mark.fault
 @pytest.mark.posix
 @pytest.mark.slow
-@pytest.mark.parametrize("times", [8])
 def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_doubles_none(
-    server, database: str, trained: Path, tmp_path: Path, monkeypatch, times: int
+    server, database: str, trained: Path, tmp_path: Path, monkeypatch
 ):
     own = Path(
         shutil.copytree(
@@ -530,7 +531,7 @@ def test_a_database_that_is_killed_under_load_costs_no_answer_no_line_and_double
     begun = datetime.now(UTC)
 
     with serving(own) as (url, _), Load(url) as load:
-        for attempt in range(times):
+        for attempt in range(TIMES):
             grown = rows(database)
             until(
                 lambda: rows(database) > grown,  # noqa: B023 - of this round

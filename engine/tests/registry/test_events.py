@@ -30,6 +30,10 @@ from skewless.registry.events import LARGEST_EVENT, Check, Decided, Event, fold
 from skewless.registry.registry import Registry
 from skewless.testing import run_command
 
+KILLS = 40
+
+ROUNDS = 60
+
 WRITERS = 8
 TIME = "2026-01-01T00:00:00.000+00:00"
 VERSIONS = [f"0.1.0-{number:08x}" for number in range(4)]
@@ -156,25 +160,24 @@ def race(folder: Path, rounds: int, place: int, barrier: object, won: object) ->
         won.put(number)
 
 
-@pytest.mark.parametrize("rounds", [60])
 @pytest.mark.slow
-def test_of_eight_processes_exactly_one_wins_each_round(tmp_path: Path, rounds: int):
+def test_of_eight_processes_exactly_one_wins_each_round(tmp_path: Path):
     spawn = multiprocessing.get_context("spawn")
     barrier, won = spawn.Barrier(WRITERS), spawn.Queue()
     writers = [
-        spawn.Process(target=race, args=(tmp_path, rounds, place, barrier, won))
+        spawn.Process(target=race, args=(tmp_path, ROUNDS, place, barrier, won))
         for place in range(WRITERS)
     ]
     for writer in writers:
         writer.start()
-    winners = sorted(won.get(timeout=120) for _ in range(rounds))
+    winners = sorted(won.get(timeout=120) for _ in range(ROUNDS))
     for writer in writers:
         writer.join(60)
 
     events = Registry(tmp_path).events()
-    assert winners == list(range(rounds))
+    assert winners == list(range(ROUNDS))
     assert [event.who.split()[0] for event in events] == [
-        str(number) for number in range(rounds)
+        str(number) for number in range(ROUNDS)
     ]
     assert won.empty()
 
@@ -197,13 +200,12 @@ alias=alias, who="w")
 
 @pytest.mark.fault
 @pytest.mark.posix
-@pytest.mark.parametrize("times", [40])
 @pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_every_event_whole_and_loses_none_it_told_of(
-    tmp_path: Path, times: int
+    tmp_path: Path,
 ):
     told = 0
-    for attempt in range(times):
+    for attempt in range(KILLS):
         words = [sys.executable, "-c", KILLED, str(tmp_path)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout.readline() == "ready\n"

@@ -20,6 +20,8 @@ from skewless.models.artifact import MANIFEST
 from skewless.models.predict import open_predictor
 from skewless.registry.remote import open_registry
 
+TIMES = 60
+
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
 LONGEST_SECONDS = 0.12  # a little more than any of the three takes
@@ -61,10 +63,9 @@ def killed(*words: object, after: float) -> bool:
         return process.stdout.read() == "done\n"
 
 
-@pytest.mark.parametrize("times", [60])
 @pytest.mark.slow
 def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
-    s3: str, version: Path, tmp_path: Path, times: int
+    s3: str, version: Path, tmp_path: Path
 ):
     files = {
         path.name: path.read_bytes()
@@ -75,7 +76,7 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
         version.name, files, who="ada@host", checkout=UNTRACED
     )
     moments, done = np.random.default_rng(1), 0
-    for attempt in range(times):
+    for attempt in range(TIMES):
         what, root = (
             ("register", "promote", "download")[attempt % 3],
             tmp_path / str(attempt),
@@ -94,4 +95,4 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
         registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
         assert open_predictor(registry.load(), PROJECT).version == version.name
 
-    assert 0 < done < times or times < 100
+    assert 0 < done < TIMES or TIMES < 100

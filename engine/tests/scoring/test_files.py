@@ -182,8 +182,6 @@ def test_an_id_and_columns_that_may_be_missing_can_be_left_out(
     table: pd.DataFrame, predictor: Predictor, tmp_path: Path
 ):
     optional = [column.name for column in CONTRACT.columns if column.nullable]
-    if len(optional) == len(CONTRACT.columns):
-        pytest.skip("a table of this contract would have no column left")
     table = table.drop(columns=[ID, *optional])
     write_table(table, tmp_path / "in.csv", CONTRACT)
     cells = {

@@ -26,6 +26,8 @@ from skewless.serving.model import INLINE_ROWS
 from steady import Load, configure, until
 from versions import put, train
 
+TIMES = 300
+
 pytestmark = pytest.mark.posix
 
 MOST_GROWTH = 8_000_000  # bytes; that is 8 kB a model, of which each takes some 200 kB
@@ -181,10 +183,9 @@ def held(url: str, pid: int) -> tuple[int, int]:
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("times", [300])
 @pytest.mark.slow
 def test_changing_over_under_load_fails_no_request_and_leaves_nothing_behind(
-    own: Path, newest: str, other: str, times: int, monkeypatch: pytest.MonkeyPatch
+    own: Path, newest: str, other: str, monkeypatch: pytest.MonkeyPatch
 ):
     # else this test's own record grows by a line each
     monkeypatch.setenv("CHURN_LOG_LEVEL", "warning")
@@ -204,13 +205,13 @@ def test_changing_over_under_load_fails_no_request_and_leaves_nothing_behind(
 
     with serving(own) as (url, server):
         with loaded(url):
-            change(url, max(20, times // 5))
+            change(url, max(20, TIMES // 5))
         memory, files = held(url, server.pid)
         with loaded(url) as (single, batches):
-            answered = change(url, times)
+            answered = change(url, TIMES)
         memory_after, files_after = held(url, server.pid)
 
-    assert answered == [other, newest] * (times // 2)
+    assert answered == [other, newest] * (TIMES // 2)
     assert [load.reset for load in (single, batches)] == [[], []]
     assert (single.sent, batches.sent) == (len(single.answers), len(batches.answers))
     assert {answer.status for answer in (*single.answers, *batches.answers)} == {200}

@@ -233,14 +233,20 @@ def test_changes_arrive_edits_stay_and_what_both_changed_is_a_conflict(edited: P
     )
 
 
+def decided(edited: Path, folder: Path) -> Path:
+    """Copy a project, and decide its conflict for what the owner wrote."""
+    project = Path(shutil.copytree(edited, folder, symlinks=True))
+    config = project / "config.yaml"
+    config.write_text(CONFLICT.sub(r"\1", config.read_text()))
+    return project
+
+
 @pytest.mark.slow
 @pytest.mark.posix
 def test_what_the_engine_before_the_update_made_is_read_after_it(
     edited: Path, tmp_path: Path
 ):
-    project = Path(shutil.copytree(edited, tmp_path / "made", symlinks=True))
-    config = (project / "config.yaml").read_text()
-    (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))
+    project = decided(edited, tmp_path / "made")
 
     verified = lapse_model(project, "registry", "verify")
     lapse_model(project, "score", TABLE, "after.csv")
@@ -254,10 +260,7 @@ def test_what_the_engine_before_the_update_made_is_read_after_it(
 def test_a_level_is_added_to_a_project_that_was_worked_on_by_adding_files_alone(
     edited: Path, tmp_path: Path
 ):
-    project = Path(shutil.copytree(edited, tmp_path / "made", symlinks=True))
-    config = (project / "config.yaml").read_text()
-    # decided for what the owner wrote
-    (project / "config.yaml").write_text(CONFLICT.sub(r"\1", config))
+    project = decided(edited, tmp_path / "made")
     commit(project)
 
     copier(

@@ -242,8 +242,7 @@ def engine(
     try:
         found = engines.pick_engine(None)
     except engines.Refused as why:
-        # without Docker buildah wants root, which who tests may not have
-        pytest.skip(str(why))
+        pytest.skip(str(why))  # without Docker, buildah needs root
     faulthandler.cancel_dump_traceback_later()  # the first time a base is made, too
     shared = tmp_path_factory.getbasetemp().parent / f"images-{testrun_uid}"
     with FileLock(f"{shared}.lock"):
@@ -304,10 +303,7 @@ def test_the_same_files_give_the_same_image_whoever_checked_them_out(
     engine: engines.Engine,
 ):
     if isinstance(engine, engines.Docker):
-        pytest.skip(
-            "Docker keeps the times of files in its own store; "
-            "only what is pushed can have others"
-        )
+        pytest.skip("Docker's store keeps times")  # only what is pushed has others
 
     one, other = (
         image.layers(engine, f"{image.IMAGES['serve']}:{tag}") for tag in TAGS

@@ -131,12 +131,8 @@ def test_the_pages_name_make_targets_that_are_there_at_some_level(made: Path):
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_the_main_job_of_the_first_level_trains_and_scores_a_file(
-    made: Path, level: str
-):
-    if level != "package":
-        pytest.skip("the others serve until they are stopped; tests/serving holds that")
-
+@pytest.mark.parametrize("level", ["package"], indirect=True)
+def test_the_main_job_of_the_first_level_trains_and_scores_a_file(made: Path):
     done = make(made, "run")
 
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

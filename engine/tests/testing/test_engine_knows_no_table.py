@@ -1,10 +1,4 @@
-"""Only the contract, its features and their settings know the table.
-
-No other file names a column. Names come from whatever contract is in place. In a
-project with a table of its own a column may be called what the code calls something
-else (`version`, `latency_ms`), so only names are looked for there that no code defines
-and that are no plain words.
-"""
+"""Only the contract, its features and their settings know the table."""
 
 import ast
 import re
@@ -17,7 +11,7 @@ import pytest
 from churn_service.config import FeaturesConfig
 from churn_service.features import add_features
 from conftest import ROOT
-from fields import KNOW_THE_TABLE, is_default
+from fields import KNOW_THE_TABLE
 from own import CONTRACT, PROJECT
 from skewless.core.arrays import as_scalars
 from skewless.core.config_file import load_config
@@ -32,8 +26,6 @@ OF_ANY_TABLE = (
     "scripts/adoption/",
     "engine/tests/adopt/test_adopt.py",
 )
-# tables that may be like an owner's
-MAKE_UP_TABLES = ("tests/template/", "scripts/", "docs/")
 TRACKED = sorted(
     set(subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines())
     - KNOW_THE_TABLE
@@ -42,9 +34,7 @@ TRACKED = sorted(
 FILES = [
     name
     for name in TRACKED
-    if not name.endswith(".lock")
-    and not name.startswith(OF_ANY_TABLE)
-    and (is_default() or not name.startswith(MAKE_UP_TABLES))
+    if not name.endswith(".lock") and not name.startswith(OF_ANY_TABLE)
 ]
 
 
@@ -62,46 +52,6 @@ def names_of_the_table() -> set[str]:
         *made,
         *FeaturesConfig.model_fields,
     }
-
-
-def defined(tree: ast.AST) -> set[str]:
-    """Name what a module gives a name to: functions, classes, parameters, variables."""
-    found = set()
-    for node in ast.walk(tree):
-        match node:
-            case (
-                ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.ClassDef(name=name)
-            ):
-                found.add(name)
-            case (
-                ast.arg(arg=name)
-                | ast.Name(id=name, ctx=ast.Store())
-                | ast.keyword(arg=str(name))
-            ):
-                found.add(name)
-            case ast.Attribute(attr=name, ctx=ast.Store()):
-                found.add(name)
-    return found
-
-
-def the_codes_own_words() -> set[str]:
-    modules = [ROOT / name for name in TRACKED if name.endswith(".py")]
-    return set().union(
-        *(defined(ast.parse(path.read_text(encoding="utf-8"))) for path in modules)
-    )
-
-
-def looked_for() -> list[str]:
-    names = names_of_the_table()
-    if is_default():
-        return sorted(names)
-    return sorted(
-        name
-        for name in names - the_codes_own_words()
-        if "_" in name or not name.isidentifier()
-    )
 
 
 def mentions(name: str) -> re.Pattern[str]:
@@ -144,7 +94,7 @@ def test_a_word_that_is_no_column_is_left_alone(text: str):
 
 
 def test_no_other_file_names_a_column():
-    patterns = {name: mentions(name) for name in looked_for()}
+    patterns = {name: mentions(name) for name in names_of_the_table()}
 
     told = {
         file: [name for name, each in patterns.items() if each.search(text_of(file))]

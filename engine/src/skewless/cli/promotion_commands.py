@@ -103,7 +103,7 @@ def rollback(
     """Go back to the version that was in production, or staging, before.
 
     Run it again, and it goes further back. A version that this code cannot serve is
-    passed over, and named. Exit 3: there is none to go back to.
+    passed over, and named. Exit 3: no earlier version can be served.
 
     Example: registry rollback --reason 'complaints since noon'
     """

@@ -1,6 +1,6 @@
 """Items → a sink, by a thread of its own.
 
-Whoever puts an item in never waits for a disk or a pipe.
+Putting an item in never waits for a disk or a pipe.
 """
 
 import threading

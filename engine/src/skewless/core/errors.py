@@ -111,7 +111,7 @@ class DamagedLogError(RefusedError):
 
 
 class GateError(RefusedError):
-    """A version may not be promoted, or there is none to go back to.
+    """A version may not be promoted, or no earlier version can be served.
 
     `event` is what was recorded, if anything.
     """

@@ -368,7 +368,7 @@ class MonitoringConfig(Section):
     @model_validator(mode="after")
     def _fits_the_record(self, info: ValidationInfo) -> Self:
         contract: Contract | None = info.context
-        if contract is None:  # the section alone, of no project
+        if contract is None:  # validated without a project
             return self
         kinds = {
             contract.id: "id",

@@ -1,4 +1,4 @@
-"""A URL or path that may hold a password, but never shows it, whoever prints it."""
+"""A URL or path that may hold a password; no way of printing it shows the password."""
 
 import re
 from typing import Any, Final
