@@ -42,7 +42,7 @@ from skewless.models.predict import open_predictor
 from skewless.registry.registry import Registry
 from skewless.serving.access import new_key
 from skewless.serving.follow import find_models
-from skewless.serving.json_request import parse
+from skewless.serving.json_route import parse
 from skewless.serving.service import Service
 
 EXAMPLE = project.contract.example()

@@ -472,16 +472,16 @@ def test_no_answer_repeats_the_host_that_was_named(client: TestClient):
 def test_before_the_model_is_loaded_everything_but_health_is_503(
     build, connect, path: str
 ):
-    not_started = connect(build())
     body = {
         "/predict": CONTRACT.example(),
         "/predict/batch": {"customers": [CONTRACT.example()]},
     }.get(path)
+    service = build()
 
-    answer = (
-        not_started.get(path) if body is None else not_started.post(path, json=body)
-    )
-    health = not_started.get("/health").json()
+    with connect(service) as client:
+        service.state.predictor = None
+        answer = client.get(path) if body is None else client.post(path, json=body)
+        health = client.get("/health").json()
 
     assert (answer.status_code, answer.headers["content-type"]) == (
         503,

@@ -39,8 +39,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from fields import fields
 from own import CONTRACT, ID
-from skewless.serving.json_request import parse
-from skewless.serving.json_route import JsonRoute
+from skewless.serving.json_route import JsonRoute, parse
 from skewless.testing import payloads
 
 SMALL = {"max_body_bytes": 20_000, "max_batch_rows": 5}
@@ -785,7 +784,8 @@ def bodies(draw: st.DrawFn) -> bytes:
             + f"{json.dumps(draw(st.sampled_from(HOSTILE)))}}}"
         )
     if draw(st.booleans()):
-        text = f'{{"customers": [{", ".join([text] * draw(st.integers(1, 7)))}]}}'
+        rows = draw(st.sampled_from([1, 2, SMALL["max_batch_rows"] + 1]))
+        text = f'{{"customers": [{", ".join([text] * rows)}]}}'
     body = text.encode("utf-8", "surrogatepass")
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 3]))):
         position = draw(st.integers(0, len(body)))
@@ -852,7 +852,7 @@ def test_the_service_answers_as_fastapi_does_thousands_of_times(clients: Clients
     seen = compare(clients, 2_000)
 
     assert sum(seen.values()) >= 2_000
-    assert min(seen[status] for status in (200, 413, 422)) > 20
+    assert {200, 413, 415, 422} <= seen.keys()
 
 
 # JSON.

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,7 +222,9 @@ async def receive(parts: Sequence[bytes]) -> tuple[Asked, bool]:
     """
     app, state, wire = Recorder(), ServerState(), Wire()
     config = uvicorn.Config(app, **server_options("127.0.0.1", 0, CONFIG.serving))
-    connection = Connection(config, state, {"serving": CONFIG.serving})
+    connection = Connection(
+        config, state, {"service": SimpleNamespace(serving=CONFIG.serving)}
+    )
     connection.connection_made(wire)
     for part in takewhile(lambda _: not wire.ended, parts):
         connection.data_received(part)

@@ -19,7 +19,7 @@ from skewless.core.errors import NotReadyError
 from skewless.core.project import Project
 from skewless.core.workspace import open_workspace
 from skewless.serving import follow, outcome_endpoint, stats, versions
-from skewless.serving.json_request import is_json
+from skewless.serving.json_route import ServiceRoute, is_json
 from skewless.serving.messages import Health, ModelDescription, Problem, Readiness
 from skewless.serving.problems import (
     PROBLEMS,
@@ -28,8 +28,7 @@ from skewless.serving.problems import (
     problem,
 )
 from skewless.serving.service import Service, service_of
-from skewless.serving.service_route import ServiceRoute
-from skewless.serving.state import service_state
+from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 PREFIX: Final = "/v1"
 
@@ -86,8 +85,7 @@ def _lifespan(project: Project[Any, Any]) -> Callable[[FastAPI], Any]:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service = service_of(app) or Service.open(open_workspace(project), app)
         async with service.running():
-            # `Connection` reads its bounds from this.
-            yield {"serving": service.state.serving}
+            yield {"service": service.state}
 
     return lifespan
 
@@ -108,12 +106,13 @@ class Layers:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        scope[REQUEST] = RequestState()
+        if "service" not in scope.get("state", {}):
+            answer = problem(scope, UNAVAILABLE, "the service has not started")
+            await answer(scope, receive, send)
+            return
         if self._layered is None:
-            service = service_of(scope["app"])
-            if service is None:
-                answer = problem(scope, UNAVAILABLE, "the service has not started")
-                await answer(scope, receive, send)
-                return
+            service: Service = scope["app"].state.service
             self._layered = service.surround(self._app)
         await self._layered(_unversioned(scope), receive, send)
 
@@ -140,7 +139,7 @@ async def require_json(request: Request) -> None:
 
 async def describe_model(request: Request) -> ModelDescription:
     """Describe the model that answers."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     source = state.loaded().source
     decision = source.decision
     return ModelDescription(
@@ -154,7 +153,7 @@ async def describe_model(request: Request) -> ModelDescription:
 
 async def health(request: Request) -> Health:
     """Tell that the process lives; restart it if this does not answer."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     predictor = state.predictor
     return Health(
         model_loaded=predictor is not None,
@@ -165,7 +164,7 @@ async def health(request: Request) -> Health:
 
 async def ready(request: Request) -> Readiness:
     """Tell that predictions are answered; send traffic only then."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     source = state.loaded().source
     if state.draining:
         msg = "this process is stopping"
@@ -179,6 +178,6 @@ async def ready(request: Request) -> Readiness:
 
 async def metrics(request: Request) -> Response:
     """Show the metrics to Prometheus."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     state.journal.flush()
     return Response(state.meter.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

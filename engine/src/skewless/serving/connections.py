@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from skewless.core.sections import ServingConfig
 from skewless.serving.messages import Problem
+from skewless.serving.state import ServiceState
 
 # In a row: a head, the line of a chunk, trailers; one read more may be seen.
 MOST_FRAMING_BYTES = 64 * 1024
@@ -94,7 +95,8 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _bounds(self) -> ServingConfig:
-        return self.app_state["serving"]  # type: ignore[no-any-return] # from lifespan
+        service: ServiceState = self.app_state["service"]  # from the lifespan
+        return service.serving
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or say that there are too many."""

@@ -22,7 +22,7 @@ from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
 from skewless.serving.messages import Readiness
 from skewless.serving.pool import Pool
-from skewless.serving.state import ServiceState, service_state
+from skewless.serving.state import ServiceState
 
 CONFLICT: Final = 409
 # Seconds, for a large model; the one that serves answers meanwhile.
@@ -173,7 +173,7 @@ async def reload(request: Request) -> Readiness:
 
     Other processes look for themselves.
     """
-    state = service_state(request)
+    state: ServiceState = request.state.service
     await state.follower.look()
     source = state.loaded().source
     if state.refused is not None:

@@ -14,8 +14,7 @@ from skewless.serving.access import Caller, Keys
 from skewless.serving.messages import Problem
 from skewless.serving.problems import problem
 from skewless.serving.rate_window import SECONDS, Window
-from skewless.serving.request_state import RequestState, request_state
-from skewless.serving.state import ServiceState
+from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 OPEN: Final = ("/health", "/ready", "/docs", "/redoc", "/openapi.json")
 STATIC: Final = "/static-offline-docs/"
@@ -76,7 +75,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if self._inside >= self._most_inside and path not in ADMIN:
-            await self._shed(request_state(scope), send)
+            await self._shed(scope[REQUEST], send)
             return
         self._inside += 1
         try:
@@ -100,9 +99,12 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, *, path: str
     ) -> None:
         """Ask who calls, and count; whoever passes is answered."""
-        state = request_state(scope)
+        state: RequestState = scope[REQUEST]
         try:
             caller = self._caller(scope, path)
+            state.caller = caller.name
+            if path in ADMIN and caller.scope != "admin":
+                raise HTTPException(403, "this needs a key of the scope admin")  # noqa: TRY301
             most = (
                 None if path in ADMIN else self._most.get(caller.id, self._most_by_key)
             )
@@ -131,9 +133,6 @@ class Guard:
             raise HTTPException(
                 401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'}
             )
-        request_state(scope).caller = caller.name
-        if path in ADMIN and caller.scope != "admin":
-            raise HTTPException(403, "this needs a key of the scope admin")
         return caller
 
     def _nobody(self, scope: Scope, path: str) -> Caller | None:

@@ -1,26 +1,48 @@
-"""FastAPI's route with one JSON parser, and a direct way for some routes.
+"""JSON routes: how a body is parsed, bounded before it is validated, and answered.
 
-The direct way is for routes that are understood completely. FastAPI resolves
-dependencies, opens exit stacks and parses the content type for every request: most of
-what a prediction costs. A route that declares none of what that is for can do without.
-The rule is written the other way round: everything that a route may declare leads to
-FastAPI's own handler, except what is named here, so that a parameter of a newer FastAPI
-does too. Both have FastAPI's routing, middleware and exception handlers.
+`JsonRoute` is FastAPI's route with one JSON parser, and a direct way for routes that
+are understood completely. FastAPI resolves dependencies, opens exit stacks and parses
+the content type for every request: most of what a prediction costs. A route that
+declares none of what that is for can do without. The rule is written the other way
+round: everything that a route may declare leads to FastAPI's own handler, except what
+is named here, so that a parameter of a newer FastAPI does too. Both have FastAPI's
+routing, middleware and exception handlers.
+
+`ServiceRoute`, the application's route class, is a `JsonRoute` that refuses what would
+cost too much to validate.
 """
 
+import email.message
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+import json
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
+from itertools import chain, islice
+from types import UnionType
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import EndpointContext, RequestValidationError
-from fastapi.params import Body, Depends
+from fastapi.params import Body, Depends, Form
 from fastapi.routing import APIRoute, serialize_response
 from fastapi.telemetry import get_telemetry_data
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from starlette.types import Receive, Scope
 
-from skewless.serving.json_request import JSON, JsonRequest
+from skewless.core.errors import BatchTooLargeError
+from skewless.serving.problems import MOST_FAULTS, UNKNOWN
+from skewless.serving.state import ServiceState
+
+JSON: Final = "application/json"
+EVIDENT: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+"""Content types that are JSON in UTF-8 at first sight; any other is parsed."""
+
+ABOUT_THE_BODY: Final = frozenset((b"content-type", b"content-encoding"))
+
+UTF_8: Final = frozenset(("utf-8", "utf8"))
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -52,6 +74,134 @@ OBEYED: Final = frozenset(
 
 The router sees to methods, and the direct way wants a content type anyway.
 """
+
+FIELDS: Final = 100  # unknown ones that a body may have besides
+# As pydantic has it.
+EXTRA: Final = {"type": UNKNOWN, "msg": "Extra inputs are not permitted", "input": None}
+
+
+# Parsed, once and in one way.
+
+
+class JsonRequest(Request):
+    """A request whose body is JSON in UTF-8, whatever reads it.
+
+    `is_evident` tells that its headers say so and nothing else about the body.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        said = [value for name, value in scope["headers"] if name in ABOUT_THE_BODY]
+        self.is_evident = len(said) == 1 and said[0] in EVIDENT
+        self._failure: Exception | None = None
+
+    async def body(self) -> bytes:
+        """Read the body; what failed fails in the same way if it is asked for again."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return await super().body()
+        except Exception as failure:
+            self._failure = failure
+            raise
+
+    async def json(self) -> Any:
+        """Parse the body, once.
+
+        Raises
+        ------
+        HTTPException
+            415 if it is compressed or says that it is not UTF-8, 400 if it is not UTF-8
+            or nested too deeply.
+        json.JSONDecodeError
+            It is no JSON.
+        """
+        if not hasattr(self, "_document"):
+            if not self.is_evident:
+                self._refuse_encodings()
+            self._document = parse(await self.body())
+        return self._document
+
+    def _refuse_encodings(self) -> None:
+        codings = [
+            each
+            for each in self.headers.getlist("content-encoding")
+            if each.lower() != "identity"
+        ]
+        if codings:
+            detail = (
+                "send the body as it is, without Content-Encoding: "
+                "this service unpacks nothing"
+            )
+            raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
+        content_type = _read_content_type(self.headers.get("content-type", ""))
+        # get_content_charset says of a charset that it cannot read that there is none.
+        is_named = content_type.get_param("charset") is not None
+        if is_named and content_type.get_content_charset() not in UTF_8:
+            raise HTTPException(
+                415, "send JSON as UTF-8, and no other charset in Content-Type"
+            )
+
+
+def parse(body: bytes) -> Any:
+    """Parse JSON in UTF-8, as RFC 8259 has it between systems.
+
+    A byte order mark is overlooked. A key that is repeated has its last value. NaN and
+    Infinity are read, so that a field can refuse them by name; an integer of more
+    digits than Python reads is infinite for the same reason.
+
+    Raises
+    ------
+    HTTPException
+        400: it is not UTF-8, or nested too deeply.
+    json.JSONDecodeError
+        It is no JSON.
+    """
+    try:
+        return _parse_text(body.removeprefix(BOM_UTF8).decode())
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, "the body is not UTF-8, as JSON has to be") from error
+    except RecursionError as error:
+        raise HTTPException(400, "the body is nested too deeply") from error
+
+
+def _parse_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than `int` reads
+        return json.loads(text, parse_int=_read_integer)
+
+
+def _read_integer(digits: str) -> float:
+    return int(digits) if len(digits) <= sys.get_int_max_str_digits() else float(digits)
+
+
+def is_json(content_type: str) -> bool:
+    """Tell whether a content type is JSON, as FastAPI does.
+
+    >>> is_json("application/vnd.crm+json; charset=utf-8")
+    True
+    >>> is_json("text/plain"), is_json("")
+    (False, False)
+    """
+    if content_type == JSON:
+        return True
+    message = _read_content_type(content_type)
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (
+        subtype == "json" or subtype.endswith("+json")
+    )
+
+
+def _read_content_type(content_type: str) -> email.message.Message:
+    message = email.message.Message()
+    message["content-type"] = content_type
+    return message
+
+
+# Answered.
 
 
 class JsonRoute(APIRoute):
@@ -267,3 +417,172 @@ def _types(function: Any) -> dict[str, Any]:
         for each in parameters
     )
     return {each.name: each.annotation for each in parameters} if is_plain else {}
+
+
+# Bounded.
+
+
+class ServiceRoute(JsonRoute):
+    """A route whose body is bounded before it is validated, whoever declared it.
+
+    The arguments are those of `APIRoute`.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """Return what checks the body, and then answers."""
+        answer, bounds = super().get_route_handler(), find_bounds(self.body_field)
+        if bounds is None:
+            return answer
+
+        async def handle(request: Request) -> Response:
+            parsing = JsonRequest(request.scope, request.receive)
+            await bounds.check(parsing)
+            return await answer(parsing)
+
+        return handle
+
+
+class BodyBounds(NamedTuple):
+    """What a route's body may hold."""
+
+    fields: int | None
+    """At most so many in the body and in each row; None if it may hold any.
+
+    Unknown fields count too.
+    """
+    rows: Mapping[str, frozenset[str] | None]
+    """Field that lists rows → a row's fields; None if a row may have others."""
+
+    async def check(self, request: JsonRequest) -> None:
+        """Refuse a body that is no JSON, or that holds too much.
+
+        Too much is too many fields or rows, or rows of too many fields.
+
+        Raises
+        ------
+        HTTPException
+            415: it is no JSON.
+        BatchTooLargeError
+            There are more rows than `serving.max_batch_rows`, or the body or a row has
+            more than `fields`.
+        RequestValidationError
+            More fields of listed rows are unknown than an answer names. Nothing else is
+            looked for: each fault costs as much as a good field.
+        """
+        if not request.is_evident and not is_json(
+            request.headers.get("content-type", "")
+        ):
+            raise HTTPException(
+                415, "send JSON, and say so: Content-Type: application/json"
+            )
+        body = await _document(request)
+        if not isinstance(body, dict):
+            return
+        listed = {
+            name: body[name] for name in self.rows if isinstance(body.get(name), list)
+        }
+        state: ServiceState = request.state.service
+        limit = state.serving.max_batch_rows
+        if any(len(rows) > limit for rows in listed.values()):
+            msg = f"a batch holds at most {limit} rows; send several"
+            raise BatchTooLargeError(msg)
+        most = self.fields
+        if most is not None and any(
+            _fields(each) > most for each in chain([body], *listed.values())
+        ):
+            msg = (
+                f"the body and each row in it have at most {most} fields, "
+                "unknown ones included"
+            )
+            raise BatchTooLargeError(msg)
+        for name, rows in listed.items():
+            self._refuse_unknown(name, rows)
+
+    def _refuse_unknown(self, name: str, rows: Sequence[Any]) -> None:
+        known = self.rows[name]
+        if known is None:
+            return
+        unknown = list(islice(_unknown_fields(rows, known), MOST_FAULTS + 1))
+        if len(unknown) > MOST_FAULTS:
+            raise RequestValidationError(
+                [
+                    {**EXTRA, "loc": ("body", name, number, field)}
+                    for number, field in unknown
+                ]
+            )
+
+
+def find_bounds(field: Any) -> BodyBounds | None:
+    """Derive the bounds from a route's body; None if the route has no JSON body."""
+    body = None if field is None else field.field_info
+    if (
+        not isinstance(body, Body)
+        or isinstance(body, Form)
+        or not is_json(body.media_type)
+    ):
+        return None
+    models = _models(body.annotation)
+    if len(models) != 1:  # any JSON, or one of several models
+        return BodyBounds(None, {})
+    (model,) = models
+    lists = {name: each for name, each in model.model_fields.items() if _is_list(each)}
+    rows = {
+        name: several
+        for name, each in lists.items()
+        if (several := _models(*get_args(each.annotation)))
+    }
+    known = {name: _known_fields(several) for name, several in rows.items()}
+    if _known_fields(models) is None or None in known.values():
+        return BodyBounds(None, known)
+    everything = [model, *chain.from_iterable(rows.values())]
+    return BodyBounds(
+        2 * max(len(each.model_fields) for each in everything) + FIELDS, known
+    )
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is list
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """List the models that a row may be."""
+    match get_origin(annotation):
+        case origin if origin is Annotated:
+            return _models(get_args(annotation)[0])
+        case origin if origin in {Union, UnionType}:
+            return [model for each in get_args(annotation) for model in _models(each)]
+        case _:
+            is_model = isinstance(annotation, type) and issubclass(
+                annotation, BaseModel
+            )
+            return [annotation] if is_model else []
+
+
+def _known_fields(models: Sequence[type[BaseModel]]) -> frozenset[str] | None:
+    """Name what a row may hold; None if one of the models takes anything."""
+    if any(model.model_config.get("extra") != "forbid" for model in models):
+        return None
+    fields = [each for model in models for each in model.model_fields.items()]
+    return frozenset(field.alias or name for name, field in fields)
+
+
+async def _document(request: JsonRequest) -> Any:
+    """Parse the body; of what cannot be read FastAPI tells, when it reads it again."""
+    try:
+        return await request.json() if await request.body() else None
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, it fails there in the same way
+        return None
+
+
+def _fields(value: Any) -> int:
+    return len(value) if isinstance(value, dict) else 0
+
+
+def _unknown_fields(
+    rows: Sequence[Any], known: frozenset[str]
+) -> Iterator[tuple[int, str]]:
+    for number, row in enumerate(rows):
+        if isinstance(row, dict) and not known.issuperset(row):
+            yield from ((number, field) for field in row if field not in known)

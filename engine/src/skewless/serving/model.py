@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 from skewless.core.answer import ID_DIGITS, Answer, Answered, Decision
 from skewless.models.predict import Predictor
-from skewless.serving.request_state import request_state
-from skewless.serving.state import ServiceState, service_state
+from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 # A larger batch is answered by a thread, so that probes never wait.
 INLINE_ROWS: Final = 64
@@ -63,9 +62,8 @@ class ServedModel:
             for cut, (probability, decision, tier) in zip(cuts, decisions, strict=True)
         ]
         latency_ms = round((time.perf_counter() - started) * 1000, 3)
-        request_state(self._request.scope).answered = Answered(
-            records, answers, source, latency_ms
-        )
+        seen: RequestState = self._request.scope[REQUEST]
+        seen.answered = Answered(records, answers, source, latency_ms)
         return answers
 
     async def _decisions(self, records: Sequence[BaseModel]) -> Sequence[Decision]:
@@ -86,7 +84,7 @@ def _is_accompanied(request: Request) -> bool:
 
 async def served_model(request: Request) -> ServedModel:
     """Return the model in production, for this request."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     return ServedModel(request, state, state.loaded())
 
 

@@ -9,8 +9,7 @@ from skewless.core.contract import Contract
 from skewless.monitoring.outcomes import Outcome, outcome_models
 from skewless.serving.messages import Problem
 from skewless.serving.problems import RETRY, UNAVAILABLE
-from skewless.serving.request_state import request_state
-from skewless.serving.state import service_state
+from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 NOT_FOUND: Final = 404
 INVALID: Final = 422
@@ -58,7 +57,7 @@ def add_endpoint(app: FastAPI, contract: Contract) -> None:
 
 async def record(request: Request, said: OutcomeRequest) -> Recorded:
     """Record outcomes; a correction is another outcome, a repetition does no harm."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     if state.outcomes is None:
         raise HTTPException(
             NOT_FOUND, "this service keeps no prediction log, which outcomes belong to"
@@ -69,9 +68,11 @@ async def record(request: Request, said: OutcomeRequest) -> Recorded:
     try:
         await state.pool.run(state.outcomes.add, said.outcomes)
     except OSError as error:
-        seen = request_state(request.scope).request_id
+        seen: RequestState = request.scope[REQUEST]
         state.log.warning(
-            "outcomes were not recorded", request_id=seen, reason=error.strerror
+            "outcomes were not recorded",
+            request_id=seen.request_id,
+            reason=error.strerror,
         )
         detail = (
             "the outcomes could not be written; "

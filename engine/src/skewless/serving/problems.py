@@ -20,7 +20,7 @@ from skewless.core.errors import (
     SkewlessError,
 )
 from skewless.serving.messages import FieldError, Problem
-from skewless.serving.request_state import request_state
+from skewless.serving.state import REQUEST, RequestState
 
 STATUS: Final[dict[type[SkewlessError], int]] = {
     NotReadyError: 503,
@@ -112,7 +112,7 @@ def problem(
     headers: Any = None,
 ) -> Response:
     """Build the answer to a request that cannot be answered otherwise."""
-    state = request_state(scope)
+    state: RequestState = scope[REQUEST]
     state.refused = ", ".join(map(_rule, errors[:MOST_TOLD])) or detail
     told = Problem(
         title=HTTPStatus(status).phrase,

@@ -1,12 +1,16 @@
-"""What the endpoints need while the service runs, as one typed object."""
+"""What layers and endpoints share: of the running service, and of each request.
+
+An endpoint finds the first as ``request.state.service``, where the application's
+lifespan puts it, and the second in the request's scope, by `REQUEST`.
+"""
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from fastapi import Request
 from structlog.typing import FilteringBoundLogger
 
+from skewless.core.answer import Answered
 from skewless.core.errors import NotReadyError
 from skewless.core.project import Project
 from skewless.core.sections import ServingConfig
@@ -16,6 +20,9 @@ from skewless.serving.journal import Journal
 from skewless.serving.metrics import Meter
 from skewless.serving.micro_batch import MicroBatch
 from skewless.serving.pool import Pool
+
+REQUEST: Final = "skewless"
+"""Key of a scope: the request's `RequestState`."""
 
 
 class OtherVersions(Protocol):
@@ -69,7 +76,15 @@ class ServiceState:
         return self.predictor
 
 
-def service_state(request: Request) -> ServiceState:
-    """Return the state of the service that a request came to."""
-    state: ServiceState = request.app.state.service.state
-    return state
+@dataclass(slots=True)
+class RequestState:
+    """A request on its way."""
+
+    request_id: str | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """That the answer gets besides its own."""
+    caller: str | None = None
+    """Who asked, as the log names them."""
+    answered: Answered | None = None
+    refused: str | None = None
+    """Why, if it was."""

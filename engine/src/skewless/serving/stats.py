@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from pydantic import BaseModel
 
 from skewless.serving.metrics import REQUESTS, TIERS
-from skewless.serving.state import service_state
+from skewless.serving.state import ServiceState
 
 QUANTILES = (0.5, 0.95, 0.99)
 SERVER_ERROR = 500
@@ -46,7 +46,7 @@ class Stats(BaseModel):
 
 async def stats(request: Request) -> Stats:
     """Tell how the service is doing."""
-    state = service_state(request)
+    state: ServiceState = request.state.service
     state.journal.flush()
     families = {family.name: family for family in state.meter.collect()}
     tiers, versions = _predictions(_samples(families, TIERS))

@@ -26,8 +26,7 @@ from skewless.serving.follow import CONFLICT, Models
 from skewless.serving.messages import Problem
 from skewless.serving.model import ServedModel
 from skewless.serving.problems import RETRY, UNAVAILABLE
-from skewless.serving.request_state import request_state
-from skewless.serving.state import ServiceState, service_state
+from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 NAMED: Final = (NEWEST, *ALIASES)
 NAME: Final = rf"^({'|'.join(NAMED)}|{VERSION.pattern})$"
@@ -129,7 +128,7 @@ def add_endpoint(
 
         It answers as it did when it was in production.
         """
-        state = service_state(request)
+        state: ServiceState = request.state.service
         state.loaded()
         try:
             predictor = await state.versions.find(name)
@@ -151,9 +150,10 @@ def _refuse(request: Request, name: str, error: Exception) -> Never:
     """
     if isinstance(error, ArtifactNotFoundError):
         raise HTTPException(NOT_FOUND, UNKNOWN) from error
-    seen = request_state(request.scope).request_id
-    service_state(request).log.warning(
-        "no version", request_id=seen, wanted=name, reason=str(error)
+    state: ServiceState = request.state.service
+    seen: RequestState = request.scope[REQUEST]
+    state.log.warning(
+        "no version", request_id=seen.request_id, wanted=name, reason=str(error)
     )
     if isinstance(error, (StoreError, OSError)):
         detail = f"{name} cannot be read at the moment; the log says why"

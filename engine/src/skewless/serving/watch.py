@@ -15,8 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from skewless.serving.journal import OK, Note
 from skewless.serving.logs import describe
 from skewless.serving.problems import FAILED, problem
-from skewless.serving.request_state import request_state
-from skewless.serving.state import ServiceState
+from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # By W3C.
@@ -54,7 +53,8 @@ class Watch:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), CLIENT_LEFT
-        state, headers = request_state(scope), dict(scope["headers"])
+        state: RequestState = scope[REQUEST]
+        headers = dict(scope["headers"])
         state.request_id = _request_id(headers.get(b"x-request-id"))
         state.headers += self._headers(state.request_id, scope["path"])
 
@@ -92,7 +92,7 @@ class Watch:
     def _note(
         self, scope: Scope, status: int, *, seconds: float, trace: dict[str, str]
     ) -> None:
-        state = request_state(scope)
+        state: RequestState = scope[REQUEST]
         self._journal.end(
             Note(
                 time.time(),
