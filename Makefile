@@ -77,7 +77,11 @@ test-project: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: test-all
-test-all: test-project $(ALL_TESTS) ## every test there is; fails if a program it needs is absent (services)
+test-all: test-project wheels $(ALL_TESTS) ## every test there is; fails if a program it needs is absent (services)
+
+.PHONY: wheels
+wheels: $(INSTALLED) ## build the wheels of engine and project into dist/wheels, and train and score by them alone
+	@$(BIN)/python scripts/wheels.py
 
 .PHONY: services
 services: ## install the system programs that test-all starts (Debian, root)

@@ -32,6 +32,7 @@ DESCRIPTION, HOLDER = 'Whether a "policy" lapses', "Jane Doe"
 OF_THE_TEMPLATE = {
     "copier.yml",
     "make/template.mk",
+    ".github/workflows/engine.yml",
     "engine/tests",
     "engine/benchmarks",
 }
