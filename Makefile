@@ -74,7 +74,7 @@ test: test-project $(TESTS) ## every test that needs neither root nor system pro
 # One thread each: two workers that train on two cores would wait for each other.
 .PHONY: test-project
 test-project: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist worksteal
 
 .PHONY: test-all
 test-all: test-project wheels $(ALL_TESTS) ## every test there is; fails if a program it needs is absent (services)

@@ -1,8 +1,10 @@
 """What the tests share: this project, trained once on a small simulated table."""
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,7 @@ from churn_service.config import FeaturesConfig
 from churn_service.project import project
 
 ROOT = Path(__file__).parents[1]
+ABSENT = {"path": "data/absent.csv", "sample": {"rows": 2_000, "random_state": 42}}
 
 # A test decides, and times nothing: on a busy machine an example may take long.
 settings.register_profile("untimed", deadline=None, max_examples=30)
@@ -45,3 +48,34 @@ def version(trained: Path) -> Path:
 def features(trained: Path) -> FeaturesConfig:
     """Return the knobs that the version was trained with."""
     return open_workspace(project, trained / "config.yaml").config.features
+
+
+@pytest.fixture
+def notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the notebooks, in a small project that has no table yet."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    make_project(ROOT, tmp_path, data=ABSENT)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    return tmp_path / "notebooks"
+
+
+@pytest.fixture(scope="session")
+def run_notebook() -> Callable[[Path], tuple[str, list[Any]]]:
+    """Return what runs a notebook: it returns what the cells printed, and all outputs.
+
+    A cell that raises fails the test with its traceback.
+    """
+    # Both take seconds to import, and most tests need neither.
+    import nbformat
+    from nbclient import NotebookClient
+
+    def run_cells(path: Path) -> tuple[str, list[Any]]:
+        notebook = nbformat.read(path, as_version=4)
+        place = {"metadata": {"path": str(path.parent)}}
+        NotebookClient(notebook, timeout=120, resources=place).execute()
+        outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+        said = [each.text for each in outputs if each.get("name") == "stdout"]
+        return "".join(said), outputs
+
+    return run_cells

@@ -30,9 +30,10 @@ UNTRACED = Checkout("unknown", reason="a test wrote it")
 # PostgreSQL's programs are there in bin of a folder per version, not on PATH
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 
-# a wide table on a busy machine is slow, and not wrong
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# A wide table on a busy machine is slow, and not wrong. `make test` tries fewer
+# examples than `make test-all`.
+settings.register_profile("some", deadline=None, max_examples=25)
+settings.register_profile("all", deadline=None)
 
 absent_programs: dict[str, int] = {}
 
@@ -45,11 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
-    """Heed Ctrl-C and a closed terminal.
+def pytest_configure(config: pytest.Config) -> None:
+    """Say how many examples are tried; heed Ctrl-C and a closed terminal.
 
-    A background job ignores both, and so would the programs that a test starts.
+    A background job ignores both signals, and so would the programs that a test starts.
     """
+    settings.load_profile("all" if config.getoption("--all") else "some")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # Windows has none
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -72,6 +72,26 @@ def _link_programs(folder: Path, programs: Path, ours: Path) -> None:
     command.chmod(0o755)
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of a program that runs a project in a folder.
+
+    It inherits ours, but for what measures or steers our own run.
+    """
+    ours = os.environ.items()  # noqa: TID251 - the child inherits it
+    kept = {
+        name: value for name, value in ours if not name.startswith(("COV", "PYTEST_"))
+    }
+    sources = f"{folder / 'src'}:{folder / 'engine/src'}"
+    return {**kept, "PYTHONPATH": sources, "OMP_NUM_THREADS": "1"}
+
+
+def bring_mypy_cache(folder: Path) -> None:
+    """Give mypy what is known of the libraries; it trusts files by their hash."""
+    known = ROOT / ".mypy_cache"
+    if known.is_dir() and not (folder / ".mypy_cache").exists():
+        shutil.copytree(known, folder / ".mypy_cache")
+
+
 def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     """Run a make target in a project.
 
@@ -91,19 +111,9 @@ def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     _link_programs(folder, environment / "bin", ours / "bin")
     for mark in (".locked", ".installed"):
         (environment / mark).touch()
-    # the child inherits what is not of our run
-    outer = {
-        name: value
-        for name, value in os.environ.items()  # noqa: TID251 - for the child
-        if not name.startswith(("COV", "PYTEST_"))
-    }
-    # Hypothesis, when it is told of CI, forgives an example its time: two suites now
-    # share the machine.
-    variables = {
-        **outer,
-        "PYTHONPATH": f"{folder / 'src'}:{folder / 'engine/src'}",
-        "CI": "true",
-    }
+    bring_mypy_cache(folder)
+    # Two suites share the machine now, so its own tests run in one process.
+    variables = environment_of(folder) | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
     words = ["make", target]
     return subprocess.run(
         words, cwd=folder, env=variables, capture_output=True, text=True, check=False

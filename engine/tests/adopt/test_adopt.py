@@ -100,6 +100,7 @@ def reasons(found: Decisions) -> dict[str, str]:
 
 
 @given(st.text(max_size=80), st.integers(1, 999))
+@pytest.mark.slow
 def test_any_header_becomes_an_identifier_that_python_and_pydantic_take(
     header: str, position: int
 ):

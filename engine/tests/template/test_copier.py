@@ -1,6 +1,5 @@
 """copier makes projects of this one, and brings later changes to them."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from git_status import list_files
 from jinja2 import Environment
 
 from conftest import ROOT
-from made import commit, copy_project
+from made import commit, copy_project, environment_of
 
 ANSWERS = yaml.safe_load((ROOT / "copier.yml").read_text())
 QUESTIONS = {name: asked for name, asked in ANSWERS.items() if not name.startswith("_")}
@@ -164,11 +163,10 @@ def test_a_name_that_rename_refuses_is_refused_before_anything_is_copied(
 
 def lapse_model(project: Path, *words: str) -> str:
     """Run a command of a made project, by its own engine."""
-    sources = f"{project / 'src'}:{project / 'engine/src'}"
     done = subprocess.run(
         [sys.executable, "-m", "lapse_model", *words],
         cwd=project,
-        env=os.environ | {"PYTHONPATH": sources},  # noqa: TID251 - for the child
+        env=environment_of(project),
         capture_output=True,
         text=True,
         check=False,

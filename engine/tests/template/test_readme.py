@@ -40,6 +40,7 @@ def block(language: str) -> str:
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", README)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 @pytest.mark.needs("curl")
 def test_the_readmes_request_gets_the_readmes_answer(real: Path):

@@ -3,7 +3,6 @@
 import contextlib
 import doctest
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from nouns import EVENT, RECORD, Nouns
 
 from conftest import NOBODY, ROOT, Done
 from git_that_fails import DUBIOUS, say
-from made import commit, contents, copy_project
+from made import bring_mypy_cache, commit, contents, copy_project, environment_of
 
 PRESENT = rename.present_words(ROOT).names.command
 SHORTEST, LONGEST = "ab-c", "propensity-to-leave-data"
@@ -132,12 +131,12 @@ def test_other_nouns_stand_wherever_the_project_says_them_and_its_tests_pass(
     }
     assert done.returncode == 0, done.stderr
     assert {name: words for name, words in found.items() if words} == {}
-    sources = f"{committed / 'src'}:{committed / 'engine/src'}"
+    bring_mypy_cache(committed)
     for check in (["ruff", "check"], ["mypy"], ["pytest", "-q"]):
         said = subprocess.run(
             [sys.executable, "-m", *check],
             cwd=committed,
-            env=os.environ | {"PYTHONPATH": sources},  # noqa: TID251 - for the child
+            env=environment_of(committed),
             capture_output=True,
             text=True,
             check=False,
@@ -216,12 +215,12 @@ def test_no_name_changes_the_layout_of_the_code(committed: Path, name: str):
 @pytest.mark.slow
 def test_a_renamed_project_works_and_reads_the_renamed_variables(project: Path):
     renamed(project, "lapse-model", "--uncommitted")
-    variables = {"PYTHONPATH": str(project / "src"), "LAPSE_CONFIG": "nowhere.yaml"}
+    variables = {"LAPSE_CONFIG": "nowhere.yaml"}
 
     done = subprocess.run(
         [sys.executable, "-m", "lapse_model", "registry", "list"],
         cwd=project,
-        env=os.environ | variables,  # noqa: TID251 - the child inherits ours
+        env=environment_of(project) | variables,
         capture_output=True,
         text=True,
         check=False,

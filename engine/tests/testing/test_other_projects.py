@@ -7,7 +7,6 @@ train, serve, drift. What the engine makes of many tables is `test_small_project
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from conftest import ROOT
 from fields import KNOW_THE_TABLE
+from made import bring_mypy_cache, environment_of
 from other_tables import OTHERS, Other
 from running import ask, serving
 
@@ -49,21 +49,12 @@ class Copy:
     def table(self) -> str:
         return f"data/{self.other.file}"
 
-    @property
-    def environment(self) -> dict[str, str]:
-        sources = f"{self.folder / 'src'}:{self.folder / 'engine/src'}"
-        return {
-            **os.environ,  # noqa: TID251 - the child inherits ours
-            "PYTHONPATH": sources,
-            "OMP_NUM_THREADS": "1",
-        }
-
     def run(self, *words: str) -> str:
         """Run Python here; it must succeed. Return what it says."""
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.folder,
-            env=self.environment,
+            env=environment_of(self.folder),
             capture_output=True,
             text=True,
             check=False,
@@ -107,13 +98,8 @@ def project(
     return made
 
 
-def test_the_checks_are_quiet_about_another_table(
-    project: Copy,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    # one cache for all tables
-    monkeypatch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "mypy"))
+def test_the_checks_are_quiet_about_another_table(project: Copy):
+    bring_mypy_cache(project.folder)
     for words in CHECKS:
         project.run(*words)
 
@@ -134,7 +120,7 @@ def test_another_table_goes_from_its_file_to_a_served_model(project: Copy):
     example = json.loads(project.run(*COMMAND, "example"))
     command = [
         "env",
-        f"PYTHONPATH={project.environment['PYTHONPATH']}",
+        f"PYTHONPATH={environment_of(project.folder)['PYTHONPATH']}",
         sys.executable,
         *COMMAND,
         "serve",
