@@ -18,41 +18,38 @@ where git cannot tell, unless --uncommitted allows it. Ends with 0 done, 1 faile
 import argparse
 import sys
 import tempfile
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import yaml
-from skewless.cli.terminal import say
-from skewless.core.errors import SkewlessError
-
-import rename
-from adoption.asked import Asked
-from adoption.decisions import Decisions, decide
-from adoption.reading import open_foreign
-from adoption.rendering import (
+from skewless.adopt.asked import Asked
+from skewless.adopt.decisions import Decisions, decide
+from skewless.adopt.reading import open_foreign
+from skewless.adopt.rendering import (
     render_config,
     render_features,
     render_known_values,
     render_schema,
 )
-from adoption.settings import with_settings
-from adoption.staging import (
-    changes,
-    formatted,
-    in_git,
-    refuse_uncommitted,
-    stage,
-    try_out,
-    write_all,
-)
-from adoption.table_settings import path_from, table_settings
-from adoption.telling import next_steps, summary
+from skewless.adopt.settings import with_settings
+from skewless.adopt.staging import changes, formatted, stage, try_out, write_all
+from skewless.adopt.table_settings import path_from, table_settings
+from skewless.adopt.telling import next_steps, summary
+from skewless.cli.terminal import say
+from skewless.core.errors import SkewlessError
+
+from churn_service.project import project
+import rename
+from git_status import Refused, tracked, uncommitted
 
 ROOT: Final = Path(__file__).parents[1]
-SCHEMA: Final = "src/churn_service/schema.py"
-FEATURES: Final = "src/churn_service/features.py"
-KNOBS: Final = "src/churn_service/config.py"
+PACKAGE: Final = "src/churn_service"
+RECORDS: Final = "customers"  # what `add_features` calls the columns of the record
+SCHEMA: Final = f"{PACKAGE}/schema.py"
+FEATURES: Final = f"{PACKAGE}/features.py"
+KNOBS: Final = f"{PACKAGE}/config.py"
 KNOWN_VALUES: Final = "tests/test_features.py"
 CONFIG: Final = "config.yaml"
 CONFIG_SCHEMA: Final = "config.schema.json"
@@ -113,22 +110,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
     if not asked.dry_run and not asked.uncommitted:
-        refuse_uncommitted(ROOT, dict.fromkeys(FILES))
+        refuse_uncommitted(ROOT, FILES)
     table = asked.table.resolve()
     foreign = open_foreign(table, scratch)
     decided = decide(
         foreign,
         Asked(asked.target, asked.id, asked.positive),
+        project,
         say=partial(say, err=True),
     )
     files = _rendered(decided)
     say("trying the changed project on the whole table", err=True)
-    files[CONFIG_SCHEMA] = try_out(stage(ROOT, files, scratch), table)
+    staged = stage(ROOT, files, scratch, package=PACKAGE)
+    files[CONFIG_SCHEMA] = try_out(staged, table, project.place)
     if asked.dry_run:
         say(*changes(ROOT, files).splitlines())
         steps = ["nothing was written; leave out --dry-run (DRY_RUN) to write it"]
     else:
-        known = in_git(ROOT, dict.fromkeys(FILES))
+        known = in_git(ROOT, FILES)
         removed = rename.template_only(ROOT) if known else []
         write_all(ROOT, files)
         rename.remove(ROOT, removed)
@@ -136,6 +135,43 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         steps = list(next_steps(FILES, removed, makefile, in_git=known))
     say(*summary(decided, path_from(ROOT, table)), *steps)
+
+
+def refuse_uncommitted(root: Path, names: Collection[str]) -> None:
+    """Refuse to write over changes that are not committed.
+
+    Raises
+    ------
+    SkewlessError
+        Names the files with changes, or why git cannot tell whether there are any.
+    """
+    try:
+        changed = [name for name in uncommitted(root, names) if name in names]
+    except Refused as why:
+        msg = (
+            "nobody can tell whether changes would be lost in "
+            f"{', '.join(names)} ({why}); commit first, so that git can take you back, "
+            "or say --uncommitted (FORCE=1 behind make)"
+        )
+        raise SkewlessError(msg) from why
+    if changed:
+        msg = (
+            f"uncommitted changes would be lost in {', '.join(changed)}; "
+            "commit or stash them first, take them back with git restore, "
+            "or say --uncommitted (FORCE=1 behind make)"
+        )
+        raise SkewlessError(msg)
+
+
+def in_git(root: Path, names: Collection[str]) -> bool:
+    """Tell whether git has the files, so that it can bring them back.
+
+    If git does not answer, it is no.
+    """
+    try:
+        return set(tracked(root)).issuperset(names)
+    except Refused:
+        return False
 
 
 def _say_nouns(asked: argparse.Namespace) -> None:
@@ -153,7 +189,7 @@ def _rendered(decided: Decisions) -> dict[str, str]:
     old = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
     rendered = {
         SCHEMA: render_schema(decided, old[SCHEMA]),
-        FEATURES: render_features(decided, old[FEATURES]),
+        FEATURES: render_features(decided, old[FEATURES], records=RECORDS),
         KNOBS: render_config(old[KNOBS]),
         KNOWN_VALUES: render_known_values(decided, old[KNOWN_VALUES]),
     }

@@ -81,7 +81,6 @@ WITHOUT_NOUNS: Final = (
     "CHANGELOG.md",
     "docs/adopting.md",
     "docs/decisions",
-    "scripts/adoption/identity.py",
 )
 # Where the event's noun is a word of a sentence, and not the name of a host or a
 # folder.

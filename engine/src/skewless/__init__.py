@@ -5,7 +5,7 @@ A project hands over its record, features, configuration and training code (`Pro
 stands on all::
 
     core · tables · models · registry · training · scoring · monitoring · serving ·
-    lifecycle · cli
+    lifecycle · adopt · cli
 """
 
 import os

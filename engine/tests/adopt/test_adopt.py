@@ -13,6 +13,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from adoption.asked import Asked
-from adoption.decisions import Decisions, decide
-from adoption.fields import bounds
-from adoption.naming import Names, identifier
-from adoption.profile import Profile
-from adoption.reading import open_foreign
-from adoption.rendering import (
-    render_config,
-    render_features,
-    render_known_values,
-    render_schema,
-)
-from adoption.settings import with_settings
-from adoption.staging import formatted, in_git
-from adoption.table_settings import path_from
-from adoption.telling import next_steps, summary
-from adoption.worth import own_auc, scorecard
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -45,12 +29,29 @@ from rename import template_only
 import adopt
 from conftest import NOBODY, ROOT
 from git_that_fails import DUBIOUS, say
+from own import ID, PROJECT
+from skewless.adopt import naming, rendering
+from skewless.adopt.asked import Asked
+from skewless.adopt.decisions import Decisions, decide
+from skewless.adopt.fields import bounds
+from skewless.adopt.naming import Names
+from skewless.adopt.profile import Profile
+from skewless.adopt.reading import open_foreign
+from skewless.adopt.rendering import render_config, render_known_values, render_schema
+from skewless.adopt.settings import with_settings
+from skewless.adopt.staging import formatted
+from skewless.adopt.table_settings import path_from
+from skewless.adopt.telling import next_steps, summary
+from skewless.adopt.worth import own_auc, scorecard
 from skewless.core.errors import SkewlessError, TableError
 
 ROWS = 300
 RANDOM = np.random.default_rng(3)
 SIGNAL = RANDOM.normal(size=ROWS)
 OUTCOME = (RANDOM.random(ROWS) < 1 / (1 + np.exp(-2 * SIGNAL))).astype(int)
+
+identifier = partial(naming.identifier, id_field=ID)
+render_features = partial(rendering.render_features, records=adopt.RECORDS)
 
 
 def table(**columns: Any) -> pd.DataFrame:
@@ -68,6 +69,7 @@ def decided(path: Path, scratch: Path, **asked: str) -> Decisions:
     return decide(
         open_foreign(path, scratch),
         Asked(**({"target": "left"} | asked)),
+        PROJECT,
         say=lambda _: None,
     )
 
@@ -980,12 +982,12 @@ def test_without_git_no_way_back_is_promised(tmp_path: Path):
     names = {"a.py": None}
     (tmp_path / "a.py").touch()
 
-    assert not in_git(tmp_path, names)
+    assert not adopt.in_git(tmp_path, names)
     assert "git restore" not in "".join(next_steps(["a.py"], [], "", in_git=False))
     git(tmp_path, "init", "-q")
-    assert not in_git(tmp_path, names)
+    assert not adopt.in_git(tmp_path, names)
     git(tmp_path, "add", "a.py")
-    assert in_git(tmp_path, names)
+    assert adopt.in_git(tmp_path, names)
 
 
 def test_a_table_outside_data_is_moved_without_a_second_adoption(of):

@@ -23,7 +23,7 @@ OF_ANY_TABLE = (
     "docs/from-your-notebook.md",
     "docs/template.md",
     "scripts/nouns.py",
-    "scripts/adoption/",
+    "engine/src/skewless/adopt/",
     "engine/tests/adopt/test_adopt.py",
 )
 TRACKED = sorted(

@@ -3,6 +3,7 @@
 ::
 
     SkewlessError
+    ├── AskedError
     ├── ConfigError
     ├── PredictionError
     ├── ConflictError
@@ -53,6 +54,15 @@ class SkewlessError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(map(printable, self.args))
+
+
+class AskedError(SkewlessError):
+    """A command's words do not fit the table.
+
+    They name what the table does not have, or leave open what only a person knows.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 class ConfigError(SkewlessError):

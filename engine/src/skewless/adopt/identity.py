@@ -3,17 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from skewless.core.errors import TableError
 
-from churn_service.project import project
-from churn_service.schema import TABLE
-from adoption.naming import identifier
-from adoption.profile import Profile
+from skewless.adopt.naming import snake_case
+from skewless.adopt.profile import Profile
+from skewless.core.errors import TableError
+from skewless.core.project import Project
 
 ANY_ID: Final = r"(u?id|uuid|guid)"
 NUMBER: Final = r"(key|no|nr|number|nummer)"
@@ -40,7 +39,13 @@ class Identity:
     was_asked: bool
 
 
-def check_id(header: str, column: pa.ChunkedArray, *, was_asked: bool) -> Identity:
+def check_id(
+    header: str,
+    column: pa.ChunkedArray,
+    project: Project[Any, Any],
+    *,
+    was_asked: bool,
+) -> Identity:
     """Accept a column as the id if every row has one of its own.
 
     Raises
@@ -48,9 +53,9 @@ def check_id(header: str, column: pa.ChunkedArray, *, was_asked: bool) -> Identi
     TableError
         Says how many rows have none, or one that others have too.
     """
-    other = f"rename {TABLE.id}" if header == TABLE.id else "say ID=none"
+    other = f"rename {header}" if header == project.table.id else "say ID=none"
     without = (
-        f"Let each row be one customer upstream, or {other}: "
+        f"Give each row an id of its own upstream, or {other}: "
         "then each row gets an id made of its cells"
     )
     blank = pc.fill_null(pc.equal(column, ""), fill_value=True)
@@ -86,7 +91,8 @@ def is_named_id(header: str) -> bool:
 
 
 def _plain(header: str) -> str:
-    return identifier(header, 1).removesuffix("_value")
+    """Spell a header as a name; what is called `id_value` is an id, too."""
+    return snake_case(header, 1).removesuffix("_value")
 
 
 def repeats(found: Profile) -> bool:
@@ -120,8 +126,8 @@ def refuse_repeated(profiles: Sequence[Profile]) -> None:
         msg = (
             f"{each.header} looks like an id and repeats "
             f"({each.distinct:,} different values in {each.present:,} rows): "
-            "a row must be one customer. "
-            "Aggregate the rows of a customer upstream, or say ID=none: "
+            "each id must stand in one row. "
+            "Aggregate the rows of an id upstream, or say ID=none: "
             "then the column is left out, and each row gets an id made of its cells"
         )
         raise TableError(msg)
@@ -141,6 +147,6 @@ def find_id(profiles: Sequence[Profile]) -> str | None:
         and each.kind in {"integer", "text"}
     ]
     of_customers = [
-        header for header in found if OF_CUSTOMERS.match(identifier(header, 1))
+        header for header in found if OF_CUSTOMERS.match(snake_case(header, 1))
     ]
     return next(iter(of_customers + found), None)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from skewless.adopt.decisions import Decisions
 from skewless.core.sections import PLAIN
-
-from adoption.decisions import Decisions
 
 LEAVES: Final = 20  # that the rows must be enough for
 
@@ -46,7 +45,7 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
 
 
 def most_in_leaf(rows: int) -> int:
-    """Return how many customers a leaf may need at least.
+    """Return how many rows a leaf may need at least.
 
     With more, a tree of few rows could not split at all.
     """

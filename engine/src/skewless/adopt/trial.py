@@ -1,16 +1,23 @@
 """Read the table as training does, and print the schema of config.yaml.
 
-Runs in a staged copy. Ends with 3 and the reason if the table is unfit for training.
+Usage: python -m skewless.adopt.trial PLACE TABLE
+
+PLACE is where the project is, ``package.module:name``. Runs in a staged copy. Ends with
+3 and the reason if the table is unfit for training.
 """
 
 import sys
 import warnings
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
+
 from skewless.core.config_reference import config_schema
 from skewless.core.errors import TableError
 from skewless.core.feature_matrix import feature_matrix
+from skewless.core.project import Project
 from skewless.core.workspace import open_workspace
 from skewless.models.baseline import baseline_probability
 from skewless.models.exportable import check_training
@@ -18,10 +25,8 @@ from skewless.tables.faults import check_table
 from skewless.tables.split import is_holdout
 from skewless.tables.table import read_table
 
-from churn_service.project import project
 
-
-def main(path: Path) -> None:
+def try_training(project: Project[Any, Any], path: Path) -> None:
     """Try the road of training up to the fit."""
     config = open_workspace(project, Path("config.yaml")).config
     contract = project.contract
@@ -49,14 +54,16 @@ def main(path: Path) -> None:
         )
         raise TableError(msg)
     baseline_probability(project, table, config)
-    print(config_schema(project), end="")
+    sys.stdout.write(config_schema(project))
 
 
 if __name__ == "__main__":
+    place, table = sys.argv[1:]
+    project = resolve_name(place)
     # Pydantic warns of names that it uses itself.
     warnings.simplefilter("error", UserWarning)
     try:
-        main(Path(sys.argv[1]))
+        try_training(project, Path(table))
     except TableError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         sys.exit(TableError.exit_code)

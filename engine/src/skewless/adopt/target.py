@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from skewless.core.errors import TableError
 
-from adoption.asked import AskedError
-from adoption.cells import PLAIN, TRUTH, Distinct
+from skewless.adopt.cells import PLAIN, TRUTH, Distinct
+from skewless.core.errors import AskedError, TableError
 
 MOST_CLASSES: Final = 20
 SHOWN: Final = 10

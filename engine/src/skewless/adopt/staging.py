@@ -15,49 +15,8 @@ from typing import Final
 from skewless.core.atomic import replace_file
 from skewless.core.errors import SkewlessError, TableError
 
-from git_status import Refused, tracked, uncommitted
-
-PACKAGE: Final = "src/churn_service"
-REFUSED: Final = 3
 NEEDED: Final = ("config.yaml", "pyproject.toml")
-TRIAL: Final = Path(__file__).with_name("trial.py")
-
-
-def refuse_uncommitted(root: Path, names: Mapping[str, object]) -> None:
-    """Refuse to write over changes that are not committed.
-
-    Raises
-    ------
-    SkewlessError
-        Names the files with changes, or why git cannot tell whether there are any.
-    """
-    try:
-        changed = [name for name in uncommitted(root, names) if name in names]
-    except Refused as why:
-        msg = (
-            "nobody can tell whether changes would be lost in "
-            f"{', '.join(names)} ({why}); commit first, so that git can take you back, "
-            "or say --uncommitted (FORCE=1 behind make)"
-        )
-        raise SkewlessError(msg) from why
-    if changed:
-        msg = (
-            f"uncommitted changes would be lost in {', '.join(changed)}; "
-            "commit or stash them first, take them back with git restore, "
-            "or say --uncommitted (FORCE=1 behind make)"
-        )
-        raise SkewlessError(msg)
-
-
-def in_git(root: Path, names: Mapping[str, object]) -> bool:
-    """Tell whether git has the files, so that it can bring them back.
-
-    If git does not answer, it is no.
-    """
-    try:
-        return set(tracked(root)).issuperset(names)
-    except Refused:
-        return False
+TRIAL: Final = "skewless.adopt.trial"
 
 
 def formatted(source: str, name: str, root: Path) -> str:
@@ -78,11 +37,11 @@ def formatted(source: str, name: str, root: Path) -> str:
     return source
 
 
-def stage(root: Path, files: Mapping[str, str], scratch: Path) -> Path:
+def stage(root: Path, files: Mapping[str, str], scratch: Path, *, package: str) -> Path:
     """Copy what training reads to a scratch folder, new files in place of the old."""
     copy = scratch / "project"
     shutil.copytree(
-        root / PACKAGE, copy / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+        root / package, copy / package, ignore=shutil.ignore_patterns("__pycache__")
     )
     for name in NEEDED:
         shutil.copy(root / name, copy / name)
@@ -92,8 +51,10 @@ def stage(root: Path, files: Mapping[str, str], scratch: Path) -> Path:
     return copy
 
 
-def try_out(staged: Path, table: Path) -> str:
+def try_out(staged: Path, table: Path, place: str) -> str:
     """Let the changed project read the whole table; return its config.yaml's schema.
+
+    `place` is where the project is, ``package.module:name``.
 
     Raises
     ------
@@ -104,14 +65,14 @@ def try_out(staged: Path, table: Path) -> str:
     """
     environment = dict(os.environ)  # noqa: TID251 - the trial inherits ours
     done = subprocess.run(  # noqa: S603 - our own trial
-        [sys.executable, str(TRIAL), str(table)],
+        [sys.executable, "-m", TRIAL, place, str(table)],
         cwd=staged,
         env=environment | {"PYTHONPATH": str(staged / "src")},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
-    if done.returncode == REFUSED:
+    if done.returncode == TableError.exit_code:
         raise TableError(*done.stderr.strip().split("\n"))
     if done.returncode:
         msg = (

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from churn_service.schema import TABLE
-from adoption.decisions import Decisions
-from adoption.fields import AdoptedField
+from skewless.adopt.decisions import Decisions
+from skewless.adopt.fields import AdoptedField
 
 SUSPICIOUS: Final = 0.95
 RARE: Final = 0.2
@@ -77,7 +76,7 @@ def _told_of_table(decided: Decisions) -> Iterator[str]:
             if decided.id.was_asked
             else "by its name and because no value comes twice"
         )
-        yield f"id: {decided.id.header!r} ({TABLE.id}), {how}"
+        yield f"id: {decided.id.header!r} ({decided.project.table.id}), {how}"
     card = decided.baseline
     yield (
         f"baseline: {card.column} in {len(card.cuts) + 1} intervals, AUC {card.auc:.3f}"
@@ -161,7 +160,7 @@ def _about_rows(decided: Decisions) -> Iterator[str]:
         )
     if decided.repeated:
         repeats = f"{_listed(decided.repeated)} repeats"
-        yield f"rows of one customer may be on both sides of the holdout: {repeats}"
+        yield f"rows of one id may be on both sides of the holdout: {repeats}"
     if decided.id is None:
         yield (
             "without an id a corrected row is a new one "

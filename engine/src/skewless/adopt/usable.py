@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pyarrow as pa
-from skewless.core.errors import TableError
 
-from adoption.reading import Foreign
+from skewless.adopt.reading import Foreign
+from skewless.core.errors import TableError
 
 PLAIN_TYPES = (
     pa.types.is_integer,

@@ -10,10 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from skewless.core.errors import TableError
 
-from adoption.asked import AskedError
-from adoption.sniffing import sniff_delimiter, sniff_encoding
+from skewless.adopt.sniffing import sniff_delimiter, sniff_encoding
+from skewless.core.errors import AskedError, TableError
 
 CELLS: Final = 4_000_000  # held in memory at once while a CSV file is read
 

@@ -5,23 +5,29 @@ That is the target, the id, the fields, what is left out and why, and a baseline
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+from skewless.adopt.asked import NO_ID, Asked, position_of
+from skewless.adopt.cells import PLAIN, Distinct, rows_without
+from skewless.adopt.fields import AdoptedField, adopted, why_left_out
+from skewless.adopt.identity import (
+    Identity,
+    check_id,
+    find_id,
+    refuse_repeated,
+    repeats,
+)
+from skewless.adopt.judging import Judged, judge, outcomes, sample
+from skewless.adopt.naming import Names, identifier
+from skewless.adopt.profile import Profile, profile
+from skewless.adopt.reading import Foreign
+from skewless.adopt.target import Target, decide_target
+from skewless.adopt.usable import LeftOut, is_text, split_usable
+from skewless.adopt.worth import Scorecard
+from skewless.adopt.written import Written, hints, settle
 from skewless.core.errors import TableError
-
-from churn_service.schema import TABLE
-from adoption.asked import NO_ID, Asked, position_of
-from adoption.cells import PLAIN, Distinct, rows_without
-from adoption.fields import AdoptedField, adopted, why_left_out
-from adoption.identity import Identity, check_id, find_id, refuse_repeated, repeats
-from adoption.judging import Judged, judge, outcomes, sample
-from adoption.naming import Names, identifier
-from adoption.profile import Profile, profile
-from adoption.reading import Foreign
-from adoption.target import Target, decide_target
-from adoption.usable import LeftOut, is_text, split_usable
-from adoption.worth import Scorecard
-from adoption.written import Written, hints, settle
+from skewless.core.project import Project
 
 LEAK: Final = 0.99
 
@@ -30,6 +36,8 @@ LEAK: Final = 0.99
 class Decisions:
     """What adoption came to."""
 
+    project: Project[Any, Any]
+    """The one that adopts the table."""
     foreign: Foreign
     written: Written
     target: Target
@@ -43,8 +51,14 @@ class Decisions:
     """Columns that look like an id and stand in several rows."""
 
 
-def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Decisions:
-    """Decide everything about a table.
+def decide(
+    foreign: Foreign,
+    asked: Asked,
+    project: Project[Any, Any],
+    *,
+    say: Callable[[str], None],
+) -> Decisions:
+    """Decide everything about a table that a project is to adopt.
 
     Raises
     ------
@@ -53,9 +67,9 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
     AskedError
         The command line does not fit the table.
     """
-    headers = foreign.headers
+    headers, id_field = foreign.headers, project.table.id
     goal = position_of(asked.target, headers, role="TARGET")
-    named = _named_id(asked, headers)
+    named = _named_id(asked, headers, id_field=id_field)
     usable, left_out = split_usable(
         foreign, needed={goal} if named is None else {goal, named}
     )
@@ -67,7 +81,9 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
         for place in usable
         if place not in {goal, named}
     }
-    identity = _identity(foreign, named, profiles, may_look=asked.id is None)
+    identity = _identity(
+        foreign, named, profiles, project=project, may_look=asked.id is None
+    )
 
     others = {
         place: each
@@ -75,11 +91,12 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
         if not identity or each.header != identity.header
     }
     reasons = {place: why_left_out(found) for place, found in others.items()}
+    spelled = partial(identifier, id_field=id_field)
     names = Names(
-        headers, target=identifier(target.header, goal + 1), header=target.header
+        headers, target=spelled(target.header, goal + 1), header=target.header
     )
     fields = {
-        place: adopted(names, others[place], place)
+        place: adopted(others[place], names, spelled(headers[place], place + 1))
         for place, reason in reasons.items()
         if not reason
     }
@@ -97,6 +114,7 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
     ]
     kept = tuple(each for each in judged if each.auc <= LEAK)
     return Decisions(
+        project,
         foreign,
         written,
         target,
@@ -109,25 +127,25 @@ def decide(foreign: Foreign, asked: Asked, *, say: Callable[[str], None]) -> Dec
     )
 
 
-def _named_id(asked: Asked, headers: Sequence[str]) -> int | None:
+def _named_id(asked: Asked, headers: list[str], *, id_field: str) -> int | None:
     """Find the column that was named as the id.
 
     A column that is called as the project's own id is the id without being named.
     """
-    if asked.id is None or asked.id == TABLE.id:
-        if TABLE.id in headers:
-            return headers.index(TABLE.id)
+    if asked.id is None or asked.id == id_field:
+        if id_field in headers:
+            return headers.index(id_field)
         if asked.id is None:
             return None
-        return position_of(TABLE.id, list(headers), role="ID")
+        return position_of(id_field, headers, role="ID")
     named = (
         None
         if asked.id == NO_ID and NO_ID not in headers
-        else position_of(asked.id, list(headers), role="ID")
+        else position_of(asked.id, headers, role="ID")
     )
-    if TABLE.id in headers and (named is None or headers[named] != TABLE.id):
+    if id_field in headers and (named is None or headers[named] != id_field):
         msg = (
-            f"the project calls a row's id {TABLE.id}, "
+            f"the project calls a row's id {id_field}, "
             "and another column is called so: rename that upstream"
         )
         raise TableError(msg)
@@ -174,11 +192,15 @@ def _identity(
     named: int | None,
     profiles: Mapping[int, Profile],
     *,
+    project: Project[Any, Any],
     may_look: bool,
 ) -> Identity | None:
     if named is not None:
         return check_id(
-            foreign.headers[named], foreign.column(named), was_asked=not may_look
+            foreign.headers[named],
+            foreign.column(named),
+            project,
+            was_asked=not may_look,
         )
     if not may_look:
         return None
@@ -186,9 +208,8 @@ def _identity(
     if found is None:
         refuse_repeated(list(profiles.values()))
         return None
-    return check_id(
-        found, foreign.column(foreign.headers.index(found)), was_asked=False
-    )
+    column = foreign.column(foreign.headers.index(found))
+    return check_id(found, column, project, was_asked=False)
 
 
 def _judged(

@@ -2,21 +2,12 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
-from skewless.core.errors import SkewlessError
+from skewless.core.errors import AskedError
 
 NO_ID: Final = "none"
 """Given as the id: no column is, each row gets an id made of its cells."""
-
-
-class AskedError(SkewlessError):
-    """The command line does not fit the table.
-
-    It names what the table does not have, or leaves open what only a person knows.
-    """
-
-    exit_code: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def sniff_delimiter(path: Path, encoding: str) -> str:
     if not text.strip():
         msg = (
             f"{path} is empty; "
-            "a table has a line with the columns' names, and one per customer"
+            "a table has a line with the columns' names, and one per record"
         )
         raise TableError(msg)
     shapes = {delimiter: _shape(text, delimiter) for delimiter in DELIMITERS}

@@ -1,4 +1,4 @@
-"""Decisions → the text of the files that know the table.
+"""Decisions → the text of the Python files that know the table.
 
 The project's formatter lays them out afterwards.
 """
@@ -8,13 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from skewless.core.errors import SkewlessError
-
-from churn_service.project import project
-from churn_service.schema import TABLE
-from adoption.decisions import Decisions
-from adoption.fields import EPOCH, AdoptedField
-from adoption.source import (
+from skewless.adopt.decisions import Decisions
+from skewless.adopt.fields import EPOCH, AdoptedField
+from skewless.adopt.source import (
     require,
     with_body,
     with_cases,
@@ -22,6 +18,7 @@ from adoption.source import (
     with_fields,
     with_value,
 )
+from skewless.core.errors import SkewlessError
 
 EXACT: Final = 10**15  # from here on a float is written with its exponent
 CASES_OF_A_KIND: Final = 2
@@ -30,7 +27,8 @@ UNUSED: Final = "del features  # it has no knob yet; this line goes with the fir
 
 def render_schema(decided: Decisions, old: str) -> str:
     """Write schema.py anew: names of the table, words of the target, fields."""
-    target, fields = decided.target, [each.field for each in decided.judged]
+    project, target = decided.project, decided.target
+    fields = [render_field(each.field) for each in decided.judged]
     source = _with_imports(
         old,
         "import datetime as dt\n",
@@ -46,7 +44,7 @@ def render_schema(decided: Decisions, old: str) -> str:
         f"0 where it is {target.words(0)}.",
     )
     source = with_fields(
-        source, "Customer", [render_field(field) for field in fields], keep=[TABLE.id]
+        source, project.record.__name__, fields, keep=[project.table.id]
     )
     if decided.id is not None and decided.id.longest != project.contract.id_length[1]:
         source = re.sub(
@@ -63,7 +61,7 @@ def _table_format(decided: Decisions) -> str:
         if (form := field.profile.date_format) is not None
     }
     parts = {
-        "id": TABLE.id,
+        "id": decided.project.table.id,
         "target": decided.target_name,
         "outcomes": decided.target.meanings,
         "headers": _headers(decided),
@@ -75,7 +73,7 @@ def _table_format(decided: Decisions) -> str:
 
 def _headers(decided: Decisions) -> dict[str, str]:
     names = {decided.target_name: decided.target.header} | (
-        {} if decided.id is None else {TABLE.id: decided.id.header}
+        {} if decided.id is None else {decided.project.table.id: decided.id.header}
     )
     names |= {each.field.name: each.field.profile.header for each in decided.judged}
     return {name: header for name, header in names.items() if name != header}
@@ -122,11 +120,11 @@ def _literal(bound: Any) -> str:
     )
 
 
-def render_features(decided: Decisions, old: str) -> str:
+def render_features(decided: Decisions, old: str, *, records: str) -> str:
     """Write features.py anew.
 
     Every number, truth value and date becomes a feature as it is, and each category has
-    a column of its own.
+    a column of its own. `records` is what `add_features` calls the record's columns.
 
     Raises
     ------
@@ -134,23 +132,24 @@ def render_features(decided: Decisions, old: str) -> str:
         The owner has changed what the new lines stand on.
     """
     fields = [each.field for each in decided.judged]
+    record = decided.project.record
     plain = [
-        f'"{field.name}": customers["{field.name}"],'
+        f'"{field.name}": {records}["{field.name}"],'
         for field in fields
         if field.kind != "category"
     ]
     encoded = [
-        f'**one_hot(customers, "{field.name}", Customer),'
+        f'**one_hot({records}, "{field.name}", {record.__name__}),'
         for field in fields
         if field.kind == "category"
     ]
     returned = "return {\n" + "\n".join(plain + encoded) + "\n}"
     try:
-        require(old, "add_features", ["customers", "features"])
+        require(old, "add_features", [records, "features"])
         source = _with_imports(
             old,
             "from skewless import Columns, one_hot\n",
-            "from churn_service.schema import Customer\n",
+            f"from {record.__module__} import {record.__name__}\n",
         )
         return with_body(source, "add_features", f"{UNUSED}\n    {returned}")
     except (LookupError, SyntaxError) as error:

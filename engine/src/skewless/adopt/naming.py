@@ -12,8 +12,6 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from churn_service.schema import TABLE
-
 LONGEST: Final = 48  # characters
 SPELLED: Final = str.maketrans(
     {
@@ -44,17 +42,29 @@ PROTECTED: Final = ("model_validate", "model_dump")
 SPOKEN: Final = {"int", "float", "bool", "str", "dict", "list", "dt", "self", "cls"}
 
 
-def identifier(header: str, position: int) -> str:
-    """Make a snake_case identifier of a header.
+def identifier(header: str, position: int, *, id_field: str) -> str:
+    """Make an identifier of a header that nothing else is called by.
+
+    `position` is that of `snake_case`, and `id_field` what the project calls the id.
+
+    >>> identifier("Größe", 5, id_field="key")
+    'groesse'
+    >>> [identifier(header, 1, id_field="key") for header in ("class", "Key")]
+    ['class_value', 'key_value']
+    """
+    name = snake_case(header, position)
+    return f"{name}_value" if name == id_field or is_taken(name) else name
+
+
+def snake_case(header: str, position: int) -> str:
+    """Spell a header as code spells names.
 
     `position`, counted from 1, names a column whose header has no letter.
 
-    >>> identifier("Monthly Charges (€)", 3), identifier("StreamingTV", 4)
+    >>> snake_case("Monthly Charges (€)", 3), snake_case("StreamingTV", 4)
     ('monthly_charges_eur', 'streaming_tv')
-    >>> identifier("Größe", 5)
-    'groesse'
-    >>> identifier("class", 1), identifier("30day usage", 2), identifier("年龄", 7)
-    ('class_value', 'column_30day_usage', 'column_7')
+    >>> snake_case("30day usage", 2), snake_case("年龄", 7)
+    ('column_30day_usage', 'column_7')
     """
     spelled = unicodedata.normalize(
         "NFKD", unicodedata.normalize("NFC", header).translate(SPELLED)
@@ -66,8 +76,7 @@ def identifier(header: str, position: int) -> str:
         return f"column_{position}"
     if name[0].isdigit():
         name = f"column_{name}"
-    name = name[:LONGEST].strip("_")
-    return f"{name}_value" if is_taken(name) else name
+    return name[:LONGEST].strip("_")
 
 
 def is_taken(name: str) -> bool:
@@ -76,7 +85,6 @@ def is_taken(name: str) -> bool:
         keyword.iskeyword(name)
         or name in SPOKEN
         or name in ANSWERED
-        or name == TABLE.id
         or name.startswith(PROTECTED)
         or hasattr(BaseModel, name)
     )

@@ -5,12 +5,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from skewless.adopt.cells import TRUTH
+from skewless.adopt.identity import is_named_id, repeats
+from skewless.adopt.naming import Names, in_words
+from skewless.adopt.profile import MOST_CATEGORIES, Profile
 from skewless.core.contract import is_plain_text
-
-from adoption.cells import TRUTH
-from adoption.identity import is_named_id, repeats
-from adoption.naming import Names, identifier, in_words
-from adoption.profile import MOST_CATEGORIES, Profile
 
 MORE: Final = 10  # times the largest number seen is still allowed
 LARGEST: Final = 1e38  # the model's float32 ends at 3.4e38
@@ -91,9 +90,8 @@ def _numbers_rows(found: Profile) -> bool:
     )
 
 
-def adopted(names: Names, found: Profile, place: int) -> AdoptedField:
-    """Make a field of a column that can be one; `place` counts columns from 0."""
-    wanted = identifier(found.header, place + 1)
+def adopted(found: Profile, names: Names, wanted: str) -> AdoptedField:
+    """Make a field of a column that can be one, called as wanted if that is free."""
     name = names.name(
         wanted, header=found.header, features=lambda each: _features(each, found)
     )

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adoption.cells import TRUTH, Distinct
-from adoption.fields import AdoptedField
-from adoption.target import Target
-from adoption.worth import Scorecard, own_auc, scorecard
-from adoption.written import Written
+from skewless.adopt.cells import TRUTH, Distinct
+from skewless.adopt.fields import AdoptedField
+from skewless.adopt.target import Target
+from skewless.adopt.worth import Scorecard, own_auc, scorecard
+from skewless.adopt.written import Written
 
 SAMPLE: Final = 100_000  # rows that columns are judged on, evenly spread
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adoption.cells import (
+from skewless.adopt.cells import (
     ALWAYS_MISSING,
     CODE,
     OFTEN_MISSING,

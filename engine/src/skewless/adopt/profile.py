@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import pyarrow as pa
 
-from adoption.cells import CODE, Distinct, Style
-from adoption.written import Written
+from skewless.adopt.cells import CODE, Distinct, Style
+from skewless.adopt.written import Written
 
 MOST_CATEGORIES: Final = 100
 SENTINELS: Final = frozenset({-9.0, -99.0, -999.0, -9999.0, -99999.0})

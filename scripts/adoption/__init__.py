@@ -1,4 +1,0 @@
-"""What `scripts/adopt.py` makes of a foreign table, step by step.
-
-Foreign table → profile of its columns → decisions → the project's files.
-"""
