@@ -23,8 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import yaml
 from skewless.adopt.asked import Asked
+from skewless.adopt.config_yaml import path_from, render_config_yaml
 from skewless.adopt.decisions import Decisions, decide
 from skewless.adopt.reading import open_foreign
 from skewless.adopt.rendering import (
@@ -33,9 +33,7 @@ from skewless.adopt.rendering import (
     render_known_values,
     render_schema,
 )
-from skewless.adopt.settings import with_settings
 from skewless.adopt.staging import changes, formatted, stage, try_out, write_all
-from skewless.adopt.table_settings import path_from, table_settings
 from skewless.adopt.telling import next_steps, summary
 from skewless.cli.terminal import say
 from skewless.core.errors import SkewlessError
@@ -194,8 +192,7 @@ def _rendered(decided: Decisions) -> dict[str, str]:
         KNOWN_VALUES: render_known_values(decided, old[KNOWN_VALUES]),
     }
     files = {name: formatted(source, name, ROOT) for name, source in rendered.items()}
-    settings = table_settings(decided, ROOT, yaml.safe_load(old[CONFIG]))
-    return files | {CONFIG: with_settings(old[CONFIG], settings)}
+    return files | {CONFIG: render_config_yaml(decided, old[CONFIG], ROOT)}
 
 
 if __name__ == "__main__":

@@ -32,15 +32,14 @@ from git_that_fails import DUBIOUS, say
 from own import ID, PROJECT
 from skewless.adopt import naming, rendering
 from skewless.adopt.asked import Asked
+from skewless.adopt.config_yaml import path_from, with_settings
 from skewless.adopt.decisions import Decisions, decide
 from skewless.adopt.fields import bounds
 from skewless.adopt.naming import Names
 from skewless.adopt.profile import Profile
 from skewless.adopt.reading import open_foreign
 from skewless.adopt.rendering import render_config, render_known_values, render_schema
-from skewless.adopt.settings import with_settings
 from skewless.adopt.staging import formatted
-from skewless.adopt.table_settings import path_from
 from skewless.adopt.telling import next_steps, summary
 from skewless.adopt.worth import own_auc, scorecard
 from skewless.core.errors import SkewlessError, TableError

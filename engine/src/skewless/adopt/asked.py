@@ -4,7 +4,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Final
 
-from skewless.core.errors import AskedError
+from skewless.core.errors import AskedError, TableError
 
 NO_ID: Final = "none"
 """Given as the id: no column is, each row gets an id made of its cells."""
@@ -45,6 +45,38 @@ def position_of(name: str, headers: list[str], *, role: str) -> int:
     more = f" and {rest} more" if rest > 0 else ""
     msg = f"{role}={name}: the table has no such column; it has {listed}{more}"
     raise AskedError(msg)
+
+
+def id_position(asked: Asked, headers: list[str], *, id_field: str) -> int | None:
+    """Find the column that was named as the id; None if none was.
+
+    A column that is called as the project's own id is the id without being named.
+
+    Raises
+    ------
+    AskedError
+        The column that was named is not there, or several are.
+    TableError
+        Another column is called as the project's id.
+    """
+    if asked.id is None or asked.id == id_field:
+        if id_field in headers:
+            return headers.index(id_field)
+        if asked.id is None:
+            return None
+        return position_of(id_field, headers, role="ID")
+    named = (
+        None
+        if asked.id == NO_ID and NO_ID not in headers
+        else position_of(asked.id, headers, role="ID")
+    )
+    if id_field in headers and (named is None or headers[named] != id_field):
+        msg = (
+            f"the project calls a row's id {id_field}, "
+            "and another column is called so: rename that upstream"
+        )
+        raise TableError(msg)
+    return named
 
 
 def _plain(header: str) -> str:

@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from skewless.adopt.asked import NO_ID, Asked, position_of
+from skewless.adopt.asked import Asked, id_position, position_of
 from skewless.adopt.cells import PLAIN, Distinct, rows_without
-from skewless.adopt.fields import AdoptedField, adopted, why_left_out
+from skewless.adopt.fields import (
+    AdoptedField,
+    LeftOut,
+    adopted,
+    split_usable,
+    why_left_out,
+)
 from skewless.adopt.identity import (
     Identity,
     check_id,
@@ -18,13 +24,11 @@ from skewless.adopt.identity import (
     refuse_repeated,
     repeats,
 )
-from skewless.adopt.judging import Judged, judge, outcomes, sample
 from skewless.adopt.naming import Names, identifier
 from skewless.adopt.profile import Profile, profile
 from skewless.adopt.reading import Foreign
 from skewless.adopt.target import Target, decide_target
-from skewless.adopt.usable import LeftOut, is_text, split_usable
-from skewless.adopt.worth import Scorecard
+from skewless.adopt.worth import Judged, Scorecard, judge, outcomes, sample
 from skewless.adopt.written import Written, hints, settle
 from skewless.core.errors import TableError
 from skewless.core.project import Project
@@ -69,7 +73,7 @@ def decide(
     """
     headers, id_field = foreign.headers, project.table.id
     goal = position_of(asked.target, headers, role="TARGET")
-    named = _named_id(asked, headers, id_field=id_field)
+    named = id_position(asked, headers, id_field=id_field)
     usable, left_out = split_usable(
         foreign, needed={goal} if named is None else {goal, named}
     )
@@ -127,43 +131,18 @@ def decide(
     )
 
 
-def _named_id(asked: Asked, headers: list[str], *, id_field: str) -> int | None:
-    """Find the column that was named as the id.
-
-    A column that is called as the project's own id is the id without being named.
-    """
-    if asked.id is None or asked.id == id_field:
-        if id_field in headers:
-            return headers.index(id_field)
-        if asked.id is None:
-            return None
-        return position_of(id_field, headers, role="ID")
-    named = (
-        None
-        if asked.id == NO_ID and NO_ID not in headers
-        else position_of(asked.id, headers, role="ID")
-    )
-    if id_field in headers and (named is None or headers[named] != id_field):
-        msg = (
-            f"the project calls a row's id {id_field}, "
-            "and another column is called so: rename that upstream"
-        )
-        raise TableError(msg)
-    return named
-
-
 def _written(foreign: Foreign, places: Sequence[int]) -> Written:
     found = (
         hints(Distinct.of(foreign.column(place)))
         for place in places
-        if is_text(foreign, place)
+        if foreign.is_text(place)
     )
     return settle(found, delimiter=foreign.delimiter)
 
 
 def _in_column(written: Written, foreign: Foreign, place: int) -> Written:
     """Numbers of a typed column are written plainly, whatever the table's texts are."""
-    return written if is_text(foreign, place) else replace(written, style=PLAIN)
+    return written if foreign.is_text(place) else replace(written, style=PLAIN)
 
 
 def _target(

@@ -1,15 +1,20 @@
-"""Profile of a column → a field of the contract, or why it is left out."""
+"""Columns of a foreign table → fields of the contract, or why they are left out."""
 
 import datetime as dt
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
+
+import pyarrow as pa
 
 from skewless.adopt.cells import TRUTH
 from skewless.adopt.identity import is_named_id, repeats
 from skewless.adopt.naming import Names, in_words
 from skewless.adopt.profile import MOST_CATEGORIES, Profile
+from skewless.adopt.reading import Foreign
 from skewless.core.contract import is_plain_text
+from skewless.core.errors import TableError
 
 MORE: Final = 10  # times the largest number seen is still allowed
 LARGEST: Final = 1e38  # the model's float32 ends at 3.4e38
@@ -17,6 +22,26 @@ LARGEST_WHOLE: Final = 2**53  # from there on float64 leaves out whole numbers
 YEARS: Final = 10  # before the first and after the last date seen
 EPOCH: Final = dt.date(1970, 1, 1)
 ROW_NUMBERS: Final = 10  # rows, from which on numbers without a gap are the rows' own
+
+PLAIN_TYPES: Final = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_null,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that becomes no field."""
+
+    header: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,44 @@ class AdoptedField:
     def features(self) -> tuple[str, ...]:
         """Names of the model columns that it becomes."""
         return _features(self.name, self.profile)
+
+
+def split_usable(
+    foreign: Foreign, *, needed: set[int]
+) -> tuple[list[int], list[LeftOut]]:
+    """Part the columns: positions of usable ones, and the others with the reason.
+
+    Raises
+    ------
+    TableError
+        The target or the id is among the others.
+    """
+    times = Counter(foreign.headers)
+    why = {
+        place: _why_unusable(header, times[header], foreign.kind(place))
+        for place, header in enumerate(foreign.headers)
+    }
+    for place in needed:
+        if reason := why[place]:
+            msg = f"{foreign.headers[place]!r} cannot be used: {reason}"
+            raise TableError(msg)
+    left_out = [
+        LeftOut(foreign.headers[place].strip() or f"column {place + 1}", reason)
+        for place, reason in why.items()
+        if reason
+    ]
+    return [place for place, reason in why.items() if not reason], left_out
+
+
+def _why_unusable(header: str, same: int, kind: pa.DataType) -> str | None:
+    reasons = {
+        "it has no name": not header.strip(),
+        f"{same} columns are called so: rename them upstream": same > 1,
+        f"its type is {kind}: neither numbers, text, dates nor truth values": not any(
+            test(kind) for test in PLAIN_TYPES
+        ),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def why_left_out(found: Profile) -> str | None:

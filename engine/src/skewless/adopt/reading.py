@@ -1,5 +1,11 @@
-"""Foreign file → its columns as text, one at a time, in bounded memory."""
+"""Foreign file → its columns as text, one at a time, in bounded memory.
 
+How a CSV file is written, its encoding and its delimiter, is found out first.
+"""
+
+import codecs
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from skewless.adopt.sniffing import sniff_delimiter, sniff_encoding
 from skewless.core.errors import AskedError, TableError
 
 CELLS: Final = 4_000_000  # held in memory at once while a CSV file is read
+SNIFFED: Final = 256 * 1024  # bytes that the delimiter is looked for in
+BLOCK: Final = 4 * 1024 * 1024  # bytes read at once
+MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+DELIMITERS: Final = (",", ";", "\t", "|")
+SHAPED_ALIKE: Final = 0.9  # of the lines, with as many cells as the header
+FOREIGN: Final = {  # how the files begin that people rename to .csv
+    b"PK\x03\x04": "a zip archive, as Excel's .xlsx is: save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel file: save the sheet as CSV",
+    b"\x1f\x8b": "compressed: gunzip it",
+    b"PAR1": "Parquet: name it .parquet",
+    b"%PDF": "a PDF",
+    b"SQLite": "an SQLite database: export the table as CSV",
+}
 
 
 @dataclass(frozen=True)
@@ -55,9 +77,15 @@ class Foreign:
         """Number of rows."""
         return int(self._metadata.num_rows)
 
-    def kind(self, position: int) -> Any:
-        """Return the Arrow type that a column has in the file."""
-        return self._schema.field(position).type
+    def kind(self, position: int) -> pa.DataType:
+        """Return the Arrow type that a column's cells have in the file."""
+        kind = self._schema.field(position).type
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+    def is_text(self, position: int) -> bool:
+        """Tell whether a column is stored as text, so its numbers have to be read."""
+        kind = self.kind(position)
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
     def column(self, position: int) -> pa.ChunkedArray:
         """Read a column as text, as it stands.
@@ -87,11 +115,11 @@ def open_foreign(path: Path, scratch: Path) -> Foreign:
         case ".parquet":
             return _checked(Foreign(path, "utf-8", ",", columns=path))
         case ".csv":
-            encoding = sniff_encoding(path)
+            encoding = _encoding(path)
             foreign = Foreign(
                 path,
                 encoding,
-                sniff_delimiter(path, encoding),
+                _delimiter(path, encoding),
                 scratch / "columns.parquet",
             )
         case other:
@@ -128,6 +156,101 @@ def _checked(foreign: Foreign) -> Foreign:
         )
         raise TableError(msg)
     return foreign
+
+
+def _encoding(path: Path) -> str:
+    """Find the encoding that the whole file can be read in.
+
+    UTF-8 is proven by reading all of it. What is not UTF-8 is Windows' Western code
+    page if every byte means something there, else Latin-1, where every byte does.
+
+    Raises
+    ------
+    TableError
+        It is no text.
+    """
+    with path.open("rb") as file:
+        start = file.read(4096)
+    for mark, what in FOREIGN.items():
+        if start.startswith(mark):
+            msg = f"{path} is {what}"
+            raise TableError(msg)
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    if b"\0" in start:
+        return _without_mark(path, start)
+    return next((each for each in ("utf-8", "cp1252") if _reads(path, each)), "latin-1")
+
+
+def _without_mark(path: Path, start: bytes) -> str:
+    """Tell UTF-16 without a byte order mark by where its zero bytes stand."""
+    for encoding, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+        if zeros.count(0) > len(zeros) / 2 and _reads(path, encoding):
+            return encoding
+    msg = (
+        f"{path} holds zero bytes, so it is no text; "
+        "save it as CSV in UTF-8, or as Parquet"
+    )
+    raise TableError(msg)
+
+
+def _reads(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _delimiter(path: Path, encoding: str) -> str:
+    """Find the delimiter that cuts every line into as many cells as the header has.
+
+    Raises
+    ------
+    TableError
+        None does, or there is nothing to cut.
+    """
+    with path.open(encoding=encoding, newline="") as file:
+        text = file.read(SNIFFED)
+    if not text.strip():
+        msg = (
+            f"{path} is empty; "
+            "a table has a line with the columns' names, and one per record"
+        )
+        raise TableError(msg)
+    shapes = {delimiter: _shape(text, delimiter) for delimiter in DELIMITERS}
+    best = max(DELIMITERS, key=lambda delimiter: shapes[delimiter])
+    alike, width = shapes[best]
+    if width < 2 or alike < SHAPED_ALIKE:  # noqa: PLR2004 - a target and a predictor
+        msg = (
+            f"{path}: its lines are not cut into columns by comma, semicolon, tab or "
+            "bar; the first must name the columns, and every other have as many cells"
+        )
+        raise TableError(msg)
+    return best
+
+
+def _shape(text: str, delimiter: str) -> tuple[float, int]:
+    """Return the share of lines with as many cells as the header, and that number."""
+    try:
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            if row
+        ]
+    except csv.Error:
+        return 0.0, 0
+    if len(text) >= SNIFFED and len(rows) > 2:  # noqa: PLR2004 - a header and a row
+        rows.pop()  # cut off somewhere
+    width = len(rows[0]) if rows else 0
+    if width < 2:  # noqa: PLR2004 - one cell is what a wrong delimiter gives
+        return 0.0, width
+    return sum(len(row) == width for row in rows) / len(rows), width
 
 
 def _lay_out(foreign: Foreign) -> None:
