@@ -80,3 +80,20 @@ def test_every_page_is_in_the_index():
 def test_the_first_page_and_the_assistants_page_keep_their_length():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 200
     assert len((ROOT / "AGENTS.md").read_text().splitlines()) <= 40
+
+
+def test_the_engines_page_names_every_package_and_files_that_are_there():
+    page = (ROOT / "engine/docs/README.md").read_text()
+    engine, package = ROOT / "engine", ROOT / "src/churn_service"
+    files = [*engine.rglob("*.py"), *package.glob("*.py")]
+    packages = {path.parent.name for path in engine.glob("src/skewless/*/__init__.py")}
+
+    named = set(re.findall(r"`([\w/]+\.py)`", page))
+
+    assert packages <= set(re.findall(r"`(\w+)`", page))
+    assert len(named) > 10
+    assert [
+        name
+        for name in named
+        if not any(path.as_posix().endswith(f"/{name}") for path in files)
+    ] == []
