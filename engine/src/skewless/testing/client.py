@@ -1,5 +1,7 @@
 """A client of a project's application, in this process."""
 
+from dataclasses import replace
+
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -13,7 +15,8 @@ def connect(app: FastAPI, work: Workspace) -> TestClient:
     """Return a client on this host, of an app that serves what the registry says.
 
     Use it as a context manager: the service starts when it is entered. An error of the
-    service comes as its answer, as callers see it.
+    service comes as its answer, as callers see it. Only warnings are logged, whatever
+    the environment says, so that no line of a request stands among the tests' own.
 
     Parameters
     ----------
@@ -22,7 +25,8 @@ def connect(app: FastAPI, work: Workspace) -> TestClient:
     work
         The project, its configuration, folder and environment.
     """
-    Service.open(work, app)
+    quiet = work.settings.model_copy(update={"log_level": "warning"})
+    Service.open(replace(work, settings=quiet), app)
     return TestClient(
         app, f"http://{HOST}", raise_server_exceptions=False, client=(HOST, 50_000)
     )
