@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -18,10 +18,11 @@ from skewless.core.answer import Answer
 from skewless.core.errors import NotReadyError
 from skewless.core.project import Project
 from skewless.core.workspace import open_workspace
-from skewless.serving import follow, outcome_endpoint, stats, versions
+from skewless.serving import outcome_endpoint, versions
 from skewless.serving.json_route import ServiceRoute, is_json
 from skewless.serving.messages import Health, ModelDescription, Problem, Readiness
 from skewless.serving.problems import (
+    CONFLICT,
     PROBLEMS,
     UNAVAILABLE,
     answer_with_problems,
@@ -29,8 +30,12 @@ from skewless.serving.problems import (
 )
 from skewless.serving.service import Service, service_of
 from skewless.serving.state import REQUEST, RequestState, ServiceState
+from skewless.serving.stats import Stats, sum_up
 
 PREFIX: Final = "/v1"
+
+endpoints = APIRouter(route_class=ServiceRoute)
+"""What every project's service answers besides predictions."""
 
 
 def create_app(
@@ -64,18 +69,8 @@ def create_app(
     app.router.route_class = ServiceRoute
     answer_with_problems(app)
     app.add_middleware(Layers)
-    app.get("/model")(describe_model)
-    for probe, endpoint in {"/health": health, "/ready": ready}.items():
-        app.get(probe)(endpoint)
-        app.head(probe, include_in_schema=False)(endpoint)
+    app.include_router(endpoints)
     versions.add_endpoint(app, project.contract, to_response)
-    app.get("/metrics")(metrics)
-    app.get("/stats")(stats.stats)
-    app.post(
-        "/admin/reload",
-        responses={409: {"model": Problem}, 415: {"model": Problem}},
-        dependencies=[Depends(require_json)],
-    )(follow.reload)
     outcome_endpoint.add_endpoint(app, project.contract)
     return app
 
@@ -137,6 +132,7 @@ async def require_json(request: Request) -> None:
         )
 
 
+@endpoints.get("/model")
 async def describe_model(request: Request) -> ModelDescription:
     """Describe the model that answers."""
     state: ServiceState = request.state.service
@@ -151,6 +147,8 @@ async def describe_model(request: Request) -> ModelDescription:
     )
 
 
+@endpoints.get("/health")
+@endpoints.head("/health", include_in_schema=False)
 async def health(request: Request) -> Health:
     """Tell that the process lives; restart it if this does not answer."""
     state: ServiceState = request.state.service
@@ -162,6 +160,8 @@ async def health(request: Request) -> Health:
     )
 
 
+@endpoints.get("/ready")
+@endpoints.head("/ready", include_in_schema=False)
 async def ready(request: Request) -> Readiness:
     """Tell that predictions are answered; send traffic only then."""
     state: ServiceState = request.state.service
@@ -176,8 +176,39 @@ async def ready(request: Request) -> Readiness:
     )
 
 
+@endpoints.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Show the metrics to Prometheus."""
     state: ServiceState = request.state.service
     state.journal.flush()
     return Response(state.meter.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@endpoints.get("/stats")
+async def stats(request: Request) -> Stats:
+    """Tell how the service is doing."""
+    return sum_up(request.state.service)
+
+
+@endpoints.post(
+    "/admin/reload",
+    responses={CONFLICT: {"model": Problem}, 415: {"model": Problem}},
+    dependencies=[Depends(require_json)],
+)
+async def reload(request: Request) -> Readiness:
+    """Look at once for another model, in this process.
+
+    Other processes look for themselves.
+    """
+    state: ServiceState = request.state.service
+    await state.follower.look()
+    source = state.loaded().source
+    if state.refused is not None:
+        detail = (
+            f"{state.refused} is refused, {source.version} answers on; the log says why"
+        )
+        raise HTTPException(CONFLICT, detail)
+    return Readiness(
+        status="ready" if source.trained_at else "degraded",
+        model_version=source.version,
+    )

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from fastapi import HTTPException, Request
-
 from skewless.core.errors import RefusedError, SkewlessError
 from skewless.core.project import Project
 from skewless.core.workspace import Workspace, open_workspace
@@ -20,11 +18,9 @@ from skewless.models.predict import Predictor, open_predictor
 from skewless.models.signing import read_public_key
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
-from skewless.serving.messages import Readiness
 from skewless.serving.pool import Pool
 from skewless.serving.state import ServiceState
 
-CONFLICT: Final = 409
 # Seconds, for a large model; the one that serves answers meanwhile.
 LONGEST_LOOK: Final = 3_600.0
 
@@ -166,22 +162,3 @@ class Follower:
             self._log.warning(
                 "no model", wanted=wanted, reason=self._told, answering=version
             )
-
-
-async def reload(request: Request) -> Readiness:
-    """Look at once for another model, in this process.
-
-    Other processes look for themselves.
-    """
-    state: ServiceState = request.state.service
-    await state.follower.look()
-    source = state.loaded().source
-    if state.refused is not None:
-        detail = (
-            f"{state.refused} is refused, {source.version} answers on; the log says why"
-        )
-        raise HTTPException(CONFLICT, detail)
-    return Readiness(
-        status="ready" if source.trained_at else "degraded",
-        model_version=source.version,
-    )

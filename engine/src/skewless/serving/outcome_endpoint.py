@@ -8,10 +8,9 @@ from pydantic import BaseModel, Field, create_model
 from skewless.core.contract import Contract
 from skewless.monitoring.outcomes import Outcome, outcome_models
 from skewless.serving.messages import Problem
-from skewless.serving.problems import RETRY, UNAVAILABLE
+from skewless.serving.problems import NOT_FOUND, RETRY, UNAVAILABLE
 from skewless.serving.state import REQUEST, RequestState, ServiceState
 
-NOT_FOUND: Final = 404
 INVALID: Final = 422
 
 
@@ -42,17 +41,16 @@ def add_endpoint(app: FastAPI, contract: Contract) -> None:
         "outcomes": [{contract.id: contract.example()[contract.id], **said_of_one}]
     }
 
-    async def record_outcomes(
-        request: Request, said: Annotated[body, Body(examples=[example])]
-    ) -> Recorded:
-        return await record(request, said)
-
-    app.post(
+    @app.post(
         "/outcomes",
         name=record.__name__,
         description=record.__doc__,
         responses={NOT_FOUND: {"model": Problem}},
-    )(record_outcomes)
+    )
+    async def record_outcomes(
+        request: Request, said: Annotated[body, Body(examples=[example])]
+    ) -> Recorded:
+        return await record(request, said)
 
 
 async def record(request: Request, said: OutcomeRequest) -> Recorded:

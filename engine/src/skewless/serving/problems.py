@@ -31,7 +31,10 @@ STATUS: Final[dict[type[SkewlessError], int]] = {
 
 PROBLEM_JSON = "application/problem+json"
 FAILED = "the service failed to answer"
-SERVER_ERROR, UNAVAILABLE = 500, 503
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
+SERVER_ERROR: Final = 500
+UNAVAILABLE: Final = 503
 RETRY = {"Retry-After": "1"}  # seconds
 MOST_DIGITS = 19  # of an announced length; int() takes a few thousand and then raises
 MOST_FAULTS = 100  # that an answer lists; a client has to mend those first

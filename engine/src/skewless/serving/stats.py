@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Request
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from pydantic import BaseModel
@@ -44,9 +43,8 @@ class Stats(BaseModel):
     counts: dict[str, int]
 
 
-async def stats(request: Request) -> Stats:
+def sum_up(state: ServiceState) -> Stats:
     """Tell how the service is doing."""
-    state: ServiceState = request.state.service
     state.journal.flush()
     families = {family.name: family for family in state.meter.collect()}
     tiers, versions = _predictions(_samples(families, TIERS))

@@ -22,15 +22,14 @@ from skewless.models.metadata import VERSION
 from skewless.models.predict import Predictor
 from skewless.registry.events import ALIASES
 from skewless.registry.registry import NEWEST
-from skewless.serving.follow import CONFLICT, Models
+from skewless.serving.follow import Models
 from skewless.serving.messages import Problem
 from skewless.serving.model import ServedModel
-from skewless.serving.problems import RETRY, UNAVAILABLE
+from skewless.serving.problems import CONFLICT, NOT_FOUND, RETRY, UNAVAILABLE
 from skewless.serving.state import REQUEST, RequestState, ServiceState
 
 NAMED: Final = (NEWEST, *ALIASES)
 NAME: Final = rf"^({'|'.join(NAMED)}|{VERSION.pattern})$"
-NOT_FOUND: Final = 404
 UNKNOWN: Final = (
     f"no version of that name, or nothing holds the alias; send {', '.join(NAMED)} "
     "or a version as `registry list` names them"
@@ -114,6 +113,11 @@ def add_endpoint(
     response = get_type_hints(to_response)["return"]
     record_type: Any = contract.record
 
+    @app.post(
+        "/models/{name}/predict",
+        response_model=response,
+        responses={NOT_FOUND: {"model": Problem}, CONFLICT: {"model": Problem}},
+    )
     async def predict_by_version(
         request: Request,
         name: Annotated[
@@ -135,12 +139,6 @@ def add_endpoint(
         except (RefusedError, OSError) as error:
             _refuse(request, name, error)
         return to_response(await ServedModel(request, state, predictor).predict(record))
-
-    app.post(
-        "/models/{name}/predict",
-        response_model=response,
-        responses={NOT_FOUND: {"model": Problem}, CONFLICT: {"model": Problem}},
-    )(predict_by_version)
 
 
 def _refuse(request: Request, name: str, error: Exception) -> Never:
