@@ -169,6 +169,7 @@ def test_an_alias_that_stands_for_little_is_taken(project: Path):
     )
 
 
+@pytest.mark.slow
 def test_many_keys_are_refused_at_once(tmp_path: Path):
     path = tmp_path / "config.yaml"
     path.write_text("".join(f"k{number}: 1\n" for number in range(60_000)))

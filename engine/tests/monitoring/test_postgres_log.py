@@ -318,6 +318,7 @@ def test_exactly_the_rows_at_fault_are_refused_and_the_others_inserted_once(
     assert inserted == [number for number in range(100) if number not in bad]
 
 
+@pytest.mark.slow
 def test_while_nobody_listens_files_take_the_lines_with_one_warning(written):
     own = written(f"postgresql+psycopg://churn@127.0.0.1:{free_port()}/churn")
     for number in range(200):

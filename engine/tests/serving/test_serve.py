@@ -129,6 +129,7 @@ def test_several_workers_answer_alike(trained: Path, version: Path):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotlib(
     trained: Path,
 ):

@@ -53,6 +53,7 @@ def rendered(overlay: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_a_file_is_what_kubernetes_takes(path: Path):
     for document in yaml.safe_load_all(path.read_text()):
         refuse_invalid(document)

@@ -73,6 +73,7 @@ def test_the_docstrings_examples_hold():
 @pytest.mark.parametrize(
     "name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_there_and_back_is_the_same_byte_for_byte_and_twice_is_once(
     project: Path, name: str
 ):

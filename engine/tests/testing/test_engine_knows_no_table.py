@@ -93,6 +93,7 @@ def test_a_word_that_is_no_column_is_left_alone(text: str):
     assert not mentions("hue").search(text)
 
 
+@pytest.mark.slow
 def test_no_other_file_names_a_column():
     patterns = {name: mentions(name) for name in names_of_the_table()}
 
