@@ -15,6 +15,7 @@ from churn_service.config import FeaturesConfig, ModelConfig
 from churn_service.features import add_features
 from churn_service.schema import Customer
 from own import CONTRACT, PROJECT
+from skewless.core.answer import decide
 from skewless.core.errors import IncompatibleArtifactError
 from skewless.core.project import Project
 from skewless.core.sections import BaseConfig
@@ -131,10 +132,11 @@ def test_no_customers_give_no_predictions(version: Path):
 def test_a_bound_belongs_to_the_tier_that_it_begins(version: Path):
     predictor = load_predictor(version, PROJECT)
     decision = predictor.source.decision
+    bounds = np.array([0.0, decision.medium_risk, decision.high_risk, 1.0])
+    around = np.array([decision.threshold, decision.threshold - 1e-9])
 
-    tiers = predictor.decide([0.0, decision.medium_risk, decision.high_risk, 1.0])
-    at, below = predictor.decide([decision.threshold, decision.threshold - 1e-9])
+    _, tiers = decide(bounds, predictor.source)
+    decisions, _ = decide(around, predictor.source)
 
-    assert [each.tier for each in tiers] == ["LOW", "MEDIUM", "HIGH", "HIGH"]
-    assert at.decision
-    assert not below.decision
+    assert list(tiers) == ["LOW", "MEDIUM", "HIGH", "HIGH"]
+    assert list(decisions) == [True, False]

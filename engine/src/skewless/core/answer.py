@@ -16,7 +16,8 @@ from skewless.core.errors import PredictionError
 from skewless.core.sections import DecisionConfig
 
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
-TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
+TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)  # the lowest first
+TIER_ARRAY: Final = np.array(TIERS, dtype=object)
 
 
 class Decision(NamedTuple):
@@ -40,7 +41,7 @@ class Source:
 def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Apply the threshold and the tiers to probabilities, float64 (n,).
 
-    `Predictor.decide` does the same to a few.
+    A bound belongs to the tier above.
 
     Returns
     -------
@@ -52,17 +53,14 @@ def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.nd
     PredictionError
         One of them is no probability.
     """
-    right = (probabilities >= 0) & (probabilities <= 1)
-    if not right.all():
-        msg = (
-            f"{source.version} answered {probabilities[~right][0]}, "
-            "which is no probability"
-        )
+    # NaN fails both comparisons, too.
+    if not (probabilities.min(initial=0) >= 0 and probabilities.max(initial=0) <= 1):
+        wrong = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
+        msg = f"{source.version} answered {wrong[0]}, which is no probability"
         raise PredictionError(msg)
-    bounds = source.decision.medium_risk, source.decision.high_risk
-    places = np.searchsorted(bounds, probabilities, side="right")
-    tiers = np.array(TIERS, dtype=object)[places]
-    return probabilities >= source.decision.threshold, tiers
+    bounds = np.array([source.decision.medium_risk, source.decision.high_risk])
+    places = bounds.searchsorted(probabilities, side="right")
+    return probabilities >= source.decision.threshold, TIER_ARRAY[places]
 
 
 ID_DIGITS: Final = 32  # hexadecimal, of a prediction's random id

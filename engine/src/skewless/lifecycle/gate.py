@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from skewless.core.bootstrap import draw_sums, percentile_interval
 from skewless.core.checkout import State
 from skewless.core.contract import Column
 from skewless.core.metrics import EPSILON
@@ -16,8 +17,6 @@ from skewless.models.reference import shift
 from skewless.registry.events import Check
 
 RESAMPLES = 1_000
-SEED = 1
-LEVEL = 0.95  # of the interval
 SHOWN_FLIPS = 5
 # Of a score whose distribution is compared: what differs by less is the same on another
 # processor.
@@ -78,13 +77,11 @@ def paired_bootstrap(differences: np.ndarray) -> Interval:
     See Efron and Tibshirani 1993. Both models are measured on the same records, so
     records are drawn again, not losses.
     """
-    random = np.random.default_rng(SEED)
-    rows = len(differences)
-    means = [
-        differences[random.integers(0, rows, rows)].mean() for _ in range(RESAMPLES)
-    ]
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(differences.mean()), float(low), float(high))
+    mean = float(differences.mean())
+    # Deviations, so that no rounding moves the bounds of equal differences.
+    (sums,) = draw_sums((differences - mean)[np.newaxis], RESAMPLES)
+    low, high = percentile_interval(sums / len(differences))
+    return Interval(mean, mean + low, mean + high)
 
 
 def check_origin(candidate: Metadata) -> Check:

@@ -5,7 +5,6 @@ answer.
 """
 
 import io
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,12 +13,11 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ValidationError
 
-from skewless.core.answer import TIERS, Decision, Source
+from skewless.core.answer import Decision, Source, decide
 from skewless.core.arrays import as_columns, as_scalars, to_arrays
 from skewless.core.contract import Columns, Contract
 from skewless.core.errors import (
     IncompatibleArtifactError,
-    PredictionError,
     UnsafeModelError,
 )
 from skewless.core.feature_matrix import feature_matrix
@@ -63,11 +61,9 @@ class Predictor:
         self.source = source
         self.contract = contract
         self.version = source.version
+        self.threshold = source.decision.threshold
         self.model_bytes = 0
         self.probabilities = probabilities
-        decision = source.decision
-        self.threshold = decision.threshold
-        self._bounds = (decision.medium_risk, decision.high_risk)
 
     def predict(self, records: Sequence[BaseModel]) -> list[Decision]:
         """Score validated records.
@@ -85,24 +81,11 @@ class Predictor:
             columns: Columns = as_scalars(records[0], self.contract)
         else:
             columns = as_columns(records, self.contract)
-        return self.decide(self.probabilities(columns).tolist())
-
-    def decide(self, probabilities: Sequence[float]) -> list[Decision]:
-        """Apply the threshold and the tiers; a bound belongs to the tier above.
-
-        Raises
-        ------
-        PredictionError
-            One of them is no probability.
-        """
-        # NaN is not between 0 and 1 either.
-        wrong = [value for value in probabilities if not 0 <= value <= 1]
-        if wrong:
-            msg = f"{self.version} answered {wrong[0]}, which is no probability"
-            raise PredictionError(msg)
-        decisions = [value >= self.threshold for value in probabilities]
-        tiers = [TIERS[bisect_right(self._bounds, value)] for value in probabilities]
-        return list(map(Decision, probabilities, decisions, tiers))
+        probabilities = self.probabilities(columns)
+        decisions, tiers = decide(probabilities, self.source)
+        return list(
+            map(Decision, probabilities.tolist(), decisions.tolist(), tiers.tolist())
+        )
 
 
 def predictor_of(

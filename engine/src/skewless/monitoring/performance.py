@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from skewless.core.bootstrap import draw_sums, percentile_interval
 from skewless.core.metrics import EPSILON
 
-RESAMPLES, SEED = 500, 1
-LEVEL = 0.95  # of a band
+RESAMPLES = 500
 # Drawn in a resample; more records are drawn in groups, by their hashes.
 MOST_UNITS = 2_000
 MIN_RECORDS = 100  # with an outcome, for an alarm
@@ -38,7 +38,7 @@ what was found.
 class Band:
     """A value, and where it would lie for other records.
 
-    The limits are percentiles of a bootstrap (Efron 1993).
+    The limits are percentiles of a bootstrap.
     """
 
     value: float
@@ -237,13 +237,8 @@ def _resample(
     names, unit = np.unique(records, return_inverse=True)
     if len(names) > MOST_UNITS:
         names, unit = np.unique(records % np.uint64(MOST_UNITS), return_inverse=True)
-    count, random = len(names), np.random.default_rng(SEED)
-    sums = np.stack([np.bincount(unit, column, count) for column in columns])
-    drawn = [
-        sums @ np.bincount(random.integers(0, count, count), minlength=count)
-        for _ in range(RESAMPLES)
-    ]
-    return sums.sum(axis=1), np.stack(drawn, axis=1)
+    sums = np.stack([np.bincount(unit, column, len(names)) for column in columns])
+    return sums.sum(axis=1), draw_sums(sums, RESAMPLES)
 
 
 def _area(total: np.ndarray, drawn: np.ndarray) -> Band:
@@ -259,5 +254,4 @@ def _area(total: np.ndarray, drawn: np.ndarray) -> Band:
 
 
 def _band(value: float, draws: np.ndarray) -> Band:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Band(float(value), float(low), float(high))
+    return Band(float(value), *percentile_interval(draws))

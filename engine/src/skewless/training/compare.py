@@ -107,7 +107,10 @@ def evaluate_version(
     ]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), work)
     metrics = measure(
-        holdout, probabilities, work.project, threshold=predictor.threshold
+        holdout,
+        probabilities,
+        work.project,
+        threshold=predictor.threshold,
     )
     return predictor.version, {
         name: each.model_dump(mode="json") for name, each in metrics.items()
