@@ -117,6 +117,21 @@ def test_probes_are_logged_for_debugging_only(
     ] == shown
 
 
+def test_a_refused_request_is_named_by_its_route_whichever_the_service_has(
+    build, connect
+):
+    service = build()
+    declared = [path for path in service.app.openapi()["paths"] if "{" not in path]
+
+    elsewhere = ("192.0.2.7", 1)
+    with logged(connect(service, elsewhere)) as (client, lines):
+        statuses = {client.delete(path).status_code for path in declared}
+
+    assert {"/predict", "/stats", "/admin/reload", "/outcomes"} <= set(declared)
+    assert statuses <= {401, 405}  # the probes are for everybody
+    assert sorted(line["route"] for line in requests(lines)) == sorted(declared)
+
+
 @pytest.mark.slow
 def test_whatever_callers_send_a_line_is_one_json_object_and_repeats_none_of_it(
     build, connect

@@ -34,7 +34,7 @@ from skewless.serving.stats import Stats, sum_up
 
 PREFIX: Final = "/v1"
 
-endpoints = APIRouter(route_class=ServiceRoute)
+endpoints = APIRouter(route_class=ServiceRoute, responses=PROBLEMS)
 """What every project's service answers besides predictions."""
 
 
@@ -69,7 +69,9 @@ def create_app(
     app.router.route_class = ServiceRoute
     answer_with_problems(app)
     app.add_middleware(Layers)
-    app.include_router(endpoints)
+    # As if each was declared on `app`: the layers read the paths of what is there, and
+    # an included router shows them none.
+    app.router.routes.extend(endpoints.routes)
     versions.add_endpoint(app, project.contract, to_response)
     outcome_endpoint.add_endpoint(app, project.contract)
     return app
