@@ -36,11 +36,11 @@ def to_arrays(
 
     None is missing, and so is all of an absent column.
     """
-    rows = len(next(iter(values.values())))
+    rows = len(next(iter(values.values())))  # all lists are as long as the first
     return {
         column.name: _array(values[column.name], column)
         if column.name in values
-        else np.full(rows, None if column.kind == "category" else np.nan)
+        else _absent(rows, column)
         for column in contract.columns
     }
 
@@ -48,7 +48,8 @@ def to_arrays(
 def to_json(values: np.ndarray, column: Column) -> list[Any]:
     """Turn an array of the contract's into JSON values; the reverse of `to_arrays`."""
     if column.kind == "date":
-        return [date and str(date) for date in as_dates(values).tolist()]
+        dates = as_dates(values).tolist()
+        return [None if date is None else str(date) for date in dates]
     # booleans are 1.0 and 0.0 where some are missing
     plain = bool if column.kind == "boolean" else lambda value: value
     return [
@@ -98,6 +99,10 @@ def _scalar_kinds(
 
 def _day(date: Any) -> np.float64:
     return np.float64(np.nan if date is None else date.toordinal() - EPOCH)
+
+
+def _absent(rows: int, column: Column) -> np.ndarray:
+    return np.full(rows, None if column.kind == "category" else np.nan)
 
 
 def _array(values: Sequence[Any], column: Column) -> np.ndarray:

@@ -101,9 +101,8 @@ def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         without_room = error.filename is None and error.errno in NO_ROOM
-        if without_room or (
-            unfinished is not None and str(error.filename) == str(unfinished)
-        ):
+        about_it = unfinished is not None and str(error.filename) == str(unfinished)
+        if without_room or about_it:
             number = error.errno or errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from None
         raise

@@ -42,11 +42,15 @@ class BackgroundWriter(Generic[Item]):
         most: int,
         seconds: float,
     ) -> None:
-        self._write, self._lost = write, lost
-        self._most, self._seconds = most, seconds
+        self._write = write
+        self._lost = lost
+        self._most = most
+        self._seconds = seconds
         self._waiting: deque[tuple[Item, int]] = deque()
-        self._weight, self._lock = 0, threading.Lock()
-        self._some, self._enough = threading.Event(), threading.Event()
+        self._weight = 0
+        self._lock = threading.Lock()
+        self._some = threading.Event()
+        self._enough = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -95,7 +99,8 @@ class BackgroundWriter(Generic[Item]):
                 self._weight -= weight
 
     def _take(self) -> tuple[list[Item], int]:
-        items, together = [], 0
+        items: list[Item] = []
+        together = 0
         while self._waiting and together < SLICE:
             item, weight = self._waiting.popleft()
             items.append(item)

@@ -132,9 +132,8 @@ def ask_git(root: Path, *words: str) -> str:
         msg = f"git cannot be run: {error.strerror}"
         raise GitError(msg) from error
     if done.returncode:
-        raise GitError(
-            _reason(os.fsdecode(done.stderr)) or f"git ended with {done.returncode}"
-        )
+        reason = _reason(os.fsdecode(done.stderr))
+        raise GitError(reason or f"git ended with {done.returncode}")
     return os.fsdecode(done.stdout)
 
 
@@ -159,21 +158,19 @@ def _listed(said: str) -> list[str]:
 
 
 def _commit(status: list[str]) -> str | None:
-    found = [
-        line.removeprefix("# branch.oid ")
-        for line in status
-        if line.startswith("# branch.oid ")
-    ]
-    return found[0] if found and found[0] != "(initial)" else None
+    for line in status:
+        if line.startswith("# branch.oid "):
+            commit = line.removeprefix("# branch.oid ")
+            return None if commit == "(initial)" else commit
+    return None
 
 
 def _read_sealed(path: Path) -> Checkout | None:
     """Read which commit an image was built of; None where there is no such file."""
     if not path.is_file():
         return None
-    found = SEALED_REVISION.fullmatch(
-        path.read_text(encoding="utf-8", errors="replace").strip()
-    )
+    sealed = path.read_text(encoding="utf-8", errors="replace")
+    found = SEALED_REVISION.fullmatch(sealed.strip())
     if found is None:
         return Checkout(
             "unknown",

@@ -85,8 +85,10 @@ def _hint(fault: Any) -> str:
 
     YAML 1.1 would make a number or truth value of it.
     """
-    is_text = isinstance(fault["input"], str)
-    return HINTS.get(fault["type"].partition("_")[0], "") if is_text else ""
+    if not isinstance(fault["input"], str):
+        return ""
+    wanted = fault["type"].partition("_")[0]  # `int_type` → `int`
+    return HINTS.get(wanted, "")
 
 
 def _siblings(model: Any, loc: tuple[int | str, ...]) -> str:

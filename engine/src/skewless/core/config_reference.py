@@ -83,9 +83,9 @@ def _rows(
         if "properties" in key:
             yield from _rows(f"{path}{name}.", key, schema)
             continue
-        default = (
-            "" if name in required else code(_yaml(found.get("default")), cell=True)
-        )
+        default = ""
+        if name not in required:
+            default = code(_yaml(found.get("default")), cell=True)
         meaning = found.get("description", "").replace("|", r"\|")
         yield code(path + name, cell=True), _allowed(key), default, meaning
 
@@ -117,9 +117,8 @@ def _one_value(key: dict[str, Any]) -> str:
     if "const" in key:
         return _yaml(key["const"])
     bounds = [words.format(key[name]) for name, words in BOUNDS.items() if name in key]
-    return ", ".join(
-        part for part in (TYPES[key["type"]], " ".join(bounds), _length(key)) if part
-    )
+    parts = (TYPES[key["type"]], " ".join(bounds), _length(key))
+    return ", ".join(part for part in parts if part)
 
 
 def _length(key: dict[str, Any]) -> str:

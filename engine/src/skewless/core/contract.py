@@ -70,13 +70,14 @@ class Column(BaseModel, frozen=True, extra="ignore"):
         elif self.kind == "boolean":
             allowed = "true or false"
         else:
-            bounds = self.minimum, self.maximum
-            low, high = (
-                bound if isinstance(bound, str) else f"{bound or 0:,.12g}"
-                for bound in bounds
-            )
+            low = _bound_in_words(self.minimum)
+            high = _bound_in_words(self.maximum)
             allowed = f"{self.kind}, {low} to {high}"
         return f"{allowed}, or missing" if self.nullable else allowed
+
+
+def _bound_in_words(bound: float | str | None) -> str:
+    return bound if isinstance(bound, str) else f"{bound or 0:,.12g}"
 
 
 class TableFormat(BaseModel, frozen=True, extra="forbid"):
@@ -180,10 +181,8 @@ class Contract:
 def _check_id(name: str, spec: Mapping[str, Any]) -> None:
     """Refuse an id without its lengths, or one that may hold control characters."""
     text = _text_of(spec)
-    if (
-        not {"minLength", "maxLength"} <= text.keys()
-        or text.get("pattern") != NO_CONTROLS.pattern
-    ):
+    has_lengths = {"minLength", "maxLength"} <= text.keys()
+    if not has_lengths or text.get("pattern") != NO_CONTROLS.pattern:
         msg = (
             f"schema.py: {name} must be declared as `Annotated[str | None, "
             "Field(min_length=1, max_length=64), NO_CONTROLS]`, with lengths of your "
@@ -194,10 +193,11 @@ def _check_id(name: str, spec: Mapping[str, Any]) -> None:
 
 def _text_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a field of text or missing may be; nothing for any other field."""
-    return next(
-        (option for option in spec.get("anyOf", []) if option.get("type") == "string"),
-        {},
-    )
+    options: Sequence[Mapping[str, Any]] = spec.get("anyOf", [])
+    for option in options:
+        if option.get("type") == "string":
+            return option
+    return {}
 
 
 def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
@@ -207,7 +207,8 @@ def _column(name: str, spec: Mapping[str, Any], rules: Sequence[Any]) -> Column:
     _refuse_controls(name, allowed)
     kind = "category" if allowed and kept.get("type") == "string" else kept.get("type")
     if kept.get("format") == "date":
-        kind, kept = "date", _bounds_of_date(rules)
+        kind = "date"
+        kept = _bounds_of_date(rules)
     bounded = kind in {"category", "boolean"} or {"minimum", "maximum"} <= kept.keys()
     if others or not bounded or kind not in get_args(Kind):
         msg = (
@@ -237,7 +238,9 @@ def _options(spec: Mapping[str, Any]) -> list[Any]:
 def _categories(spec: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the values that a field lists, if any, in their declared order."""
     kept = _options(spec)[0]
-    return tuple(kept.get("enum", [kept["const"]] if "const" in kept else []))
+    if "enum" in kept:
+        return tuple(kept["enum"])
+    return (kept["const"],) if "const" in kept else ()
 
 
 def _refuse_controls(name: str, categories: Sequence[Any]) -> None:
@@ -258,14 +261,15 @@ def _bounds_of_date(rules: Sequence[Any]) -> dict[str, str]:
 
     It is nothing if the field would not take JSON's text everywhere.
     """
-    names = {"ge": "minimum", "le": "maximum"}
-    found = {
-        names[key]: str(getattr(rule, key))
-        for rule in rules
-        for key in names
-        if hasattr(rule, key)
-    }
-    return found if DAY in rules else {}
+    if DAY not in rules:
+        return {}
+    found = {}
+    for rule in rules:
+        if hasattr(rule, "ge"):
+            found["minimum"] = str(rule.ge)
+        if hasattr(rule, "le"):
+            found["maximum"] = str(rule.le)
+    return found
 
 
 @cache

@@ -77,22 +77,21 @@ def masked_url(url: str) -> str:
 def _masked_link(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     names_objects = scheme.lower() in NAMES_OBJECTS and "://" not in rest
-    if not separator or (
-        scheme.lower() == "file" and rest.startswith("/") and names_objects
-    ):
+    is_file = scheme.lower() == "file" and rest.startswith("/") and names_objects
+    if not separator or is_file:
         return url  # a file of this machine has no user
     place = NETWORK_PLACE.match(rest)
     end = place.end() if place else 0
     _, sign, hosts = rest[:end].rpartition("@")
     path, *parameters = PARAMETERS.split(rest[end:], maxsplit=1)
     is_name = names_objects and ":" not in rest.rpartition("@")[0]
-    if not all(map(NUMBERED.fullmatch, hosts.split(","))) or (
-        "@" in rest[end:] and not is_name
-    ):
+    are_hosts = all(map(NUMBERED.fullmatch, hosts.split(",")))
+    if not are_hosts or ("@" in rest[end:] and not is_name):
         return f"{scheme}://{MASK}"
     user = f"{MASK}@" if sign else ""
     begin = rest[end + len(path) :][:1]
-    return f"{scheme}://{user}{hosts}{path}{begin}" + (MASK if any(parameters) else "")
+    hidden = MASK if any(parameters) else ""
+    return f"{scheme}://{user}{hosts}{path}{begin}{hidden}"
 
 
 def _visible(sign: str) -> str:
@@ -104,7 +103,8 @@ def _masked_word(found: re.Match[str]) -> str:
     start = SCHEME.search(word)
     if start is None:
         return word
-    before, url = word[: start.start()], word[start.start() :]
+    before = word[: start.start()]
+    url = word[start.start() :]
     bare = url.rstrip(PUNCTUATION)
     return before + masked_url(bare) + url[len(bare) :]
 
@@ -141,10 +141,14 @@ def code(value: object, *, cell: bool = False) -> Markdown:
     `a_b` ``a`\|b``
     """
     text = _line(value)
+    if not text.strip():
+        return Markdown("")
+    # more ticks than stand together in the text
     ticks = "`" * (1 + max(map(len, TICKS.findall(text)), default=0))
     pad = " " if text.startswith(("`", " ")) or text.endswith(("`", " ")) else ""
-    text = text.replace("|", r"\|") if cell else text
-    return Markdown(f"{ticks}{pad}{text}{pad}{ticks}" if text.strip() else "")
+    if cell:
+        text = text.replace("|", r"\|")
+    return Markdown(f"{ticks}{pad}{text}{pad}{ticks}")
 
 
 def in_html(value: Any) -> Any:

@@ -31,7 +31,8 @@ def fault_in_code(error: Exception, features: Callable[..., Any]) -> ConfigError
     said = f"{type(error).__name__}: {error}"
     advice = FIELDS if isinstance(error, KeyError) else OPERATIONS
     if isinstance(error, SkewlessError):
-        said, advice = str(error), ""
+        said = str(error)
+        advice = ""
     return ConfigError(f"features.py: {' '.join(said.split())}{''.join(lines)}{advice}")
 
 
@@ -48,7 +49,7 @@ def fault_in_values(made: Any, names: Sequence[str]) -> ConfigError:
             f"features.py: {', '.join(words)} must be numbers; a category needs one_hot"
         )
     shapes = {name: np.shape(made[name]) for name in names}
-    ((usual, _),) = Counter(shapes.values()).most_common(1)
+    [(usual, _)] = Counter(shapes.values()).most_common(1)
     others = ", ".join(
         f"{name} of shape {shape}" for name, shape in shapes.items() if shape != usual
     )

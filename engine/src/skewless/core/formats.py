@@ -41,6 +41,7 @@ def format_of(name: str) -> FileFormat | None:
     (FileFormat(kind='text', is_gzipped=False, has_tabs=False), None)
     """
     lowered = name.lower()
-    return next(
-        (each for ending, each in READ.items() if lowered.endswith(ending)), None
-    )
+    for ending, each in READ.items():
+        if lowered.endswith(ending):
+            return each
+    return None

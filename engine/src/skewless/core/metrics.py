@@ -66,11 +66,13 @@ def calibration(
         np.quantile(probabilities, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1])
     )
     position = np.searchsorted(edges, probabilities)
-    return tuple(
-        CalibrationBin(
-            predicted=float(np.mean(probabilities[position == part])),
-            observed=float(np.mean(outcomes[position == part])),
-            rows=int(np.sum(position == part)),
+    bins = []
+    for part in np.unique(position):
+        inside = position == part
+        found = CalibrationBin(
+            predicted=float(np.mean(probabilities[inside])),
+            observed=float(np.mean(outcomes[inside])),
+            rows=int(np.sum(inside)),
         )
-        for part in np.unique(position)
-    )
+        bins.append(found)
+    return tuple(bins)

@@ -45,10 +45,8 @@ def engine_sha256(folder: Path = ENGINE) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in SOURCES):
         content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(
-            f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode()
-            + content
-        )
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 

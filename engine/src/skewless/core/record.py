@@ -40,10 +40,14 @@ def _as_day(value: Any) -> Any:
     """Take "2026-01-31" for that day, in Python as in JSON, and no other spelling."""
     if not isinstance(value, str):
         return value
+    msg = "must be a date such as 2026-01-31"
+    # else Python would read 20260131 and 2026-W05-6 too
+    has_hyphens = value[4:5] == value[7:8] == "-"
+    if not has_hyphens:
+        raise ValueError(msg)
     try:
-        return dt.date.fromisoformat(value if value[4:5] == value[7:8] == "-" else "")
+        return dt.date.fromisoformat(value)
     except ValueError:
-        msg = "must be a date such as 2026-01-31"
         raise ValueError(msg) from None
 
 

@@ -1,5 +1,6 @@
 """What config.yaml may hold: a model per section, with types, ranges and meanings."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import (
@@ -148,9 +149,7 @@ class BaselineConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if any(
-            low >= high for low, high in zip(self.cuts, self.cuts[1:], strict=False)
-        ):
+        if any(low >= high for low, high in pairwise(self.cuts)):
             msg = f"cuts must increase; found {list(self.cuts)}"
             raise ValueError(msg)
         if len(self.probabilities) != len(self.cuts) + 2:

@@ -140,12 +140,11 @@ def load_settings(prefix: str) -> Settings:
         msg = f".env: must be UTF-8 text ({error})"
         raise ConfigError(msg) from error
     except ValidationError as error:
-        lines = [
-            f"{variable_name(prefix, name)}: "
-            f"{_shown(name, found['input'])}{found['msg']}"
-            for found in error.errors()
-            for name in map(str, found["loc"][:1])
-        ]
+        lines = []
+        for fault in error.errors():
+            name = str(fault["loc"][0])
+            found = _shown(name, fault["input"])
+            lines.append(f"{variable_name(prefix, name)}: {found}{fault['msg']}")
         raise ConfigError(*lines) from None
     settings._prefix = prefix  # noqa: SLF001 - no variable or caller sets it
     return settings
@@ -155,7 +154,8 @@ def _shown(name: str, value: Any) -> str:
     types = _types(name)
     if SecretStr in types:
         return ""
-    return f"found {str(Url(value))!r}; " if Url in types else f"found {value!r}; "
+    shown = str(Url(value)) if Url in types else value
+    return f"found {shown!r}; "
 
 
 def _types(name: str) -> tuple[Any, ...]:
@@ -167,12 +167,14 @@ def _types(name: str) -> tuple[Any, ...]:
 def misspelt(prefix: str) -> dict[str, str]:
     """Find variables that nothing reads and whose names are nearly a setting's."""
     known = [variable_name(prefix, name) for name in Settings.model_fields]
-    near = {
-        name: difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
-        for name in os.environ  # noqa: TID251 - this module is the one that may
-        if name.upper() not in known
-    }
-    return {name: meant for name, found in sorted(near.items()) for meant in found}
+    meant = {}
+    for name in sorted(os.environ):  # noqa: TID251 - this module is the one that may
+        if name.upper() in known:
+            continue
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+        if near:
+            meant[name] = near[0]
+    return meant
 
 
 def hand_down(settings: Settings, *, place: str) -> None:

@@ -43,7 +43,9 @@ class Url:
         start = START.match(text)
         self.is_url = start is not None
         """Whether it names a store, by a scheme such as ``s3://``; a path does not."""
-        self._text = start[1].lower() + text[start.end() :].rstrip() if start else text
+        self._text = text
+        if start is not None:
+            self._text = start[1].lower() + text[start.end() :].rstrip()
 
     def get_secret_value(self) -> str:
         """Return the whole text, for whoever opens it; called as pydantic calls it.
@@ -68,16 +70,18 @@ class Url:
         It may hold secrets.
         """
         text = self.get_secret_value()
-        return (
-            "::".join(map(_without_user, BOUNDARY.split(text))) if self.is_url else text
-        )
+        if not self.is_url:
+            return text
+        return "::".join(map(_without_user, BOUNDARY.split(text)))
 
     def shows_secret(self, text: str) -> bool:
         """Tell whether a text holds a piece of what this URL does not show.
 
         The text may be a library's error, for example.
         """
-        links = BOUNDARY.split(self._text) if self.is_url else []
+        if not self.is_url:
+            return False
+        links = BOUNDARY.split(self._text)
         return any(piece in text for link in links for piece in _secrets(link))
 
     def __str__(self) -> str:
@@ -153,9 +157,8 @@ def _place(link: str) -> tuple[str, str, str]:
 def _has_host(link: str) -> bool:
     _, place, _ = _place(link)
     user, _, hosts = place.rpartition("@")
-    return re.search(r"[@\s]", user) is None and all(
-        map(NUMBERED.fullmatch, hosts.split(","))
-    )
+    is_plain = re.search(r"[@\s]", user) is None
+    return is_plain and all(map(NUMBERED.fullmatch, hosts.split(",")))
 
 
 def _without_user(link: str) -> str:
@@ -172,9 +175,8 @@ def _secrets(link: str) -> set[str]:
     user, _, after = rest.rpartition("@")
     hidden = user.partition(":")[2] or user
     parameters = re.split("[?#;]", after, maxsplit=1)[1:]
-    written = [
-        text
-        for each in (hidden, *parameters)
-        for text in (each, unquote(each), unquote_plus(each))
-    ]
-    return {piece for text in written for piece in (text, *PIECES.split(text))} - {""}
+    secrets = set[str]()
+    for written in (hidden, *parameters):
+        for text in (written, unquote(written), unquote_plus(written)):
+            secrets |= {text, *PIECES.split(text)}
+    return secrets - {""}

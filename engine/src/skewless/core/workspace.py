@@ -45,9 +45,5 @@ def open_workspace(project: Project[Any, Any], path: Path | None = None) -> Work
     """
     settings = load_settings(project.prefix)
     path = path or settings.config
-    return Workspace(
-        project,
-        at_host(load_config(path, project), settings),
-        path.resolve().parent,
-        settings,
-    )
+    config = at_host(load_config(path, project), settings)
+    return Workspace(project, config, path.resolve().parent, settings)

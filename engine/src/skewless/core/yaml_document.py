@@ -142,7 +142,8 @@ class Loader(yaml.SafeLoader):
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self._depth = self._values = 0
+        self._depth = 0
+        self._values = 0
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -175,12 +176,12 @@ class Loader(yaml.SafeLoader):
         seen = set()
         for each, _ in node.value:
             key = self.construct_object(each, deep=True)
-            problem = (
-                "stands twice"
-                if isinstance(key, str)
-                else "must be text: put it in quotes"
-            )
-            if not isinstance(key, str) or key in seen:
+            problem = None
+            if not isinstance(key, str):
+                problem = "must be text: put it in quotes"
+            elif key in seen:
+                problem = "stands twice"
+            if problem is not None:
                 raise ConstructorError(
                     None, None, f"the key {key!r} {problem}", each.start_mark
                 )

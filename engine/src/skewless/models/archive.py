@@ -73,9 +73,9 @@ class PackedVersion:
     def hashes(self, public_key: PublicKey | None) -> Mapping[str, str]:
         """Read the manifest and the signature; see `artifact.trusted_hashes`."""
         manifest = b"".join(self._chunks(MANIFEST))
-        signature = (
-            b"".join(self._chunks(SIGNATURE)) if SIGNATURE in self._entries else None
-        )
+        signature = None
+        if SIGNATURE in self._entries:
+            signature = b"".join(self._chunks(SIGNATURE))
         return trusted_hashes(self._version, manifest, signature, public_key=public_key)
 
     def unpack(self, folder: Path, hashes: Mapping[str, str]) -> None:

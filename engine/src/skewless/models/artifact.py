@@ -110,10 +110,12 @@ def check_names(version: str, found: Collection[str]) -> None:
         One is missing, or something else is there.
     """
     expected = FILES | {MANIFEST}
-    for name in sorted(expected.difference(found)):
-        raise tampered(version, name, "it is missing")
-    for name in sorted(set(found) - expected - {SIGNATURE}):
-        raise tampered(version, name, "it is not part of a version")
+    missing = sorted(expected.difference(found))
+    if missing:
+        raise tampered(version, missing[0], "it is missing")
+    strange = sorted(set(found) - expected - {SIGNATURE})
+    if strange:
+        raise tampered(version, strange[0], "it is not part of a version")
     if len(found) > len(set(found)):
         raise tampered(version, MANIFEST, "two files have the same name")
 
@@ -145,10 +147,8 @@ def trusted_hashes(
     SignatureError
         The owner of the public key did not sign it.
     """
-    lines = [
-        each.partition("  ")
-        for each in manifest.decode("ascii", "replace").splitlines()
-    ]
+    text = manifest.decode("ascii", "replace")
+    lines = [each.partition("  ") for each in text.splitlines()]
     written = {name: digest for digest, _, name in lines}
     canonical = "".join(
         f"{written.get(name, '')}  {name}\n" for name in sorted(FILES)
@@ -182,9 +182,8 @@ def _parse_metadata(version: str, files: Mapping[str, bytes]) -> Metadata:
         ) from error
     if metadata.identity.onnx_sha256 != sha256(files[ONNX]):
         raise tampered(version, ONNX, f"it is not the model that {METADATA} describes")
-    if metadata.version != metadata.identity.version(
-        metadata.version.partition("-")[0]
-    ):
+    number = metadata.version.partition("-")[0]
+    if metadata.version != metadata.identity.version(number):
         raise tampered(
             version, METADATA, "its content does not belong to the version it names"
         )

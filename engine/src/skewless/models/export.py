@@ -52,9 +52,9 @@ def check_parity(fitted: Any, exported: bytes, matrix: np.ndarray) -> float:
         The difference exceeds `PARITY`.
     """
     rows = np.concatenate([matrix, beside_splits(fitted, matrix[0])])
-    difference = np.abs(
-        fitted.predict_proba(rows)[:, 1] - onnx_scorer(exported)(rows)
-    ).max()
+    expected = fitted.predict_proba(rows)[:, 1]
+    answered = onnx_scorer(exported)(rows)
+    difference = np.abs(expected - answered).max()
     if not difference <= PARITY:
         msg = (
             f"the ONNX model is {difference:.2g} away from scikit-learn's; "
@@ -85,7 +85,9 @@ def beside_splits(fitted: Any, row: np.ndarray) -> np.ndarray:
 def _convert(
     fitted: Any, features: int, *, raw_scores: bool
 ) -> tuple[onnx.ModelProto, str]:
-    options = {"zipmap": False, "raw_scores": True} if raw_scores else {"zipmap": False}
+    options = {"zipmap": False}
+    if raw_scores:
+        options["raw_scores"] = True
     with warnings.catch_warnings():
         # skl2onnx writes booleans as integers, which protobuf 7 refuses; hence
         # protobuf<7 in pyproject.toml.
@@ -146,10 +148,10 @@ def _with_tail(
 ) -> bytes:
     """Append nodes to a graph, under other names where the graph uses theirs itself."""
     graph = model.graph
-    added = {
-        *constants,
-        *(name for node in tail for name in node.output if name != OUTPUT),
-    }
+    added = set(constants)
+    for node in tail:
+        added.update(node.output)
+    added.discard(OUTPUT)
     unused = _unused_names(added, _names(graph))
     for node in tail:
         node.input[:] = [unused.get(name, name) for name in node.input]

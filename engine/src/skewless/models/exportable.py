@@ -65,7 +65,8 @@ def _with_spaced_knots(calibrator: Any) -> Any:
     if not isinstance(calibrator, IsotonicRegression):
         return calibrator
     low, high = calibrator.X_min_, calibrator.X_max_
-    knots = np.linspace(low, high, max(2, int((high - low) / KNOT_SPACING) + 1))
+    count = max(2, int((high - low) / KNOT_SPACING) + 1)
+    knots = np.linspace(low, high, count)
     return IsotonicRegression(out_of_bounds="clip").fit(
         knots, calibrator.predict(knots)
     )
@@ -91,13 +92,11 @@ def split_points(fitted: Any) -> list[tuple[int, float]]:
 
     Rounding could hurt there.
     """
-    return sorted(
-        {
-            (int(node["feature_idx"]), float(node["num_threshold"]))
-            for nodes in _tree_nodes(fitted)
-            for node in nodes[nodes["is_leaf"] == 0]
-        }
-    )
+    points = set[tuple[int, float]]()
+    for nodes in _tree_nodes(fitted):
+        for node in nodes[nodes["is_leaf"] == 0]:
+            points.add((int(node["feature_idx"]), float(node["num_threshold"])))
+    return sorted(points)
 
 
 def _tree_nodes(fitted: Any) -> list[np.ndarray]:

@@ -40,7 +40,8 @@ class Identity(BaseModel, frozen=True, extra="ignore"):
         canonical = json.dumps(
             self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")
         )
-        return f"{number}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        return f"{number}-{digest[:8]}"
 
 
 class Golden(BaseModel, frozen=True, extra="ignore"):

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from skewless.core.errors import UnsafeModelError
 
 # Wire types that begin with a varint: the value itself, or the length of what follows.
-NUMBER, BYTES = 0, 2
+NUMBER = 0
+BYTES = 2
 LONGEST_KEY = 2**32
 CONTINUES = 0x80  # bit of a byte after which the varint goes on
 FIXED = {1: 8, 5: 4}  # wire types of fixed length → bytes
@@ -58,22 +59,25 @@ def check_onnx(model: bytes) -> None:
 
 def _check(data: memoryview, message: str) -> None:
     for number, value in _fields(data):
-        match MESSAGES[message].get(number), value:
-            case None, _:
-                continue
-            case "domain", memoryview() if (
-                domain := bytes(value).decode()
-            ) not in DOMAINS:
-                msg = (
-                    f"model.onnx uses operators of {domain!r}; "
-                    "only the ONNX standard's are allowed"
-                )
-                raise UnsafeModelError(msg)
-            case ("external", _) | ("location", _) if value != 0:
-                msg = "model.onnx keeps weights in other files; they must be inside it"
-                raise UnsafeModelError(msg)
-            case str(inner), memoryview() if inner in MESSAGES:
-                _check(value, inner)
+        meaning = MESSAGES[message].get(number)
+        if meaning in {"external", "location"} and value != 0:
+            msg = "model.onnx keeps weights in other files; they must be inside it"
+            raise UnsafeModelError(msg)
+        if meaning is None or not isinstance(value, memoryview):
+            continue
+        if meaning == "domain":
+            _check_domain(bytes(value).decode())
+        else:
+            _check(value, meaning)
+
+
+def _check_domain(domain: str) -> None:
+    if domain not in DOMAINS:
+        msg = (
+            f"model.onnx uses operators of {domain!r}; "
+            "only the ONNX standard's are allowed"
+        )
+        raise UnsafeModelError(msg)
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -81,13 +85,15 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(data):
         key, position = _varint(data, position)
-        number, kind = key >> 3, key & 7
+        number = key >> 3
+        kind = key & 7
         # Another reader would cut such a key off and see another field.
         if not number or key >= LONGEST_KEY:
             raise IndexError
-        value, position = (
-            (FIXED[kind], position) if kind in FIXED else _varint(data, position)
-        )
+        if kind in FIXED:
+            value = FIXED[kind]
+        else:
+            value, position = _varint(data, position)
         if kind == NUMBER:
             yield number, value
             continue

@@ -26,18 +26,18 @@ ROC_POINTS = np.linspace(0, 1, 201)
 def draw_distribution(axes: Axes, values: pd.Series, column: Column) -> None:
     """Show how often each value occurs; the title tells the share that is missing."""
     if _has_many_values(values, column):
-        axes.hist(
-            values.dropna(), bins=_edges(values) if column.kind == "integer" else BINS
-        )
+        bins: int | list[float] = BINS
+        if column.kind == "integer":
+            bins = _edges(values)
+        axes.hist(values.dropna(), bins=bins)
     else:
         counts = _groups(values, column).value_counts(sort=False)
         axes.bar(_labels(counts.index), counts)
         _tilt_long_labels(axes, column)
     missing = values.isna().mean()
     name = _literal(column.name)
-    axes.set(
-        title=f"{name}, {missing:.0%} missing" if missing else name, ylabel="records"
-    )
+    title = f"{name}, {missing:.0%} missing" if missing else name
+    axes.set(title=title, ylabel="records")
 
 
 def draw_target_by_column(
@@ -49,22 +49,21 @@ def draw_target_by_column(
 
     The dotted line is the share among all records; missing values are left out.
     """
-    values, outcomes = table[column.name], table[target]
+    values = table[column.name]
+    outcomes = table[target]
     groups = _groups(values, column)
     share = outcomes.groupby(groups, observed=True).agg(["mean", "sem"])
-    many = _has_many_values(values, column)
-    places = (
-        values.groupby(groups, observed=True).mean() if many else _labels(share.index)
-    )
-    axes.errorbar(
-        places,
-        share["mean"],
-        yerr=2 * share["sem"],
-        fmt="o-" if many else "o",
-        capsize=3,
-    )
+    if _has_many_values(values, column):
+        places: pd.Series | list[str] = values.groupby(groups, observed=True).mean()
+        line = "o-"
+        margin = 0.05
+    else:
+        places = _labels(share.index)
+        line = "o"
+        margin = 0.2
+    axes.errorbar(places, share["mean"], yerr=2 * share["sem"], fmt=line, capsize=3)
     axes.axhline(outcomes.mean(), color="grey", linestyle=":")
-    axes.margins(x=0.05 if many else 0.2)
+    axes.margins(x=margin)
     _tilt_long_labels(axes, column)
     axes.set(title=_literal(column.name), ylabel=f"share with {_literal(target)} = 1")
 

@@ -146,14 +146,14 @@ def importances(
         Nats per record, mean of several shuffles; about 0, or below by chance, for a
         column of no use.
     """
-    random, before = np.random.default_rng(SEED), loss(records, outcomes)
+    random = np.random.default_rng(SEED)
+    before = loss(records, outcomes)
     repeated = {name: np.tile(values, SHUFFLES) for name, values in records.items()}
     worth = {}
     for name, values in records.items():
         shuffled = np.concatenate([random.permutation(values) for _ in range(SHUFFLES)])
-        worth[name] = (
-            loss({**repeated, name: shuffled}, np.tile(outcomes, SHUFFLES)) - before
-        )
+        after = loss({**repeated, name: shuffled}, np.tile(outcomes, SHUFFLES))
+        worth[name] = after - before
     return worth
 
 
@@ -178,14 +178,15 @@ def psi(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     0.406
     """
     kept = expected + actual > 0
-    first, second = (
-        np.where(kept, counts + SMOOTHING, 0) for counts in (expected, actual)
-    )
-    first, second = (
-        counts / counts.sum(axis=-1, keepdims=True) for counts in (first, second)
-    )
+    first = _shares(expected, kept)
+    second = _shares(actual, kept)
     ratio = np.log(np.where(kept, second, 1)) - np.log(np.where(kept, first, 1))
     return np.asarray(((second - first) * ratio).sum(axis=-1))
+
+
+def _shares(counts: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    rows = np.where(kept, counts + SMOOTHING, 0)
+    return np.asarray(rows / rows.sum(axis=-1, keepdims=True))
 
 
 def shift(expected: np.ndarray, actual: np.ndarray) -> float:
@@ -198,6 +199,8 @@ def shift(expected: np.ndarray, actual: np.ndarray) -> float:
     0.0
     """
     bins = freeze(expected)
-    if bins.values[1:]:
-        bins = Distribution(edges=tuple(np.convolve(bins.values, [0.5] * 2, "valid")))
+    if len(bins.values) > 1:
+        values = np.array(bins.values, dtype=np.float64)
+        halfway = (values[:-1] + values[1:]) / 2
+        bins = Distribution(edges=tuple(halfway))
     return float(psi(bins.count(expected), bins.count(actual)))

@@ -52,9 +52,8 @@ def read_signing_key(settings: Settings) -> SigningKey | None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     variable = settings.variable("signing_key")
-    key = _parse(
-        partial(load_pem_private_key, password=None), settings.signing_key, variable
-    )
+    parse = partial(load_pem_private_key, password=None)
+    key = _parse(parse, settings.signing_key, variable)
     if not isinstance(key, Ed25519PrivateKey):
         msg = (
             f"{variable}: must be an Ed25519 private key as PEM, without a passphrase. "

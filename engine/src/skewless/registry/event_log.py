@@ -39,7 +39,8 @@ class EventLog:
                 f"{last - len(numbers):,} events before {last} are missing. Is it one?"
             )
             return [], [f"{folder}: {why}"]
-        events, faults = list[Event](), list[str]()
+        events: list[Event] = []
+        faults: list[str] = []
         # Not by what was listed: that is no picture of one moment.
         for number in range(1, last + 1):
             try:

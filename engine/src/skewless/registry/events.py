@@ -151,7 +151,8 @@ def fold(events: Sequence[Event]) -> State:
     DamagedLogError
         A rollback goes to a version that was not below another in its alias.
     """
-    newest, held = None, dict[Alias, tuple[str, ...]](dict.fromkeys(ALIASES, ()))
+    newest = None
+    held: dict[Alias, tuple[str, ...]] = dict.fromkeys(ALIASES, ())
     for event in events:
         if event.kind == "register":
             newest = event.version
@@ -166,11 +167,9 @@ def _roll_back(held: tuple[str, ...], event: Event) -> tuple[str, ...]:
     """Take away what lies above the last place of a version below the top."""
     places = [place for place, name in enumerate(held[:-1]) if name == event.version]
     if not places:
-        why = (
-            f"which did not hold it before {held[-1]}"
-            if held
-            else "but no version held it"
-        )
+        why = "but no version held it"
+        if held:
+            why = f"which did not hold it before {held[-1]}"
         msg = (
             f"events/{event.number:08}.json: takes {event.alias} back to "
             f"{event.version}, {why}. "

@@ -45,7 +45,8 @@ class Registry:
     """
 
     def __init__(self, folder: Path, public_key: PublicKey | None = None) -> None:
-        self.folder, self.public_key = folder, public_key
+        self.folder = folder
+        self.public_key = public_key
         self.stale: str | None = None
         self._log = EventLog(folder / EVENTS)
 
@@ -153,10 +154,10 @@ class Registry:
         already_there = self._put(version, files, key)
         events = self.events()
         if fold(events).newest != version:
-            self.record(
-                Decided(kind="register", version=version, who=who, checkout=checkout),
-                events,
+            registered = Decided(
+                kind="register", version=version, who=who, checkout=checkout
             )
+            self.record(registered, events)
         return already_there
 
     def sign(self, version: str, key: SigningKey) -> None:
@@ -205,7 +206,10 @@ class Registry:
             alias: state.holder(alias) for alias in ALIASES
         }
         holders[NEWEST] = state.newest
-        version = holders[name] if name else holders["production"] or state.newest
+        if name is None:
+            version = holders["production"] or state.newest
+        else:
+            version = holders[name]
         if version is None and (name is None or name == NEWEST):
             msg = f"{self.folder}: no model version yet. Make one with `train`"
             raise ArtifactNotFoundError(msg)

@@ -85,11 +85,8 @@ def open_registry(
     if not config.path.is_url:
         return Registry(root / _at_home(config.path), public_key)
     # One for each URL, whatever the password.
-    mirror = (
-        root
-        / config.cache
-        / sha256(config.path.without_user().rstrip("/").encode())[:8]
-    )
+    named = config.path.without_user().rstrip("/")
+    mirror = root / config.cache / sha256(named.encode())[:8]
     return RemoteRegistry(config.path, mirror, public_key=public_key, show=show)
 
 
@@ -111,7 +108,8 @@ class RemoteRegistry(Registry):
         self, url: Url, mirror: Path, *, public_key: PublicKey | None, show: Show
     ) -> None:
         super().__init__(mirror, public_key)
-        self._store, self._show = Store(url), show
+        self._store = Store(url)
+        self._show = show
         self._refused: dict[str, tuple[Found, ArtifactError]] = {}
 
     def _refresh(self) -> None:

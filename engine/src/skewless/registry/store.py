@@ -41,9 +41,8 @@ def open_files(url: Url) -> tuple[Any, str]:
 
     try:
         text = url.get_secret_value()
-        files, root = fsspec.core.url_to_fs(
-            text, **(S3_OPTIONS if text.startswith("s3://") else {})
-        )
+        options = S3_OPTIONS if text.startswith("s3://") else {}
+        files, root = fsspec.core.url_to_fs(text, **options)
     except (ValueError, ImportError) as error:
         why = type(error).__name__ if url.shows_secret(str(error)) else error
         msg = f"{url} names a store that cannot be used ({why})"
@@ -78,6 +77,7 @@ class Store:
         StoreError
             It failed; whether the object is there now is not known.
         """
+        # fsspec names one protocol as text, or several in a tuple.
         if not CONDITIONAL & {self._files.protocol, *self._files.protocol}:
             msg = (
                 f"registry.path: {self.url} is only read, "
@@ -140,9 +140,8 @@ class Store:
     def find(self, name: str) -> Found:
         """Describe an object; FileNotFoundError or StoreError if it cannot be had."""
         info = self._ask("info", name, refresh=True)
-        return Found(
-            int(info["size"]), str(info.get("ETag") or info.get("LastModified"))
-        )
+        tag = info.get("ETag") or info.get("LastModified")
+        return Found(int(info["size"]), str(tag))
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Read an object or a part of it.
@@ -187,9 +186,13 @@ class Store:
         `tell` is told the bytes of each part.
         """
         with partial.open("ab") as file:
-            tell(file.tell())
-            while (done := file.tell()) < size:
-                tell(file.write(self.read(name, done, min(done + CHUNK, size))))
+            done = file.tell()
+            tell(done)
+            while done < size:
+                part = self.read(name, done, min(done + CHUNK, size))
+                file.write(part)
+                tell(len(part))
+                done += len(part)
 
     def _ask(self, method: str, name: str, **options: Any) -> Any:
         try:

@@ -33,9 +33,8 @@ def read_cells(values: pd.Series, column: Column, table: TableFormat) -> pd.Seri
         case "boolean":
             return _truths(values)
         case "date":
-            return pd.Series(
-                _days(values, table.dates.get(column.name)), index=values.index
-            )
+            days = _days(values, table.dates.get(column.name))
+            return pd.Series(days, index=values.index)
         case "integer" | "number":
             return _numbers(values)
 
@@ -60,9 +59,8 @@ def read_outcomes(values: pd.Series, table: TableFormat) -> pd.Series:
         )
     if found.notna().all():
         return found.astype(np.int64)
-    return found.astype(object).where(
-        found.notna() | values.isna(), "'" + texts_of(values) + "'"
-    )
+    quoted = "'" + texts_of(values) + "'"
+    return found.astype(object).where(found.notna() | values.isna(), quoted)
 
 
 def texts_of(values: pd.Series) -> pd.Series:
@@ -74,13 +72,11 @@ def written(
     table: pd.DataFrame, contract: Contract
 ) -> dict[str, pd.Series | np.ndarray]:
     """Write days and outcomes as `read_cells` and `read_outcomes` understand them."""
-    made: dict[str, pd.Series | np.ndarray] = {
-        column.name: as_dates(table[column.name].to_numpy()).astype("datetime64[s]")
-        for column in contract.columns
-        if column.kind == "date"
-        and column.name in table
-        and table[column.name].dtype.kind == "f"
-    }
+    made: dict[str, pd.Series | np.ndarray] = {}
+    for column in contract.columns:
+        days = table.get(column.name)
+        if column.kind == "date" and days is not None and days.dtype.kind == "f":
+            made[column.name] = as_dates(days.to_numpy()).astype("datetime64[s]")
     words = {
         outcome: int(word) if word.isdecimal() else word
         for word, outcome in reversed(contract.table.outcomes.items())
@@ -113,9 +109,8 @@ def row_ids(table: pd.DataFrame, contract: Contract) -> pd.Series:
         for row in rows
     ]
     digests = pd.Series(made, index=table.index, dtype="str")
-    return (
-        "row-" + digests + "-" + (digests.groupby(digests).cumcount() + 1).astype("str")
-    )
+    counts = digests.groupby(digests).cumcount() + 1
+    return "row-" + digests + "-" + counts.astype("str")
 
 
 def _meaning(cell: str) -> float | str:

@@ -43,7 +43,10 @@ def fields_of(
     """
     found: dict[str, str] = {}
     for field in fields:
-        meant = {spelt.get(field, field)} | ({field} - set(spelt.values()))
+        meant = {spelt.get(field, field)}
+        # its own name means it too, unless that is another field's header
+        if field not in spelt.values():
+            meant.add(field)
         present = [header for header in headers if header in meant]
         if len(present) > 1:
             twice = " and ".join(present)
@@ -68,13 +71,14 @@ def check_delimiter(
     ValueError
         Says what the delimiter seems to be, and the key to set.
     """
-    line, known = delimiter.join(headers), set(known)
-    hits = {
-        sign: len(known & {cell.strip(' "') for cell in line.split(sign)})
-        for sign in DELIMITERS
-    }
+    line = delimiter.join(headers)
+    names = set(known)
+    hits = {}
+    for sign in DELIMITERS:
+        cells = {cell.strip(' "') for cell in line.split(sign)}
+        hits[sign] = len(names & cells)
     best = max(DELIMITERS, key=hits.__getitem__)
-    if hits[best] and known.isdisjoint(headers):
+    if hits[best] and names.isdisjoint(headers):
         unless = f"unless data.path is read with {delimiter!r}: then write this file so"
         msg = (
             f"its cells seem to be separated by {best!r}: "
@@ -89,13 +93,13 @@ def guess_encoding(path: Path, *, is_gzipped: bool = False) -> str:
         start = file.read(LOOKED_AT)
     if start.startswith(UTF16_MARKS):
         return "utf-16"
-    texts = {
-        name: codecs.getincrementaldecoder(name)("replace").decode(start)
-        for name in ENCODINGS
-    }
-    return next(
-        name for name, text in texts.items() if "\N{REPLACEMENT CHARACTER}" not in text
-    )
+    return next(name for name in ENCODINGS if _can_be(start, name))
+
+
+def _can_be(start: bytes, encoding: str) -> bool:
+    # incremental, as a file's start may end inside a character
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(start)
+    return "\N{REPLACEMENT CHARACTER}" not in text
 
 
 def has_signs(form: FormatConfig) -> bool:
@@ -122,27 +126,24 @@ def plain(values: pd.Series, kind: Kind, form: FormatConfig) -> pd.Series:
         values = values.mask(texts.isin(form.missing))
         if kind in {"integer", "number"} and values.dtype == "str" and has_signs(form):
             values = _with_points(texts.where(values.notna()), form)
-    amounts = pd.to_numeric(
-        pd.Series(form.missing, dtype="str"), errors="coerce"
-    ).dropna()
-    return (
-        values.mask(values.isin(amounts))
-        if len(amounts) and values.dtype.kind in "iuf"
-        else values
-    )
+    # a number may mean missing too, such as -1
+    words = pd.Series(form.missing, dtype="str")
+    amounts = pd.to_numeric(words, errors="coerce").dropna()
+    if len(amounts) and values.dtype.kind in "iuf":
+        return values.mask(values.isin(amounts))
+    return values
 
 
 def _with_points(texts: pd.Series, form: FormatConfig) -> pd.Series:
     """Rewrite numbers; put anything else in quotes, so that nobody takes it for one."""
-    point, comma = re.escape(form.decimal), re.escape(form.thousands or "")
+    point = re.escape(form.decimal)
+    comma = re.escape(form.thousands or "")
     digits = rf"(?:\d{{1,3}}(?:{comma}\d{{3}})+|\d+)" if comma else r"\d+"
     is_number = texts.str.fullmatch(
         rf"[+-]?(?:{digits})?(?:{point}\d*)?(?:[eE][+-]?\d+)?"
     )
-    grouped = (
-        texts
-        if form.thousands is None
-        else texts.str.replace(form.thousands, "", regex=False)
-    )
-    pointed = grouped.str.replace(form.decimal, ".", regex=False)
+    pointed = texts
+    if form.thousands is not None:
+        pointed = pointed.str.replace(form.thousands, "", regex=False)
+    pointed = pointed.str.replace(form.decimal, ".", regex=False)
     return pointed.where(is_number | texts.isna(), "'" + texts + "'")

@@ -42,10 +42,8 @@ def check_table(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     faults = find_faults(table, contract, training=True)
     if len(faults):
         raise TableError(*describe(faults), faults=faults)
-    outcomes = read_cells(table[contract.target], OUTCOME, contract.table).astype(
-        np.int64
-    )
-    return typed(table, contract).assign(**{contract.target: outcomes})
+    outcomes = read_cells(table[contract.target], OUTCOME, contract.table)
+    return typed(table, contract).assign(**{contract.target: outcomes.astype(np.int64)})
 
 
 def find_faults(
@@ -80,10 +78,9 @@ def find_faults(
                 }
             ]
         )
+    schema = pa.DataFrameSchema(_rules(contract, training=training))
     try:
-        pa.DataFrameSchema(_rules(contract, training=training)).validate(
-            _checkable(table), lazy=True
-        )
+        schema.validate(_checkable(table), lazy=True)
     except SchemaErrors as error:
         return _as_faults(error.failure_cases)
     return pd.DataFrame({"row": [], "column": [], "rule": [], "found": []})
@@ -92,7 +89,9 @@ def find_faults(
 def _checkable(table: pd.DataFrame) -> pd.DataFrame:
     """Replace each cell that pandas cannot hold as text by what it can compare."""
     checkable = table.copy(deep=False)
-    for name in table if table.columns.is_unique else ():
+    if not table.columns.is_unique:  # a name may then mean several columns
+        return checkable
+    for name in table:
         if table[name].dtype == "object":
             checkable[name] = pd.Series(map(_as_text, table[name]), table.index, object)
     return checkable
@@ -106,15 +105,15 @@ def _as_text(cell: object) -> object:
 
 def _rules(contract: Contract, *, training: bool) -> dict[str, pa.Column]:
     shortest, longest = contract.id_length
-    rules = {
-        column.name: pa.Column(
+    rules = {}
+    for column in contract.columns:
+        checks = _checks(column, contract.table)
+        rules[column.name] = pa.Column(
             None,
-            _checks(column, contract.table),
+            checks,
             nullable=column.nullable,
             required=training or not column.nullable,
         )
-        for column in contract.columns
-    }
     rules[contract.id] = pa.Column(
         None,
         [
@@ -193,9 +192,9 @@ def _is_text(values: pd.Series) -> pd.Series:
 
 def _has_kind(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
     cells = read_cells(values, column, table)
-    return (
-        cells.notna() & (cells % 1 == 0) if column.kind == "integer" else cells.notna()
-    )
+    if column.kind == "integer":
+        return cells.notna() & (cells % 1 == 0)
+    return cells.notna()
 
 
 def _in_range(values: pd.Series, column: Column, table: TableFormat) -> pd.Series:
@@ -209,6 +208,7 @@ def _article(kind: str) -> str:
 
 def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
     whole = cases["check"] == "column_in_dataframe"
+    column = cases["column"].where(~whole, cases["failure_case"])
     rule = cases["check"].replace(
         {
             "not_nullable": "not missing",
@@ -216,16 +216,10 @@ def _as_faults(cases: pd.DataFrame) -> pd.DataFrame:
             "column_in_dataframe": "present as a column",
         }
     )
+    cells = cases["failure_case"].where(cases["index"].notna(), "")
+    found = cells.map(printable).astype("str")
     return pd.DataFrame(
-        {
-            "row": cases["index"],
-            "column": cases["column"].where(~whole, cases["failure_case"]),
-            "rule": rule,
-            "found": cases["failure_case"]
-            .where(cases["index"].notna(), "")
-            .map(printable)
-            .astype("str"),
-        }
+        {"row": cases["index"], "column": column, "rule": rule, "found": found}
     ).reset_index(drop=True)
 
 
@@ -241,10 +235,8 @@ def describe(faults: pd.DataFrame) -> list[str]:
         line = f"  {column}: must be {rule}"
         if group["row"].notna().any():
             first = group.head(ROWS_SHOWN)
-            shown = ", ".join(
-                f"{row} ({cell})"
-                for row, cell in zip(first["row"], first["found"], strict=True)
-            )
+            pairs = zip(first["row"], first["found"], strict=True)
+            shown = ", ".join(f"{row} ({cell})" for row, cell in pairs)
             line += f"; cells: {len(group)}, rows {shown}"
         lines.append(line)
     return lines

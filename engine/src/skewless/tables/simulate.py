@@ -32,9 +32,8 @@ def simulate(rows: int, seed: int, contract: Contract) -> dict[str, np.ndarray]:
         for column in contract.columns
     }
     uniform = np.random.default_rng([seed, 0]).random(rows)
-    ids = np.char.add(ID_PREFIX, np.char.zfill(np.arange(rows).astype(str), 8)).astype(
-        object
-    )
+    numbers = np.char.zfill(np.arange(rows).astype(str), 8)
+    ids = np.char.add(ID_PREFIX, numbers).astype(object)
     target = (uniform < true_probability(drawn, contract)).astype(np.int64)
     return {contract.id: ids, **drawn, contract.target: target}
 
@@ -56,15 +55,13 @@ def true_probability(records: Columns, contract: Contract) -> np.ndarray:
 
 
 def _draw(column: Column, rows: int, *, seed: int, contract: Contract) -> np.ndarray:
-    random = np.random.default_rng(
-        [seed, *hashlib.sha256(column.name.encode()).digest()[:8]]
-    )
+    digest = hashlib.sha256(column.name.encode()).digest()
+    random = np.random.default_rng([seed, *digest[:8]])
     values: Any
     if column.kind == "category":
-        share = 1 / (1 + np.arange(len(column.categories)))
-        values = random.choice(
-            np.array(column.categories, dtype=object), rows, p=share / share.sum()
-        )
+        names = np.array(column.categories, dtype=object)
+        share = 1 / (1 + np.arange(len(names)))
+        values = random.choice(names, rows, p=share / share.sum())
     elif column.kind == "boolean":
         values = random.random(rows) < 0.4  # noqa: PLR2004 - any share but one half
     else:
@@ -90,7 +87,8 @@ def _spread(column: Column, contract: Contract) -> tuple[float, float, float]:
     """
     low, high = column.bounds
     typical = as_number(contract.example().get(column.name)) - low
-    return low, high, typical if typical > 0 else max((high - low) / 4, 1e-9)
+    scale = typical if typical > 0 else max((high - low) / 4, 1e-9)
+    return low, high, scale
 
 
 def _effect(values: np.ndarray, column: Column, contract: Contract) -> np.ndarray:
@@ -98,20 +96,13 @@ def _effect(values: np.ndarray, column: Column, contract: Contract) -> np.ndarra
 
     A missing value adds nothing.
     """
-    sign = (
-        1
-        if hashlib.sha256(f"process {PROCESS} {column.name}".encode()).digest()[0] % 2
-        else -1
-    )
+    digest = hashlib.sha256(f"process {PROCESS} {column.name}".encode()).digest()
+    sign = 1 if digest[0] % 2 else -1
     if column.kind == "category":
         levels = np.linspace(-0.5, 0.5, len(column.categories))
-        position = np.sum(
-            [
-                level * (values == name)
-                for name, level in zip(column.categories, levels, strict=True)
-            ],
-            axis=0,
-        )
+        pairs = zip(column.categories, levels, strict=True)
+        parts = [level * (values == name) for name, level in pairs]
+        position = np.sum(parts, axis=0)
     elif column.kind == "boolean":
         position = np.nan_to_num(values.astype(np.float64), nan=0.5) - 0.5
     else:

@@ -14,13 +14,9 @@ def is_holdout(ids: pd.Series, *, fraction: float, salt: str) -> np.ndarray:
     """
     key = salt.encode()
     limit = int(fraction * 2**64)
-    return np.array(
-        [
-            int.from_bytes(
-                hashlib.blake2b(name.encode(), digest_size=8, key=key).digest(), "big"
-            )
-            < limit
-            for name in ids
-        ],
-        dtype=bool,
-    )
+    return np.array([_place(name, key) < limit for name in ids], dtype=bool)
+
+
+def _place(name: str, key: bytes) -> int:
+    digest = hashlib.blake2b(name.encode(), digest_size=8, key=key).digest()
+    return int.from_bytes(digest, "big")

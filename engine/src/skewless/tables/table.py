@@ -5,7 +5,6 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +61,12 @@ def read_parts(
     start = 1
     with _as_table_errors(path, file_format, form):
         for read in _open(path, rows, contract, file_format=file_format, form=form):
-            known = [
-                name
+            cells = {
+                name: plain(read[name], kind, form)
                 for name, kind in contract.kinds.items()
                 if name in read and kind not in left
-            ]
-            part = read.assign(
-                **{
-                    name: plain(read[name], contract.kinds[name], form)
-                    for name in known
-                }
-            )
+            }
+            part = read.assign(**cells)
             if contract.target in part:
                 part[contract.target] = read_outcomes(
                     part[contract.target], contract.table
@@ -138,25 +132,24 @@ def _open_text(
         "keep_default_na": False,
         "compression": compression,
     }
-    kinds, spelt = contract.kinds, contract.table.headers
+    kinds = contract.kinds
+    spelt = contract.table.headers
     delimiter = form.delimiter
-    if file_format.has_tabs and not fields_of(
-        _headers(path, look, delimiter), kinds, spelt
-    ):
-        delimiter = "\t"
-    look["sep"] = delimiter
     headers = _headers(path, look, delimiter)
+    if file_format.has_tabs and not fields_of(headers, kinds, spelt):
+        delimiter = "\t"
+        headers = _headers(path, look, delimiter)
     check_delimiter(headers, delimiter, {*kinds, *spelt.values()})
     names = fields_of(headers, kinds, spelt)
-    texts = {"category", "date"} | ({"integer", "number"} if has_signs(form) else set())
-    as_text = {
-        "prediction_id",
-        *(header for header, name in names.items() if kinds[name] in texts),
-    }
+    texts = {"category", "date"}
+    if has_signs(form):
+        texts |= {"integer", "number"}
+    as_text = [header for header, name in names.items() if kinds[name] in texts]
     with pd.read_csv(
         path,
+        sep=delimiter,
         chunksize=rows,
-        dtype=dict.fromkeys(as_text, "str"),
+        dtype=dict.fromkeys([*as_text, "prediction_id"], "str"),
         na_values=list(form.missing),
         low_memory=False,  # one guess of a column's type per part, not several
         **look,
@@ -171,7 +164,7 @@ def _open_text(
 
 def _headers(path: Path, look: Mapping[str, Any], delimiter: str) -> list[str]:
     first: Any = pd.read_csv(
-        path, **{**look, "sep": delimiter}, header=None, nrows=1, dtype="str"
+        path, sep=delimiter, header=None, nrows=1, dtype="str", **look
     )
     return list(first.iloc[0])
 
@@ -190,12 +183,11 @@ def _open_parquet(path: Path, rows: int, contract: Contract) -> Iterator[pd.Data
             & {*file.schema_arrow.names}
         )
         schema = pa.schema([file.schema_arrow.field(header) for header in wanted])
-        none = (
-            [pa.RecordBatch.from_pylist([], schema)]
-            if file.metadata.num_rows == 0
-            else []
-        )
-        for batch in chain(none, file.iter_batches(batch_size=rows, columns=wanted)):
+        batches = file.iter_batches(batch_size=rows, columns=wanted)
+        if file.metadata.num_rows == 0:
+            # Such a file has no batch at all, and its columns must be known.
+            batches = iter([pa.RecordBatch.from_pylist([], schema)])
+        for batch in batches:
             named = batch.rename_columns(
                 [names.get(name, name) for name in batch.column_names]
             )
@@ -214,9 +206,8 @@ def _with_text_ids(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
         batch.schema.field(name).type
     ):
         return batch
-    return batch.set_column(
-        batch.column_names.index(name), name, batch[name].cast(pa.string())
-    )
+    position = batch.column_names.index(name)
+    return batch.set_column(position, name, batch[name].cast(pa.string()))
 
 
 def _check_type(field: pa.Field, kind: Kind) -> None:
@@ -224,14 +215,12 @@ def _check_type(field: pa.Field, kind: Kind) -> None:
 
     A date is read from dates and text, all else from numbers, text and truth values.
     """
-    plain_type = (
-        field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    )
+    plain_type = field.type
+    if pa.types.is_dictionary(plain_type):
+        plain_type = plain_type.value_type
     types = DATE_TYPES if kind == "date" else PLAIN_TYPES
+    allowed = "dates and text" if kind == "date" else "numbers, text and truth values"
     if not any(test(plain_type) for test in (*types, *TEXT_TYPES)):
-        allowed = (
-            "dates and text" if kind == "date" else "numbers, text and truth values"
-        )
         msg = f"the column {field.name} is of type {field.type}; allowed are {allowed}"
         raise ValueError(msg)
 
@@ -265,7 +254,7 @@ def write_table(
                 "decimal": form.decimal,
                 "encoding": form.encoding,
             }
-            missing = next(iter(form.missing), "")
+            missing = form.missing[0] if form.missing else ""
             table.to_csv(
                 unfinished, index=False, lineterminator="\n", na_rep=missing, **look
             )
@@ -297,11 +286,8 @@ def data_hash(table: pd.DataFrame) -> str:
     for name in table:
         values = table[name]
         if values.dtype == "str":
-            digest.update(
-                json.dumps(
-                    values.astype(object).where(values.notna(), None).tolist()
-                ).encode()
-            )
+            texts = values.astype(object).where(values.notna(), None).tolist()
+            digest.update(json.dumps(texts).encode())
         else:
             numbers = values.to_numpy()
             digest.update(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes())

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -89,11 +90,9 @@ def check_agreement(
     See `skewless.cli.doctor.examine`.
     """
     root = work.root
-    stale = (
-        None
-        if read_text(root / SCHEMA) == config_schema(work.project)
-        else f"{SCHEMA} is not what the code says"
-    )
+    stale = None
+    if read_text(root / SCHEMA) != config_schema(work.project):
+        stale = f"{SCHEMA} is not what the code says"
     yield judge(
         "config schema", stale, "make schema", fine=f"{SCHEMA} is what the code says"
     )
@@ -120,11 +119,10 @@ def _locks(project: dict[str, Any], lock: str) -> Iterator[Finding]:
         if not some:
             everywhere.add(_plain(name))
     absent = sorted(_required(project) - locked.keys())
-    fault = (
-        f"{LOCK} does not hold {', '.join(absent) if lock else 'anything'}"
-        if absent
-        else None
-    )
+    fault = None
+    if absent:
+        missed = ", ".join(absent) if lock else "anything"
+        fault = f"{LOCK} does not hold {missed}"
     yield judge("lock", fault, "make lock", fine=f"{LOCK} holds every dependency")
     yield _installed_as_locked(locked, everywhere)
 
@@ -139,14 +137,14 @@ def _installed_as_locked(locked: dict[str, set[str]], everywhere: set[str]) -> F
         name for name, number in found.items() if number not in {None, *locked[name]}
     )
     absent = sorted(name for name in everywhere if found[name] is None)
-    faults = (
-        [f"installed in another version than locked: {', '.join(other)}"]
-        if other
-        else []
-    )
-    faults += [f"locked and not installed: {', '.join(absent)}"] if absent else []
+    faults = []
+    if other:
+        faults.append(f"installed in another version than locked: {', '.join(other)}")
+    if absent:
+        faults.append(f"locked and not installed: {', '.join(absent)}")
+    fault = "; ".join(faults) or None
     fine = "what is installed is what is locked"
-    return judge("installed", "; ".join(faults) or None, "make install", fine=fine)
+    return judge("installed", fault, "make install", fine=fine)
 
 
 def _required(project: dict[str, Any]) -> set[str]:
@@ -154,12 +152,12 @@ def _required(project: dict[str, Any]) -> set[str]:
     extras = project["project"].get("optional-dependencies", {})
     groups = project.get("dependency-groups", {})
     lists = [project["project"]["dependencies"], *extras.values(), *groups.values()]
-    return {
-        _plain(found[0])
-        for each in lists
-        for line in each
-        if (found := REQUIRED.match(line))
-    }
+    names = set[str]()
+    for line in chain.from_iterable(lists):
+        found = REQUIRED.match(line)
+        if found is not None:
+            names.add(_plain(found[0]))
+    return names
 
 
 def _plain(name: str) -> str:
@@ -176,11 +174,8 @@ def _installed(name: str) -> str | None:
 def _docs(root: Path, programs: Collection[str], commands: Collection[str]) -> Finding:
     """Follow the links of the documentation, and look for the commands in it."""
     spoken = re.compile(rf"(?:`|\$ |/)(?:{'|'.join(programs)}) ([a-z]+)")
-    pages = [
-        page
-        for page in (root / "README.md", *sorted((root / "docs").rglob("*.md")))
-        if page.is_file()
-    ]
+    expected = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    pages = [page for page in expected if page.is_file()]
     if not pages:
         return cannot_tell(
             "docs",
@@ -253,7 +248,8 @@ def _commit(metadata: Metadata) -> Finding:
 
 
 def _others(metadata: Metadata, work: Workspace) -> Iterator[str]:
-    made, ours = metadata.identity, work.config.model_dump(mode="json")
+    made = metadata.identity
+    ours = work.config.model_dump(mode="json")
     lock = read_text(work.root / LOCK)
     if lock and made.lock_sha256 != sha256(lock.encode()):
         yield "lock"
@@ -266,6 +262,6 @@ def _others(metadata: Metadata, work: Workspace) -> Iterator[str]:
         "decision": made.decision.model_dump(mode="json"),
         **metadata.training,
     }
-    yield from (
-        f"{name} section" for name, section in sections.items() if section != ours[name]
-    )
+    for name, section in sections.items():
+        if section != ours[name]:
+            yield f"{name} section"

@@ -31,9 +31,8 @@ def beside_references(
     ConfigError
         `baseline.column` is not a feature.
     """
-    check_baseline(
-        work.config, tuple(features_of(work.project, holdout[:1], work.config.features))
-    )
+    names = tuple(features_of(work.project, holdout[:1], work.config.features))
+    check_baseline(work.config, names)
     found = {
         "model": model,
         "baseline": baseline_probability(work.project, holdout, work.config),
@@ -97,14 +96,16 @@ def evaluate_version(
         The table breaks the contract.
     """
     artifact = registry.load(version or NEWEST)
-    predictor, split = open_predictor(artifact, work.project), artifact.metadata.holdout
-    data, contract = work.config.data, work.contract
-    checked = check_table(
-        read_table(table or work.root / data.path, contract, data.format), contract
+    predictor = open_predictor(artifact, work.project)
+    data = work.config.data
+    contract = work.contract
+    read = read_table(table or work.root / data.path, contract, data.format)
+    checked = check_table(read, contract)
+    split = artifact.metadata.holdout
+    held_out = is_holdout(
+        checked[contract.id], fraction=split.fraction, salt=split.salt
     )
-    holdout = checked[
-        is_holdout(checked[contract.id], fraction=split.fraction, salt=split.salt)
-    ]
+    holdout = checked[held_out]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), work)
     metrics = measure(
         holdout,
@@ -112,6 +113,5 @@ def evaluate_version(
         work.project,
         threshold=predictor.threshold,
     )
-    return predictor.version, {
-        name: each.model_dump(mode="json") for name, each in metrics.items()
-    }
+    measured = {name: each.model_dump(mode="json") for name, each in metrics.items()}
+    return predictor.version, measured

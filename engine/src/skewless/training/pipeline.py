@@ -71,13 +71,8 @@ def train_version(
     """
     metadata, files = make_version(work, say=say)
     say("writing the version" if key is None else "writing and signing the version")
-    return _register(
-        open_registry(work.config.registry, work.root),
-        work,
-        metadata,
-        files=files,
-        key=key,
-    )
+    registry = open_registry(work.config.registry, work.root)
+    return _register(registry, work, metadata, files=files, key=key)
 
 
 def make_version(
@@ -160,11 +155,14 @@ def make_version(
 
 def _split_table(work: Workspace) -> tuple[pd.DataFrame, np.ndarray]:
     """Read and check the training table, and tell which of its rows are held out."""
-    data, contract = work.config.data, work.contract
+    data = work.config.data
+    contract = work.contract
     read = read_table(work.root / data.path, contract, data.format)
     table = check_table(read, contract)
-    fraction, salt = data.holdout_fraction, data.holdout_salt
-    return table, is_holdout(table[contract.id], fraction=fraction, salt=salt)
+    held_out = is_holdout(
+        table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt
+    )
+    return table, held_out
 
 
 def _pictures(
@@ -198,9 +196,8 @@ def _reference(
         probabilities = score(feature_matrix(work.project, records, features))
         return float(log_loss(outcomes, probabilities, labels=[0, 1]))
 
-    worth = importances(
-        {name: values[some] for name, values in known.items()}, outcomes, loss
-    )
+    sample = {name: values[some] for name, values in known.items()}
+    worth = importances(sample, outcomes, loss)
     frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
     return Reference(columns=frozen, score=freeze(scores))
 
@@ -208,7 +205,11 @@ def _reference(
 def _identity(
     work: Workspace, *, names: tuple[str, ...], exported: bytes, table: pd.DataFrame
 ) -> Identity:
-    config, lock = work.config, work.root / LOCK
+    config = work.config
+    lock = work.root / LOCK
+    lock_sha256 = NO_LOCK
+    if lock.exists():
+        lock_sha256 = sha256(lock.read_bytes().replace(b"\r\n", b"\n"))
     return Identity(
         onnx_sha256=sha256(exported),
         columns=work.contract.columns,
@@ -216,9 +217,7 @@ def _identity(
         features=config.features.model_dump(mode="json"),
         decision=config.decision,
         data_sha256=data_hash(table),
-        lock_sha256=sha256(lock.read_bytes().replace(b"\r\n", b"\n"))
-        if lock.exists()
-        else NO_LOCK,
+        lock_sha256=lock_sha256,
         engine_sha256=engine_sha256(),
     )
 

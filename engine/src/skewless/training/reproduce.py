@@ -53,9 +53,8 @@ class Reproduction:
                 yield f"{group:11}same"
             for name, fact in facts.items():
                 note = "note: " if group in NOTES else ""
-                recorded, found = (
-                    _shown(fact[which]) for which in ("recorded", "found")
-                )
+                recorded = _shown(fact["recorded"])
+                found = _shown(fact["found"])
                 yield f"{group:11}{note}{name}: recorded {recorded}, found {found}"
 
     def refuse_another(self) -> None:
@@ -134,7 +133,8 @@ def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
         raise ReproductionError(msg)
     present = work.config
     document = present.model_dump(mode="json")
-    split, identity = recorded.holdout, recorded.identity
+    split = recorded.holdout
+    identity = recorded.identity
     document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
     document |= {
         "features": identity.features,
@@ -168,17 +168,17 @@ def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
 
     That is the whole identity, the configuration and where it was trained.
     """
-    identity, origin = metadata.identity, metadata.provenance
+    identity = metadata.identity
+    origin = metadata.provenance
     columns = {
         column.name: column.model_dump(mode="json") for column in identity.columns
     }
+    settings = dict[str, Any]()
+    for section, keys in config.model_dump(mode="json").items():
+        settings |= {f"{section}.{key}": value for key, value in keys.items()}
     return {
         "data": {"sha256": identity.data_sha256, "rows": _rows(metadata)},
-        "config": {
-            f"{section}.{key}": value
-            for section, keys in config.model_dump(mode="json").items()
-            for key, value in keys.items()
-        },
+        "config": settings,
         "lock": {"sha256": identity.lock_sha256},
         "engine": {"sha256": identity.engine_sha256},
         "schema": {"columns": list(columns), **columns},
@@ -201,7 +201,8 @@ def _code(metadata: Metadata) -> dict[str, Any]:
     Code that is recorded nowhere is of its own moment, so no two of it count as the
     same.
     """
-    checkout, moment = metadata.checkout, metadata.trained_at
+    checkout = metadata.checkout
+    moment = metadata.trained_at
     if checkout.state == "unknown":
         return {
             "git_commit": checkout.commit,
@@ -214,14 +215,15 @@ def _code(metadata: Metadata) -> dict[str, Any]:
 def _differences(
     recorded: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]
 ) -> Differences:
-    return {
-        group: {
-            name: {"recorded": facts.get(name), "found": found[group].get(name)}
-            for name in facts | found[group]
-            if facts.get(name) != found[group].get(name)
+    differences = {}
+    for group, facts in recorded.items():
+        others = found[group]
+        differences[group] = {
+            name: {"recorded": facts.get(name), "found": others.get(name)}
+            for name in facts | others
+            if facts.get(name) != others.get(name)
         }
-        for group, facts in recorded.items()
-    }
+    return differences
 
 
 def _shown(value: Any) -> str:
