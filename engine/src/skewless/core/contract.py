@@ -265,9 +265,9 @@ def _bounds_of_date(rules: Sequence[Any]) -> dict[str, str]:
         return {}
     found = {}
     for rule in rules:
-        if hasattr(rule, "ge"):
+        if getattr(rule, "ge", None) is not None:
             found["minimum"] = str(rule.ge)
-        if hasattr(rule, "le"):
+        if getattr(rule, "le", None) is not None:
             found["maximum"] = str(rule.le)
     return found
 

@@ -55,7 +55,7 @@ class Golden(BaseModel, frozen=True, extra="ignore"):
 
 
 class Holdout(BaseModel, frozen=True, extra="ignore"):
-    """Which records a version never saw; see `skewless.tables.table.is_holdout`."""
+    """Which records a version never saw; see `skewless.tables.split.is_holdout`."""
 
     rows: int
     fraction: float

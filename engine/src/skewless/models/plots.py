@@ -45,9 +45,8 @@ def draw_target_by_column(
 ) -> None:
     """Show the share with target 1 by value, or by tenth of a number.
 
-    Each share is shown with two standard errors.
-
-    The dotted line is the share among all records; missing values are left out.
+    Each share is shown with two standard errors. The dotted line is the share among all
+    records; missing values are left out.
     """
     values = table[column.name]
     outcomes = table[target]

@@ -43,6 +43,8 @@ class Predictor:
     ----------
     source
         Who answers.
+    version, threshold
+        Of the source, too.
     contract
         What a record is.
     probabilities

@@ -35,9 +35,8 @@ class EventLog:
             return [], [f"{folder}: {why}"]
         last = max(numbers, default=0)
         if last > len(numbers) + MOST_MISSING:
-            why = (
-                f"{last - len(numbers):,} events before {last} are missing. Is it one?"
-            )
+            missing = last - len(numbers)
+            why = f"{missing:,} events before {last} are missing. Is this a registry's?"
             return [], [f"{folder}: {why}"]
         events: list[Event] = []
         faults: list[str] = []

@@ -151,8 +151,8 @@ class Store:
         data = bytes(self._ask("cat_file", name, start=start, end=end))
         if not data or (end is not None and len(data) != end - start):
             msg = (
-                f"{self.url} sent {len(data)} bytes of {name} that were not asked for. "
-                "Is it up?"
+                f"{self.url} answered for {name} with {len(data)} bytes, "
+                "which is not what was asked for. Is it up?"
             )
             raise StoreError(msg)
         return data
