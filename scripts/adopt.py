@@ -174,11 +174,11 @@ def in_git(root: Path, names: Collection[str]) -> bool:
 
 def _say_nouns(asked: argparse.Namespace) -> None:
     """Give the project the nouns that were asked for, as `make rename` does."""
-    nouns = [
-        f"--{name}={noun}"
-        for name in ("record", "event")
-        if (noun := getattr(asked, name))
-    ]
+    nouns = []
+    if asked.record:
+        nouns.append(f"--record={asked.record}")
+    if asked.event:
+        nouns.append(f"--event={asked.event}")
     if nouns:
         rename.main([*nouns, "--uncommitted", f"--folder={ROOT}"])
 

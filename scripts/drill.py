@@ -143,10 +143,8 @@ def raise_alarm(
     since = datetime.now(UTC).isoformat()
     given = answers(url, shifted, version(url))
     do("drift", "--since", since, "--report", report, code=3, shows=" drift ")
-    expect(
-        report.stat().st_size,
-        f"the report is in {report}, {report.stat().st_size:,} bytes",
-    )
+    size = report.stat().st_size
+    expect(size, f"the report is in {report}, {size:,} bytes")
 
     step("Outcomes come late, and contradict what was predicted")
     tell(url, shifted, given)
@@ -213,19 +211,19 @@ def run(folder: Path, *words: object, code: int = 0, shows: str = "") -> str:
 def wave(seed: int, *, shifts: bool = False) -> Wave:
     """Draw customers; if they shift, values differ, and who stayed would leave."""
     made = simulate(CUSTOMERS, seed, project.contract)
-    for column in project.contract.columns:
-        if shifts:
+    if shifts:
+        for column in project.contract.columns:
             made[column.name] = move(made[column.name], column)
     chances = true_probability(made, project.contract)
-    chances = 1 - chances if shifts else chances
+    if shifts:
+        chances = 1 - chances
     ids = [f"drill-{seed}-{row}" for row in range(CUSTOMERS)]
     cells = {project.contract.id: ids} | {
         column.name: to_json(made[column.name], column)
         for column in project.contract.columns
     }
-    requests = [
-        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
-    ]
+    rows = zip(*cells.values(), strict=True)
+    requests = [dict(zip(cells, row, strict=True)) for row in rows]
     return Wave(requests, np.random.default_rng(seed).random(CUSTOMERS) < chances)
 
 

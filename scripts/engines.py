@@ -118,9 +118,10 @@ class Docker:
         words += ["--cap-drop=ALL", "--security-opt=no-new-privileges"]
         words += [f"--env={variable}={value}" for variable, value in run.env.items()]
         for volume, path in run.volumes.items():
-            words += [f"--volume={volume}:{path}" if volume else f"--tmpfs={path}"]
+            words.append(f"--volume={volume}:{path}" if volume else f"--tmpfs={path}")
         entry = list(run.entrypoint or [])
-        words += [f"--entrypoint={entry[0]}"] if entry else []
+        if entry:
+            words.append(f"--entrypoint={entry[0]}")
         started = subprocess.Popen(  # noqa: S603 - our own
             [*words, image, *entry[1:], *run.words], **pipes
         )
@@ -201,22 +202,19 @@ class Buildah:
 
         `make clean` takes them away.
         """
+        bases = zip(self.bases.values(), (PACKAGES, TO_BUILD), strict=True)
+        absent = [
+            (name, packages)
+            for name, packages in bases
+            if name in wanted and not self._has(name)
+        ]
         with tempfile.TemporaryDirectory(dir=STORE) as folder:
-            made = [
-                (
-                    name,
-                    _mmdebstrap(Path(folder) / f"{len(packages)}.tar", packages),
-                    f"{len(packages)}.tar",
-                )
-                for name, packages in zip(
-                    self.bases.values(), (PACKAGES, TO_BUILD), strict=True
-                )
-                if name in wanted
-                and not sh(
-                    *self._words, "images", "--quiet", f"--filter=reference={name}"
-                )
-            ]
-            for name, making, tar in made:
+            begun = []
+            for name, packages in absent:
+                tar = f"{len(packages)}.tar"
+                making = _mmdebstrap(Path(folder) / tar, packages)
+                begun.append((name, making, tar))
+            for name, making, tar in begun:
                 if making.wait():
                     msg = (
                         "mmdebstrap failed; "
@@ -233,6 +231,10 @@ class Buildah:
                     f"--tag={name}",
                     folder,
                 )
+
+    def _has(self, image: str) -> bool:
+        found = sh(*self._words, "images", "--quiet", f"--filter=reference={image}")
+        return bool(found)
 
     def save(self, image: str, path: Path) -> None:
         """Write an image as an archive."""
@@ -315,9 +317,9 @@ def _answers(*words: str) -> bool:
 
 
 def _flags(args: Mapping[str, str], hidden: Mapping[str, Path]) -> list[str]:
-    return [f"--build-arg={name}={value}" for name, value in args.items()] + [
-        f"--secret=id={name},src={path}" for name, path in hidden.items()
-    ]
+    words = [f"--build-arg={name}={value}" for name, value in args.items()]
+    words += [f"--secret=id={name},src={path}" for name, path in hidden.items()]
+    return words
 
 
 def _made_of(packages: Sequence[str]) -> str:
@@ -345,14 +347,15 @@ def _mmdebstrap(path: Path, packages: Sequence[str]) -> subprocess.Popen[bytes]:
 def _confine(spec: dict[str, Any], image: dict[str, Any], run: Run) -> None:
     """Say of a container what an image asks for, and keep it from everything else."""
     user, _, group = image["User"].partition(":")
-    words = list(image["Entrypoint"] if run.entrypoint is None else run.entrypoint)
+    entry = run.entrypoint
+    words = run.words
+    if entry is None:
+        entry = image["Entrypoint"]
+        words = words or image["Cmd"]
     spec["process"] |= {
         "terminal": False,
         "user": {"uid": int(user), "gid": int(group), "additionalGids": []},
-        "args": [
-            *words,
-            *(run.words or (image["Cmd"] if run.entrypoint is None else [])),
-        ],
+        "args": [*entry, *words],
         "env": [*image["Env"], *(f"{name}={value}" for name, value in run.env.items())],
         "cwd": image["WorkingDir"],
         "capabilities": {},
@@ -361,25 +364,27 @@ def _confine(spec: dict[str, Any], image: dict[str, Any], run: Run) -> None:
     spec["linux"]["namespaces"] = [
         one for one in spec["linux"]["namespaces"] if one["type"] != "network"
     ]
-    spec["mounts"] += [
-        {
-            "destination": path,
-            "type": "bind",
-            "source": name,
-            "options": ["rbind", "rw", "nosuid", "nodev"],
-        }
-        if name
-        else {
-            "destination": path,
-            "type": "tmpfs",
-            "source": "tmpfs",
-            "options": ["nosuid", "nodev", "mode=1777"],
-        }
-        for name, path in run.volumes.items()
-    ]
+    spec["mounts"] += [_mount_of(name, path) for name, path in run.volumes.items()]
     # The host's names, as every engine gives them: a service that is called by name
     # needs them.
     spec["mounts"] += [
         {"destination": path, "type": "bind", "source": path, "options": ["bind", "ro"]}
         for path in ("/etc/hosts", "/etc/resolv.conf")
     ]
+
+
+def _mount_of(volume: str, path: str) -> dict[str, Any]:
+    """Say where a volume is mounted; without a name it is a folder in memory."""
+    if volume:
+        return {
+            "destination": path,
+            "type": "bind",
+            "source": volume,
+            "options": ["rbind", "rw", "nosuid", "nodev"],
+        }
+    return {
+        "destination": path,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["nosuid", "nodev", "mode=1777"],
+    }

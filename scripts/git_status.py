@@ -147,14 +147,12 @@ def list_files(folder: Path) -> Iterator[Path]:
             raise
         known = ""
     if known:
-        yield from (Path(name) for name in sorted(set(known.split("\0")) - {""}))
-    else:
-        paths = (
-            path.relative_to(folder)
-            for path in sorted(folder.rglob("*"))
-            if not path.is_dir()
-        )
-        yield from (path for path in paths if not MADE.intersection(path.parts))
+        yield from map(Path, sorted(set(_listed(known))))
+        return
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if not path.is_dir() and not MADE.intersection(name.parts):
+            yield name
 
 
 def check_committed(folder: Path, names: Iterable[str]) -> None:
@@ -193,8 +191,9 @@ def _listed(said: str) -> list[str]:
 
 def _diff(folder: Path) -> str:
     """Return how the tracked files of a folder differ from the commit."""
-    tracked(folder)
-    if hidden := unseen(folder):
+    tracked(folder)  # refuses: where git has no file, it would show no difference
+    hidden = unseen(folder)
+    if hidden:
         msg = (
             f"git was told not to look at {shown(hidden[0])}: "
             "assume-unchanged or skip-worktree"

@@ -62,12 +62,8 @@ def build(engine: Engine, target: str, image: str) -> None:
     bases = {
         name: HERE.get(f"IMAGE_{name}") or base for name, base in engine.bases.items()
     }
-    proxies = {
-        name: HERE[one]
-        for name in PROXIES
-        for one in (name, name.lower())
-        if HERE.get(one)
-    }
+    named = {name: HERE.get(name.lower()) or HERE.get(name) for name in PROXIES}
+    proxies = {name: proxy for name, proxy in named.items() if proxy}
     args = {
         **bases,
         **proxies,
@@ -118,20 +114,14 @@ def pip_secrets(folder: Path) -> dict[str, Path]:
         said = sh(
             sys.executable, "-m", "pip", "config", "list", stderr=subprocess.DEVNULL
         ).splitlines()
-    found = {
-        key.split(".", 1)[1]: ast.literal_eval(value)
-        for key, value in (line.split("=", 1) for line in said)
-    }
-    lines = [
-        f"{name} = {_remote(found[name])}"
-        for name in ASKED
-        if _remote(found.get(name, ""))
-    ]
-    bundles = [
-        path
-        for path in (found.get("cert"), *map(HERE.get, BUNDLES))
-        if path and Path(path).is_file()
-    ]
+    found = {}
+    for line in said:
+        key, value = line.split("=", 1)
+        found[key.split(".", 1)[1]] = ast.literal_eval(value)
+    remote = {name: _remote(found.get(name, "")) for name in ASKED}
+    lines = [f"{name} = {value}" for name, value in remote.items() if value]
+    named = [found.get("cert"), *map(HERE.get, BUNDLES)]
+    bundles = [path for path in named if path and Path(path).is_file()]
     secrets = {}
     if bundles:
         secrets["ca.pem"] = Path(bundles[0])
@@ -170,7 +160,9 @@ def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
 def _layer(archive: tarfile.TarFile, digest: str) -> Layer:
     data = _read(archive, _blob(digest))
     is_compressed = data[:2] == b"\x1f\x8b"
-    return Layer(digest, len(data if is_compressed else gzip.compress(data)))
+    if not is_compressed:
+        data = gzip.compress(data)
+    return Layer(digest, len(data))
 
 
 def _blob(digest: str) -> str:

@@ -15,28 +15,24 @@ HEAVY = ("pandas", "sklearn", "scipy", "matplotlib", "pyarrow", "pytest")
 owners = {}
 for distribution in distributions():
     for file in distribution.files or ():
-        owners[os.path.realpath(str(distribution.locate_file(file)))] = (
-            distribution.name
-        )
+        real = os.path.realpath(str(distribution.locate_file(file)))
+        owners[real] = distribution.name
 held = Counter[str]()
 for place in ("/opt/venv", "/app"):
     for path in Path(place).rglob("*"):
         if path.is_file() and not path.is_symlink():
-            other = (
-                path.relative_to("/").parts[1]
-                if place == "/opt/venv"
-                else f"/app/{path.parts[2]}"
-            )
+            other = path.parts[2]
+            if place == "/app":
+                other = f"/app/{other}"
             held[owners.get(str(path), other)] += path.stat().st_size
+installers = []
+for place in ("/usr", "/opt"):
+    for pattern in ("pip/__main__.py", "*.whl"):
+        installers += [str(path) for path in Path(place).rglob(pattern)]
 said = {
     "bytes": held,
     "imports": [name for name in HEAVY if find_spec(name)],
-    "installers": [
-        str(path)
-        for place in ("/usr", "/opt")
-        for pattern in ("pip/__main__.py", "*.whl")
-        for path in Path(place).rglob(pattern)
-    ],
+    "installers": installers,
     "user": os.getuid(),
 }
 print(json.dumps(said))

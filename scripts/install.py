@@ -128,7 +128,9 @@ def _make_environment(wanted: Wanted) -> None:
             "Move it away, and run again"
         )
         raise Refused(msg)
-    options = ["--clear", *(["--without-pip"] if wanted.bare else [])]
+    options = ["--clear"]
+    if wanted.bare:
+        options.append("--without-pip")
     if _run([sys.executable, "-m", "venv", *options, str(folder)]) != 0:
         msg = (
             f"{sys.executable} could not make an environment, see above. "
@@ -173,25 +175,22 @@ def _install(wanted: Wanted, installer: str) -> None:
 
 
 def _is_for_pip_alone(configured: str) -> bool:
-    return bool(PIP_MIRROR.search(configured)) and not any(
-        map(ENVIRONMENT.get, UV_INDEX)
-    )
+    pip_is_told = PIP_MIRROR.search(configured) is not None
+    uv_is_told = any(map(ENVIRONMENT.get, UV_INDEX))
+    return pip_is_told and not uv_is_told
 
 
 def _install_with_uv(wanted: Wanted, pip: Sequence[str], configured: str) -> bool:
     """Install uv by hash, then the lock with it; tell whether that worked."""
     with tempfile.TemporaryDirectory() as name:
-        tools = Path(name) / "tools" if wanted.bare else wanted.folder
-        if (
-            wanted.bare
-            and _run([sys.executable, "-m", "venv", "--without-pip", str(tools)]) != 0
-        ):
-            return False
-        options = [
-            "-qq",
-            "--disable-pip-version-check",
-            *(BARE_PIP if wanted.bare else ()),
-        ]
+        tools = wanted.folder
+        options = ["-qq", "--disable-pip-version-check"]
+        if wanted.bare:
+            tools = Path(name) / "tools"
+            options += BARE_PIP
+            words = [sys.executable, "-m", "venv", "--without-pip", str(tools)]
+            if _run(words) != 0:
+                return False
         by_hash = ["--require-hashes", "--only-binary", ":all:", "-r", str(UV_LOCK)]
         if _run([*pip, "--python", _python(tools), "install", *options, *by_hash]) != 0:
             return False
@@ -207,7 +206,8 @@ def _install_with_uv(wanted: Wanted, pip: Sequence[str], configured: str) -> boo
             "--python",
             _python(wanted.folder),
         ]
-        uv += BARE_UV if wanted.bare else ()
+        if wanted.bare:
+            uv += BARE_UV
         return _install_lock(uv, wanted, certificates)
 
 
@@ -215,9 +215,8 @@ def _install_lock(
     install: Sequence[str], wanted: Wanted, environment: dict[str, str] | None = None
 ) -> bool:
     """Install what the lock names, and nothing else; tell whether that worked."""
-    return (
-        _run([*install, "--require-hashes", "-r", str(wanted.lock)], environment) == 0
-    )
+    words = [*install, "--require-hashes", "-r", str(wanted.lock)]
+    return _run(words, environment) == 0
 
 
 def _python(folder: Path) -> str:

@@ -129,9 +129,8 @@ class Load:
         rows = [row.split("\t") for row in log.read_text().splitlines()]
         accepted = [int(row[2]) / 1000 for row in rows if row[1] == "200"]
         refused = sum(row[1] == "503" for row in rows)
-        return Outcome(
-            len(rows), accepted, refused, len(rows) - len(accepted) - refused, seconds
-        )
+        failed = len(rows) - len(accepted) - refused
+        return Outcome(len(rows), accepted, refused, failed, seconds)
 
 
 @contextlib.contextmanager
@@ -171,7 +170,9 @@ def main(seconds: int) -> None:
         load = Load(Path(name), key)
         load.run(32, 1)  # to warm up
         peak = load.run(min(50, expected), seconds, expected)
-        p50, p99, p999 = (peak.percentile(share) for share in (0.5, 0.99, 0.999))
+        p50 = peak.percentile(0.5)
+        p99 = peak.percentile(0.99)
+        p999 = peak.percentile(0.999)
         verdict = "met" if p99 < THRESHOLD_MS else "missed"
         print(
             f"{expected}/s for {seconds} s: "

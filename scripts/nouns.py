@@ -72,23 +72,22 @@ def replace_nouns(text: str, old: Nouns, new: Nouns, *, prose: bool) -> tuple[st
     >>> replace_nouns("A customer is", old, Nouns("order", "return"), prose=False)
     ('An order is', 1)
     """
-    put = dict(
-        zip((*old.names(), *old.words()), (*new.names(), *new.words()), strict=True)
-    )
+    before = (*old.names(), *old.words())
+    after = (*new.names(), *new.words())
+    put = dict(zip(before, after, strict=True))
     longest = "|".join(sorted(old.names(), key=len, reverse=True))
     pattern = rf"(?:(?<![A-Za-z0-9_])|(?<=\\n))(?<!data/)(?:{longest})(?![A-Za-z0-9_])"
     if prose:  # and not a part of a host, a path or another name
         pattern += rf"|(?<![\w/.=-])(?:{'|'.join(old.words())})(?![\w-]|\.\w)"
 
     def written(found: re.Match[str]) -> str:
-        article, noun = found["article"], put[found["noun"]]
+        article = found["article"]
+        noun = put[found["noun"]]
         if not article:
             return noun
-        return (
-            f"{article[0]}n {noun}"
-            if noun[0].lower() in VOWELS
-            else f"{article[0]} {noun}"
-        )
+        if noun[0].lower() in VOWELS:
+            return f"{article[0]}n {noun}"
+        return f"{article[0]} {noun}"
 
     return re.subn(rf"(?P<article>\b[Aa]n? )?(?P<noun>{pattern})", written, text)
 
@@ -107,12 +106,15 @@ def replace_nouns_in_code(source: str, old: Nouns, new: Nouns) -> tuple[str, int
     >>> replace_nouns_in_code(code, old, new)
     ('TABLE = T(id="loan_id", headers={"loan_id": "customer"})  # of loans\n', 3)
     """
-    lines, count = source.splitlines(keepends=True), 0
+    lines = source.splitlines(keepends=True)
+    count = 0
     spoken = {_place(text, lines) for text in _texts_of_the_project(ast.parse(source))}
-    for token in reversed(list(tokenize.generate_tokens(io.StringIO(source).readline))):
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    for token in reversed(tokens):  # so that the places of those before it stay
         is_text = token.type == tokenize.STRING and token.start in spoken
         if is_text or token.type in {tokenize.NAME, tokenize.COMMENT}:
-            (first, begin), (last, end) = token.start, token.end
+            first, begin = token.start
+            last, end = token.end
             after, found = replace_nouns(token.string, old, new, prose=True)
             lines[first - 1 : last] = [
                 lines[first - 1][:begin] + after + lines[last - 1][end:]
@@ -127,19 +129,16 @@ def complaint_of_nouns(new: Nouns, old: Nouns, folder: Path) -> str | None:
         if not NOUN.fullmatch(noun) or keyword.iskeyword(noun):
             return f"{noun}: it must be a noun of three to twelve small letters"
     taken = (set(new.names()) - set(old.names())) & _names_in_code(folder)
-    return (
-        f"{', '.join(sorted(taken))}: the project uses that name already"
-        if taken
-        else None
-    )
+    if taken:
+        return f"{', '.join(sorted(taken))}: the project uses that name already"
+    return None
 
 
 def _names_in_code(folder: Path) -> set[str]:
     """Name whatever the project's code names, and Python's own functions."""
     found = set(dir(builtins))
-    for path in (
-        path for top in ("src", "tests") for path in (folder / top).rglob("*.py")
-    ):
+    paths = [*(folder / "src").rglob("*.py"), *(folder / "tests").rglob("*.py")]
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_bytes())):
             match node:
                 case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):

@@ -75,7 +75,8 @@ def main() -> None:
             [COMPOSE / "secrets.sh", folder / "secrets"], check=True
         )
         commit_code(folder)
-        first, second = (train(folder, number) for number in ("0.1.0", "0.2.0"))
+        first = train(folder, "0.1.0")
+        second = train(folder, "0.2.0")
         do(folder, "registry", "promote", first, "--to", "production")
         apps = [App(folder, image="1") for _ in range(2)]
         for app in apps:
@@ -142,7 +143,8 @@ class App:
     """A place where a process of the service listens."""
 
     def __init__(self, folder: Path, image: str) -> None:
-        self._folder, self.port = folder, free_port()
+        self._folder = folder
+        self.port = free_port()
         self.start(image, asked=False)
 
     def start(self, image: str, *, asked: bool = True) -> None:
@@ -154,10 +156,8 @@ class App:
                 shutil.copytree(
                     ROOT / sources, code, ignore=leave_out, dirs_exist_ok=True
                 )
-        keys = dict(
-            line.split("=", 1)
-            for line in (self._folder / "secrets/service.env").read_text().splitlines()
-        )
+        variables = (self._folder / "secrets/service.env").read_text().splitlines()
+        keys = dict(line.split("=", 1) for line in variables)
         environment = ELSEWHERE | {
             "PYTHONPATH": str(code),
             "CHURN_IMAGE_TAG": image,
@@ -202,14 +202,13 @@ class App:
                 lines = metrics.read().decode().splitlines()
         except urllib.error.URLError:
             return -1
-        counts = (
-            line
-            for line in lines
+        predicted = [line for line in lines if "/predict" in line]
+        counts = [
+            float(line.rpartition(" ")[2])
+            for line in predicted
             if line.startswith("http_request_duration_seconds_count")
-        )
-        return int(
-            sum(float(line.rpartition(" ")[2]) for line in counts if "/predict" in line)
-        )
+        ]
+        return int(sum(counts))
 
 
 class Load:
@@ -219,13 +218,16 @@ class Load:
     """
 
     def __init__(self, folder: Path, port: int) -> None:
-        self._address, self._done = (HERE, port), threading.Event()
+        self._address = (HERE, port)
+        self._done = threading.Event()
         self._trust = ssl.create_default_context(cafile=folder / "secrets/tls.crt")
         key = (folder / "secrets/caller.key").read_text()
         self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
-        self.versions, self.failed = Counter[str](), list[str]()
+        self.versions = Counter[str]()
+        self.failed = list[str]()
         self._lock = threading.Lock()
-        self._latest, self._requests = deque[str](maxlen=50), requests()
+        self._latest = deque[str](maxlen=50)
+        self._requests = requests()
         self._threads = [
             threading.Thread(target=self._call, args=(number,))
             for number in range(CALLERS)
@@ -247,7 +249,8 @@ class Load:
         First wait until only `version` answers.
         """
         print(f"\n== {what}", flush=True)
-        before, failed = self.versions.copy(), len(self.failed)
+        before = self.versions.copy()
+        failed = len(self.failed)
         started = time.monotonic()
         act()
         until(
@@ -257,9 +260,8 @@ class Load:
             lambda: (self.versions - before).total() >= STAGE_ANSWERS,
             "the load goes on",
         )
-        counts = ", ".join(
-            f"{number:,} by {name}" for name, number in (self.versions - before).items()
-        )
+        given = self.versions - before
+        counts = ", ".join(f"{number:,} by {name}" for name, number in given.items())
         seconds = time.monotonic() - started
         print(
             f"   requests answered: {counts}; "
@@ -315,9 +317,8 @@ def requests() -> list[tuple[str, str]]:
         column.name: to_json(made[column.name], column)
         for column in project.contract.columns
     }
-    customers = [
-        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
-    ]
+    rows = zip(*cells.values(), strict=True)
+    customers = [dict(zip(cells, row, strict=True)) for row in rows]
     single = [("/predict", json.dumps(customer)) for customer in customers]
     return [*single, ("/predict/batch", json.dumps({"customers": customers}))]
 
@@ -325,7 +326,8 @@ def requests() -> list[tuple[str, str]]:
 @contextmanager
 def proxied(folder: Path, apps: list[App]) -> Iterator[int]:
     """Start the proxy in front of two processes; return its port."""
-    port, probe = free_port(), free_port()
+    port = free_port()
+    probe = free_port()
     environment = ELSEWHERE | {
         "LISTEN": f"{HERE}:{port}",
         "PROBE": f"{HERE}:{probe}",

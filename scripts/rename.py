@@ -26,6 +26,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -127,20 +128,23 @@ class Change(NamedTuple):
 
 def settings(folder: Path) -> set[str]:
     """Name the variables of a project, and of this one, without their prefix."""
-    paths = (
-        path
-        for top in {folder, ROOT}
-        for place in SETTINGS
-        for path in sorted(top.glob(place))
-    )
-    return {
-        field.target.id.upper()
-        for path in paths
-        for node in ast.parse(path.read_bytes()).body
-        if isinstance(node, ast.ClassDef) and node.name == "Settings"
-        for field in node.body
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-    }
+    found = set[str]()
+    for top in {folder, ROOT}:
+        for place in SETTINGS:
+            for path in top.glob(place):
+                found.update(_settings_in(path))
+    return found
+
+
+def _settings_in(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.ClassDef) and node.name == "Settings":
+            for field in node.body:
+                match field:
+                    case ast.AnnAssign(target=ast.Name(id=name)):
+                        yield name.upper()
+                    case _:
+                        pass
 
 
 def replace(
@@ -274,9 +278,11 @@ def plan(
         path = folder / name
         if is_kept(name) or not (path.is_file() or path.is_symlink()):
             continue
-        before, there = read(path), os.fsencode(name)
+        before = read(path)
+        there = os.fsencode(name)
         moved, moves = replace(there, old.names, new.names, variables=variables)
-        after, count = before, 0
+        after = before
+        count = 0
         if b"\0" not in before and old.names != new.names:
             after, count = replace_in(
                 name, before, old=old.names, new=new.names, variables=variables
@@ -318,15 +324,10 @@ def nouns_in(
     elif name.suffix == ".py":
         after, count = replace_nouns_in_code(text, old, new)
     else:  # config.yaml, whose values are the table's
-        spoken = re.compile(COMMENT.decode())
-        replaced = [
-            replace_nouns(each[0], old, new, prose=prose)[1]
-            for each in spoken.finditer(text)
-        ]
-        after = spoken.sub(
-            lambda found: replace_nouns(found[0], old, new, prose=prose)[0], text
-        )
-        count = sum(replaced)
+        comment = re.compile(COMMENT.decode())
+        put = partial(replace_nouns, old=old, new=new, prose=prose)
+        after = comment.sub(lambda found: put(found[0])[0], text)
+        count = sum(put(found[0])[1] for found in comment.finditer(text))
     return after.encode(errors="surrogateescape"), count
 
 
@@ -364,10 +365,13 @@ def rename(
         A word cannot be used.
     """
     old = present_words(folder)
-    if old.names != wanted.names and (wrong := complaint(wanted.names.command, folder)):
-        msg = f"{wanted.names.command}: {wrong}"
+    name = wanted.names.command
+    wrong = None if old.names == wanted.names else complaint(name, folder)
+    if wrong:
+        msg = f"{name}: {wrong}"
         raise Refused(msg)
-    if wrong := complaint_of_nouns(wanted.nouns, old.nouns, folder):
+    wrong = complaint_of_nouns(wanted.nouns, old.nouns, folder)
+    if wrong:
         raise Refused(wrong)
     if old == wanted:
         return []
@@ -388,17 +392,12 @@ def template_only(folder: Path) -> list[str]:
         changed = uncommitted(folder)
     except Refused:
         return []
-    lost = {
-        name
-        for name in always
-        for each in changed
-        if each == name or each.startswith(f"{name}/")
-    }
-    return [
-        name
-        for name in always
-        if name != ".git" and name not in lost and (folder / name).exists()
-    ]
+    present = [name for name in always if name != ".git" and (folder / name).exists()]
+    return [name for name in present if not _is_or_holds(name, changed)]
+
+
+def _is_or_holds(name: str, paths: Iterable[str]) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for path in paths)
 
 
 def remove(folder: Path, names: Iterable[str]) -> None:
@@ -471,12 +470,10 @@ def main(words: list[str] | None = None) -> None:
     except Refused as why:
         sys.exit(f"refused: {why}")
     for change in changes:
-        there = (
-            ""
-            if change.path == change.moved
-            else f" -> {change.moved.relative_to(folder).as_posix()}"
-        )
-        print(f"{change.path.relative_to(folder).as_posix()}: {change.names}{there}")
+        before = change.path.relative_to(folder).as_posix()
+        after = change.moved.relative_to(folder).as_posix()
+        there = "" if before == after else f" -> {after}"
+        print(f"{before}: {change.names}{there}")
     print(f"{sum(change.names for change in changes)} names in {len(changes)} files")
     if changes and leaving:
         print(f"removed, as it only makes projects: {', '.join(leaving)}")
@@ -494,21 +491,15 @@ def _changes(
         said.record or present.nouns.record, said.event or present.nouns.event
     )
     wanted = Words(Names.of(said.name or present.names.command), nouns)
-    files = [
-        name
-        for name in list_files(ROOT if said.copied else folder)
-        if not _is_in(name, leaving)
-    ]
+    source = ROOT if said.copied else folder
+    files = [name for name in list_files(source) if not _is_in(name, leaving)]
     changes = rename(folder, wanted, files, variables=settings(folder))
     if changes and not said.dry_run and not said.uncommitted:
         check_committed(
-            folder, (str(change.path.relative_to(folder)) for change in changes)
+            folder, [str(change.path.relative_to(folder)) for change in changes]
         )
-    taken = [
-        change.moved
-        for change in changes
-        if change.moved != change.path and change.moved.exists()
-    ]
+    moved = [change.moved for change in changes if change.moved != change.path]
+    taken = [path for path in moved if path.exists()]
     # What copier updates is there, and it merges what an owner changed.
     if taken and not said.copied:
         msg = f"{taken[0]} is there already"

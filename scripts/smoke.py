@@ -131,11 +131,10 @@ def command(
 @contextlib.contextmanager
 def serving(place: Place) -> Iterator[tuple[Asked, subprocess.Popen[bytes]]]:
     """Start the service, wait until it is ready, and kill it if it was not ended."""
-    made = json.loads(
-        command(
-            place, "serve", "keys", "new", "--id", "smoke", "--scope", "admin", "--json"
-        )
+    said = command(
+        place, "serve", "keys", "new", "--id", "smoke", "--scope", "admin", "--json"
     )
+    made = json.loads(said)
     asked = Asked(f"http://127.0.0.1:{free_port()}", made["key"])
     port = asked.url.rpartition(":")[2]
     here = {
@@ -223,7 +222,8 @@ def end_while_asked(
     asked: Asked, service: subprocess.Popen[bytes], customer: Mapping[str, Any]
 ) -> int:
     """End the service while it is asked; return how many answers it gave."""
-    given, begun = [], threading.Event()
+    given = list[Any]()
+    begun = threading.Event()
 
     def ask() -> None:
         for _ in range(REQUESTS):
@@ -237,7 +237,8 @@ def end_while_asked(
     caller = threading.Thread(target=ask)
     caller.start()
     begun.wait(PATIENCE)
-    before, started = len(given), time.monotonic()
+    before = len(given)
+    started = time.monotonic()
     service.send_signal(signal.SIGTERM)
     code = service.wait(GRACE)
     caller.join()
@@ -307,10 +308,9 @@ def until_answered(request: urllib.request.Request) -> None:
 @contextlib.contextmanager
 def volumes(engine: Engine) -> Iterator[dict[str, str]]:
     """Make what the images say is written to; remove it at the end."""
-    folders = ["models-cache", "data"]
-    folders.append("predictions")
     made = {
-        engine.volume(f"smoke-{os.getpid()}-{name}"): f"/app/{name}" for name in folders
+        engine.volume(f"smoke-{os.getpid()}-{name}"): f"/app/{name}"
+        for name in ("models-cache", "data", "predictions")
     }
     try:
         yield made

@@ -27,15 +27,15 @@ def position_of(name: str, headers: list[str], *, role: str) -> int:
     AskedError
         There is none, or several.
     """
+    plain = _plain(name)
     exact = [place for place, header in enumerate(headers) if header == name]
-    alike = exact or [
-        place for place, header in enumerate(headers) if _plain(header) == _plain(name)
-    ]
-    if len(alike) == 1:
-        return alike[0]
-    if alike:
+    alike = [place for place, header in enumerate(headers) if _plain(header) == plain]
+    found = exact or alike
+    if len(found) == 1:
+        return found[0]
+    if found:
         msg = (
-            f"{role}={name}: {len(alike)} columns are called so; "
+            f"{role}={name}: {len(found)} columns are called so; "
             "rename all but one upstream"
         )
         raise AskedError(msg)
@@ -65,11 +65,8 @@ def id_position(asked: Asked, headers: list[str], *, id_field: str) -> int | Non
         if asked.id is None:
             return None
         return position_of(id_field, headers, role="ID")
-    named = (
-        None
-        if asked.id == NO_ID and NO_ID not in headers
-        else position_of(asked.id, headers, role="ID")
-    )
+    without_id = asked.id == NO_ID and NO_ID not in headers
+    named = None if without_id else position_of(asked.id, headers, role="ID")
     if id_field in headers and (named is None or headers[named] != id_field):
         msg = (
             f"the project calls a row's id {id_field}, "

@@ -44,9 +44,8 @@ OFTEN_MISSING: Final = frozenset(
 Among words they may be a category.
 """
 TRUTH: Final = {
-    word: truth
-    for truth, words in ((1.0, "true yes y t 1"), (0.0, "false no n f 0"))
-    for word in words.split()
+    **dict.fromkeys(("true", "yes", "y", "t", "1"), 1.0),
+    **dict.fromkeys(("false", "no", "n", "f", "0"), 0.0),
 }
 CODE: Final = r"^\s*[+-]?0[0-9]+\s*$"
 ISO: Final = (
@@ -98,11 +97,10 @@ class Style(NamedTuple):
     def pattern(self) -> str:
         """A regular expression of a whole cell, blanks around it apart."""
         point = re.escape(self.decimal)
-        digits = (
-            r"\d+"
-            if self.thousands is None
-            else rf"(\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+|\d+)"
-        )
+        digits = r"\d+"
+        if self.thousands is not None:
+            comma = re.escape(self.thousands)
+            digits = rf"(\d{{1,3}}({comma}\d{{3}})+|\d+)"
         return rf"^[+-]?({digits}({point}\d*)?|{point}\d+)([eE][+-]?\d{{1,3}})?$"
 
 
@@ -152,11 +150,8 @@ class Distinct:
 
     def like(self, pattern: str) -> np.ndarray:
         """Tell which texts a regular expression matches, blanks around them apart."""
-        return np.asarray(
-            pc.match_substring_regex(self.stripped, pattern).to_numpy(
-                zero_copy_only=False
-            )
-        )
+        found = pc.match_substring_regex(self.stripped, pattern)
+        return np.asarray(found.to_numpy(zero_copy_only=False))
 
     def numbers(self, style: Style) -> np.ndarray:
         """Read the texts as numbers; NaN where one is none."""
@@ -188,9 +183,8 @@ class Distinct:
         days = _days(pc.utf8_slice_codeunits(self.stripped, 0, 10), "%Y-%m-%d", iso)
         if form is None:
             return days
-        return np.where(
-            iso, days, _days(self.stripped, form, self.like(FORMATS[form]) & ~iso)
-        )
+        others = self.like(FORMATS[form]) & ~iso
+        return np.where(iso, days, _days(self.stripped, form, others))
 
     def date_formats(self) -> list[str | None]:
         """List the formats that, with ISO, read every text; None is ISO alone."""
@@ -219,6 +213,5 @@ def rows_without(column: pa.ChunkedArray, missing: frozenset[str]) -> np.ndarray
 def _days(texts: pa.Array, form: str, wanted: np.ndarray) -> np.ndarray:
     kept = pc.if_else(pa.array(wanted), texts, None).to_pandas()
     read = pd.to_datetime(kept, format=form, errors="coerce").to_numpy("datetime64[s]")
-    return np.where(
-        np.isnat(read), np.nan, read.astype("datetime64[D]").astype(np.float64)
-    )
+    days = read.astype("datetime64[D]").astype(np.float64)
+    return np.where(np.isnat(read), np.nan, days)

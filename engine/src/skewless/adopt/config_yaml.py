@@ -29,8 +29,10 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
 
     `document` is config.yaml as it is.
     """
-    foreign, written, card = decided.foreign, decided.written, decided.baseline
-    form = {"thousands": written.style.thousands, "row_ids": decided.id is None}
+    foreign = decided.foreign
+    written = decided.written
+    card = decided.baseline
+    leaf = min(document["model"]["min_samples_leaf"], most_in_leaf(foreign.rows))
     settings: dict[str, Any] = {
         "data.path": path_from(root, foreign.path),
         "data.format.delimiter": foreign.delimiter,
@@ -38,15 +40,15 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
         "data.format.decimal": written.style.decimal,
         "data.format.missing": list(written.missing),
         "features": {},
-        "model.min_samples_leaf": min(
-            document["model"]["min_samples_leaf"], most_in_leaf(foreign.rows)
-        ),
+        "model.min_samples_leaf": leaf,
         "baseline.column": card.column,
         "baseline.cuts": [int(cut) if cut.is_integer() else cut for cut in card.cuts],
         "baseline.probabilities": list(card.probabilities),
     }
-    defaults, present = PLAIN.model_dump(), document["data"].get("format", {})
     # config.yaml leaves these out as long as they have their defaults.
+    form = {"thousands": written.style.thousands, "row_ids": decided.id is None}
+    defaults = PLAIN.model_dump()
+    present = document["data"].get("format", {})
     for name, value in form.items():
         if name in present or value != defaults[name]:
             settings[f"data.format.{name}"] = value
@@ -72,7 +74,9 @@ def path_from(root: Path, table: Path) -> str:
 
     A path from the root lets config.yaml travel.
     """
-    return (table.relative_to(root) if table.is_relative_to(root) else table).as_posix()
+    if table.is_relative_to(root):
+        table = table.relative_to(root)
+    return table.as_posix()
 
 
 def with_settings(text: str, settings: Mapping[str, Any]) -> str:
@@ -122,24 +126,35 @@ def _set(lines: list[str], path: Sequence[str], value: Any) -> None:
 
     It stands in place of the lines of the old one, or at its section's end.
     """
-    begin, end = -1, len(lines)
-    for depth, key in enumerate(path[:-1]):
-        begin, end = _block(lines, key, start=begin + 1, end=end, depth=depth)
-    depth = len(path) - 1
-    if depth and not any(
-        re.match(rf"\s{{{2 * depth}}}{path[-1]}:", line) for line in lines[begin:end]
-    ):
-        lines.insert(end, f"{'  ' * depth}{path[-1]}: {as_yaml(value)}\n")
+    *sections, key = path
+    begin = -1
+    end = len(lines)
+    for depth, section in enumerate(sections):
+        begin, end = _block(lines, section, start=begin + 1, end=end, depth=depth)
+    depth = len(sections)
+    if depth and not any(map(_line_of(key, depth).match, lines[begin:end])):
+        lines.insert(end, f"{'  ' * depth}{key}: {as_yaml(value)}\n")
         return
-    begin, end = _block(lines, path[-1], start=begin + 1, end=end, depth=depth)
-    match = re.match(r"(\s*[\w]+:)(.*?)(\s+#.*)?\n?$", lines[begin])
-    head, old, comment = match.groups() if match else (f"{path[-1]}:", "", None)
+    begin, end = _block(lines, key, start=begin + 1, end=end, depth=depth)
+    lines[begin:end] = [_with_value(lines[begin], key, value)]
+
+
+def _with_value(line: str, key: str, value: Any) -> str:
+    """Put another value in a line; its comment stays in its column if it can."""
+    match = re.match(r"(\s*[\w]+:)(.*?)(\s+#.*)?\n?$", line)
+    head, old, behind = match.groups() if match else (f"{key}:", "", None)
     new = f" {as_yaml(value)}"
-    gap = max(
-        2, len(old) + len(comment or "") - len((comment or "").lstrip()) - len(new)
-    )
-    shown = "" if comment is None else " " * gap + comment.lstrip()
-    lines[begin:end] = [f"{head}{new}{shown}\n"]
+    if behind is None:
+        return f"{head}{new}\n"
+    comment = behind.lstrip()
+    column = len(old) + len(behind) - len(comment)
+    gap = max(2, column - len(new))
+    return f"{head}{new}{' ' * gap}{comment}\n"
+
+
+def _line_of(key: str, depth: int) -> re.Pattern[str]:
+    """Match the line of a key that stands so deep."""
+    return re.compile(rf"\s{{{2 * depth}}}{key}:")
 
 
 def _block(
@@ -149,25 +164,15 @@ def _block(
 
     Blank lines and comments behind it are the next key's.
     """
-    begin = next(
-        (
-            place
-            for place in range(start, end)
-            if re.match(rf"\s{{{2 * depth}}}{key}:", lines[place])
-        ),
-        None,
-    )
-    if begin is None:
+    wanted = _line_of(key, depth)
+    found = [place for place in range(start, end) if wanted.match(lines[place])]
+    if not found:
         msg = f"config.yaml has no key {key} where the template has it"
         raise LookupError(msg)
-    after = next(
-        (
-            place
-            for place in range(begin + 1, end)
-            if _indent(lines[place]) <= 2 * depth
-        ),
-        end,
-    )
+    begin = found[0]
+    after = begin + 1
+    while after < end and _indent(lines[after]) > 2 * depth:
+        after += 1
     while not lines[after - 1].strip():
         after -= 1
     return begin, after

@@ -5,7 +5,6 @@ That is the target, the id, the fields, what is left out and why, and a baseline
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 from skewless.adopt.asked import Asked, id_position, position_of
@@ -71,20 +70,17 @@ def decide(
     AskedError
         The command line does not fit the table.
     """
-    headers, id_field = foreign.headers, project.table.id
+    headers = foreign.headers
+    id_field = project.table.id
     goal = position_of(asked.target, headers, role="TARGET")
     named = id_position(asked, headers, id_field=id_field)
-    usable, left_out = split_usable(
-        foreign, needed={goal} if named is None else {goal, named}
-    )
+    needed = {goal} if named is None else {goal, named}
+    usable, left_out = split_usable(foreign, needed=needed)
     say(f"reading {foreign.rows:,} rows of {len(headers):,} columns")
     written = _written(foreign, [place for place in usable if place != named])
     target = _target(foreign, goal, written, positive=asked.positive)
-    profiles = {
-        place: _profile(foreign, place, written)
-        for place in usable
-        if place not in {goal, named}
-    }
+    beside = [place for place in usable if place not in {goal, named}]
+    profiles = {place: _profile(foreign, place, written) for place in beside}
     identity = _identity(
         foreign, named, profiles, project=project, may_look=asked.id is None
     )
@@ -94,23 +90,12 @@ def decide(
         for place, each in profiles.items()
         if not identity or each.header != identity.header
     }
-    reasons = {place: why_left_out(found) for place, found in others.items()}
-    spelled = partial(identifier, id_field=id_field)
-    names = Names(
-        headers, target=spelled(target.header, goal + 1), header=target.header
-    )
-    fields = {
-        place: adopted(others[place], names, spelled(headers[place], place + 1))
-        for place, reason in reasons.items()
-        if not reason
-    }
+    wanted = identifier(target.header, goal + 1, id_field=id_field)
+    names = Names(headers, target=wanted, header=target.header)
+    fields, no_fields = _split_adopted(others, names, id_field=id_field)
+    left_out += no_fields
     say("judging every column beside the target")
     judged = _judged(foreign, fields, written, target=(goal, target))
-    left_out += [
-        LeftOut(others[place].header, reason)
-        for place, reason in reasons.items()
-        if reason
-    ]
     left_out += [
         LeftOut(each.field.profile.header, _leak(each.auc))
         for each in judged
@@ -132,11 +117,8 @@ def decide(
 
 
 def _written(foreign: Foreign, places: Sequence[int]) -> Written:
-    found = (
-        hints(Distinct.of(foreign.column(place)))
-        for place in places
-        if foreign.is_text(place)
-    )
+    texts = [place for place in places if foreign.is_text(place)]
+    found = (hints(Distinct.of(foreign.column(place))) for place in texts)
     return settle(found, delimiter=foreign.delimiter)
 
 
@@ -148,7 +130,8 @@ def _in_column(written: Written, foreign: Foreign, place: int) -> Written:
 def _target(
     foreign: Foreign, place: int, written: Written, *, positive: str | None
 ) -> Target:
-    column, missing = foreign.column(place), frozenset(written.missing)
+    column = foreign.column(place)
+    missing = frozenset(written.missing)
     return decide_target(
         foreign.headers[place],
         Distinct.of(column).without(missing),
@@ -191,6 +174,22 @@ def _identity(
     return check_id(found, column, project, was_asked=False)
 
 
+def _split_adopted(
+    others: Mapping[int, Profile], names: Names, *, id_field: str
+) -> tuple[dict[int, AdoptedField], list[LeftOut]]:
+    """Part the columns: fields of those that can be one, the others with the reason."""
+    fields = dict[int, AdoptedField]()
+    left_out = list[LeftOut]()
+    for place, found in others.items():
+        reason = why_left_out(found)
+        if reason:
+            left_out.append(LeftOut(found.header, reason))
+        else:
+            wanted = identifier(found.header, place + 1, id_field=id_field)
+            fields[place] = adopted(found, names, wanted)
+    return fields, left_out
+
+
 def _judged(
     foreign: Foreign,
     fields: Mapping[int, AdoptedField],
@@ -198,7 +197,8 @@ def _judged(
     *,
     target: tuple[int, Target],
 ) -> list[Judged]:
-    known = outcomes(sample(foreign.column(target[0])), target[1])
+    goal, meaning = target
+    known = outcomes(sample(foreign.column(goal)), meaning)
     return [
         judge(
             field,

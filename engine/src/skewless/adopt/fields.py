@@ -87,7 +87,8 @@ def split_usable(
         for place, header in enumerate(foreign.headers)
     }
     for place in needed:
-        if reason := why[place]:
+        reason = why[place]
+        if reason:
             msg = f"{foreign.headers[place]!r} cannot be used: {reason}"
             raise TableError(msg)
     left_out = [
@@ -95,30 +96,32 @@ def split_usable(
         for place, reason in why.items()
         if reason
     ]
-    return [place for place, reason in why.items() if not reason], left_out
+    usable = [place for place, reason in why.items() if not reason]
+    return usable, left_out
 
 
 def _why_unusable(header: str, same: int, kind: pa.DataType) -> str | None:
-    reasons = {
-        "it has no name": not header.strip(),
-        f"{same} columns are called so: rename them upstream": same > 1,
-        f"its type is {kind}: neither numbers, text, dates nor truth values": not any(
-            test(kind) for test in PLAIN_TYPES
-        ),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    if not header.strip():
+        return "it has no name"
+    if same > 1:
+        return f"{same} columns are called so: rename them upstream"
+    if not any(test(kind) for test in PLAIN_TYPES):
+        return f"its type is {kind}: neither numbers, text, dates nor truth values"
+    return None
 
 
 def why_left_out(found: Profile) -> str | None:
     """Say why a column cannot be a field; None if it can."""
+    is_text = found.kind == "text"
     signed = next((note for note in found.notes if "with a sign" in note), "")
+    unprintable = not all(map(is_plain_text, found.values))
+    largest = max(-found.minimum, found.maximum)
+    # The first that holds is told.
     reasons = {
-        signed: found.kind == "text" and bool(signed),
+        signed: is_text and bool(signed),
         "it has no value in any row": found.kind == "empty",
         "some of its texts hold control characters, such as a line break: "
-        "replace those upstream": (
-            found.kind == "category" and not all(map(is_plain_text, found.values))
-        ),
+        "replace those upstream": found.kind == "category" and unprintable,
         f"it is {found.frequent!r} in every row": (
             found.distinct == 1 and not found.missing
         ),
@@ -127,15 +130,13 @@ def why_left_out(found: Profile) -> str | None:
         "every row has its own: "
         "it names the row and says nothing of the next": _numbers_rows(found),
         "no two values are alike: a name, an id or free text, which no rule can use": (
-            found.kind == "text" and found.all_differ
+            is_text and found.all_differ
         ),
         f"it has {found.distinct:,} different texts; "
         f"a category has at most {MOST_CATEGORIES}, each in two rows or more "
-        "on average: group them upstream": found.kind == "text",
+        "on average: group them upstream": is_text,
         f"its numbers are too large for the model, beyond {LARGEST:g}: "
-        "take their logarithm upstream": (
-            max(-found.minimum, found.maximum) > LARGEST / MORE
-        ),
+        "take their logarithm upstream": largest > LARGEST / MORE,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -148,9 +149,8 @@ def _numbers_rows(found: Profile) -> bool:
         or found.rows < ROW_NUMBERS
     ):
         return False
-    return (
-        is_named_id(found.header) or found.maximum - found.minimum == found.distinct - 1
-    )
+    has_no_gap = found.maximum - found.minimum == found.distinct - 1
+    return is_named_id(found.header) or has_no_gap
 
 
 def adopted(found: Profile, names: Names, wanted: str) -> AdoptedField:
@@ -159,13 +159,9 @@ def adopted(found: Profile, names: Names, wanted: str) -> AdoptedField:
         wanted, header=found.header, features=lambda each: _features(each, found)
     )
     if found.kind == "date":
-        return AdoptedField(
-            name,
-            found,
-            "date",
-            *date_bounds(found),
-            example=day(found.typical).isoformat(),
-        )
+        first, last = date_bounds(found)
+        example = day(found.typical).isoformat()
+        return AdoptedField(name, found, "date", first, last, example)
     if found.kind not in {"integer", "number"}:
         return AdoptedField(
             name, found, found.kind, None, None, example=_example(found)
@@ -176,11 +172,9 @@ def adopted(found: Profile, names: Names, wanted: str) -> AdoptedField:
 
 def _features(name: str, found: Profile) -> tuple[str, ...]:
     """Name the model columns that a field becomes."""
-    return (
-        tuple(f"{name}_{value}" for value in found.values)
-        if found.kind == "category"
-        else (name,)
-    )
+    if found.kind == "category":
+        return tuple(f"{name}_{value}" for value in found.values)
+    return (name,)
 
 
 def bounds(found: Profile) -> tuple[float, float]:
@@ -211,11 +205,9 @@ def _reach(found: Profile) -> float:
 
 def date_bounds(found: Profile) -> tuple[dt.date, dt.date]:
     """Widen dates to whole years, ten before the first and ten after the last."""
-    first, last = day(found.minimum), day(found.maximum)
-    return (
-        dt.date(max(dt.MINYEAR, first.year - YEARS), 1, 1),
-        dt.date(min(dt.MAXYEAR, last.year + YEARS), 12, 31),
-    )
+    first = max(dt.MINYEAR, day(found.minimum).year - YEARS)
+    last = min(dt.MAXYEAR, day(found.maximum).year + YEARS)
+    return dt.date(first, 1, 1), dt.date(last, 12, 31)
 
 
 def day(days: float) -> dt.date:

@@ -59,7 +59,8 @@ def check_id(
         "then each row gets an id made of its cells"
     )
     blank = pc.fill_null(pc.equal(column, ""), fill_value=True)
-    if empty := int(pc.sum(blank).as_py() or 0):
+    empty = int(pc.sum(blank).as_py() or 0)
+    if empty:
         msg = f"{header} cannot be the id: {empty:,} rows have none. {without}"
         raise TableError(msg)
     codes = column.dictionary_encode().combine_chunks().indices.to_numpy()
@@ -74,9 +75,8 @@ def check_id(
         raise TableError(msg)
     longest = int(pc.max(pc.utf8_length(column)).as_py())
     _, allowed = project.contract.id_length
-    return Identity(
-        header, max(longest, allowed) if longest <= allowed else 2 * longest, was_asked
-    )
+    room = allowed if longest <= allowed else 2 * longest
+    return Identity(header, room, was_asked)
 
 
 def is_named_id(header: str) -> bool:
@@ -106,11 +106,8 @@ def repeats(found: Profile) -> bool:
         or found.kind not in {"integer", "text", "category"}
     ):
         return False
-    rows = (
-        ROWS_OF_A_CUSTOMER
-        if NAMES_A_ROW.fullmatch(_plain(found.header))
-        else ROWS_OF_ANOTHER
-    )
+    names_a_row = NAMES_A_ROW.fullmatch(_plain(found.header))
+    rows = ROWS_OF_A_CUSTOMER if names_a_row else ROWS_OF_ANOTHER
     return found.distinct > 1 and found.present <= rows * found.distinct
 
 
@@ -138,15 +135,18 @@ def find_id(profiles: Sequence[Profile]) -> str | None:
 
     A customer's id comes before another's.
     """
-    found = [
-        each.header
-        for each in profiles
-        if is_named_id(each.header)
-        and each.all_differ
-        and not each.missing
-        and each.kind in {"integer", "text"}
-    ]
+    found = [each.header for each in profiles if _can_be_id(each)]
     of_customers = [
         header for header in found if OF_CUSTOMERS.match(snake_case(header, 1))
     ]
-    return next(iter(of_customers + found), None)
+    best = of_customers or found
+    return best[0] if best else None
+
+
+def _can_be_id(found: Profile) -> bool:
+    return (
+        is_named_id(found.header)
+        and found.all_differ
+        and not found.missing
+        and found.kind in {"integer", "text"}
+    )

@@ -7,7 +7,6 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from itertools import chain, count
 from typing import Final
 
 from pydantic import BaseModel
@@ -66,12 +65,12 @@ def snake_case(header: str, position: int) -> str:
     >>> snake_case("30day usage", 2), snake_case("年龄", 7)
     ('column_30day_usage', 'column_7')
     """
-    spelled = unicodedata.normalize(
-        "NFKD", unicodedata.normalize("NFC", header).translate(SPELLED)
-    )
+    composed = unicodedata.normalize("NFC", header)
+    spelled = unicodedata.normalize("NFKD", composed.translate(SPELLED))
     plain = "".join(letter for letter in spelled if not unicodedata.combining(letter))
     ascii_only = re.sub(r"[^A-Za-z0-9]+", " ", plain.replace("'", ""))
-    name = re.sub(r"\s+", "_", WORD_BOUNDARY.sub(" ", ascii_only).strip()).lower()
+    words = WORD_BOUNDARY.sub(" ", ascii_only).split()
+    name = "_".join(words).lower()
     if not re.search("[a-z]", name):
         return f"column_{position}"
     if name[0].isdigit():
@@ -110,12 +109,14 @@ class Names:
         features: Callable[[str], Iterable[str]] = lambda name: [name],
     ) -> str:
         """Take the wanted name, or put a number behind it."""
-        for name in chain([wanted], (f"{wanted}_{number}" for number in count(2))):
-            claimed = {name, *features(name)}
-            if not claimed & self._used and not ({name} & self._headers - {header}):
-                self._used |= claimed
-                return name
-        raise AssertionError  # the numbers never end
+        others = self._headers - {header}
+        name = wanted
+        number = 1
+        while name in others or self._used & {name, *features(name)}:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._used |= {name, *features(name)}
+        return name
 
 
 def in_words(header: str, name: str) -> str:
@@ -126,14 +127,11 @@ def in_words(header: str, name: str) -> str:
     >>> in_words("Größe der  Wohnung", "groesse_der_wohnung")
     'Größe der Wohnung'
     """
-    words = (
-        " ".join(WORD_BOUNDARY.sub(" ", header.replace("_", " ")).split())
-        if " " not in header.strip()
-        else header
-    )
-    words = " ".join(words.split()) or name.replace("_", " ")
+    words = header.split()
     if " " not in header.strip():
-        words = " ".join(
-            word if word.isupper() else word.lower() for word in words.split()
-        )
-    return words[:1].upper() + words[1:]
+        # One word by its look, which may join several.
+        words = WORD_BOUNDARY.sub(" ", header.replace("_", " ")).split()
+        words = words or name.split("_")
+        words = [word if word.isupper() else word.lower() for word in words]
+    said = " ".join(words)
+    return said[:1].upper() + said[1:]

@@ -91,12 +91,14 @@ def profile(header: str, column: Distinct, *, rows: int, written: Written) -> Pr
     if not known:
         return Profile(kind="empty", **same)
     frequent = str(kept.texts[int(np.argmax(kept.counts))])
+    # The first kind that all of its texts can be read as.
     found = (
         _numbers(kept, written.style, some_missing=known < rows)
         or _truths(kept)
         or _dates(kept)
+        or _words(kept, written.style)
     )
-    return Profile(**same, **(found or _words(kept, written.style)), frequent=frequent)
+    return Profile(**same, **found, frequent=frequent)
 
 
 def _numbers(
@@ -113,14 +115,15 @@ def _numbers(
     pointed = column.like(re.escape(style.decimal)).any()
     whole = np.all(values % 1 == 0) and (some_missing or not pointed)
     low = float(values.min())
+    notes: tuple[str, ...] = ()
+    if low in SENTINELS and (values[values != low] >= 0).all():
+        notes = (SENTINEL.format(low=low),)
     return {
         "kind": "integer" if whole else "number",
         "minimum": low,
         "maximum": float(values.max()),
         "typical": _median(values[values != 0], column.counts[values != 0]),
-        "notes": (SENTINEL.format(low=low),)
-        if low in SENTINELS and (values[values != low] >= 0).all()
-        else (),
+        "notes": notes,
     }
 
 
@@ -137,19 +140,19 @@ def _dates(column: Distinct) -> dict[str, Any] | None:
     if not formats:
         return None
     days = column.days(formats[0])
-    rival = next(
-        (form for form in formats[1:] if not np.array_equal(column.days(form), days)),
-        None,
-    )
+    rivals = [
+        form for form in formats[1:] if not np.array_equal(column.days(form), days)
+    ]
+    notes: tuple[str, ...] = ()
+    if rivals:
+        notes = (AMBIGUOUS.format(first=formats[0], rival=rivals[0]),)
     return {
         "kind": "date",
         "minimum": float(days.min()),
         "maximum": float(days.max()),
         "typical": _median(days, column.counts),
         "date_format": formats[0],
-        "notes": ()
-        if rival is None
-        else (AMBIGUOUS.format(first=formats[0], rival=rival),),
+        "notes": notes,
     }
 
 

@@ -142,7 +142,8 @@ def open_foreign(path: Path, scratch: Path) -> Foreign:
 
 def _checked(foreign: Foreign) -> Foreign:
     try:
-        headers, rows = foreign.headers, foreign.rows
+        headers = foreign.headers
+        rows = foreign.rows
     except (OSError, ValueError) as error:
         msg = f"{foreign.path}: cannot be read as Parquet ({error})"
         raise TableError(msg) from error
@@ -237,12 +238,9 @@ def _delimiter(path: Path, encoding: str) -> str:
 
 def _shape(text: str, delimiter: str) -> tuple[float, int]:
     """Return the share of lines with as many cells as the header, and that number."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        rows = [
-            row
-            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-            if row
-        ]
+        rows = [row for row in reader if row]
     except csv.Error:
         return 0.0, 0
     if len(text) >= SNIFFED and len(rows) > 2:  # noqa: PLR2004 - a header and a row
@@ -250,7 +248,8 @@ def _shape(text: str, delimiter: str) -> tuple[float, int]:
     width = len(rows[0]) if rows else 0
     if width < 2:  # noqa: PLR2004 - one cell is what a wrong delimiter gives
         return 0.0, width
-    return sum(len(row) == width for row in rows) / len(rows), width
+    alike = sum(len(row) == width for row in rows)
+    return alike / len(rows), width
 
 
 def _lay_out(foreign: Foreign) -> None:

@@ -5,6 +5,7 @@ The project's formatter lays them out afterwards.
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,7 +28,8 @@ UNUSED: Final = "del features  # it has no knob yet; this line goes with the fir
 
 def render_schema(decided: Decisions, old: str) -> str:
     """Write schema.py anew: names of the table, words of the target, fields."""
-    project, target = decided.project, decided.target
+    project = decided.project
+    target = decided.target
     fields = [render_field(each.field) for each in decided.judged]
     source = _with_imports(
         old,
@@ -36,13 +38,12 @@ def render_schema(decided: Decisions, old: str) -> str:
         "from skewless import DAY, NO_CONTROLS, WHOLE, Record, TableFormat\n",
     )
     source = with_value(source, "TABLE", _table_format(decided))
-    source = with_docstring_of(
-        source,
-        "TABLE",
+    header = " ".join(target.header.split())
+    spelling = (
         "How the training table spells it: "
-        f"1 where {' '.join(target.header.split())} is {target.words(1)}, "
-        f"0 where it is {target.words(0)}.",
+        f"1 where {header} is {target.words(1)}, 0 where it is {target.words(0)}."
     )
+    source = with_docstring_of(source, "TABLE", spelling)
     source = with_fields(
         source, project.record.__name__, fields, keep=[project.table.id]
     )
@@ -56,9 +57,9 @@ def render_schema(decided: Decisions, old: str) -> str:
 def _table_format(decided: Decisions) -> str:
     fields = [each.field for each in decided.judged]
     dates = {
-        field.name: form
+        field.name: field.profile.date_format
         for field in fields
-        if (form := field.profile.date_format) is not None
+        if field.profile.date_format is not None
     }
     parts = {
         "id": decided.project.table.id,
@@ -72,9 +73,9 @@ def _table_format(decided: Decisions) -> str:
 
 
 def _headers(decided: Decisions) -> dict[str, str]:
-    names = {decided.target_name: decided.target.header} | (
-        {} if decided.id is None else {decided.project.table.id: decided.id.header}
-    )
+    names = {decided.target_name: decided.target.header}
+    if decided.id is not None:
+        names[decided.project.table.id] = decided.id.header
     names |= {each.field.name: each.field.profile.header for each in decided.judged}
     return {name: header for name, header in names.items() if name != header}
 
@@ -92,18 +93,15 @@ def _with_imports(source: str, *lines: str) -> str:
 def render_field(field: AdoptedField) -> str:
     """Write a field's declaration."""
     kinds = {"integer": "int", "number": "float", "boolean": "bool", "date": "dt.date"}
-    kind = (
-        kinds.get(field.kind)
-        or f"Literal[{', '.join(map(repr, field.profile.values))}]"
-    )
-    rules = (
-        ""
-        if field.low is None
-        else f"ge={_literal(field.low)}, le={_literal(field.high)}, "
-    )
+    values = ", ".join(map(repr, field.profile.values))
+    kind = kinds.get(field.kind, f"Literal[{values}]")
+    rules = ""
+    if field.low is not None:
+        rules = f"ge={_literal(field.low)}, le={_literal(field.high)}, "
     said = f"description={field.description!r}, examples=[{field.example!r}]"
     marker = {"integer": ", WHOLE", "date": ", DAY"}.get(field.kind, "")
-    optional, default = (" | None", " = None") if field.nullable else ("", "")
+    optional = " | None" if field.nullable else ""
+    default = " = None" if field.nullable else ""
     return (
         f"{field.name}: Annotated[{kind}{optional}, "
         f"Field({rules}{said}){marker}]{default}"
@@ -113,11 +111,9 @@ def render_field(field: AdoptedField) -> str:
 def _literal(bound: Any) -> str:
     if isinstance(bound, dt.date):
         return f"dt.date({bound.year}, {bound.month}, {bound.day})"
-    return (
-        f"{int(bound):_}"
-        if bound == int(bound) and abs(bound) < EXACT
-        else repr(float(bound))
-    )
+    if bound == int(bound) and abs(bound) < EXACT:
+        return f"{int(bound):_}"
+    return repr(float(bound))
 
 
 def render_features(decided: Decisions, old: str, *, records: str) -> str:
@@ -179,11 +175,13 @@ def render_config(old: str) -> str:
 
 def render_known_values(decided: Decisions, old: str) -> str:
     """Write new cases for the test of features: those with values plain to see."""
-    cases, seen = [], dict[str, int]()
-    for field in (each.field for each in decided.judged):
-        seen[field.kind] = seen.get(field.kind, 0) + 1
-        if seen[field.kind] <= CASES_OF_A_KIND:
-            cases += list(_cases(field))
+    cases = list[str]()
+    seen = Counter[str]()
+    for each in decided.judged:
+        kind = each.field.kind
+        seen[kind] += 1
+        if seen[kind] <= CASES_OF_A_KIND:
+            cases += _cases(each.field)
     source = with_value(old, "FEATURES", "FeaturesConfig()")
     source = _with_imports(source, "import numpy as np\n")
     return with_cases(source, "[\n" + "\n".join(cases) + "\n]")
@@ -195,9 +193,8 @@ def _cases(field: AdoptedField) -> Iterator[str]:
             for value in field.profile.values[:CASES_OF_A_KIND]:
                 yield _case(field, f"{field.name}_{value}", value == field.example)
         case "date":
-            yield _case(
-                field, field.name, (dt.date.fromisoformat(field.example) - EPOCH).days
-            )
+            since = dt.date.fromisoformat(field.example) - EPOCH
+            yield _case(field, field.name, since.days)
         case "boolean" if field.nullable:
             yield _case(field, field.name, float(field.example))
         case _:

@@ -20,10 +20,11 @@ def with_value(source: str, name: str, value: str) -> str:
     'A: Final = 3\nB: Final = 2\n'
     """
     for node in ast.parse(source).body:
-        is_it = isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name
-        is_it |= isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
-        if is_it and (given := getattr(node, "value", None)) is not None:
-            return _replaced(source, given, value)
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if ast.unparse(target) == name:
+            return _replaced(source, node.value, value)
     msg = f"the file has no constant {name}"
     raise LookupError(msg)
 
@@ -66,7 +67,8 @@ def with_fields(
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) not in keep
     ]
     kept = [node for node in found.body if node not in gone]
-    fields = fields if fields or kept else ["pass"]
+    if not fields and not kept:
+        fields = ["pass"]
     end = max((node.end_lineno or 0 for node in kept), default=found.body[0].lineno - 1)
     lines[end:end] = [f"    {field}\n" for field in fields]
     for node in reversed(gone):
@@ -125,19 +127,10 @@ def _replaced(
 
     The parser counts columns in UTF-8 bytes.
     """
-    end = last or node
-    place = {"lineno": node.lineno, "col_offset": node.col_offset}
-    place |= {
-        "end_lineno": end.end_lineno or 0,
-        "end_col_offset": end.end_col_offset or 0,
-    }
     lines = [line.encode() for line in source.splitlines(keepends=True)]
-    before = [
-        *lines[: place["lineno"] - 1],
-        lines[place["lineno"] - 1][: place["col_offset"]],
-    ]
-    after = [
-        lines[place["end_lineno"] - 1][place["end_col_offset"] :],
-        *lines[place["end_lineno"] :],
-    ]
+    begin = node.lineno - 1
+    before = [*lines[:begin], lines[begin][: node.col_offset]]
+    final = last or node
+    end = (final.end_lineno or 0) - 1
+    after = [lines[end][final.end_col_offset :], *lines[end + 1 :]]
     return (b"".join(before) + text.encode() + b"".join(after)).decode()

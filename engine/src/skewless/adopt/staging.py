@@ -85,24 +85,19 @@ def try_out(staged: Path, table: Path, place: str) -> str:
 
 def changes(root: Path, files: Mapping[str, str]) -> str:
     """Show what would change, as a unified diff."""
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n"
-        for name, text in files.items()
-        for line in difflib.unified_diff(
-            _lines(root / name),
-            text.splitlines(keepends=True),
-            f"a/{name}",
-            f"b/{name}",
-        )
-    )
+    shown = list[str]()
+    for name, text in files.items():
+        old = _lines(root / name)
+        new = text.splitlines(keepends=True)
+        lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
+        shown += [line if line.endswith("\n") else f"{line}\n" for line in lines]
+    return "".join(shown)
 
 
 def _lines(path: Path) -> list[str]:
-    return (
-        path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if path.exists()
-        else []
-    )
+    if not path.exists():
+        return []
+    return path.read_text(encoding="utf-8").splitlines(keepends=True)
 
 
 def write_all(root: Path, files: Mapping[str, str]) -> None:

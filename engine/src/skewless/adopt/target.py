@@ -88,7 +88,7 @@ def _refuse_no_outcome(
 ) -> None:
     classes = {_meaning(word) for word in rows}
     if len(classes) < 2:  # noqa: PLR2004 - an outcome and its opposite
-        found = f"it is {next(iter(rows))!r} in every row" if rows else "it is empty"
+        found = f"it is {min(rows)!r} in every row" if rows else "it is empty"
         msg = (
             f"{header} cannot be a target: {found}; "
             "both outcomes must occur. Name another with TARGET="
@@ -111,7 +111,7 @@ def _refuse_no_outcome(
         msg = (
             f"{header} has {len(classes)} outcomes: {_listed(rows)}. "
             "This project predicts one of two: "
-            f"say which with POSITIVE={next(iter(rows))}, "
+            f"say which with POSITIVE={min(rows)}, "
             "and the others together are its opposite"
         )
         raise TableError(msg)
@@ -129,17 +129,17 @@ def _predicted(header: str, rows: dict[str, int], positive: str | None) -> set[s
     if len(leaving) == 1:
         return leaving
     msg = (
-        f"{header} is {_listed(rows)}: "
-        f"say which is predicted with POSITIVE={next(iter(rows))}"
+        f"{header} is {_listed(rows)}: say which is predicted with POSITIVE={min(rows)}"
     )
     raise AskedError(msg)
 
 
 def _said(header: str, rows: dict[str, int], positive: str) -> set[str]:
-    same = {word for word in rows if _meaning(word) == _meaning(positive)}
-    same = same or {
-        word for word in rows if word.casefold() == positive.strip().casefold()
-    }
+    meant = _meaning(positive)
+    same = {word for word in rows if _meaning(word) == meant}
+    if not same:
+        spoken = positive.strip().casefold()
+        same = {word for word in rows if word.casefold() == spoken}
     if same and len(same) < len(rows):
         return same
     msg = f"POSITIVE={positive}: {header} has no such value; it has {_listed(rows)}"
@@ -161,7 +161,6 @@ def _meaning(word: str) -> float | str:
 
 
 def _listed(rows: dict[str, int]) -> str:
-    shown = [repr(word) for word in list(rows)[:SHOWN]]
-    return ", ".join(shown) + (
-        f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    )
+    shown = ", ".join(repr(word) for word in list(rows)[:SHOWN])
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return shown + more

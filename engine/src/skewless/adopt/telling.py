@@ -51,12 +51,12 @@ def next_steps(
 
 
 def _told_of_table(decided: Decisions) -> Iterator[str]:
-    foreign, form, target = decided.foreign, decided.written, decided.target
-    way = (
-        "Parquet"
-        if foreign.is_parquet
-        else f"{foreign.encoding}, cut at {CUT_AT[foreign.delimiter]}"
-    )
+    foreign = decided.foreign
+    form = decided.written
+    target = decided.target
+    way = "Parquet"
+    if not foreign.is_parquet:
+        way = f"{foreign.encoding}, cut at {CUT_AT[foreign.delimiter]}"
     example = f"1{form.style.thousands or ''}234{form.style.decimal}5"
     missing = ", ".join(map(repr, form.missing))
     yield (
@@ -71,11 +71,9 @@ def _told_of_table(decided: Decisions) -> Iterator[str]:
     if decided.id is None:
         yield "id: no column; each row gets one made of its cells"
     else:
-        how = (
-            "as you said"
-            if decided.id.was_asked
-            else "by its name and because no value comes twice"
-        )
+        how = "by its name and because no value comes twice"
+        if decided.id.was_asked:
+            how = "as you said"
         yield f"id: {decided.id.header!r} ({decided.project.table.id}), {how}"
     card = decided.baseline
     yield (
@@ -110,11 +108,9 @@ def _rule(field: AdoptedField) -> str:
         case kind:
             seen = f"seen {found.minimum:,.12g} to {found.maximum:,.12g}"
             said = f"{kind}, {field.low:,.12g} to {field.high:,.12g} ({seen})"
-    return (
-        f"{said}, or missing ({found.missing / found.rows:.1%})"
-        if field.nullable
-        else said
-    )
+    if not field.nullable:
+        return said
+    return f"{said}, or missing ({found.missing / found.rows:.1%})"
 
 
 def _to_look_at(decided: Decisions, path: str) -> Iterator[str]:
@@ -123,9 +119,11 @@ def _to_look_at(decided: Decisions, path: str) -> Iterator[str]:
         "a request with a number outside these ranges, or another category, "
         "is refused: see schema.py"
     )
-    if needed := [field.name for field in fields if not field.nullable]:
+    needed = [field.name for field in fields if not field.nullable]
+    if needed:
         yield f"never missing here, so every request must have it: {_listed(needed)}"
-    if dates := [field.name for field in fields if field.kind == "date"]:
+    dates = [field.name for field in fields if field.kind == "date"]
+    if dates:
         yield (
             "a date moves on, and a model cannot follow: "
             f"make an age of it upstream: {_listed(dates)}"
@@ -169,6 +167,6 @@ def _about_rows(decided: Decisions) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (
-        f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    )
+    shown = ", ".join(names[:SHOWN])
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return shown + more

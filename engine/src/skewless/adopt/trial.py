@@ -30,7 +30,7 @@ def try_training(project: Project[Any, Any], path: Path) -> None:
     """Try the road of training up to the fit."""
     config = open_workspace(project, Path("config.yaml")).config
     contract = project.contract
-    project.record(**contract.example())
+    project.record(**contract.example())  # its own example must be a record
     table = check_table(read_table(path, contract, config.data.format), contract)
     matrix = feature_matrix(project, table, config.features)
     target = table[contract.target].to_numpy()
@@ -53,7 +53,7 @@ def try_training(project: Project[Any, Any], path: Path) -> None:
             "give a larger table, or raise data.holdout_fraction in config.yaml"
         )
         raise TableError(msg)
-    baseline_probability(project, table, config)
+    baseline_probability(project, table, config)  # its column must be a feature
     sys.stdout.write(config_schema(project))
 
 

@@ -42,9 +42,9 @@ class Judged:
 def sample(column: pa.ChunkedArray) -> pa.Array:
     """Take rows evenly from a column, the same from every column of a table."""
     rows = np.unique(np.linspace(0, len(column) - 1, SAMPLE).astype(np.int64))
-    return (
-        column if len(rows) == len(column) else column.take(pa.array(rows))
-    ).combine_chunks()
+    if len(rows) != len(column):
+        column = column.take(pa.array(rows))
+    return column.combine_chunks()
 
 
 def outcomes(column: pa.Array, target: Target) -> np.ndarray:
@@ -81,23 +81,17 @@ def _as_numbers(field: AdoptedField, column: pa.Array, written: Written) -> np.n
             places = {
                 value: float(place) for place, value in enumerate(field.profile.values)
             }
-            read = np.array(
-                [places.get(text, np.nan) for text in different.texts.to_pylist()]
-            )
+            texts = different.texts.to_pylist()
+            read = np.array([places.get(text, np.nan) for text in texts])
         case "boolean":
-            read = np.array(
-                [
-                    TRUTH.get(text.lower(), np.nan)
-                    for text in different.stripped.to_pylist()
-                ]
-            )
+            texts = different.stripped.to_pylist()
+            read = np.array([TRUTH.get(text.lower(), np.nan) for text in texts])
         case "date":
             read = different.days(field.profile.date_format)
         case _:
             read = different.numbers(written.style)
-    read = np.where(
-        pc.is_in(different.stripped, pa.array(written.missing)), np.nan, read
-    )
+    is_missing = pc.is_in(different.stripped, pa.array(written.missing))
+    read = np.where(is_missing, np.nan, read)
     codes = encoded.indices.fill_null(len(read)).to_numpy(zero_copy_only=False)
     return np.asarray(np.append(read, np.nan)[codes])
 
@@ -118,9 +112,10 @@ def own_auc(values: np.ndarray, target: np.ndarray) -> float:
     """
     if len(np.unique(target)) < 2:  # noqa: PLR2004 - nothing to separate
         return 0.5
-    ends = (np.nan_to_num(values, nan=end) for end in (-np.inf, np.inf))
-    ranked = [_auc(each, target) for each in ends]
-    return max(*ranked, _auc(_judged_by_others(_binned(values), target), target))
+    missing_first = np.nan_to_num(values, nan=-np.inf)
+    missing_last = np.nan_to_num(values, nan=np.inf)
+    shares = _judged_by_others(_binned(values), target)
+    return max(_auc(each, target) for each in (missing_first, missing_last, shares))
 
 
 def _auc(scores: np.ndarray, target: np.ndarray) -> float:
@@ -145,12 +140,9 @@ def _binned(values: np.ndarray) -> np.ndarray:
     Missing values go into the last bin.
     """
     present = values[~np.isnan(values)]
-    distinct = np.unique(present)
-    edges = (
-        distinct
-        if len(distinct) <= 5 * BINS
-        else np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
-    )
+    edges = np.unique(present)
+    if len(edges) > 5 * BINS:
+        edges = np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
     bins = np.searchsorted(edges, values)
     bins[np.isnan(values)] = len(edges) + 1
     return bins
@@ -160,7 +152,8 @@ def _judged_by_others(bins: np.ndarray, target: np.ndarray) -> np.ndarray:
     halves = np.random.default_rng(SEED).permutation(len(bins)) % FOLDS
     scores = np.empty(len(bins))
     for half in range(FOLDS):
-        others, own = halves != half, halves == half
+        own = halves == half
+        others = ~own
         rows = np.bincount(bins[others], minlength=bins.max() + 1)
         positive = np.bincount(bins[others], target[others], minlength=bins.max() + 1)
         share = (positive + SMOOTHING * target[others].mean()) / (rows + SMOOTHING)
@@ -183,9 +176,8 @@ def scorecard(name: str, values: np.ndarray, target: np.ndarray) -> Scorecard | 
     positive = np.bincount(interval, target, minlength=len(cuts) + 2)
     share = (positive + SMOOTHING * target.mean()) / (rows + SMOOTHING)
     probabilities = np.clip(share, 0.001, 0.999).round(3)
-    return Scorecard(
-        name, cuts, tuple(probabilities.tolist()), _auc(probabilities[interval], target)
-    )
+    auc = _auc(probabilities[interval], target)
+    return Scorecard(name, cuts, tuple(probabilities.tolist()), auc)
 
 
 def _cuts(present: np.ndarray) -> tuple[float, ...]:
@@ -209,9 +201,7 @@ def _rounded(cut: float, distinct: np.ndarray) -> float:
     place = np.searchsorted(distinct, cut)
     for digits in range(1, 16):
         rounded = float(f"{cut:.{digits}g}")
-        if (
-            abs(int(np.searchsorted(distinct, rounded)) - int(place))
-            <= len(distinct) / BINS
-        ):
+        moved = abs(int(np.searchsorted(distinct, rounded)) - int(place))
+        if moved <= len(distinct) / BINS:
             return rounded
     return float(cut)

@@ -41,11 +41,10 @@ class Hints:
 
 def hints(column: Distinct) -> Hints:
     """Look at one column's texts."""
-    words = (
-        frozenset(column.stripped.to_pylist())
-        if len(column.texts) <= MOST_WORDS
-        else _known(column)
-    )
+    if len(column.texts) <= MOST_WORDS:
+        words = frozenset(column.stripped.to_pylist())
+    else:
+        words = _known(column)
     certain = words & ALWAYS_MISSING
     rest = column.without(ALWAYS_MISSING | OFTEN_MISSING)
     blanks = frozenset(text for text in _blank(column) if text)
@@ -75,9 +74,8 @@ def _blank(column: Distinct) -> list[str]:
 
 def _styles(column: Distinct) -> tuple[Style, ...]:
     """Ask for other styles only where a text has a sign of them."""
-    return (
-        STYLES if column.like(r"\d[,.' \x{00a0}\x{202f}\x{2019}]").any() else (PLAIN,)
-    )
+    signs = column.like(r"\d[,.' \x{00a0}\x{202f}\x{2019}]")
+    return STYLES if signs.any() else (PLAIN,)
 
 
 def _matches(column: Distinct, style: Style) -> np.ndarray:
@@ -95,14 +93,12 @@ def _odd(column: Distinct, numbers: np.ndarray, soft: frozenset[str]) -> frozens
         and numbers.sum() > FEW_NUMBERS
         and share >= MOSTLY
     )
-    odd = (
-        frozenset(column.stripped.filter(pa.array(~numbers)).to_pylist())
-        if few
-        else frozenset()
-    )
+    if not few:
+        return frozenset()
+    odd = frozenset(column.stripped.filter(pa.array(~numbers)).to_pylist())
     # A12 is a code, not a word.
-    is_word = not any(letter.isdigit() for word in odd for letter in word)
-    return soft | odd if odd and is_word else frozenset()
+    is_code = any(letter.isdigit() for letter in "".join(odd))
+    return frozenset() if is_code else soft | odd
 
 
 @dataclass(frozen=True)
@@ -119,21 +115,18 @@ def settle(columns: Iterable[Hints], *, delimiter: str) -> Written:
     1,234 may be a thousand or a bit more than one. A table cut at semicolons was
     written where the comma is decimal, so there the comma comes first.
     """
+
+    def is_unlikely(style: Style) -> bool:
+        return style != PLAIN and (style.decimal == ",") != (delimiter == ";")
+
     found = list(columns)
-    order = sorted(
-        STYLES,
-        key=lambda style: (
-            style != PLAIN and (style.decimal == ",") != (delimiter == ";")
-        ),
-    )
+    order = sorted(STYLES, key=is_unlikely)
     best = max(order, key=lambda style: _read_by(found, style))
-    missing = {
-        word
-        for each in found
-        for word in each.missing.get(best, each.missing.get(PLAIN, ()))
-    }
-    blanks = {blank for each in found for blank in each.blanks}
-    return Written(best, ("", *sorted(missing | blanks)))
+    missing = set[str]()
+    for each in found:
+        missing |= each.missing.get(best, each.missing.get(PLAIN, frozenset()))
+        missing |= each.blanks
+    return Written(best, ("", *sorted(missing)))
 
 
 def _read_by(found: list[Hints], style: Style) -> tuple[int, float]:
