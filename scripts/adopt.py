@@ -16,6 +16,8 @@ where git cannot tell, unless --uncommitted allows it. Ends with 0 done, 1 faile
 """
 
 import argparse
+import contextlib
+import io
 import sys
 import tempfile
 from collections.abc import Collection
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
     if not asked.dry_run and not asked.uncommitted:
         refuse_uncommitted(ROOT, FILES)
+    _rename_nouns(asked, "--dry-run")  # so that a noun that will not do is said now
     table = asked.table.resolve()
     foreign = open_foreign(table, scratch)
     decided = decide(
@@ -129,7 +132,7 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         removed = rename.template_only(ROOT) if known else []
         write_all(ROOT, files)
         rename.remove(ROOT, removed)
-        _say_nouns(asked)
+        print(_rename_nouns(asked), end="")
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         steps = list(next_steps(FILES, removed, makefile, in_git=known))
     say(*summary(decided, path_from(ROOT, table)), *steps)
@@ -172,15 +175,21 @@ def in_git(root: Path, names: Collection[str]) -> bool:
         return False
 
 
-def _say_nouns(asked: argparse.Namespace) -> None:
-    """Give the project the nouns that were asked for, as `make rename` does."""
+def _rename_nouns(asked: argparse.Namespace, *words: str) -> str:
+    """Give the project the nouns that were asked for, as `make rename` does.
+
+    Return what that says.
+    """
     nouns = []
     if asked.record:
         nouns.append(f"--record={asked.record}")
     if asked.event:
         nouns.append(f"--event={asked.event}")
+    said = io.StringIO()
     if nouns:
-        rename.main([*nouns, "--uncommitted", f"--folder={ROOT}"])
+        with contextlib.redirect_stdout(said):
+            rename.main([*nouns, "--uncommitted", f"--folder={ROOT}", *words])
+    return said.getvalue()
 
 
 def _rendered(decided: Decisions) -> dict[str, str]:

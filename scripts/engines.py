@@ -210,8 +210,8 @@ class Buildah:
         ]
         with tempfile.TemporaryDirectory(dir=STORE) as folder:
             begun = []
-            for name, packages in absent:
-                tar = f"{len(packages)}.tar"
+            for number, (name, packages) in enumerate(absent):
+                tar = f"base{number}.tar"
                 making = _mmdebstrap(Path(folder) / tar, packages)
                 begun.append((name, making, tar))
             for name, making, tar in begun:

@@ -146,6 +146,8 @@ def _names_in_code(folder: Path) -> set[str]:
                 case (
                     ast.ClassDef(name=name)
                     | ast.FunctionDef(name=name)
+                    | ast.AsyncFunctionDef(name=name)
+                    | ast.alias(asname=str(name))
                     | ast.alias(name=name)
                 ):
                     found.add(name)

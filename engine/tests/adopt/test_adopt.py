@@ -853,6 +853,14 @@ def test_the_settings_keep_their_comments_and_the_other_keys():
     }
 
 
+@pytest.mark.parametrize(
+    "text", ["data: {path: a.csv}\n", "data:\n  path: a.csv\n  more:\n  - 1\n  - 2\n"]
+)
+def test_a_configuration_that_is_laid_out_otherwise_is_refused_and_no_crash(text: str):
+    with pytest.raises(LookupError, match="lay it out as the template does"):
+        with_settings(text, {"data.path": "b.csv", "data.more": "x"})
+
+
 def test_a_table_inside_the_project_is_named_from_its_root(tmp_path: Path):
     assert path_from(tmp_path, tmp_path / "data" / "t.csv") == "data/t.csv"
     assert (
@@ -927,6 +935,18 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
     code = adopt.main([str(messy), "--target", "left", "--positive", "Ja"])
 
     assert (code, LOST in capsys.readouterr().err) == (SkewlessError.exit_code, True)
+
+
+@pytest.mark.slow
+def test_a_noun_that_will_not_do_is_refused_before_anything_is_written(
+    clone: Path, messy: Path
+):
+    words = [str(messy), "--target", "left", "--positive", "Ja", "--record", "class"]
+
+    with pytest.raises(SystemExit, match="refused: class: it must be a noun"):
+        adopt.main(words)
+
+    assert git(clone, "status", "--porcelain") == ""
 
 
 @pytest.mark.slow

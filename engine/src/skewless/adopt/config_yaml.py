@@ -93,7 +93,11 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str:
         if _found(before, path) != value:
             _set(lines, path.split("."), value)
     changed = "".join(lines)
-    if yaml.safe_load(changed) != _updated(before, settings):
+    try:
+        came_out = yaml.safe_load(changed)
+    except yaml.YAMLError:
+        came_out = None
+    if came_out != _updated(before, settings):
         msg = (
             "config.yaml is laid out so that its values cannot be replaced; "
             "lay it out as the template does"
