@@ -73,15 +73,13 @@ def _owner(root: Path) -> Iterator[Finding]:
         or f"the template's scripts/rename.py --folder {root}"
     )
     yield judge("name", fault, to_do, fine=f"it is called {name}")
-    holders = [
-        line
-        for line in read_text(root / "LICENSE").splitlines()
-        if line.startswith("Copyright")
-    ]
-    alone = f"{TEMPLATE}'s authors alone" if holders else "nobody"
-    fault = (
-        f"LICENSE names {alone}" if all(TEMPLATE in line for line in holders) else None
-    )
+    lines = read_text(root / "LICENSE").splitlines()
+    holders = [line for line in lines if line.startswith("Copyright")]
+    fault = None
+    if not holders:
+        fault = "LICENSE names nobody"
+    elif all(TEMPLATE in line for line in holders):
+        fault = f"LICENSE names {TEMPLATE}'s authors alone"
     yield judge(
         "licence",
         fault,
@@ -91,15 +89,14 @@ def _owner(root: Path) -> Iterator[Finding]:
 
 
 def _table(work: Workspace) -> Finding:
-    root, config, contract = work.root, work.config, work.contract
-    path = config.data.path
+    root = work.root
+    data = work.config.data
+    contract = work.contract
+    path = data.path
     try:
-        table = next(read_parts(root / path, ROWS, contract, form=config.data.format))
-        fault = (
-            f"{path} is the simulator's"
-            if contract.id in table and is_simulated(table[contract.id])
-            else None
-        )
+        table = next(read_parts(root / path, ROWS, contract, form=data.format))
+        is_made_up = contract.id in table and is_simulated(table[contract.id])
+        fault = f"{path} is the simulator's" if is_made_up else None
     except StopIteration:
         fault = f"{path} is empty"
     except StoreError as error:
@@ -116,25 +113,23 @@ def _table(work: Workspace) -> Finding:
 def _by_make(root: Path, words: str) -> str | None:
     """Write the command, unless its target is gone."""
     target, _, _ = words.partition(" ")
-    return f"make {words}" if f"\n{target}: " in read_text(root / "Makefile") else None
+    if f"\n{target}: " in read_text(root / "Makefile"):
+        return f"make {words}"
+    return None
 
 
 def _card(project: Project[Any, Any]) -> Finding:
     to_do = "write into project.py what your model is for, and what it is not for"
-    fault = (
-        "the model card states the template's"
-        if INTENDED_USE in project.intended_use
-        else None
-    )
+    fault = None
+    if INTENDED_USE in project.intended_use:
+        fault = "the model card states the template's"
     return judge("intended use", fault, to_do, fine="the model card states your own")
 
 
 def _decision(config: AnyConfig) -> Finding:
-    fault = (
-        "threshold and tiers are the template's"
-        if config.decision == THRESHOLDS
-        else None
-    )
+    fault = None
+    if config.decision == THRESHOLDS:
+        fault = "threshold and tiers are the template's"
     to_do = (
         "choose them by what a wrong decision costs (notebooks/02_train.ipynb), "
         "or leave them"
@@ -145,11 +140,9 @@ def _decision(config: AnyConfig) -> Finding:
 
 
 def _service(settings: Settings, registry: Registry) -> Iterator[Finding]:
-    fault = (
-        None
-        if settings.api_keys.get_secret_value()
-        else "no caller has a key; only this host is answered"
-    )
+    fault = None
+    if not settings.api_keys.get_secret_value():
+        fault = "no caller has a key; only this host is answered"
     to_do = (
         f"keys new --id NAME makes one; {settings.variable('api_keys')} hands it over"
     )
@@ -177,11 +170,9 @@ def _production(registry: Registry) -> Finding:
         return cannot_tell(
             "production", registry.stale, "ask again when the registry answers"
         )
-    fault = (
-        None
-        if holder
-        else "nothing was promoted; the service answers by what was trained last"
-    )
+    fault = None
+    if not holder:
+        fault = "nothing was promoted; the service answers by what was trained last"
     to_do = "registry promote newest --to production"
     return judge(
         "production", fault, to_do, fine=f"{holder} is in production", note=True
@@ -190,9 +181,8 @@ def _production(registry: Registry) -> Finding:
 
 def _monitoring(config: AnyConfig, settings: Settings) -> Iterator[Finding]:
     monitoring = config.monitoring
-    fault = (
-        None if monitoring.prediction_log or settings.log_url else "no answer is logged"
-    )
+    is_logged = monitoring.prediction_log or settings.log_url
+    fault = None if is_logged else "no answer is logged"
     yield judge(
         "log",
         fault,

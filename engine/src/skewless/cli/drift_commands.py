@@ -76,7 +76,10 @@ def drift(
     is_serving = figures.version == holder if holder else figures.rows > 0
     if is_serving and version is None and until is None:
         figures.write(log.folder)
-    print_json(figures.model_dump(mode="json")) if as_json else _print(figures)
+    if as_json:
+        print_json(figures.model_dump(mode="json"))
+    else:
+        _print(figures)
     if figures.is_alarm:
         raise typer.Exit(RefusedError.exit_code)
 
@@ -96,12 +99,13 @@ def moment(text: str, now: datetime) -> datetime:
     """
     try:
         unit = UNITS.get(text[-1:])
-        found = (
-            now - timedelta(**{unit: float(text[:-1])})
-            if unit
-            else datetime.fromisoformat(text)
-        )
-        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        if unit is None:
+            found = datetime.fromisoformat(text)
+        else:
+            found = now - timedelta(**{unit: float(text[:-1])})
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=UTC)
+        found = found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         msg = (
             f"{text!r} is no time; "
@@ -109,11 +113,10 @@ def moment(text: str, now: datetime) -> datetime:
         )
         raise ConfigError(msg) from error
     if not EARLIEST <= found <= now:
-        where = (
-            "in the future"
-            if found > now
-            else f"before {EARLIEST:%Y}, when no log was kept"
-        )
+        if found > now:
+            where = "in the future"
+        else:
+            where = f"before {EARLIEST:%Y}, when no log was kept"
         msg = f"{text} is {where}; now is {now:%Y-%m-%d %H:%M} UTC"
         raise ConfigError(msg)
     return found
@@ -143,22 +146,18 @@ def _print(figures: "Figures") -> None:
         f"{figures.version}: {figures.rows:,} records "
         f"in {figures.rows_logged:,} answers, {span}"
     )
-    notes = {
-        f"{figures.rows_without_id:,} answers have no id; each counts as one": (
-            figures.rows_without_id
-        ),
-        f"{figures.rows_unreadable:,} lines cannot be read": figures.rows_unreadable,
-        f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged": (
-            figures.hidden
-        ),
-    }
-    for note in (note for note, applies in notes.items() if applies):
-        say(note)
+    if figures.rows_without_id:
+        say(f"{figures.rows_without_id:,} answers have no id; each counts as one")
+    if figures.rows_unreadable:
+        say(f"{figures.rows_unreadable:,} lines cannot be read")
+    if figures.hidden:
+        say(f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged")
     say(f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}{'mean':>9}{'needs':>9}")
     for each in figures.findings:
         if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
             continue
-        impact, change = _number(each.impact, ".4f"), _number(each.mean_change, "+.4f")
+        impact = _number(each.impact, ".4f")
+        change = _number(each.mean_change, "+.4f")
         needed = _number(each.rows_needed, ",d")
         figured = f"{each.psi:9.3f}{each.p:9.2g}{impact:>9}{change:>9}{needed:>9}"
         say(f"{each.name:32}{each.state:18}{figured}")

@@ -91,13 +91,16 @@ def compact_log(
             found.append(each)
             advance(each.rows)
     done = [each for each in found if each.left is None]
-    names = ("rows", "unreadable", "bytes_before", "bytes_after")
-    sums = {name: sum(getattr(each, name) for each in done) for name in names}
-    left = {each.file: each.left for each in found if each.left is not None}
-    _show(
-        {"before": first.isoformat(), "files": len(done), **sums, "left": left},
-        as_json=as_json,
-    )
+    result = {
+        "before": first.isoformat(),
+        "files": len(done),
+        "rows": sum(each.rows for each in done),
+        "unreadable": sum(each.unreadable for each in done),
+        "bytes_before": sum(each.bytes_before for each in done),
+        "bytes_after": sum(each.bytes_after for each in done),
+        "left": {each.file: each.left for each in found if each.left is not None},
+    }
+    _show(result, as_json=as_json)
 
 
 @log_commands.command("prune")
@@ -133,9 +136,7 @@ def prune_log(
 def _show(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
-    else:
-        shown = {
-            name: json.dumps(each) if isinstance(each, dict | list) else each
-            for name, each in result.items()
-        }
-        say(*(f"{name.replace('_', ' '):18}{each}" for name, each in shown.items()))
+        return
+    for name, value in result.items():
+        shown = json.dumps(value) if isinstance(value, dict | list) else value
+        say(f"{name.replace('_', ' '):18}{shown}")

@@ -113,7 +113,8 @@ def performance(
 
     work = open_workspace(context, config)
     as_of_moment = moment(as_of, datetime.now(UTC))
-    version = version and open_registry(work).load(version).metadata.version
+    if version:
+        version = open_registry(work).load(version).metadata.version
     found = check_performance(work, as_of=as_of_moment, weeks=weeks, version=version)
     states = {week.state for week in found}
     if as_json:
@@ -129,18 +130,15 @@ def performance(
         say(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
             say(_line(week))
-        say(
-            next(
-                (said for state, said in ADVICE.items() if state in states),
-                "nothing was predicted",
-            )
-        )
+        advice = [said for state, said in ADVICE.items() if state in states]
+        say(advice[0] if advice else "nothing was predicted")
     if "concept_drift" in states:
         raise typer.Exit(RefusedError.exit_code)
 
 
 def _line(week: "Week") -> str:
-    real, expected = week.realised, week.expected or week.estimated
+    real = week.realised
+    expected = week.expected or week.estimated
     columns = _cells(real.log_loss if real else None, expected.log_loss)
     columns += _cells(real.event_rate if real else None, expected.event_rate)
     columns += _cells(real.roc_auc if real else None)

@@ -79,12 +79,8 @@ def promote(
             print_json({"recorded": True, **refusal.event.model_dump(mode="json")})
         raise
     if as_json:
-        print_json(
-            {
-                "recorded": event is not None,
-                **(event.model_dump(mode="json") if event else {}),
-            }
-        )
+        told = {} if event is None else event.model_dump(mode="json")
+        print_json({"recorded": event is not None, **told})
     elif event is None:
         say(f"{version} is in {to} already; nothing was recorded")
     else:

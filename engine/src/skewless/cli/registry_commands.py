@@ -49,20 +49,12 @@ def list_all(
         _described(registry, version, state)
         for version in {*registry.versions(), *state.needed}
     ]
-    for each in sorted(
-        found, key=lambda each: (each["trained_at"] or "9999", each["version"])
-    ):
+    found.sort(key=lambda row: (row["trained_at"] or "9999", row["version"]))
+    for row in found:
         if as_json:
-            print_json(each)
-            continue
-        told = (
-            f"trained {each['trained_at']}  ROC AUC {each['roc_auc']:.4f}"
-            if each["roc_auc"]
-            else "DAMAGED"
-        )
-        say(f"{each['version']}  {told}  {' '.join(each['aliases'])}".rstrip())
-        if each["fault"]:
-            say(f"      {each['fault']}")
+            print_json(row)
+        else:
+            _print(row)
     if registry.stale:
         shown = (
             f"What is shown is the local copy in {registry.folder}, which may be behind"
@@ -70,6 +62,15 @@ def list_all(
         say(f"{registry.stale} {shown}", err=True)
     elif not found:
         say(f"{work.config.registry.path} is empty; `train` fills it", err=True)
+
+
+def _print(row: dict[str, Any]) -> None:
+    told = "DAMAGED"
+    if row["roc_auc"]:
+        told = f"trained {row['trained_at']}  ROC AUC {row['roc_auc']:.4f}"
+    say(f"{row['version']}  {told}  {' '.join(row['aliases'])}".rstrip())
+    if row["fault"]:
+        say(f"      {row['fault']}")
 
 
 @registry_commands.command()

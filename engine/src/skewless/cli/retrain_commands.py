@@ -48,7 +48,10 @@ def retrain(
 
     retraining = Retraining(open_workspace(context, config), say=partial(say, err=True))
     record = retraining.plan(now) if dry_run else retraining.run(now)
-    print_json(record.model_dump(mode="json")) if as_json else _print(record)
+    if as_json:
+        print_json(record.model_dump(mode="json"))
+    else:
+        _print(record)
     if record.exit_code:
         raise typer.Exit(record.exit_code)
 
@@ -61,17 +64,20 @@ def _print(record: Record) -> None:
             ("brake", record.verdict.brakes),
         ):
             say(*(f"  {kind:9}{reason.line}" for reason in reasons))
-    lines = [
-        record.growth and f"table: {record.growth.line}",
-        record.trained and f"trained: {record.trained}",
-    ]
-    lines += [check.line for check in record.evidence]
+    if record.growth is not None:
+        say(f"table: {record.growth.line}")
+    if record.trained is not None:
+        say(f"trained: {record.trained}")
+    for check in record.evidence:
+        say(check.line)
+    _print_result(record)
+
+
+def _print_result(record: Record) -> None:
     if record.result == "staging":
-        refused = not all(check.passed for check in record.evidence)
-        lines.append(
-            f"the gate would {'not ' if refused else ''}let it into production; "
-            "a person decides"
-        )
-    lines.append(f"{record.result}{record.said and ': '}{record.said}")
-    lines.append(record.file and f"record: {record.file}")
-    say(*(line for line in lines if line))
+        passed = all(check.passed for check in record.evidence)
+        would = "would" if passed else "would not"
+        say(f"the gate {would} let it into production; a person decides")
+    say(f"{record.result}: {record.said}" if record.said else record.result)
+    if record.file is not None:
+        say(f"record: {record.file}")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from skewless.core.workspace import Workspace
     from skewless.scoring.batch import Recipe
     from skewless.scoring.places import Listing
+    from skewless.scoring.score import How
 
 FAILURES_SHOWN = 10
 SCORED: Final = "scored.parquet"
@@ -142,24 +143,28 @@ def score(
         _refuse_parquet(out, is_folder=listing is not None)
     registry = open_registry(work)
     name = registry.load(version).metadata.version
-    signed = registry.public_key is not None
-    model = Model(work.project, work.config.registry, work.root, name, signed=signed)
+    model = Model(
+        work.project,
+        work.config.registry,
+        work.root,
+        name,
+        signed=registry.public_key is not None,
+    )
     load_model(model)  # what is refused here would be refused for each file
     how = How(work.config.data.format, spreadsheet=spreadsheet)
-    key = name if how.form == PLAIN else f"{name}, {how.form.model_dump_json()}"
+    key = _key(name, how, log=log)
     if log:
         from skewless.monitoring.scored_log import keeper
 
-        how, key = replace(how, keep=keeper(work)), f"{key}, logged"
+        how = replace(how, keep=keeper(work))
     job = Job(
         source, out, key, overwrite=overwrite, threads=threads or cpu_count(), dask=dask
     )
     recipe = Recipe(model, how)
-    result = (
-        _score_file(job, recipe)
-        if listing is None
-        else _score_folder(job, recipe, listing)
-    )
+    if listing is None:
+        result = _score_file(job, recipe)
+    else:
+        result = _score_folder(job, recipe, listing)
     _tell(result, str(out), name, as_json=as_json)
 
 
@@ -184,6 +189,16 @@ def _list(source: Url, only: Sequence[str]) -> Listing | None:
         )
         raise ConfigError(msg)
     return listing
+
+
+def _key(version: str, how: How, *, log: bool) -> str:
+    """Say by what is scored, and in which way."""
+    key = version
+    if how.form != PLAIN:
+        key += f", {how.form.model_dump_json()}"
+    if log:
+        key += ", logged"
+    return key
 
 
 def _refuse_parquet(out: Url, *, is_folder: bool) -> None:
@@ -214,9 +229,8 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     rejects = out.rpartition(".")[0] + REJECTS
     paths = [Path(out), Path(rejects)]
     # Its own source is never replaced, asked or not.
-    own = Path(job.source.get_secret_value()).resolve() in {
-        path.resolve() for path in paths
-    }
+    written = {path.resolve() for path in paths}
+    own = Path(job.source.get_secret_value()).resolve() in written
     refuse_existing(paths, overwrite=job.overwrite and not own)
     if not job.overwrite and is_there(job.out):
         msg = f"{job.out} exists already; name another, or --overwrite"
@@ -224,10 +238,8 @@ def _score_file(job: Job, recipe: Recipe) -> dict[str, Any]:
     with progress("scoring") as advance:
         how = replace(recipe.how, threads=job.threads, progress=advance)
         scored = score_part(part, recipe._replace(how=how))
-    return {
-        **scored._asdict(),
-        "rejects": str(Url(rejects)) if scored.rejected else None,
-    }
+    where = str(Url(rejects)) if scored.rejected else None
+    return {**scored._asdict(), "rejects": where}
 
 
 def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
@@ -236,7 +248,9 @@ def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
     plan = plan_parts(
         job.source, listing.sources, job.out, key=job.key, overwrite=job.overwrite
     )
-    rows, rejected, failed = plan.done.rows, plan.done.rejected, []
+    rows = plan.done.rows
+    rejected = plan.done.rejected
+    failed = []
     with (
         progress("scoring") as advance,
         _executor(job, len(plan.todo)) as (executor, threads),
@@ -247,21 +261,20 @@ def _score_folder(job: Job, recipe: Recipe, listing: Listing) -> dict[str, Any]:
             if isinstance(came, OSError) and came.errno in HOPELESS:
                 raise came
             if isinstance(came, Exception):
-                failed.append(
-                    {
-                        "source": str(part.source),
-                        "reason": f"{came}" or type(came).__name__,
-                    }
-                )
+                reason = str(came) or type(came).__name__
+                failed.append({"source": str(part.source), "reason": reason})
             else:
-                rows, rejected = rows + came.rows, rejected + came.rejected
+                rows += came.rows
+                rejected += came.rejected
                 advance(came.rows)
-    files = {
+    return {
+        "rows": rows,
+        "rejected": rejected,
         "files": len(listing.sources),
         "files_done_before": plan.files_done,
         "failed": failed,
+        "left_out": listing.left_out,
     }
-    return {"rows": rows, "rejected": rejected, **files, "left_out": listing.left_out}
 
 
 @contextmanager
@@ -315,9 +328,6 @@ def _print(result: dict[str, Any], out: str, version: str) -> None:
 
 
 def _named(names: Sequence[str]) -> str:
-    more = (
-        f" and {len(names) - FAILURES_SHOWN:,} more"
-        if len(names) > FAILURES_SHOWN
-        else ""
-    )
-    return ", ".join(names[:FAILURES_SHOWN]) + more
+    named = ", ".join(names[:FAILURES_SHOWN])
+    more = len(names) - FAILURES_SHOWN
+    return f"{named} and {more:,} more" if more > 0 else named

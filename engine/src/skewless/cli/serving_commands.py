@@ -117,14 +117,13 @@ def serve(
 
     work = _workspace(context, config, version)
     app = work.project.load_app()
-    loaded, settings = work.config, work.settings
-    options = server_options(
-        host or settings.host, port or settings.port, loaded.serving
-    )
+    settings = work.settings
+    serving = work.config.serving
+    options = server_options(host or settings.host, port or settings.port, serving)
     keys = Keys(settings)
     refuse_exposure(options["host"], keys, settings)
     source = find_models(work)
-    first = _first(source.load, loaded.serving.fallback)
+    first = _first(source.load, serving.fallback)
     # Built here even if workers will serve: wrong settings end this command, not each
     # worker for ever.
     Service(_beginning_with(first, source), work, app)
@@ -137,7 +136,7 @@ def serve(
     else:
         paths = {
             "config": (config or settings.config).resolve(),
-            "start_version": first and first.version,
+            "start_version": None if first is None else first.version,
         }
         options |= {"workers": workers, "reload": reload}
         served = serve_many(
@@ -223,7 +222,9 @@ def _announce(
     host = options["host"]
     if host == "0.0.0.0":  # noqa: S104 - only compared
         host = "127.0.0.1"
-    url = f"http://{f'[{host}]' if ':' in host else host}:{options['port']}"
+    if ":" in host:  # an IPv6 address
+        host = f"[{host}]"
+    url = f"http://{host}:{options['port']}"
     key = "-H 'X-API-Key: …' " if asks_for_key else ""
     body = shlex.quote(dumps(work.contract.example()))
     say(

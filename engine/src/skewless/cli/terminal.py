@@ -112,7 +112,8 @@ def print_json(result: dict[str, Any]) -> None:
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
     """Print a table: a line per metric, a column per set of probabilities."""
     say(f"{'':18}" + "".join(f"{name:>15}" for name in metrics))
-    for metric, score in next(iter(metrics.values())).items():
+    first, *_ = metrics.values()
+    for metric, score in first.items():
         if not isinstance(score, float):
             continue
         values = "".join(f"{each[metric]:15.4f}" for each in metrics.values())

@@ -66,15 +66,15 @@ def train(
             return
         trained = train_version(work, say=partial(say, err=True), key=key)
     if as_json:
-        print_json(
-            trained.metadata.model_dump(mode="json", exclude={"golden"})
-            | {"path": str(trained.folder)}
-        )
+        told = trained.metadata.model_dump(mode="json", exclude={"golden"})
+        print_json(told | {"path": str(trained.folder)})
         return
     print_metrics(trained.metadata.metrics)
     _say_what_it_is_worth(trained.metadata)
-    kept = "was trained before: verified and kept, with its first metrics"
-    say(f"{trained.metadata.version} {kept if trained.already_there else 'registered'}")
+    outcome = "registered"
+    if trained.already_there:
+        outcome = "was trained before: verified and kept, with its first metrics"
+    say(f"{trained.metadata.version} {outcome}")
     say(f"card: {trained.folder / 'card.md'}")
 
 

@@ -52,21 +52,21 @@ def gather(
     work
         The project, its configuration and where both are.
     """
-    checks = [
-        check_origin(candidate.metadata),
-        *_on_holdout(candidate, production, work),
-    ]
-    if production is not None:
-        new, old = (each.metadata.identity.columns for each in (candidate, production))
-        checks.insert(1, check_contract(new, old))
-        log, config = find_log(work), work.config
-        predictors = candidate.predictor, production.predictor
-        checks.append(
-            replay(
-                log, *predictors, privacy=config.monitoring.privacy, gate=config.gate
-            )
-        )
-    return checks
+    origin = check_origin(candidate.metadata)
+    on_holdout = _on_holdout(candidate, production, work)
+    if production is None:
+        return [origin, *on_holdout]
+    contract = check_contract(
+        candidate.metadata.identity.columns, production.metadata.identity.columns
+    )
+    replayed = replay(
+        find_log(work),
+        candidate.predictor,
+        production.predictor,
+        privacy=work.config.monitoring.privacy,
+        gate=work.config.gate,
+    )
+    return [origin, contract, *on_holdout, replayed]
 
 
 def _on_holdout(
@@ -91,11 +91,8 @@ def _on_holdout(
     config = work.config
     rule = baseline_probability(work.project, holdout, config)
     beats = check_beats("baseline", losses, log_losses(rule, outcomes), margin=0.0)
-    checks = [
-        beats.model_copy(
-            update={"facts": beats.facts | {"baseline": config.baseline.model_dump()}}
-        )
-    ]
+    facts = beats.facts | {"baseline": config.baseline.model_dump()}
+    checks = [beats.model_copy(update={"facts": facts})]
     if production is not None:
         others = log_losses(production.predictor.probabilities(holdout), outcomes)
         checks.append(
@@ -106,7 +103,8 @@ def _on_holdout(
 
 def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
     """Return the records that were held out, or why there are none."""
-    config, contract = work.config, work.contract
+    config = work.config
+    contract = work.contract
     path = work.root / config.data.path
     if not path.exists():
         return f"{config.data.path} is not here, so nothing can be compared"
@@ -122,10 +120,13 @@ def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
             f"on; {OTHER_TABLE}"
         )
     split = candidate.holdout
-    holdout = table[
-        is_holdout(table[contract.id], fraction=split.fraction, salt=split.salt)
-    ]
-    return "the table holds no record that was held out" if holdout.empty else holdout
+    is_held_out = is_holdout(
+        table[contract.id], fraction=split.fraction, salt=split.salt
+    )
+    holdout = table[is_held_out]
+    if holdout.empty:
+        return "the table holds no record that was held out"
+    return holdout
 
 
 def _split(metadata: Metadata) -> tuple[float, str]:

@@ -105,20 +105,16 @@ def check_contract(candidate: Sequence[Column], production: Sequence[Column]) ->
 
     Nothing may be taken away, narrowed or newly required.
     """
-    new, old = (
-        {column.name: column for column in each} for each in (candidate, production)
-    )
+    new = {column.name: column for column in candidate}
+    old = {column.name: column for column in production}
     faults = [f"{name} was removed" for name in old.keys() - new.keys()]
     faults += [
         f"{name} is new and not nullable"
         for name in new.keys() - old.keys()
         if not new[name].nullable
     ]
-    faults += [
-        f"{name}: {fault}"
-        for name in old.keys() & new.keys()
-        for fault in _narrowed(old[name], new[name])
-    ]
+    for name in old.keys() & new.keys():
+        faults += [f"{name}: {fault}" for fault in _narrowed(old[name], new[name])]
     said = "; ".join(sorted(faults)) or "every request that production takes is taken"
     return Check(name="contract", passed=not faults, said=said)
 
@@ -126,11 +122,16 @@ def check_contract(candidate: Sequence[Column], production: Sequence[Column]) ->
 def _narrowed(old: Column, new: Column) -> list[str]:
     if old.kind != new.kind:
         return [f"was {old.kind}, is {new.kind}"]
-    faults = ["may no longer be missing"] if old.nullable and not new.nullable else []
+    faults = []
+    if old.nullable and not new.nullable:
+        faults.append("may no longer be missing")
     lost = set(old.categories) - set(new.categories)
-    faults += [f"lost {', '.join(sorted(lost))}"] if lost else []
-    inside = new.bounds[0] <= old.bounds[0] and old.bounds[1] <= new.bounds[1]
-    return faults + ([] if inside else [f"was {old.rule}, is {new.rule}"])
+    if lost:
+        faults.append(f"lost {', '.join(sorted(lost))}")
+    is_inside = new.bounds[0] <= old.bounds[0] and old.bounds[1] <= new.bounds[1]
+    if not is_inside:
+        faults.append(f"was {old.rule}, is {new.rule}")
+    return faults
 
 
 def check_beats(
@@ -174,21 +175,21 @@ def check_replay(
     max_latency_ratio: float,
 ) -> Check:
     """Compare answers to production's own requests: decisions, distribution, time."""
-    scores = (
-        np.round(each, SCORE_DIGITS)
-        for each in (replayed.production, replayed.candidate)
+    moved_by = shift(
+        np.round(replayed.production, SCORE_DIGITS),
+        np.round(replayed.candidate, SCORE_DIGITS),
     )
-    moved_by, flips = shift(*scores), float(np.mean(replayed.flipped))
+    flips = float(np.mean(replayed.flipped))
     moved = np.abs(replayed.candidate - replayed.production)
-    largest = [
-        place for place in np.argsort(-moved, kind="stable") if replayed.flipped[place]
-    ][:SHOWN_FLIPS]
+    largest_first = np.argsort(-moved, kind="stable")
+    flipped = [place for place in largest_first if replayed.flipped[place]]
     shown = [
-        {"prediction_id": replayed.prediction_ids[place], "from": before, "to": after}
-        for place in largest
-        for before, after in [
-            (float(replayed.production[place]), float(replayed.candidate[place]))
-        ]
+        {
+            "prediction_id": replayed.prediction_ids[place],
+            "from": float(replayed.production[place]),
+            "to": float(replayed.candidate[place]),
+        }
+        for place in flipped[:SHOWN_FLIPS]
     ]
     limits = {
         f"decisions that flip {flips:.1%}, allowed {max_flip_share:.1%}": (
@@ -201,25 +202,22 @@ def check_replay(
     }
     said = f"{len(moved):,} logged requests: {'; '.join(limits)}"
     if shown:
-        said += "; largest flips " + ", ".join(
-            f"{each['from']:.3f} to {each['to']:.3f}" for each in shown
-        )
-    quantiles = {
-        name: np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
-        for name, values in {
-            "production": replayed.production,
-            "candidate": replayed.candidate,
-        }.items()
-    }
+        told = [f"{each['from']:.3f} to {each['to']:.3f}" for each in shown]
+        said += f"; largest flips {', '.join(told)}"
     facts = {
         "requests": len(moved),
         "flip_share": flips,
         "psi": moved_by,
         "largest_flips": shown,
+        "latency_ratio": replayed.latency_ratio,
+        "quartiles": {
+            "production": _quartiles(replayed.production),
+            "candidate": _quartiles(replayed.candidate),
+        },
     }
-    return Check(
-        name="replay",
-        passed=all(limits.values()),
-        said=said,
-        facts=facts | {"latency_ratio": replayed.latency_ratio, "quartiles": quantiles},
-    )
+    return Check(name="replay", passed=all(limits.values()), said=said, facts=facts)
+
+
+def _quartiles(values: np.ndarray) -> list[float]:
+    quartiles: list[float] = np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    return quartiles

@@ -57,7 +57,8 @@ class Promotion:
         """
         seen = self._seen()
         candidate = self._load(self._registry.resolve(name))
-        version, present = candidate.metadata.version, fold(seen).holder(alias)
+        version = candidate.metadata.version
+        present = fold(seen).holder(alias)
         if version == present and not force:
             return None
         checks = self._evidence(candidate, present) if alias == "production" else []
@@ -67,18 +68,17 @@ class Promotion:
             version=version,
             before=present,
             reason=reason,
+            evidence=tuple(checks),
+            forced=refused,
             **self._by(alias),
-        )
-        decided = decided.model_copy(
-            update={"evidence": tuple(checks), "forced": refused}
         )
         if refused and not force:
             rejected = decided.model_copy(update={"kind": "reject", "forced": False})
             lines = [
                 f"{version} stays out of production:",
                 *(check.line for check in checks),
+                "To overrule this: --force --reason '…'",
             ]
-            lines.append("To overrule this: --force --reason '…'")
             raise GateError(*lines, event=self._registry.record(rejected, seen))
         return self._registry.record(decided, seen)
 
@@ -112,9 +112,8 @@ class Promotion:
         seen = self._seen()
         held = fold(seen).held[alias]
         passed_over = list[Check]()
-        for version in dict.fromkeys(
-            version for version in reversed(held) if version != held[-1]
-        ):
+        others = [version for version in reversed(held) if version != held[-1]]
+        for version in dict.fromkeys(others):  # each once, the latest first
             refused = self._refused(version, seen)
             if refused is None:
                 back = Decided(
@@ -122,16 +121,16 @@ class Promotion:
                     version=version,
                     before=held[-1],
                     reason=reason,
+                    evidence=tuple(passed_over),
                     **self._by(alias),
                 )
-                back = back.model_copy(update={"evidence": tuple(passed_over)})
                 return self._registry.record(back, seen)
             passed_over.append(refused)
         lines = [
             f"there is nothing to go back to in {alias}",
             *(check.said for check in passed_over),
+            "`registry history` shows all, `registry promote` takes any",
         ]
-        lines.append("`registry history` shows all, `registry promote` takes any")
         raise GateError(*lines)
 
     def _seen(self) -> list[Event]:
@@ -154,11 +153,10 @@ class Promotion:
                 for event in seen
                 if event.version == version and event.image_tag
             ]
-            incompatible = isinstance(error, IncompatibleArtifactError)
-            image = (
-                f". The image that can: {images[-1]}" if images and incompatible else ""
-            )
-            return Check(name=version, passed=False, said=f"{error}{image}")
+            said = str(error)
+            if images and isinstance(error, IncompatibleArtifactError):
+                said += f". The image that can: {images[-1]}"
+            return Check(name=version, passed=False, said=said)
         return None
 
     def _load(self, version: str) -> Version:

@@ -58,15 +58,16 @@ def replay(
     hidden = sorted(
         name for name, way in privacy.items() if way != "keep" and name != contract.id
     )
-    if log is None or hidden:
-        why = (
-            f"monitoring.privacy hides {', '.join(hidden)}"
-            if hidden
-            else "there is no prediction log"
+    if hidden:
+        return _missing(
+            f"monitoring.privacy hides {', '.join(hidden)}, "
+            "so no request can be repeated"
         )
-        return _missing(f"{why}, so no request can be repeated")
+    if log is None:
+        return _missing("there is no prediction log, so no request can be repeated")
     history = _last(log, production.version, gate.replay_requests)
-    answers, records = history.answers, history.records
+    answers = history.answers
+    records = history.records
     if len(answers) < gate.replay_requests:
         found = (
             f"the log here holds {len(answers):,} records "
@@ -87,13 +88,14 @@ def replay(
     arrays = {
         column.name: records[column.name].to_numpy() for column in contract.columns
     }
+    candidate_took = _median_seconds(candidate, arrays)
+    production_took = _median_seconds(production, arrays)
     replayed = Replayed(
         prediction_ids=answers["prediction_id"].tolist(),
         production=before,
         candidate=after,
         flipped=(after >= candidate.threshold) != answers["decision"].to_numpy(),
-        latency_ratio=_median_seconds(candidate, arrays)
-        / _median_seconds(production, arrays),
+        latency_ratio=candidate_took / production_took,
     )
     return check_replay(
         replayed,
@@ -109,20 +111,19 @@ def _last(log: Log, version: str, count: int) -> History:
     for found in read_predictions(log, version=version):
         if found.answers.empty:
             continue
-        enough = len(last.answers) == count
-        if (
-            enough
-            and found.answers["time"].iloc[-1].date()
-            < last.answers["time"].iloc[0].date()
-        ):
-            break
+        if len(last.answers) == count:
+            newest_found = found.answers["time"].iloc[-1]
+            oldest_kept = last.answers["time"].iloc[0]
+            if newest_found.date() < oldest_kept.date():
+                break
         answers = pd.concat([last.answers, found.answers], ignore_index=True)
         records = pd.concat([last.records, found.records], ignore_index=True)
         rows = answers["time"].sort_values(kind="stable").index[-count:]
-        answers, records = (
-            table.loc[rows].reset_index(drop=True) for table in (answers, records)
+        last = History(
+            answers.loc[rows].reset_index(drop=True),
+            records.loc[rows].reset_index(drop=True),
+            0,
         )
-        last = History(answers, records, 0)
     return last
 
 
@@ -146,7 +147,8 @@ def _missing(said: str) -> Check:
 def _median_seconds(predictor: Predictor, records: Mapping[str, np.ndarray]) -> float:
     """Time single requests, one after the other."""
     times = []
-    for row in range(min(TIMED_REQUESTS, len(next(iter(records.values()))))):
+    column, *_ = records.values()  # one is as long as another
+    for row in range(min(TIMED_REQUESTS, len(column))):
         one = {name: values[row : row + 1] for name, values in records.items()}
         started = time.perf_counter()
         predictor.probabilities(one)

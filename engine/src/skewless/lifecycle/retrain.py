@@ -75,7 +75,9 @@ class Retraining:
     """
 
     def __init__(self, work: Workspace, *, say: Callable[..., None]) -> None:
-        self._work, self._config, self._say = work, work.config, say
+        self._work = work
+        self._config = work.config
+        self._say = say
         self._log = open_log(work)
         self._folder = self._log.folder / FOLDER
         self._public_key = read_public_key(work.settings)
@@ -113,11 +115,9 @@ class Retraining:
                 said = f"{other} is about it; nothing was done"
                 return Record(time=now, who=who(), result="busy", said=said)
             found = self._found(now)
-            return (
-                self._keep(found)
-                if found["result"] == "would train"
-                else Record(**found)
-            )
+            if found["result"] == "would train":
+                return self._keep(found)
+            return Record(**found)
 
     def _found(self, now: datetime) -> dict[str, Any]:
         self._say("looking for drift, outcomes and age")
@@ -125,24 +125,25 @@ class Retraining:
             self._config.registry, self._work.root, public_key=self._public_key
         )
         verdict = judge(self._work, registry, now=now)
-        result: Result = "would train" if verdict.triggered else "nothing to do"
-        result = "held back" if verdict.triggered and verdict.held_back else result
+        result: Result = "nothing to do"
+        if verdict.triggered:
+            result = "held back" if verdict.held_back else "would train"
         return {"time": now, "who": who(), "result": result, "verdict": verdict}
 
     @contextmanager
     def _alone(self, now: datetime) -> Iterator[str | None]:
         """Give None while nobody else is about it, else who is."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock, holder = FileLock(self._folder / ".lock"), self._folder / ".running"
+        lock = FileLock(self._folder / ".lock")
+        holder = self._folder / ".running"
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
             yield holder.read_text() if holder.exists() else "another process"
             return
         with held:
-            replace_file(
-                holder, f"{who()}, since {now:%Y-%m-%d %H:%M:%S} UTC,".encode()
-            )
+            told = f"{who()}, since {now:%Y-%m-%d %H:%M:%S} UTC,"
+            replace_file(holder, told.encode())
             yield None
             holder.unlink()
 
@@ -161,9 +162,8 @@ class Retraining:
             # The rest may name records.
             found["said"] = str(error).partition("\n")[0].rstrip(":")
             found["exit_code"] = getattr(error, "exit_code", SkewlessError.exit_code)
-            found["result"] = (
-                "refused" if found["exit_code"] == RefusedError.exit_code else "failed"
-            )
+            is_refusal = found["exit_code"] == RefusedError.exit_code
+            found["result"] = "refused" if is_refusal else "failed"
             if isinstance(error, TableError) and error.faults is not None:
                 rules = error.faults[["column", "rule"]].drop_duplicates().to_numpy()
                 found["said"] += ": " + "; ".join(
@@ -176,9 +176,8 @@ class Retraining:
             if found.get("trained") is None and found.get("table") not in kept:
                 # Nothing was made of it.
                 (self._work.root / found["table"]).unlink(missing_ok=True)
-            replace_file(
-                path, Record(**found).model_dump_json(indent=2).encode() + b"\n"
-            )
+            written = Record(**found).model_dump_json(indent=2)
+            replace_file(path, f"{written}\n".encode())
         return Record(**found)
 
     def _act(self, found: dict[str, Any]) -> None:
@@ -186,7 +185,8 @@ class Retraining:
 
         What came of each step is written into `found`.
         """
-        verdict, target = found["verdict"], self._config.retrain.promote
+        verdict = found["verdict"]
+        target = self._config.retrain.promote
         found["table"], found["growth"] = self._write_table(found["time"])
         data = self._config.data.model_copy(update={"path": found["table"]})
         work = replace(
@@ -225,8 +225,7 @@ class Retraining:
 
     def _grown(self, now: datetime) -> tuple[Any, Growth]:
         self._say(f"reading {self._config.data.path} and the log")
-        data, contract = self._config.data, self._work.contract
-        table = check_table(
-            read_table(self._work.root / data.path, contract, data.format), contract
-        )
-        return grow(table, self._log, self._work, now=now)
+        data = self._config.data
+        contract = self._work.contract
+        table = read_table(self._work.root / data.path, contract, data.format)
+        return grow(check_table(table, contract), self._log, self._work, now=now)

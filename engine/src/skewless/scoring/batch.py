@@ -95,13 +95,11 @@ def plan_parts(
         An output would be a source, or two sources would have one output, or a file is
         there that is none of this work.
     """
-    # A worker may work in another folder.
     home = out.get_secret_value()
-    home = (
-        home.rstrip("/")
-        if out.is_url
-        else Path(home).expanduser().absolute().as_posix()
-    )
+    if out.is_url:
+        home = home.rstrip("/")
+    else:  # a worker may work in another folder
+        home = Path(home).expanduser().absolute().as_posix()
     parts = [
         Part(each.url, Url(f"{home}/{_name(each)}"), key_of(each, key))
         for each in sources
@@ -111,25 +109,22 @@ def plan_parts(
     present = [
         part for part, each in zip(parts, sources, strict=True) if _name(each) in there
     ]
-    with ThreadPoolExecutor(LOOKS) as pool:  # in a store each look is a request
-        before = dict(zip(present, pool.map(_before, present), strict=True))
-    done = {
-        part: found[1]
-        for part, found in before.items()
-        if found and found[0] == part.key
-    }
+    done = _done_before(present)
     others = [str(part.output) for part in present if part not in done]
     if others and not overwrite:
+        more = ", …" if others[3:] else ""
         msg = (
-            f"{', '.join(others[:3])}{', …' if others[3:] else ''}: "
+            f"{', '.join(others[:3])}{more}: "
             "not made of this source as it is now, by this version and in this way. "
             "Name another folder, or --overwrite"
         )
         raise ConfigError(msg)
-    rows = (sum(scored[place] for scored in done.values()) for place in range(2))
-    return Plan(
-        tuple(part for part in parts if part not in done), Scored(*rows), len(done)
+    todo = tuple(part for part in parts if part not in done)
+    scored = Scored(
+        rows=sum(each.rows for each in done.values()),
+        rejected=sum(each.rejected for each in done.values()),
     )
+    return Plan(todo, scored, len(done))
 
 
 def key_of(source: Source, key: str) -> str:
@@ -214,6 +209,20 @@ def _came_of(future: Future[Scored]) -> Scored | Exception:
         return future.result()
     except Exception as error:  # noqa: BLE001 - one file is told of, the others go on
         return error
+
+
+def _done_before(present: Sequence[Part]) -> dict[Part, Scored]:
+    """Find the parts whose output was made of just what would be scored now."""
+    with ThreadPoolExecutor(LOOKS) as pool:  # in a store each look is a request
+        looks = list(pool.map(_before, present))
+    done = {}
+    for part, found in zip(present, looks, strict=True):
+        if found is None:
+            continue
+        key, scored = found
+        if key == part.key:
+            done[part] = scored
+    return done
 
 
 def _before(part: Part) -> tuple[str, Scored] | None:

@@ -70,9 +70,10 @@ def find_sources(url: Url, only: Sequence[str] = ()) -> Listing | None:
     with _asking(url):
         if files.isfile(path) or not (pattern or files.isdir(path)):
             return None
-        found = (
-            files.glob(path, detail=True) if pattern else files.find(path, detail=True)
-        )
+        if pattern:
+            found = files.glob(path, detail=True)
+        else:
+            found = files.find(path, detail=True)
         found = {
             each: info for each, info in found.items() if info["type"] != "directory"
         }
@@ -89,9 +90,8 @@ def find_sources(url: Url, only: Sequence[str] = ()) -> Listing | None:
         for each, name in names.items()
         if not _is_set_aside(name) and _counts(name, only)
     }
-    _refuse_others(
-        url, [name for each, name in chosen.items() if not _is_table(name, found[each])]
-    )
+    others = [name for each, name in chosen.items() if not _is_table(name, found[each])]
+    _refuse_others(url, others)
     if not chosen:
         wanted = f" that fits {' or '.join(only)}" if only else ""
         msg = f"{url}: no file there{wanted}. Read are {READABLE}"
@@ -111,9 +111,9 @@ def is_below(out: Url, source: Url) -> bool:
     deep = "**" in path or not MAGIC.search(path)
     # Links and all, lest --overwrite write over a source.
     parts = Path(place).resolve().parts
-    return (
-        type(files) is type(other) and (parts[: len(base)] if deep else parts) == base
-    )
+    if deep:
+        parts = parts[: len(base)]
+    return type(files) is type(other) and parts == base
 
 
 def find_source(url: Url) -> Source:

@@ -118,18 +118,15 @@ def score_file(
     rejects = output.with_name(rejects_of(output, how))
     with atomic_path(output) as new_output, atomic_path(rejects) as new_rejects:
         with naming(output), _writer(new_output, predictor.contract) as writer:
-            for records, answers, faults in _in_order(
-                score,
-                read_parts(source, PART_ROWS, predictor.contract, form=how.form),
-                how.threads,
-            ):
-                writer.write_table(
-                    _with_shown_ids(answers, predictor.contract.id)
-                    if how.spreadsheet
-                    else answers
-                )
+            parts = read_parts(source, PART_ROWS, predictor.contract, form=how.form)
+            for records, answers, faults in _in_order(score, parts, how.threads):
+                written = answers
+                listed = faults
+                if how.spreadsheet:
+                    written = _with_shown_ids(answers, predictor.contract.id)
+                    listed = faults.map(_shown_only)
+                writer.write_table(written)
                 how.keep(key, predictor.source, records=records, answers=answers)
-                listed = faults.map(_shown_only) if how.spreadsheet else faults
                 with naming(rejects, new_rejects):
                     listed.to_csv(
                         new_rejects,
@@ -139,7 +136,8 @@ def score_file(
                         lineterminator="\n",
                     )
                 bad = faults["row"].nunique()
-                rows, rejected = rows + len(records) + bad, rejected + bad
+                rows += len(records) + bad
+                rejected += bad
                 how.progress(len(records) + bad)
             if output.suffix == ".parquet":
                 writer.add_key_value_metadata({SCORED: json.dumps([key, rejected])})
@@ -165,7 +163,8 @@ def scored_before(file: Any) -> tuple[str, Scored] | None:
     """
     try:
         metadata = pyarrow.parquet.read_metadata(file)
-        key, rejected = json.loads((metadata.metadata or {})[SCORED.encode()])
+        noted = metadata.metadata or {}
+        key, rejected = json.loads(noted[SCORED.encode()])
     except (pa.ArrowInvalid, KeyError):
         return None
     return key, Scored(metadata.num_rows + rejected, rejected)
@@ -187,7 +186,8 @@ def _score(
 
 
 def _answers(records: pd.DataFrame, predictor: Predictor) -> pa.Table:
-    probabilities, name = predictor.probabilities(records), predictor.contract.id
+    probabilities = predictor.probabilities(records)
+    name = predictor.contract.id
     decisions, tiers = decide(probabilities, predictor.source)
     values = {
         "row": records.index.to_numpy(),

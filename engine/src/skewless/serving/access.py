@@ -6,13 +6,12 @@ import ipaddress
 import re
 import secrets
 from collections import Counter
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, cast
 
 from skewless.core.errors import ConfigError
 from skewless.core.settings import Settings
 
 KeyScope = Literal["predict", "admin"]
-SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
 LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64}):(predict|admin)")
 # Keys of one caller: the old one and the new one while they are exchanged.
 MOST_PER_ID = 2
@@ -60,9 +59,10 @@ class Keys:
                     f"it must be {FORM}"
                 )
                 raise ConfigError(msg)
-            scope = next(scope for scope in SCOPES if scope == found[3])
-            caller = Caller(found[1], scope, f"{found[1]}:{found[2][:SHOWN_DIGITS]}")
-            self._keys.append((bytes.fromhex(found[2]), caller))
+            name, digits, scope = found.groups()
+            shown = f"{name}:{digits[:SHOWN_DIGITS]}"
+            caller = Caller(name, cast("KeyScope", scope), shown)
+            self._keys.append((bytes.fromhex(digits), caller))
         for name, count in Counter(caller.id for _, caller in self._keys).items():
             if count > MOST_PER_ID:
                 msg = (

@@ -116,11 +116,9 @@ class Layers:
 
 def _unversioned(scope: Scope) -> Scope:
     path: str = scope["path"]
-    return (
-        {**scope, "path": path.removeprefix(PREFIX)}
-        if path.startswith(f"{PREFIX}/")
-        else scope
-    )
+    if path.startswith(f"{PREFIX}/"):
+        return {**scope, "path": path.removeprefix(PREFIX)}
+    return scope
 
 
 async def require_json(request: Request) -> None:
@@ -157,7 +155,7 @@ async def health(request: Request) -> Health:
     predictor = state.predictor
     return Health(
         model_loaded=predictor is not None,
-        model_version=predictor and predictor.version,
+        model_version=None if predictor is None else predictor.version,
         uptime_seconds=round(time.monotonic() - state.started, 3),
     )
 

@@ -40,9 +40,8 @@ def refusal(status: HTTPStatus, detail: str, *headers: str) -> bytes:
         "content-type: application/problem+json\r\n"
         f"connection: close\r\ncontent-length: {len(body)}\r\n"
     )
-    return (
-        head + "".join(f"{header}\r\n" for header in headers) + "\r\n" + body
-    ).encode()
+    head += "".join(f"{header}\r\n" for header in headers)
+    return f"{head}\r\n{body}".encode()
 
 
 OFFER: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
@@ -68,7 +67,8 @@ class Connection(HttpToolsProtocol):
         self.app_state["tasks"] = self.tasks
         self._is_between = True  # two requests, or before the first
         self._in_head = True  # or between
-        self._framing_bytes, self._held = 0, b""
+        self._framing_bytes = 0
+        self._held = b""
         # Bytes that were parsed, as many as may begin the end of a head.
         self._last = b""
         self._refused = False
@@ -172,7 +172,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request was read to its end: the next bytes begin a head."""
-        self._is_between, self._in_head = True, True
+        self._is_between = True
+        self._in_head = True
         self._framing_bytes = 0
         super().on_message_complete()
         # Also if a trailer says so: nothing is parsed any more.
@@ -191,11 +192,18 @@ class Connection(HttpToolsProtocol):
         Java's client makes them, and the server would lose the body. Bytes at the end
         that may begin an offer, or end the head, wait for those that follow.
         """
-        data, self._held = self._held + data, b""
+        data = self._held + data
+        self._held = b""
         end = (self._last + data).find(END)
-        if end < 0 and (found := PERHAPS.search(data)):
-            data, self._held = data[: found.start()], data[found.start() :]
-        head = len(data) if end < 0 else max(end - len(self._last), 0)
+        if end < 0:
+            perhaps = PERHAPS.search(data)
+            if perhaps is not None:
+                cut = perhaps.start()
+                self._held = data[cut:]
+                data = data[:cut]
+            head = len(data)
+        else:
+            head = max(end - len(self._last), 0)
         return OFFER.sub(OVERLOOKED, data[:head]) + data[head:]
 
     def _unsupported_upgrade_warning(self) -> None:

@@ -40,7 +40,9 @@ def drained(
         if state.draining or not seconds:
             stop(number, frame)
             return
-        state.draining, echo_until = True, time.monotonic() + ECHO_SECONDS
+        # First: an echo that finds it unset would stop the service at once.
+        echo_until = time.monotonic() + ECHO_SECONDS
+        state.draining = True
         # Not here and now: what a signal interrupts may hold a lock.
         loop.call_soon_threadsafe(tell)
         loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, frame)

@@ -13,9 +13,11 @@ VERSION: Final = "fallback:baseline"
 
 def baseline_predictor(work: Workspace) -> Predictor:
     """Answer by the scorecard of config.yaml, with its threshold and tiers."""
-    columns, decision = work.contract.columns, work.config.decision
     source = Source(
-        version=VERSION, trained_at=None, columns=columns, decision=decision
+        version=VERSION,
+        trained_at=None,
+        columns=work.contract.columns,
+        decision=work.config.decision,
     )
     probabilities = partial(baseline_probability, work.project, config=work.config)
     return Predictor(source, work.contract, probabilities)

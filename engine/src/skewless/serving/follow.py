@@ -46,8 +46,10 @@ def find_models(work: Workspace) -> Models:
     The version or alias that is set answers, else what is in production. While nothing
     is, the version that the supervisor began with answers, else the newest.
     """
-    config, settings = work.config, work.settings
-    key, pinned = read_public_key(settings), settings.version
+    config = work.config
+    settings = work.settings
+    key = read_public_key(settings)
+    pinned = settings.version
     registry = open_registry(config.registry, work.root, public_key=key)
 
     def wanted() -> str | None:
@@ -59,10 +61,12 @@ def find_models(work: Workspace) -> Models:
         return registry.resolve(pinned)
 
     def open_version(name: str | None) -> Predictor:
-        runtime, allow_pickle = config.serving.runtime, config.serving.allow_pickle
-        artifact = registry.load(name)
+        serving = config.serving
         return open_predictor(
-            artifact, work.project, runtime=runtime, allow_pickle=allow_pickle
+            registry.load(name),
+            work.project,
+            runtime=serving.runtime,
+            allow_pickle=serving.allow_pickle,
         )
 
     def load() -> Predictor:
@@ -105,9 +109,12 @@ class Follower:
     """
 
     def __init__(self, state: ServiceState, models: Models) -> None:
-        self._state, self._models = state, models
-        self._meter, self._log = state.meter, state.log
-        self._looking, self._told = asyncio.Lock(), ""
+        self._state = state
+        self._models = models
+        self._meter = state.meter
+        self._log = state.log
+        self._looking = asyncio.Lock()
+        self._told = ""
         # A store that hangs does not keep the process from ending.
         self._beside = Pool(1, LONGEST_LOOK).run
 
@@ -125,7 +132,8 @@ class Follower:
                 wanted = await self._beside(self._models.wanted)
                 self._meter.unreachable.inc(self._models.stale())
                 if self._answers(wanted):
-                    self._state.refused, self._told = None, ""
+                    self._state.refused = None
+                    self._told = ""
                     return
                 found = await self._beside(self._models.load)
             except Exception as error:  # noqa: BLE001 - whatever it is, looking goes on
@@ -142,8 +150,10 @@ class Follower:
         return source.trained_at is not None and wanted in {None, source.version}
 
     def _change(self, found: Predictor) -> None:
-        before, self._state.predictor = self._state.loaded(), found
-        self._state.refused, self._told = None, ""
+        before = self._state.loaded()
+        self._state.predictor = found
+        self._state.refused = None
+        self._told = ""
         self._meter.serve(found.version)
         self._meter.reloads.labels("changed").inc()
         self._log.info(

@@ -53,15 +53,18 @@ class Guard:
         settings: Settings,
     ) -> None:
         serving = state.serving
-        self._app, self._keys, self._window = app, keys, window
+        self._app = app
+        self._keys = keys
+        self._window = window
         self._meter = state.meter
         variable = settings.variable("api_keys")
-        self._no_keys, self._key_unasked = (
-            text.format(variable=variable) for text in (NO_KEYS, KEY_UNASKED)
-        )
+        # What a caller is told who sent no key, or one that nobody knows.
+        self._without_key = NO_KEY if keys else NO_KEYS.format(variable=variable)
+        self._unknown_key = NO_KEY if keys else KEY_UNASKED.format(variable=variable)
         self._allow_anonymous = settings.allow_anonymous
         self._by_row = serving.rate_limit_by == "row"
-        self._inside, self._most_inside = 0, serving.max_in_flight
+        self._inside = 0
+        self._most_inside = serving.max_in_flight
         self._most_by_key = serving.rate_limit_per_minute
         most_anonymous = serving.rate_limit_anonymous
         if self._allow_anonymous and most_anonymous is None:
@@ -105,9 +108,10 @@ class Guard:
             state.caller = caller.name
             if path in ADMIN and caller.scope != "admin":
                 raise HTTPException(403, "this needs a key of the scope admin")  # noqa: TRY301
-            most = (
-                None if path in ADMIN else self._most.get(caller.id, self._most_by_key)
-            )
+            if path in ADMIN:
+                most = None
+            else:
+                most = self._most.get(caller.id, self._most_by_key)
             if most is not None:
                 await self._count(state, caller, most)
         except HTTPException as refusal:
@@ -123,15 +127,18 @@ class Guard:
 
     def _caller(self, scope: Scope, path: str) -> Caller:
         sent = [value for name, value in scope["headers"] if name == b"x-api-key"]
-        if len(sent) == 1:
+        if not sent:
+            caller = self._nobody(scope, path)
+            otherwise = self._without_key
+        elif len(sent) == 1:
             caller = self._keys.caller(sent[0])
+            otherwise = self._unknown_key
         else:
-            caller = None if sent else self._nobody(scope, path)
+            caller = None
+            otherwise = KEY_TWICE
         if caller is None:
-            unasked = self._key_unasked if sent else self._no_keys
-            detail = KEY_TWICE if len(sent) > 1 else NO_KEY if self._keys else unasked
             raise HTTPException(
-                401, detail, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'}
+                401, otherwise, {"WWW-Authenticate": 'ApiKey realm="X-API-Key"'}
             )
         return caller
 

@@ -51,9 +51,12 @@ class Journal:
     def __init__(
         self, meter: Meter, log: FilteringBoundLogger, observers: Sequence[Observer]
     ) -> None:
-        self._meter, self._log, self._observers = meter, log, observers
+        self._meter = meter
+        self._log = log
+        self._observers = observers
         self._notes: deque[Note] = deque()
-        self._open, self._due = 0, False
+        self._open = 0
+        self._due = False
 
     def begin(self) -> None:
         """Note that a request came in."""
@@ -81,7 +84,8 @@ class Journal:
 
         So never more than two turns' notes wait.
         """
-        lines, half = 0, len(self._notes) // 2
+        lines = 0
+        half = len(self._notes) // 2
         while self._notes and (lines < SLICE or half > 0):
             note = self._notes.popleft()
             lines += len(note.answer.answers) if note.answer else 1
@@ -90,18 +94,17 @@ class Journal:
         self._meter.in_flight.set(self._open)
         self._due = bool(self._notes or self._open)
         if self._due:
-            asyncio.get_running_loop().call_later(
-                0 if self._notes else SECONDS, self._work
-            )
+            pause = 0 if self._notes else SECONDS
+            asyncio.get_running_loop().call_later(pause, self._work)
 
     def _write(self, note: Note) -> None:
         answer = note.answer
         self._meter.answered(
             note.route, note.status, seconds=note.seconds, answer=answer
         )
-        facts: dict[str, Any] = note.trace | (
-            {"refused": note.refused} if note.refused else {}
-        )
+        facts: dict[str, Any] = {**note.trace}
+        if note.refused:
+            facts["refused"] = note.refused
         if answer is not None:
             facts |= _outcome(answer)
             for observe in self._observers:

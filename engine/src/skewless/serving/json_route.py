@@ -123,11 +123,8 @@ class JsonRequest(Request):
         return self._document
 
     def _refuse_encodings(self) -> None:
-        codings = [
-            each
-            for each in self.headers.getlist("content-encoding")
-            if each.lower() != "identity"
-        ]
+        named = self.headers.getlist("content-encoding")
+        codings = [each for each in named if each.lower() != "identity"]
         if codings:
             detail = (
                 "send the body as it is, without Content-Encoding: "
@@ -222,19 +219,17 @@ class JsonRoute(APIRoute):
         FastAPI asks again for each router that includes the route and adds to it.
         """
         framework = super().get_route_handler()
-        understood = (
-            None if self._declared is None else self._understand(self._declared)
-        )
+        if self._declared is None:
+            understood = None
+        else:
+            understood = self._understand(self._declared)
 
         async def handle(request: Request) -> Response:
-            parsing = (
-                request
-                if isinstance(request, JsonRequest)
-                else JsonRequest(request.scope, request.receive)
-            )
-            if understood is None or not self._may_be_direct(parsing):
-                return await framework(parsing)
-            return await self._answer(parsing, understood, framework)
+            if not isinstance(request, JsonRequest):
+                request = JsonRequest(request.scope, request.receive)
+            if understood is None or not self._may_be_direct(request):
+                return await framework(request)
+            return await self._answer(request, understood, framework)
 
         return handle
 
@@ -313,10 +308,12 @@ def _is_plain(name: str, value: Any) -> bool:
 
     It may if the parameter has no effect on answers, or one that the direct way obeys.
     """
-    known = name in DOCUMENTATION or name in OBEYED
-    return known or (
-        name in PLAIN and type(value) is type(PLAIN[name]) and value == PLAIN[name]
-    )
+    if name in DOCUMENTATION or name in OBEYED:
+        return True
+    if name not in PLAIN:
+        return False
+    default = PLAIN[name]
+    return type(value) is type(default) and value == default
 
 
 def _understand_endpoint(route: APIRoute) -> _Understood | None:
@@ -324,40 +321,29 @@ def _understand_endpoint(route: APIRoute) -> _Understood | None:
 
     Beside it the endpoint may take the request, or what comes of that alone.
     """
-    call, field = route.dependant.call, route.body_field
+    call = route.dependant.call
+    field = route.body_field
+    if call is None or field is None or route.response_field is None:
+        return None
     types = _types(call)
     providers = {name: _provider(annotation) for name, annotation in types.items()}
-    bodies = {
-        name: _model(types[name])
-        for name, provide in providers.items()
-        if provide is None
-    }
-    if (
-        call is None
-        or len(bodies) != 1
-        or field is None
-        or route.response_field is None
-    ):
-        return None
-    ((body, model),) = bodies.items()
-    is_whole_body = route.dependant.body_params == [field]  # and not a field of it
-    is_plain_body = (
-        type(field.field_info) is Body and field.field_info.annotation is model
-    )
-    if (
-        model is None
-        or not is_whole_body
-        or not is_plain_body
-        or field.field_info.metadata
-    ):
-        return None
     provided = {
         name: provide for name, provide in providers.items() if provide is not None
     }
     # FastAPI calls one dependency once, for both parameters.
     if len(set(provided.values())) < len(provided):
         return None
-    return _Understood(call, provided, body, TypeAdapter(model))
+    bodies = [name for name in types if name not in provided]
+    if len(bodies) != 1:
+        return None
+    (body_name,) = bodies
+    model = _model(types[body_name])
+    info = field.field_info
+    is_whole_body = route.dependant.body_params == [field]  # and not a field of it
+    is_plain_body = type(info) is Body and info.annotation is model
+    if model is None or not is_whole_body or not is_plain_body or info.metadata:
+        return None
+    return _Understood(call, provided, body_name, TypeAdapter(model))
 
 
 async def _itself(request: Request) -> Request:
@@ -368,9 +354,7 @@ def _provider(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
     """Return what makes a parameter of the request; None if nothing does."""
     if annotation is Request:
         return _itself
-    _, *marks = (
-        get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
-    )
+    _, *marks = _type_and_marks(annotation)
     if len(marks) != 1 or type(marks[0]) is not Depends:
         return None
     call: Any = marks[0].dependency
@@ -383,11 +367,17 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
     A `Body` may document it. None if it is declared otherwise.
     """
-    model, *others = (
-        get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
-    )
+    model, *marks = _type_and_marks(annotation)
     is_model = isinstance(model, type) and issubclass(model, BaseModel)
-    return model if is_model and all(type(each) is Body for each in others) else None
+    is_plain = all(type(mark) is Body for mark in marks)
+    return model if is_model and is_plain else None
+
+
+def _type_and_marks(annotation: Any) -> Sequence[Any]:
+    """Return a type, and then what `Annotated` says about it."""
+    if get_origin(annotation) is Annotated:
+        return get_args(annotation)
+    return [annotation]
 
 
 @cache
@@ -430,7 +420,8 @@ class ServiceRoute(JsonRoute):
 
     def get_route_handler(self) -> Handler:
         """Return what checks the body, and then answers."""
-        answer, bounds = super().get_route_handler(), find_bounds(self.body_field)
+        answer = super().get_route_handler()
+        bounds = find_bounds(self.body_field)
         if bounds is None:
             return answer
 
@@ -504,12 +495,11 @@ class BodyBounds(NamedTuple):
             return
         unknown = list(islice(_unknown_fields(rows, known), MOST_FAULTS + 1))
         if len(unknown) > MOST_FAULTS:
-            raise RequestValidationError(
-                [
-                    {**EXTRA, "loc": ("body", name, number, field)}
-                    for number, field in unknown
-                ]
-            )
+            faults = [
+                {**EXTRA, "loc": ("body", name, number, field)}
+                for number, field in unknown
+            ]
+            raise RequestValidationError(faults)
 
 
 def find_bounds(field: Any) -> BodyBounds | None:
@@ -526,18 +516,14 @@ def find_bounds(field: Any) -> BodyBounds | None:
         return BodyBounds(None, {})
     (model,) = models
     lists = {name: each for name, each in model.model_fields.items() if _is_list(each)}
-    rows = {
-        name: several
-        for name, each in lists.items()
-        if (several := _models(*get_args(each.annotation)))
-    }
+    listed = {name: _models(*get_args(each.annotation)) for name, each in lists.items()}
+    rows = {name: several for name, several in listed.items() if several}
     known = {name: _known_fields(several) for name, several in rows.items()}
     if _known_fields(models) is None or None in known.values():
         return BodyBounds(None, known)
     everything = [model, *chain.from_iterable(rows.values())]
-    return BodyBounds(
-        2 * max(len(each.model_fields) for each in everything) + FIELDS, known
-    )
+    most = max(len(each.model_fields) for each in everything)
+    return BodyBounds(2 * most + FIELDS, known)
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -546,16 +532,13 @@ def _is_list(field: FieldInfo) -> bool:
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     """List the models that a row may be."""
-    match get_origin(annotation):
-        case origin if origin is Annotated:
-            return _models(get_args(annotation)[0])
-        case origin if origin in {Union, UnionType}:
-            return [model for each in get_args(annotation) for model in _models(each)]
-        case _:
-            is_model = isinstance(annotation, type) and issubclass(
-                annotation, BaseModel
-            )
-            return [annotation] if is_model else []
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _models(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        return [model for each in get_args(annotation) for model in _models(each)]
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return [annotation] if is_model else []
 
 
 def _known_fields(models: Sequence[type[BaseModel]]) -> frozenset[str] | None:

@@ -79,7 +79,8 @@ def open_log(
         cache_logger_on_first_use=True,
     ).bind()
     for foreign in map(logging.getLogger, FOREIGN):
-        foreign.handlers, foreign.propagate = [_Forward(log)], False
+        foreign.handlers = [_Forward(log)]
+        foreign.propagate = False
         foreign.setLevel(level.upper())
     return log, writer.close
 
@@ -89,7 +90,8 @@ def describe(error: BaseException) -> dict[str, Any]:
 
     The message may hold what a caller sent.
     """
-    places, trace = [], error.__traceback__
+    places = []
+    trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")

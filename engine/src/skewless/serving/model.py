@@ -25,7 +25,9 @@ class ServedModel:
     def __init__(
         self, request: Request, state: ServiceState, predictor: Predictor
     ) -> None:
-        self._request, self._state, self._predictor = request, state, predictor
+        self._request = request
+        self._state = state
+        self._predictor = predictor
 
     async def predict(self, record: BaseModel) -> Answer:
         """Answer one record.
@@ -68,7 +70,8 @@ class ServedModel:
 
     async def _decisions(self, records: Sequence[BaseModel]) -> Sequence[Decision]:
         """Predict at once, together with others that are there, or by a thread."""
-        state, predictor = self._state, self._predictor
+        state = self._state
+        predictor = self._predictor
         if state.serving.runtime == "scikit-learn" or len(records) > INLINE_ROWS:
             decisions: list[Decision] = await state.pool.run(predictor.predict, records)
             return decisions

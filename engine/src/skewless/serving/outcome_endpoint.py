@@ -36,10 +36,12 @@ def add_endpoint(app: FastAPI, contract: Contract) -> None:
         __module__=__name__,
         outcomes=(models.several, Field(min_length=1)),
     )
-    said_of_one = {"outcome": 1, "observed_at": "2026-03-01T12:00:00+00:00"}
-    example = {
-        "outcomes": [{contract.id: contract.example()[contract.id], **said_of_one}]
+    said_of_one = {
+        contract.id: contract.example()[contract.id],
+        "outcome": 1,
+        "observed_at": "2026-03-01T12:00:00+00:00",
     }
+    example = {"outcomes": [said_of_one]}
 
     @app.post(
         "/outcomes",

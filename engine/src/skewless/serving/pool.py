@@ -61,7 +61,8 @@ class Pool:
         outcome: asyncio.Future[Any],
         work: Callable[[], Any],
     ) -> None:
-        result, failure = None, None
+        result = None
+        failure = None
         try:
             result = work()
         except BaseException as error:  # noqa: BLE001 - raised again where awaited

@@ -155,12 +155,8 @@ async def _failed(request: Request, error: Any) -> Response:
     status = STATUS.get(type(error))
     if status is None:
         raise error
-    return problem(
-        request.scope,
-        status,
-        str(error),
-        headers=RETRY if status == UNAVAILABLE else None,
-    )
+    headers = RETRY if status == UNAVAILABLE else None
+    return problem(request.scope, status, str(error), headers=headers)
 
 
 async def _crashed(request: Request, _error: Any) -> Response:
@@ -220,6 +216,5 @@ def _declare(operation: dict[str, Any], *, may_fail: Collection[str] | None) -> 
         responses.pop(status, None)
     for status, response in responses.items():
         if status >= "400":
-            response["content"] = {
-                PROBLEM_JSON: next(iter(response["content"].values()))
-            }
+            described, *_ = response["content"].values()
+            response["content"] = {PROBLEM_JSON: described}

@@ -40,7 +40,8 @@ class MemoryWindow:
         now = self._clock()
         ends, used = self._windows.get(caller, (0.0, 0))
         if now >= ends:
-            ends, used = now + SECONDS, 0
+            ends = now + SECONDS
+            used = 0
         self._windows[caller] = ends, used + cost
         return Taken(used + cost, ends - now)
 

@@ -117,7 +117,8 @@ class _Supervisor(Multiprocess):
     """Worker processes, of which those that die are replaced."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        self._ends_with_terminal, self._next_try = _ends_with_terminal(), 0.0
+        self._ends_with_terminal = _ends_with_terminal()
+        self._next_try = 0.0
         super().__init__(config, sockets)
 
     def keep_subprocess_alive(self) -> None:
@@ -137,7 +138,8 @@ class _Supervisor(Multiprocess):
         if any(worker.process.is_alive() for worker in self.processes):
             # One that could not start has set it; a signal sets it elsewhere.
             self.should_exit.clear()
-        for dead in before - {worker.pid for worker in (*self.processes, *failed)}:
+        accounted_for = {worker.pid for worker in (*self.processes, *failed)}
+        for dead in before - accounted_for:
             logging.getLogger("uvicorn.error").error(
                 "worker %s died; another takes its place", dead
             )

@@ -62,27 +62,31 @@ class Service:
     """
 
     def __init__(self, models: Models, work: Workspace, app: FastAPI) -> None:
-        config, settings = work.config, work.settings
-        self._models, self._work, self._config = models, work, config
+        config = work.config
+        settings = work.settings
+        self._models = models
+        self._work = work
+        self._config = config
         self.app = app
         self._began_with = settings.start_version
         self._meter = Meter(settings.metrics_dir)
         self._log, close_log = open_log(
             settings.log_level, self._meter.lines_lost.labels("service").inc
         )
-        self._closers, self._observers = [close_log], list[Observer]()
+        self._closers = [close_log]
+        self._observers = list[Observer]()
         self._follows = list[Callable[[float], Coroutine[Any, Any, None]]]()
         self._outcomes: Outcomes | None = None
         if config.monitoring.prediction_log is not None:
             self._remember(work.root / config.monitoring.prediction_log, settings)
         elif settings.log_url is not None:
-            variable = settings.variable("log_url")
             msg = (
-                f"{variable} is set, but monitoring.prediction_log is null: "
-                "name one for bad times"
+                f"{settings.variable('log_url')} is set, "
+                "but monitoring.prediction_log is null: name one for bad times"
             )
             raise ConfigError(msg)
-        self._keys, self._window = Keys(settings), _window(settings, self._log)
+        self._keys = Keys(settings)
+        self._window = _window(settings, self._log)
         self.state = ServiceState(
             project=work.project,
             serving=config.serving,
@@ -107,7 +111,8 @@ class Service:
 
         An outcome is what became of a record.
         """
-        log, monitoring = Log(folder, find_database(settings)), self._config.monitoring
+        log = Log(folder, find_database(settings))
+        monitoring = self._config.monitoring
         warn = self._log.warning
         lost = (self._meter.lines_lost.labels("prediction").inc, warn)
         aside = (self._meter.lines_aside.inc, warn)
@@ -192,9 +197,8 @@ class Service:
         following = [asyncio.create_task(follow(seconds)) for follow in follows]
         try:
             drain = self._config.serving.drain_seconds
-            with drained(
-                self.state, drain, partial(self._log.info, "draining", seconds=drain)
-            ):
+            tell = partial(self._log.info, "draining", seconds=drain)
+            with drained(self.state, drain, tell):
                 yield
         finally:
             for each in following:

@@ -48,13 +48,12 @@ def sum_up(state: ServiceState) -> Stats:
     state.journal.flush()
     families = {family.name: family for family in state.meter.collect()}
     tiers, versions = _predictions(_samples(families, TIERS))
+    total = sum(tiers.values()) or 1
     return Stats(
         uptime_seconds=time.monotonic() - state.started,
         routes=_routes(_samples(families, REQUESTS)),
         predictions=versions,
-        tier_shares={
-            tier: count / (sum(tiers.values()) or 1) for tier, count in tiers.items()
-        },
+        tier_shares={tier: count / total for tier, count in tiers.items()},
         counts=_counts(families.values()),
     )
 
@@ -73,11 +72,9 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | No
     wanted = share * total
     for (low, below), (high, count) in itertools.pairwise([(0.0, 0.0), *buckets]):
         if count >= wanted:
-            return (
-                low
-                if high == float("inf")
-                else low + (high - low) * (wanted - below) / (count - below)
-            )
+            if high == float("inf"):
+                return low
+            return low + (high - low) * (wanted - below) / (count - below)
     return None
 
 
@@ -110,10 +107,7 @@ def _route(
     errors = sum(
         count for status, count in statuses.items() if int(status) >= SERVER_ERROR
     )
-    p50, p95, p99 = (
-        None if (seconds := quantile(share, buckets)) is None else seconds * 1000
-        for share in QUANTILES
-    )
+    p50, p95, p99 = (_milliseconds(share, buckets) for share in QUANTILES)
     return RouteStats(
         requests=total,
         error_rate=errors / (total or 1),
@@ -121,6 +115,11 @@ def _route(
         p95_ms=p95,
         p99_ms=p99,
     )
+
+
+def _milliseconds(share: float, buckets: Sequence[tuple[float, float]]) -> float | None:
+    seconds = quantile(share, buckets)
+    return None if seconds is None else seconds * 1000
 
 
 def _predictions(
@@ -137,15 +136,16 @@ def _predictions(
 
 def _counts(families: Any) -> dict[str, int]:
     """Sum up what has no label to tell apart, such as the requests that were shed."""
-    return {
-        family.name: int(
-            sum(
-                sample.value
-                for sample in family.samples
-                if not sample.name.endswith("_created")
-            )
-        )
-        for family in families
-        if family.type in {"counter", "gauge"}
-        and family.name not in {TIERS, "model_info"}
-    }
+    counts = {}
+    for family in families:
+        if family.type not in {"counter", "gauge"}:
+            continue
+        if family.name in {TIERS, "model_info"}:
+            continue
+        values = [
+            sample.value
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+        ]
+        counts[family.name] = int(sum(values))
+    return counts

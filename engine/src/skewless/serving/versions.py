@@ -48,7 +48,8 @@ class Versions:
     """
 
     def __init__(self, state: ServiceState, models: Models) -> None:
-        self._state, self._models = state, models
+        self._state = state
+        self._models = models
         self._kept: dict[str, Predictor] = {}  # who was asked last is last
         self._loading: dict[str, asyncio.Task[Predictor]] = {}
 
@@ -66,11 +67,9 @@ class Versions:
         """
         if not re.fullmatch(NAME, name):
             raise ArtifactNotFoundError(UNKNOWN)
-        version = (
-            await self._state.pool.run(self._models.resolve, name)
-            if name in NAMED
-            else name
-        )
+        version = name
+        if name in NAMED:
+            version = await self._state.pool.run(self._models.resolve, name)
         found = self._at_hand(version)
         if found is not None:
             return found
@@ -97,7 +96,8 @@ class Versions:
         self._kept[version] = found
         room = self._state.serving.models_megabytes * MEGABYTE
         while sum(map(_memory, self._kept.values())) > room:
-            del self._kept[next(iter(self._kept))]
+            asked_longest_ago = next(iter(self._kept))
+            del self._kept[asked_longest_ago]
         return found
 
 
@@ -133,7 +133,7 @@ def add_endpoint(
         It answers as it did when it was in production.
         """
         state: ServiceState = request.state.service
-        state.loaded()
+        state.loaded()  # a service that is not ready says so, whatever is asked for
         try:
             predictor = await state.versions.find(name)
         except (RefusedError, OSError) as error:
@@ -156,10 +156,11 @@ def _refuse(request: Request, name: str, error: Exception) -> Never:
     if isinstance(error, (StoreError, OSError)):
         detail = f"{name} cannot be read at the moment; the log says why"
         raise HTTPException(UNAVAILABLE, detail, RETRY) from error
-    detail = f"{name} is refused; the log says why"
     if isinstance(error, IncompatibleArtifactError):
         detail = (
             f"{name} does not fit this code; "
             f"the commit that can serve it: {error.commit}"
         )
+    else:
+        detail = f"{name} is refused; the log says why"
     raise HTTPException(CONFLICT, detail) from error

@@ -41,8 +41,10 @@ class Watch:
     def __init__(
         self, app: ASGIApp, state: ServiceState, *, routes: Sequence[BaseRoute]
     ) -> None:
-        self._app, self._service = app, state
-        self._journal, self._log = state.journal, state.log
+        self._app = app
+        self._service = state
+        self._journal = state.journal
+        self._log = state.log
         known = [route for route in routes if isinstance(route, Route)]
         self._routes = {route.path for route in known}
         self._patterns = [route for route in known if route.param_convertors]
@@ -52,7 +54,8 @@ class Watch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), CLIENT_LEFT
+        started = time.perf_counter()
+        status = CLIENT_LEFT
         state: RequestState = scope[REQUEST]
         headers = dict(scope["headers"])
         state.request_id = _request_id(headers.get(b"x-request-id"))
@@ -73,11 +76,10 @@ class Watch:
             if status == CLIENT_LEFT:
                 await problem(scope, 500, FAILED)(scope, receive, sending)
         finally:
-            seconds = time.perf_counter() - started
             self._note(
                 scope,
                 status,
-                seconds=seconds,
+                seconds=time.perf_counter() - started,
                 trace=_trace(headers.get(b"traceparent")),
             )
 
@@ -93,6 +95,7 @@ class Watch:
         self, scope: Scope, status: int, *, seconds: float, trace: dict[str, str]
     ) -> None:
         state: RequestState = scope[REQUEST]
+        answer = state.answered if status == OK else None
         self._journal.end(
             Note(
                 time.time(),
@@ -103,7 +106,7 @@ class Watch:
                 seconds,
                 state.caller,
                 trace,
-                state.answered if status == OK else None,
+                answer,
                 state.refused,
             )
         )
@@ -116,21 +119,24 @@ class Watch:
         path: str = scope["path"]
         if path in self._routes:
             return path
-        asked = (route for route in self._patterns if route.path_regex.match(path))
-        return getattr(scope.get("route") or next(asked, None), "path", "unmatched")
+        answered = scope.get("route")
+        if answered is not None:
+            return getattr(answered, "path", "unmatched")
+        for route in self._patterns:
+            if route.path_regex.match(path):
+                return route.path
+        return "unmatched"
 
 
 def _request_id(proposed: bytes | None) -> str:
     """Take the caller's id if it is harmless, else make one."""
-    return (
-        proposed.decode()
-        if proposed and SANE_ID.fullmatch(proposed)
-        else os.urandom(16).hex()
-    )
+    if proposed and SANE_ID.fullmatch(proposed):
+        return proposed.decode()
+    return os.urandom(16).hex()
 
 
 def _trace(traceparent: bytes | None) -> dict[str, str]:
     found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return (
-        {"trace_id": found[1].decode(), "span_id": found[2].decode()} if found else {}
-    )
+    if found is None:
+        return {}
+    return {"trace_id": found[1].decode(), "span_id": found[2].decode()}

@@ -59,7 +59,8 @@ def run_command(project: Project[Any, Any], folder: Path, *words: object) -> Don
 
     It runs in this process, because importing pandas takes a second.
     """
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    err = io.StringIO()
     code: object = 0
     with (
         contextlib.chdir(folder),

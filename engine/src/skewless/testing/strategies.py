@@ -25,10 +25,8 @@ def values(column: Column) -> st.SearchStrategy[Any]:
         case "number":
             allowed = st.floats(*column.bounds)
         case "date":
-            first, last = (
-                date.fromisoformat(str(bound))
-                for bound in (column.minimum, column.maximum)
-            )
+            first = date.fromisoformat(str(column.minimum))
+            last = date.fromisoformat(str(column.maximum))
             allowed = st.dates(first, last).map(date.isoformat)
     return st.none() | allowed if column.nullable else allowed
 
