@@ -36,7 +36,8 @@ Score = Callable[..., Done]
 @pytest.fixture
 def owned(trained: Path, tmp_path: Path) -> Path:
     """Return a copy of the project, with its own log."""
-    return Path(shutil.copytree(trained, tmp_path / "project"))
+    no_log = shutil.ignore_patterns("predictions")
+    return Path(shutil.copytree(trained, tmp_path / "project", ignore=no_log))
 
 
 @pytest.fixture

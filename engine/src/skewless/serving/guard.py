@@ -29,7 +29,11 @@ SHED: Final = (  # made before, because it has to be cheap
     .model_dump_json()
     .encode()
 )
-NO_KEY = "send a key in X-API-Key; its operator makes one with `keys new`"
+NO_KEY = "send a key in X-API-Key; who operates this service makes one with `keys new`"
+KEY_UNKNOWN = (
+    "the key in X-API-Key is not known here; "
+    "who operates this service makes one with `keys new`"
+)
 NO_KEYS = (
     "no key is configured, so only callers on this host are answered, "
     "who call it 127.0.0.1 or localhost and come by no proxy; configure {variable}"
@@ -60,7 +64,9 @@ class Guard:
         variable = settings.variable("api_keys")
         # What a caller is told who sent no key, or one that nobody knows.
         self._without_key = NO_KEY if keys else NO_KEYS.format(variable=variable)
-        self._unknown_key = NO_KEY if keys else KEY_UNASKED.format(variable=variable)
+        self._unknown_key = (
+            KEY_UNKNOWN if keys else KEY_UNASKED.format(variable=variable)
+        )
         self._allow_anonymous = settings.allow_anonymous
         self._by_row = serving.rate_limit_by == "row"
         self._inside = 0

@@ -142,10 +142,5 @@ def _counts(families: Any) -> dict[str, int]:
             continue
         if family.name in {TIERS, "model_info"}:
             continue
-        values = [
-            sample.value
-            for sample in family.samples
-            if not sample.name.endswith("_created")
-        ]
-        counts[family.name] = int(sum(values))
+        counts[family.name] = int(sum(sample.value for sample in family.samples))
     return counts
