@@ -23,10 +23,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -59,78 +60,7 @@ LIBRARIES = (
     "uvicorn",
     "uvloop",
 )
-SERVER = """
-import os, sys
-os.sched_setaffinity(0, {0})  # before a thread is started, which would keep both cores
-from pathlib import Path
-import uvicorn
-from fastapi import FastAPI
-from churn_service.api import BatchPrediction, BatchRequest, Prediction
-from skewless.core.config_file import load_config
-from churn_service.project import project
-from churn_service.schema import Customer
-from skewless.serving.service import Service
-from skewless.serving.server import server_options
-from skewless.serving.follow import find_models
-from skewless.serving.worker import spare_the_collector
-from skewless.core.settings import load_settings
-from skewless.core.workspace import Workspace
-
-kind, port, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-root = Path.cwd()
-config = load_config(root / "config.yaml", project)
-monitoring = config.monitoring.model_copy(update={"prediction_log": log})
-serving = config.serving.model_copy(update={"rate_limit_per_minute": 10**9})
-config = config.model_copy(update={"monitoring": monitoring, "serving": serving})
-work = Workspace(project, config, root, load_settings(project.prefix))
-answer = Prediction(churn_probability=0.5, churn_prediction=True, risk_tier="MEDIUM", \
-model_version="0",
-                    trained_at="0", prediction_id="0")
-options = {"port": port, "log_level": "warning", "access_log": False}
-app = FastAPI()
-if kind == "raw":
-    async def app(scope, receive, send):
-        if scope["type"] == "http":
-            await receive()
-            headers = [(b"content-type", b"application/json"), \
-(b"content-length", b"2")]
-            await send({"type": "http.response.start", "status": 200, \
-"headers": headers})
-            await send({"type": "http.response.body", "body": b"{}"})
-elif kind == "empty":
-    @app.post("/predict")
-    async def empty(customer: Customer) -> Prediction:
-        return answer
-elif kind == "plain":
-    import joblib
-    import pandas as pd
-    from skewless.core.feature_matrix import feature_matrix
-    from skewless.registry.remote import open_registry
-    from skewless.tables.table import typed
-    model = joblib.load(io.BytesIO(\
-open_registry(config.registry, root).load().files["model.joblib"]))
-    def probabilities(customers):
-        table = typed(pd.DataFrame([customer.model_dump() for customer in customers]), \
-project.contract)
-        return model.predict_proba(\
-feature_matrix(project, table, config.features))[:, 1]
-    def predictions(customers):
-        return [Prediction(p, p >= 0.5, "LOW", "0", "0", "0") \
-for p in probabilities(customers).tolist()]
-    @app.post("/predict")
-    def plain(customer: Customer) -> Prediction:
-        return predictions([customer])[0]
-    @app.post("/predict/batch")
-    def plain_batch(batch: BatchRequest) -> BatchPrediction:
-        return BatchPrediction(predictions=predictions(batch.customers), \
-batch_size=1, latency_ms=0)
-else:
-    app = project.load_app()
-    Service(find_models(work), work, app)
-    spare_the_collector()
-    options = server_options("127.0.0.1", port, config.serving)
-uvicorn.run(app, **options)
-"""
+SERVER = Path(__file__).with_name("served.py")
 POST = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
@@ -163,7 +93,7 @@ def measure(kind: str, folder: Path, seconds: int) -> dict[str, Speed]:
     """Start a server, load it in each way, end it."""
     line = (folder / "line").read_text()
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, kind, str(PORT), str(folder / "log")],
+        ["taskset", "-c", "0", sys.executable, SERVER, kind, str(PORT), folder / "log"],
         cwd=ROOT,
         env={
             **os.environ,  # noqa: TID251 - of the server
@@ -241,7 +171,7 @@ def single_in_process(seconds: int) -> dict[str, float]:
         return answer
 
     async def best() -> dict[str, float]:
-        async with app.router.lifespan_context(app):
+        async with app.router.lifespan_context(app) as state:
             end = time.perf_counter() + seconds
             fastest = {"service": math.inf, "empty": math.inf}
             # in turn, so that both have the same neighbours
@@ -249,7 +179,7 @@ def single_in_process(seconds: int) -> dict[str, float]:
                 for kind, asked in (("service", app), ("empty", empty)):
                     started = time.process_time()
                     for _ in range(500):
-                        await ask(asked, body)
+                        await ask(asked, body, state)
                     fastest[kind] = min(
                         fastest[kind], (time.process_time() - started) / 500 * 1e6
                     )
@@ -258,7 +188,7 @@ def single_in_process(seconds: int) -> dict[str, float]:
     return asyncio.run(best())
 
 
-async def ask(app: ASGIApp, body: bytes) -> None:
+async def ask(app: ASGIApp, body: bytes, state: Mapping[str, Any]) -> None:
     """Ask an application for a prediction as a server would; stop if it gives none."""
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope = {
@@ -268,7 +198,7 @@ async def ask(app: ASGIApp, body: bytes) -> None:
         "query_string": b"",
         "headers": headers,
     }
-    scope |= {"client": ("127.0.0.1", 1)}
+    scope |= {"client": ("127.0.0.1", 1), "state": dict(state)}
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body}
