@@ -23,11 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -171,7 +170,7 @@ def single_in_process(seconds: int) -> dict[str, float]:
         return answer
 
     async def best() -> dict[str, float]:
-        async with app.router.lifespan_context(app) as state:
+        async with app.router.lifespan_context(app):
             end = time.perf_counter() + seconds
             fastest = {"service": math.inf, "empty": math.inf}
             # in turn, so that both have the same neighbours
@@ -179,7 +178,7 @@ def single_in_process(seconds: int) -> dict[str, float]:
                 for kind, asked in (("service", app), ("empty", empty)):
                     started = time.process_time()
                     for _ in range(500):
-                        await ask(asked, body, state)
+                        await ask(asked, body)
                     fastest[kind] = min(
                         fastest[kind], (time.process_time() - started) / 500 * 1e6
                     )
@@ -188,7 +187,7 @@ def single_in_process(seconds: int) -> dict[str, float]:
     return asyncio.run(best())
 
 
-async def ask(app: ASGIApp, body: bytes, state: Mapping[str, Any]) -> None:
+async def ask(app: ASGIApp, body: bytes) -> None:
     """Ask an application for a prediction as a server would; stop if it gives none."""
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope = {
@@ -198,7 +197,7 @@ async def ask(app: ASGIApp, body: bytes, state: Mapping[str, Any]) -> None:
         "query_string": b"",
         "headers": headers,
     }
-    scope |= {"client": ("127.0.0.1", 1), "state": dict(state)}
+    scope |= {"client": ("127.0.0.1", 1)}
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body}

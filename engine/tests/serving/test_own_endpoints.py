@@ -3,9 +3,10 @@
 It does so behind the engine's layers.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -191,3 +192,60 @@ def test_the_model_can_be_replaced_for_a_test_as_any_dependency(trained: Path):
     app.dependency_overrides[served_model] = Fixed
     with connect(app, open_workspace(project, trained / "config.yaml")) as client:
         assert client.post("/predict", json=EXAMPLE).status_code == 418
+
+
+def test_a_service_that_is_mounted_answers_as_its_own(trained: Path):
+    work = open_workspace(project, trained / "config.yaml")
+    inner, beside = fresh_app(), fresh_app()
+    connect(inner, work)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with inner.router.lifespan_context(inner):
+            yield  # and hands nothing on
+
+    outer = FastAPI(lifespan=lifespan)
+    outer.mount("/churn", inner)
+    inner.mount("/beside", beside)
+    with TestClient(outer, "http://127.0.0.1", client=("127.0.0.1", 1)) as client:
+        answer = client.post("/churn/predict", json=EXAMPLE)
+        other = client.get("/churn/beside/health")
+
+    assert answer.status_code == 200
+    # One that has not started never answers with the model of another.
+    assert (other.status_code, other.json()["detail"]) == (
+        503,
+        "the service has not started",
+    )
+
+
+def test_what_an_owner_calls_service_is_the_owners_and_a_crash_of_theirs_a_problem(
+    trained: Path,
+):
+    app = fresh_app()
+
+    @app.middleware("http")
+    async def own(request: Request, call_next) -> Response:
+        request.state.service = "billing"
+        if request.url.path == "/crash":
+            raise RuntimeError
+        return await call_next(request)
+
+    with connect(app, open_workspace(project, trained / "config.yaml")) as client:
+        health = client.get("/health")
+        crash = client.get("/crash")
+
+    assert health.json()["model_loaded"]
+    assert (crash.status_code, crash.headers["content-type"]) == (
+        500,
+        "application/problem+json",
+    )
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_a_probe_that_is_asked_otherwise_names_get(trained: Path, path: str):
+    work = open_workspace(project, trained / "config.yaml")
+    with connect(fresh_app(), work) as client:
+        answer = client.post(path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

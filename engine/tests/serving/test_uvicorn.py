@@ -39,7 +39,7 @@ EXTENDED = {  # methods of the protocol, and what they are called with
 }
 REPLACED = {"_unsupported_upgrade_warning": [], "send_400_response": ["msg"]}
 READ = {
-    "app_state": "what the lifespan left: the service, whose bounds hold",
+    "app_state": "what the lifespan left: the bounds",
     "connections": "counted",
     "cycle": "the latest request",
     "flow": "whether the caller reads",

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from shipped import CONFIG
 from skewless.serving.access import new_key
 from skewless.serving.connections import MOST_FRAMING_BYTES, Connection
 from skewless.serving.server import server_options
+from skewless.serving.state import BOUNDS
 from steady import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
@@ -222,9 +222,7 @@ async def receive(parts: Sequence[bytes]) -> tuple[Asked, bool]:
     """
     app, state, wire = Recorder(), ServerState(), Wire()
     config = uvicorn.Config(app, **server_options("127.0.0.1", 0, CONFIG.serving))
-    connection = Connection(
-        config, state, {"service": SimpleNamespace(serving=CONFIG.serving)}
-    )
+    connection = Connection(config, state, {BOUNDS: CONFIG.serving})
     connection.connection_made(wire)
     for part in takewhile(lambda _: not wire.ended, parts):
         connection.data_received(part)

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from fastapi_offline import FastAPIOffline
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -29,13 +29,10 @@ from skewless.serving.problems import (
     problem,
 )
 from skewless.serving.service import Service, service_of
-from skewless.serving.state import REQUEST, RequestState, ServiceState
+from skewless.serving.state import BOUNDS, REQUEST, SERVICE, RequestState, ServiceState
 from skewless.serving.stats import Stats, sum_up
 
 PREFIX: Final = "/v1"
-
-endpoints = APIRouter(route_class=ServiceRoute, responses=PROBLEMS)
-"""What every project's service answers besides predictions."""
 
 
 def create_app(
@@ -69,10 +66,11 @@ def create_app(
     app.router.route_class = ServiceRoute
     answer_with_problems(app)
     app.add_middleware(Layers)
-    # As if each was declared on `app`: the layers read the paths of what is there, and
-    # an included router shows them none.
-    app.router.routes.extend(endpoints.routes)
+    add_description(app)
+    add_probes(app)
     versions.add_endpoint(app, project.contract, to_response)
+    add_figures(app)
+    add_reload(app)
     outcome_endpoint.add_endpoint(app, project.contract)
     return app
 
@@ -82,7 +80,7 @@ def _lifespan(project: Project[Any, Any]) -> Callable[[FastAPI], Any]:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service = service_of(app) or Service.open(open_workspace(project), app)
         async with service.running():
-            yield {"service": service.state}
+            yield {BOUNDS: service.state.serving}
 
     return lifespan
 
@@ -104,13 +102,14 @@ class Layers:
             await self._app(scope, receive, send)
             return
         scope[REQUEST] = RequestState()
-        if "service" not in scope.get("state", {}):
+        service = service_of(scope["app"])
+        if service is None:
             answer = problem(scope, UNAVAILABLE, "the service has not started")
             await answer(scope, receive, send)
             return
         if self._layered is None:
-            service: Service = scope["app"].state.service
             self._layered = service.surround(self._app)
+        scope[SERVICE] = service.state
         await self._layered(_unversioned(scope), receive, send)
 
 
@@ -132,83 +131,98 @@ async def require_json(request: Request) -> None:
         )
 
 
-@endpoints.get("/model")
-async def describe_model(request: Request) -> ModelDescription:
-    """Describe the model that answers."""
-    state: ServiceState = request.state.service
-    source = state.loaded().source
-    decision = source.decision
-    return ModelDescription(
-        version=source.version,
-        trained_at=source.trained_at,
-        fields=state.project.contract.columns,
-        threshold=decision.threshold,
-        tiers={"LOW": 0.0, "MEDIUM": decision.medium_risk, "HIGH": decision.high_risk},
-    )
+def add_description(app: FastAPI) -> None:
+    """Add the endpoint that says which model answers."""
 
-
-@endpoints.get("/health")
-@endpoints.head("/health", include_in_schema=False)
-async def health(request: Request) -> Health:
-    """Tell that the process lives; restart it if this does not answer."""
-    state: ServiceState = request.state.service
-    predictor = state.predictor
-    return Health(
-        model_loaded=predictor is not None,
-        model_version=None if predictor is None else predictor.version,
-        uptime_seconds=round(time.monotonic() - state.started, 3),
-    )
-
-
-@endpoints.get("/ready")
-@endpoints.head("/ready", include_in_schema=False)
-async def ready(request: Request) -> Readiness:
-    """Tell that predictions are answered; send traffic only then."""
-    state: ServiceState = request.state.service
-    source = state.loaded().source
-    if state.draining:
-        msg = "this process is stopping"
-        raise NotReadyError(msg)
-    return Readiness(
-        status="ready" if source.trained_at else "degraded",
-        model_version=source.version,
-        refused_version=state.refused,
-    )
-
-
-@endpoints.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """Show the metrics to Prometheus."""
-    state: ServiceState = request.state.service
-    state.journal.flush()
-    return Response(state.meter.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-@endpoints.get("/stats")
-async def stats(request: Request) -> Stats:
-    """Tell how the service is doing."""
-    return sum_up(request.state.service)
-
-
-@endpoints.post(
-    "/admin/reload",
-    responses={CONFLICT: {"model": Problem}, 415: {"model": Problem}},
-    dependencies=[Depends(require_json)],
-)
-async def reload(request: Request) -> Readiness:
-    """Look at once for another model, in this process.
-
-    Other processes look for themselves.
-    """
-    state: ServiceState = request.state.service
-    await state.follower.look()
-    source = state.loaded().source
-    if state.refused is not None:
-        detail = (
-            f"{state.refused} is refused, {source.version} answers on; the log says why"
+    @app.get("/model")
+    async def describe_model(request: Request) -> ModelDescription:
+        """Describe the model that answers."""
+        state: ServiceState = request.scope[SERVICE]
+        source = state.loaded().source
+        decision = source.decision
+        return ModelDescription(
+            version=source.version,
+            trained_at=source.trained_at,
+            fields=state.project.contract.columns,
+            threshold=decision.threshold,
+            tiers={
+                "LOW": 0.0,
+                "MEDIUM": decision.medium_risk,
+                "HIGH": decision.high_risk,
+            },
         )
-        raise HTTPException(CONFLICT, detail)
-    return Readiness(
-        status="ready" if source.trained_at else "degraded",
-        model_version=source.version,
+
+
+def add_probes(app: FastAPI) -> None:
+    """Add the endpoints by which an orchestrator sees how the process is."""
+
+    @app.head("/health", include_in_schema=False)
+    @app.get("/health")
+    async def health(request: Request) -> Health:
+        """Tell that the process lives; restart it if this does not answer."""
+        state: ServiceState = request.scope[SERVICE]
+        predictor = state.predictor
+        return Health(
+            model_loaded=predictor is not None,
+            model_version=predictor and predictor.version,
+            uptime_seconds=round(time.monotonic() - state.started, 3),
+        )
+
+    @app.head("/ready", include_in_schema=False)
+    @app.get("/ready")
+    async def ready(request: Request) -> Readiness:
+        """Tell that predictions are answered; send traffic only then."""
+        state: ServiceState = request.scope[SERVICE]
+        source = state.loaded().source
+        if state.draining:
+            msg = "this process is stopping"
+            raise NotReadyError(msg)
+        return Readiness(
+            status="ready" if source.trained_at else "degraded",
+            model_version=source.version,
+            refused_version=state.refused,
+        )
+
+
+def add_figures(app: FastAPI) -> None:
+    """Add the endpoints that show how the service is doing."""
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        """Show the metrics to Prometheus."""
+        state: ServiceState = request.scope[SERVICE]
+        state.journal.flush()
+        return Response(state.meter.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    @app.get("/stats")
+    async def stats(request: Request) -> Stats:
+        """Tell how the service is doing."""
+        return sum_up(request.scope[SERVICE])
+
+
+def add_reload(app: FastAPI) -> None:
+    """Add the endpoint that looks for another model."""
+
+    @app.post(
+        "/admin/reload",
+        responses={CONFLICT: {"model": Problem}, 415: {"model": Problem}},
+        dependencies=[Depends(require_json)],
     )
+    async def reload(request: Request) -> Readiness:
+        """Look at once for another model, in this process.
+
+        Other processes look for themselves.
+        """
+        state: ServiceState = request.scope[SERVICE]
+        await state.follower.look()
+        source = state.loaded().source
+        if state.refused is not None:
+            detail = (
+                f"{state.refused} is refused, {source.version} answers on; "
+                "the log says why"
+            )
+            raise HTTPException(CONFLICT, detail)
+        return Readiness(
+            status="ready" if source.trained_at else "degraded",
+            model_version=source.version,
+        )

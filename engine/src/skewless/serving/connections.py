@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from skewless.core.sections import ServingConfig
 from skewless.serving.messages import Problem
-from skewless.serving.state import ServiceState
+from skewless.serving.state import BOUNDS
 
 # In a row: a head, the line of a chunk, trailers; one read more may be seen.
 MOST_FRAMING_BYTES = 64 * 1024
@@ -95,8 +95,8 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _bounds(self) -> ServingConfig:
-        service: ServiceState = self.app_state["service"]  # from the lifespan
-        return service.serving
+        bounds: ServingConfig = self.app_state[BOUNDS]
+        return bounds
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or say that there are too many."""

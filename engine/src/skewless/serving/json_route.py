@@ -34,7 +34,7 @@ from starlette.types import Receive, Scope
 
 from skewless.core.errors import BatchTooLargeError
 from skewless.serving.problems import MOST_FAULTS, UNKNOWN
-from skewless.serving.state import ServiceState
+from skewless.serving.state import SERVICE, ServiceState
 
 JSON: Final = "application/json"
 EVIDENT: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
@@ -472,7 +472,7 @@ class BodyBounds(NamedTuple):
         listed = {
             name: body[name] for name in self.rows if isinstance(body.get(name), list)
         }
-        state: ServiceState = request.state.service
+        state: ServiceState = request.scope[SERVICE]
         limit = state.serving.max_batch_rows
         if any(len(rows) > limit for rows in listed.values()):
             msg = f"a batch holds at most {limit} rows; send several"

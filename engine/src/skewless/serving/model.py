@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from skewless.core.answer import ID_DIGITS, Answer, Answered, Decision
 from skewless.models.predict import Predictor
-from skewless.serving.state import REQUEST, RequestState, ServiceState
+from skewless.serving.state import REQUEST, SERVICE, RequestState, ServiceState
 
 # A larger batch is answered by a thread, so that probes never wait.
 INLINE_ROWS: Final = 64
@@ -87,7 +87,7 @@ def _is_accompanied(request: Request) -> bool:
 
 async def served_model(request: Request) -> ServedModel:
     """Return the model in production, for this request."""
-    state: ServiceState = request.state.service
+    state: ServiceState = request.scope[SERVICE]
     return ServedModel(request, state, state.loaded())
 
 

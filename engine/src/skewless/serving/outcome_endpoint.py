@@ -9,7 +9,7 @@ from skewless.core.contract import Contract
 from skewless.monitoring.outcomes import Outcome, outcome_models
 from skewless.serving.messages import Problem
 from skewless.serving.problems import NOT_FOUND, RETRY, UNAVAILABLE
-from skewless.serving.state import REQUEST, RequestState, ServiceState
+from skewless.serving.state import REQUEST, SERVICE, RequestState, ServiceState
 
 INVALID: Final = 422
 
@@ -57,7 +57,7 @@ def add_endpoint(app: FastAPI, contract: Contract) -> None:
 
 async def record(request: Request, said: OutcomeRequest) -> Recorded:
     """Record outcomes; a correction is another outcome, a repetition does no harm."""
-    state: ServiceState = request.state.service
+    state: ServiceState = request.scope[SERVICE]
     if state.outcomes is None:
         raise HTTPException(
             NOT_FOUND, "this service keeps no prediction log, which outcomes belong to"

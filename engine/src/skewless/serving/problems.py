@@ -115,7 +115,8 @@ def problem(
     headers: Any = None,
 ) -> Response:
     """Build the answer to a request that cannot be answered otherwise."""
-    state: RequestState = scope[REQUEST]
+    # An owner's own middleware may fail before the service sees the request.
+    state: RequestState = scope.setdefault(REQUEST, RequestState())
     state.refused = ", ".join(map(_rule, errors[:MOST_TOLD])) or detail
     told = Problem(
         title=HTTPStatus(status).phrase,

@@ -1,7 +1,7 @@
 """What layers and endpoints share: of the running service, and of each request.
 
-An endpoint finds the first as ``request.state.service``, where the application's
-lifespan puts it, and the second in the request's scope, by `REQUEST`.
+Both are in the request's scope, where `Layers` of application.py puts them: by
+`SERVICE` and by `REQUEST`.
 """
 
 import time
@@ -21,7 +21,11 @@ from skewless.serving.metrics import Meter
 from skewless.serving.micro_batch import MicroBatch
 from skewless.serving.pool import Pool
 
-REQUEST: Final = "skewless"
+BOUNDS: Final = "skewless"
+"""Key of what the lifespan leaves to connections: the `serving` section."""
+SERVICE: Final = "skewless.service"
+"""Key of a scope: the `ServiceState` of the application that the request came to."""
+REQUEST: Final = "skewless.request"
 """Key of a scope: the request's `RequestState`."""
 
 

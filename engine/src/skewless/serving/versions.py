@@ -26,7 +26,7 @@ from skewless.serving.follow import Models
 from skewless.serving.messages import Problem
 from skewless.serving.model import ServedModel
 from skewless.serving.problems import CONFLICT, NOT_FOUND, RETRY, UNAVAILABLE
-from skewless.serving.state import REQUEST, RequestState, ServiceState
+from skewless.serving.state import REQUEST, SERVICE, RequestState, ServiceState
 
 NAMED: Final = (NEWEST, *ALIASES)
 NAME: Final = rf"^({'|'.join(NAMED)}|{VERSION.pattern})$"
@@ -132,7 +132,7 @@ def add_endpoint(
 
         It answers as it did when it was in production.
         """
-        state: ServiceState = request.state.service
+        state: ServiceState = request.scope[SERVICE]
         state.loaded()  # a service that is not ready says so, whatever is asked for
         try:
             predictor = await state.versions.find(name)
@@ -148,7 +148,7 @@ def _refuse(request: Request, name: str, error: Exception) -> Never:
     """
     if isinstance(error, ArtifactNotFoundError):
         raise HTTPException(NOT_FOUND, UNKNOWN) from error
-    state: ServiceState = request.state.service
+    state: ServiceState = request.scope[SERVICE]
     seen: RequestState = request.scope[REQUEST]
     state.log.warning(
         "no version", request_id=seen.request_id, wanted=name, reason=str(error)
