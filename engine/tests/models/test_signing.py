@@ -338,6 +338,17 @@ def test_every_command_that_loads_a_model_ends_with_two_by_a_malformed_key(
     assert MATERIAL not in done.stderr
 
 
+def test_an_unsigned_version_is_listed_as_whole_so_that_somebody_may_sign_it(
+    trained: Path, run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHURN_PUBLIC_KEY", public_pem(OURS))
+
+    done = run(trained, "registry", "list")
+
+    assert ("ROC AUC" in done.stdout, "DAMAGED" in done.stdout) == (True, False)
+    assert "it is not signed" in done.stdout
+
+
 def test_registry_sign_signs_the_newest_and_the_other_commands_take_it(
     own: Path, run, monkeypatch: pytest.MonkeyPatch
 ):

@@ -66,7 +66,7 @@ def list_all(
 
 def _print(row: dict[str, Any]) -> None:
     told = "DAMAGED"
-    if not row["fault"]:
+    if row["roc_auc"] is not None:
         told = f"trained {row['trained_at']}  ROC AUC {row['roc_auc']:.4f}"
     say(f"{row['version']}  {told}  {' '.join(row['aliases'])}".rstrip())
     if row["fault"]:
