@@ -296,14 +296,16 @@ def test_a_page_that_is_there_is_kept_unless_told_otherwise(
 
 
 def test_a_folder_is_no_place_for_a_page(told: Path, run: Run, tmp_path: Path):
-    done = run(told, "drift", "--report", tmp_path, "--overwrite")
+    folder = tmp_path / "page"
+    folder.mkdir()
+
+    done = run(told, "drift", "--report", folder, "--overwrite")
 
     assert (
         done.returncode,
-        f"{tmp_path} exists already; name another" in done.stderr,
+        f"{folder} exists already; name another" in done.stderr,
     ) == (2, True)
-    assert not list(tmp_path.iterdir())
-    assert not list(tmp_path.parent.glob(".*"))
+    assert list(tmp_path.rglob("*")) == [folder]
 
 
 @pytest.mark.posix

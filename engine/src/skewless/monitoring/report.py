@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
+from skewless.core.bootstrap import LEVEL
 from skewless.core.escaping import in_html
 from skewless.monitoring import charts, drift, performance, words
 from skewless.monitoring.drift_job import Found
@@ -61,6 +62,7 @@ def render(report: Report) -> str:
         verdict=words.verdict(found.figures, weeks),
         changes=words.changes(found),
         modules={"words": words, "drift": drift, "performance": performance},
+        band_level=LEVEL,
         most_bins=charts.MOST_BINS,
         shown=shown[:MOST_ROWS],
         left_out=len(shown[MOST_ROWS:]),
