@@ -244,4 +244,4 @@ def _scorer(artifact: Artifact, runtime: Runtime, *, allow_pickle: bool) -> Scor
     import joblib  # noqa: PLC0415 - only this runtime may load it
 
     model: Any = joblib.load(io.BytesIO(artifact.files[JOBLIB]))
-    return lambda matrix: model.predict_proba(matrix)[:, 1]
+    return lambda matrix: model.predict_proba(matrix)[:, 1].astype(np.float64)
