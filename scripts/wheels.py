@@ -7,6 +7,7 @@ Usage: python scripts/wheels.py
     (leaves the wheels in dist/wheels; fails if they do not work)
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,17 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from churn_service.project import project
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 WHEELS: Final = ROOT / "dist" / "wheels"
+# A registry and a table of its own, wherever the project's are.
+MAKE_PROJECT: Final = """
+import sys
+from pathlib import Path
+from skewless.testing import make_project
+make_project(Path(sys.argv[1]), Path.cwd(), registry={"path": "models"})
+"""
 SHOW_PLACES: Final = """
 import churn_service, skewless
 print(churn_service.__file__, skewless.__file__, sep="\\n")
@@ -43,8 +53,7 @@ def install(environment: Path, wheels: list[Path]) -> Path:
 
 def use(python: Path, folder: Path) -> None:
     """Sample, train and score in a folder, by what is installed."""
-    for name in ("config.yaml", "requirements-dev.lock"):
-        shutil.copy(ROOT / name, folder)
+    run(folder, python, "-c", MAKE_PROJECT, ROOT)
     for place in run(folder, python, "-c", SHOW_PLACES).split():
         if python.parents[1] not in Path(place).parents:
             sys.exit(f"wheels: {place} was imported, which is no installed wheel")
@@ -55,8 +64,15 @@ def use(python: Path, folder: Path) -> None:
 def run(folder: Path, *words: object) -> str:
     """Run a command in a folder and return what it printed; if it fails, so do we."""
     command = [str(word) for word in words]
+    ours = os.environ.items()  # noqa: TID251 - the child inherits the rest
+    known = {name: value for name, value in ours if not name.startswith(project.prefix)}
     done = subprocess.run(  # noqa: S603 - our own
-        command, cwd=folder, check=False, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=known,
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode != 0:
         sys.exit(f"wheels: `{' '.join(command)}` failed, see above\n{done.stdout}")
