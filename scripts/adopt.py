@@ -16,8 +16,6 @@ where git cannot tell, unless --uncommitted allows it. Ends with 0 done, 1 faile
 """
 
 import argparse
-import contextlib
-import io
 import sys
 import tempfile
 from collections.abc import Collection
@@ -27,7 +25,7 @@ from typing import Final
 
 from skewless.adopt.asked import Asked
 from skewless.adopt.config_yaml import path_from, render_config_yaml
-from skewless.adopt.decisions import Decisions, decide
+from skewless.adopt.decisions import Decisions, make_decisions
 from skewless.adopt.reading import open_foreign
 from skewless.adopt.rendering import (
     render_config,
@@ -38,11 +36,12 @@ from skewless.adopt.rendering import (
 from skewless.adopt.staging import changes, formatted, stage, try_out, write_all
 from skewless.adopt.telling import next_steps, summary
 from skewless.cli.terminal import say
-from skewless.core.errors import SkewlessError
+from skewless.core.errors import AskedError, SkewlessError
 
 from churn_service.project import project
 import rename
 from git_status import Refused, tracked, uncommitted
+from nouns import Nouns, complaint_of_nouns
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = "src/churn_service"
@@ -111,10 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
     if not asked.dry_run and not asked.uncommitted:
         refuse_uncommitted(ROOT, FILES)
-    _rename_nouns(asked, "--dry-run")  # so that a noun that will not do is said now
     table = asked.table.resolve()
     foreign = open_foreign(table, scratch)
-    decided = decide(
+    decided = make_decisions(
         foreign,
         Asked(asked.target, asked.id, asked.positive),
         project,
@@ -123,6 +121,7 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
     files = _rendered(decided)
     say("trying the changed project on the whole table", err=True)
     staged = stage(ROOT, files, scratch, package=PACKAGE)
+    _check_nouns(asked, staged)
     files[CONFIG_SCHEMA] = try_out(staged, table, project.place)
     if asked.dry_run:
         say(*changes(ROOT, files).splitlines())
@@ -132,7 +131,7 @@ def _adopt(asked: argparse.Namespace, scratch: Path) -> None:
         removed = rename.template_only(ROOT) if known else []
         write_all(ROOT, files)
         rename.remove(ROOT, removed)
-        print(_rename_nouns(asked), end="")
+        _rename_nouns(asked)
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         steps = list(next_steps(FILES, removed, makefile, in_git=known))
     say(*summary(decided, path_from(ROOT, table)), *steps)
@@ -175,21 +174,24 @@ def in_git(root: Path, names: Collection[str]) -> bool:
         return False
 
 
-def _rename_nouns(asked: argparse.Namespace, *words: str) -> str:
-    """Give the project the nouns that were asked for, as `make rename` does.
+def _check_nouns(asked: argparse.Namespace, staged: Path) -> None:
+    """Refuse nouns that the changed project could not have."""
+    present = rename.present_words(ROOT).nouns
+    wanted = Nouns(asked.record or present.record, asked.event or present.event)
+    wrong = complaint_of_nouns(wanted, present, staged)
+    if wanted != present and wrong:
+        raise AskedError(wrong)
 
-    Return what that says.
-    """
+
+def _rename_nouns(asked: argparse.Namespace) -> None:
+    """Give the project the nouns that were asked for, as `make rename` does."""
     nouns = []
     if asked.record:
         nouns.append(f"--record={asked.record}")
     if asked.event:
         nouns.append(f"--event={asked.event}")
-    said = io.StringIO()
     if nouns:
-        with contextlib.redirect_stdout(said):
-            rename.main([*nouns, "--uncommitted", f"--folder={ROOT}", *words])
-    return said.getvalue()
+        rename.main([*nouns, "--uncommitted", f"--folder={ROOT}"])
 
 
 def _rendered(decided: Decisions) -> dict[str, str]:

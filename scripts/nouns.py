@@ -126,8 +126,12 @@ def replace_nouns_in_code(source: str, old: Nouns, new: Nouns) -> tuple[str, int
 def complaint_of_nouns(new: Nouns, old: Nouns, folder: Path) -> str | None:
     """Say what is wrong with nouns for a project, or None."""
     for noun in new:
-        if not NOUN.fullmatch(noun) or keyword.iskeyword(noun):
+        if not NOUN.fullmatch(noun):
             return f"{noun}: it must be a noun of three to twelve small letters"
+        if keyword.iskeyword(noun):
+            return f"{noun}: Python has that word for itself; choose another noun"
+    if new.record == new.event:
+        return f"{new.event}: a row and what is predicted of it need a noun each"
     taken = (set(new.names()) - set(old.names())) & _names_in_code(folder)
     if taken:
         return f"{', '.join(sorted(taken))}: the project uses that name already"

@@ -33,7 +33,7 @@ from own import ID, PROJECT
 from skewless.adopt import naming, rendering
 from skewless.adopt.asked import Asked
 from skewless.adopt.config_yaml import path_from, with_settings
-from skewless.adopt.decisions import Decisions, decide
+from skewless.adopt.decisions import Decisions, make_decisions
 from skewless.adopt.fields import bounds
 from skewless.adopt.naming import Names
 from skewless.adopt.profile import Profile
@@ -65,7 +65,7 @@ def written(path: Path, found: pd.DataFrame, **how: Any) -> Path:
 
 def decided(path: Path, scratch: Path, **asked: str) -> Decisions:
     scratch.mkdir(exist_ok=True)
-    return decide(
+    return make_decisions(
         open_foreign(path, scratch),
         Asked(**({"target": "left"} | asked)),
         PROJECT,
@@ -938,14 +938,23 @@ def test_uncommitted_changes_are_not_written_over(clone: Path, messy: Path, caps
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("noun", "said"),
+    [
+        ("class", "Python has that word"),
+        ("churn", "a noun each"),
+        ("signal", "the project uses that name already"),  # a column of the table
+    ],
+)
+@pytest.mark.parametrize("trial", [[], ["--dry-run"]])
 def test_a_noun_that_will_not_do_is_refused_before_anything_is_written(
-    clone: Path, messy: Path
+    clone: Path, messy: Path, capsys, noun: str, said: str, trial: list[str]
 ):
-    words = [str(messy), "--target", "left", "--positive", "Ja", "--record", "class"]
+    words = [str(messy), "--target", "left", "--positive", "Ja", "--record", noun]
 
-    with pytest.raises(SystemExit, match="refused: class: it must be a noun"):
-        adopt.main(words)
+    code = adopt.main([*words, *trial])
 
+    assert (code, said in capsys.readouterr().err) == (2, True)
     assert git(clone, "status", "--porcelain") == ""
 
 

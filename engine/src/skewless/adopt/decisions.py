@@ -54,7 +54,7 @@ class Decisions:
     """Columns that look like an id and stand in several rows."""
 
 
-def decide(
+def make_decisions(
     foreign: Foreign,
     asked: Asked,
     project: Project[Any, Any],

@@ -38,11 +38,11 @@ def formatted(source: str, name: str, root: Path) -> str:
 
 
 def stage(root: Path, files: Mapping[str, str], scratch: Path, *, package: str) -> Path:
-    """Copy what training reads to a scratch folder, new files in place of the old."""
+    """Copy the project's code and settings, with new files in place of the old."""
     copy = scratch / "project"
-    shutil.copytree(
-        root / package, copy / package, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    unread = shutil.ignore_patterns("__pycache__")
+    for folder in (package, "tests"):
+        shutil.copytree(root / folder, copy / folder, ignore=unread)
     for name in NEEDED:
         shutil.copy(root / name, copy / name)
     for name, text in files.items():
