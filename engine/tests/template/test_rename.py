@@ -177,7 +177,7 @@ def test_a_name_of_one_word_is_taken_and_changed_for_another_of_one_word_only(
     ("word", "why"),
     [
         ("--record=Loan", "a noun of three to twelve small letters"),
-        ("--record=class", "a noun of three to twelve small letters"),
+        ("--record=class", "Python has that word for itself"),
         ("--event=pays back", "a noun of three to twelve small letters"),
         ("--record=request", "the project uses that name already"),
         ("--record=list", "the project uses that name already"),
