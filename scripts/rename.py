@@ -94,6 +94,8 @@ WITH_PROSE: Final = (
     "pyproject.toml",
     "config.yaml",
 )
+# The table that `make train` makes up where there is none; a noun names its id.
+SIMULATED: Final = "data/customers.csv"
 # Of a word, or behind an escape in a string.
 START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
 END: Final = rb"(?![A-Za-z0-9_])"
@@ -160,21 +162,20 @@ def replace(
     >>> replace(said, old, new, variables={"PORT"})
     (b'MY_PORT MY_{name} CHURN_RISK CHURN_PORTS', 2)
     """
-    names = {one.encode(): other.encode() for one, other in zip(old, new, strict=True)}
+    names = {
+        one.encode(): other.encode()
+        for one, other in zip(old, new, strict=True)
+        if one != other  # two names may begin with the same word
+    }
     if not any(name in content for name in names):
         return content, 0  # the usual case, many times faster
     command, package, prefix = (re.escape(word.encode()) for word in old)
     # Or none: what follows is made up when it runs.
     known = "|".join(sorted(variables)).encode()
-    words = b"(?:(?:%s|%s)%s|%s(?=(?:%s)?%s))" % (
-        command,
-        package,
-        END,
-        prefix,
-        known,
-        END,
-    )
-    return re.subn(START + words, lambda found: names[found[0]], content)
+    words = b"(?:%s|%s)%s" % (command, package, END)
+    if old.prefix != new.prefix:
+        words += b"|%s(?=(?:%s)?%s)" % (prefix, known, END)
+    return re.subn(START + b"(?:%s)" % words, lambda found: names[found[0]], content)
 
 
 def replace_in(
@@ -295,11 +296,8 @@ def plan(
                 variables=variables,
             )
             if taken:
-                names = new.names
-                msg = (
-                    f"{name} has {names.command}, {names.package} or {names.prefix} "
-                    "in it already"
-                )
+                *words, last = [word for word in new.names if word not in old.names]
+                msg = f"{name} has {', '.join(words)} or {last} in it already"
                 raise Refused(msg)
         after, nouns = nouns_in(name, after, old=old.nouns, new=new.nouns)
         if count or moves or nouns:
@@ -460,10 +458,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(words: list[str] | None = None) -> None:
-    """Rename the project, or show what would change."""
+def main(words: list[str] | None = None) -> str:
+    """Rename the project, or show what would change; return what to do next, if any."""
     said = _parser().parse_args(words)
     folder = said.folder.resolve()
+    nouns = present_words(folder).nouns
     leaving = [] if said.copied else template_only(folder)
     try:
         changes = _changes(folder, said, leaving)
@@ -481,6 +480,17 @@ def main(words: list[str] | None = None) -> None:
         apply(changes)
         introduce(folder, said.description, said.holder)
         remove(folder, leaving if changes else [])
+    if not changes or said.dry_run or said.copied:
+        return ""
+    return next_step(folder, has_new_nouns=present_words(folder).nouns != nouns)
+
+
+def next_step(folder: Path, *, has_new_nouns: bool) -> str:
+    """Say what to do once the project is renamed."""
+    step = "make format check test, then commit"
+    if has_new_nouns and (folder / SIMULATED).exists():
+        step += f"; remove {SIMULATED}, the simulator makes the table anew"
+    return step
 
 
 def _changes(
@@ -512,4 +522,5 @@ def _is_in(name: Path, folders: Iterable[str]) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    if step := main():
+        print(f"next: {step}")

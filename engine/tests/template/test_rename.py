@@ -21,6 +21,7 @@ from made import bring_mypy_cache, commit, contents, copy_project, environment_o
 
 PRESENT = rename.present_words(ROOT).names.command
 SHORTEST, LONGEST = "ab-c", "propensity-to-leave-data"
+SAME_PREFIX = "churn-model"
 PYPROJECT = b'[project]\nname = "churn-service"\n'
 
 
@@ -70,9 +71,7 @@ def test_the_docstrings_examples_hold():
     ] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    "name", [LONGEST, pytest.param(SHORTEST, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", [LONGEST, SHORTEST, SAME_PREFIX])
 @pytest.mark.slow
 def test_there_and_back_is_the_same_byte_for_byte_and_twice_is_once(
     project: Path, name: str
@@ -280,6 +279,58 @@ def test_a_name_that_would_not_do_is_refused_with_the_reason(
 
     assert (done.returncode, why in done.stderr) == (1, True), done.stderr
     assert contents(small) == before
+
+
+def test_a_name_with_the_same_first_word_leaves_the_variables(small: Path):
+    (small / "model.md").write_text("churn-models\n")
+    done = renamed(small, SAME_PREFIX, "--uncommitted")
+
+    assert done.stdout.splitlines()[0] == "README.md: 1"
+    assert (
+        small / "README.md"
+    ).read_text() == "churn-model predicts churn; CHURN_PORT says where\n"
+    (small / "model.md").write_text("churn-service\n")
+    assert (
+        "model.md has churn-service or churn_service in it already"
+        in renamed(small, PRESENT, "--uncommitted").stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lapse-model"], "next: make format check test, then commit\n"),
+        (
+            ["--record=loan"],
+            (
+                "next: make format check test, then commit; "
+                "remove data/customers.csv, the simulator makes the table anew\n"
+            ),
+        ),
+        (["lapse-model", "--dry-run"], ""),
+        (["lapse-model", "--copied"], ""),
+        ([PRESENT], ""),
+    ],
+)
+def test_the_command_says_what_to_do_next_where_it_changed_something(
+    small: Path, words: list[str], said: str
+):
+    (small / "data").mkdir()
+    (small / "data/customers.csv").touch()
+    (small / "README.md").write_text("churn-service and its customers\n")
+    (small / "pyproject.toml").write_bytes(
+        PYPROJECT + b'[tool.nouns]\nrecord = "customer"\nevent = "churn"\n'
+    )
+
+    done = subprocess.run(
+        [sys.executable, rename.__file__, *words, "--uncommitted", "--folder", small],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    _, _, after = done.stdout.partition(" files\n")
+    assert after == said
 
 
 def test_uncommitted_changes_are_refused_unless_told(small: Path):
