@@ -15,7 +15,7 @@ LOCKS :=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(INSTALLED) ## make .venv with everything in it (PYTHON=python3.11 picks the interpreter)
@@ -54,16 +54,17 @@ scored: train
 	@$(BIN)/churn-service score --overwrite
 
 .PHONY: adopt
+# DRY_RUN=1 only shows what would change; FORCE=1 goes on where nothing was committed before.
 # Words of the command line only: a shell may have an ID of its own. make exports them, and the recipe's shell reads
 # them there, so that a header may hold any sign.
 said = $(and $(filter command%,$(origin $(1))),$($(1)),$(2)"$$$(1)")
-adopt: $(INSTALLED) ## make the project that of your table: TABLE= TARGET= [ID=] [POSITIVE=] [RECORD=loan] [EVENT=default] [DRY_RUN=1] [FORCE=1, without a commit before]
+adopt: $(INSTALLED) ## put in your table: TABLE= TARGET= [ID=] [POSITIVE=] [RECORD=] [EVENT=] [DRY_RUN=1] [FORCE=1]
 	@$(BIN)/python scripts/adopt.py $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted) $(call said,ID,--id=) \
 		$(call said,POSITIVE,--positive=) $(call said,RECORD,--record=) $(call said,EVENT,--event=) \
 		$(call said,TARGET,--target=) $(call said,TABLE,-- )
 
 .PHONY: rename
-rename: ## give the project another name, or other nouns: [NAME=] [RECORD=loan] [EVENT=default] [DRY_RUN=1, which only shows] [FORCE=1, without a commit before]
+rename: ## another name, or other nouns: [NAME=] [RECORD=loan] [EVENT=default] [DRY_RUN=1] [FORCE=1]
 	@$(PYTHON) scripts/rename.py $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--uncommitted) \
 		$(call said,RECORD,--record=) $(call said,EVENT,--event=) $(call said,NAME,-- )
 	@[ -n "$$DRY_RUN" ] || [ ! -x $(BIN)/ruff ] || { $(BIN)/ruff check --fix-only --quiet; $(BIN)/ruff format --quiet; }
@@ -77,7 +78,7 @@ test-project: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist worksteal
 
 .PHONY: test-all
-test-all: test-project wheels $(ALL_TESTS) ## every test there is; fails if a program it needs is absent (services)
+test-all: test-project wheels $(ALL_TESTS) ## every test there is; fails if a program it needs is absent (`make services` installs them)
 
 .PHONY: wheels
 wheels: $(INSTALLED) ## build the wheels of engine and project into dist/wheels, and train and score by them alone
@@ -113,7 +114,7 @@ format: $(INSTALLED) ## rewrite what check would complain about, where a tool ca
 	$(BIN)/nbstripout notebooks/*.ipynb
 
 .PHONY: schema
-schema: $(INSTALLED) ## write config.schema.json and docs/configuration.md from the section models
+schema: $(INSTALLED) ## write config.schema.json and docs/configuration.md, after a change of config.py
 	$(BIN)/python -m skewless.core.config_reference churn_service.project:project schema > config.schema.json
 	$(BIN)/python -m skewless.core.config_reference churn_service.project:project page > docs/configuration.md
 

@@ -18,7 +18,7 @@ env-file: ## write .env from the variable SERVICE_ENV, for its owner alone
 	@umask 077 && printf '%s\n' "$$SERVICE_ENV" > .env
 
 .PHONY: report
-report: $(INSTALLED) ## write the page on what moved since VERSION was trained, into the file REPORT
+report: $(INSTALLED) ## write the page on what moved since a version was trained: [VERSION=] [REPORT=]
 	@$(BIN)/churn-service drift --version "$$VERSION" --report "$$REPORT" || [ $$? = 3 ]
 
 .PHONY: drill

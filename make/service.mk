@@ -8,7 +8,7 @@ serve: train
 	@$(BIN)/churn-service serve $(if $(PORT),--port "$$PORT")
 
 .PHONY: demo
-demo: train ## the same road, ending by itself: train, start, predict, stop
+demo: train ## train, start the service, ask it, stop it
 	@$(BIN)/python scripts/demo.py
 
 .PHONY: rehearse
@@ -38,7 +38,7 @@ check-deployment: $(INSTALLED)
 		$(BIN)/kubernetes-validate --strict --quiet /dev/stdin || exit 1; done
 
 .PHONY: load
-load: train ## the expected peak, and beyond what the service can do
+load: train ## load the service with the expected peak, and beyond
 	@$(BIN)/python scripts/load.py
 
 # Docker where it answers, else buildah: docs/service/image.md. The environment's own words reach them: TAG, MODELS, …
