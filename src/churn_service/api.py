@@ -13,7 +13,7 @@ from churn_service.schema import Customer
 
 @dataclass(slots=True)
 class Prediction:
-    """How likely one customer is to leave, and which model says so."""
+    """The probability of one customer's churn, and which model says so."""
 
     churn_probability: float
     churn_prediction: bool

@@ -1,6 +1,6 @@
 """Probabilities and outcomes → metrics: how good a model is.
 
-A model is judged beside the baseline and the best possible.
+The engine measures the model with `evaluate`, and what it is compared with, too.
 """
 
 import numpy as np
@@ -64,6 +64,8 @@ def campaign_value(
     saved_value: float,
 ) -> np.ndarray:
     """Value of contacting everybody from a threshold on, relative to contacting nobody.
+
+    Notebook 02 chooses the threshold with it; nothing else does.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Record columns → model columns: the one function that training and serving share.
 
 `add_features` is written with arithmetic, comparisons and NumPy ufuncs only, so the
-same expression runs on a pandas or Dask Series, on an array and on a single NumPy
-scalar. It works row by row: features never depend on who else is in the table. To add a
-feature, add a line; its key is the only list there is.
+same expression runs on a pandas Series, on an array and on a single NumPy scalar. It
+works row by row: features never depend on who else is in the table. To add a feature,
+add a line: the keys of the dictionary are the model's columns, and there is no second
+list of them.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ def add_features(customers: Columns, features: FeaturesConfig) -> dict[str, Any]
     ----------
     customers
         DataFrame, or mapping of column name → array of shape (n,) or NumPy scalar.
-        Missing numbers are NaN and stay NaN: the default model reads them natively.
+        Missing numbers are NaN and stay NaN: the trees read them natively.
     features
         The knobs that were hard-coded in the notebook.
 

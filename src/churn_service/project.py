@@ -15,10 +15,9 @@ from churn_service.schema import (
 )
 
 INTENDED_USE: Final = (
-    "Rank customers for a retention offer and tell how likely each is "
-    "to leave. A person or a campaign decides\n"
-    "what follows. Not for pricing, credit, employment or any decision "
-    "with legal effect on a person."
+    "Rank customers for a retention offer and tell how likely each is to leave. "
+    "A person or a campaign decides what follows. "
+    "Not for pricing, credit, employment or any decision with legal effect on a person."
 )
 
 project: Final = Project(
@@ -29,6 +28,7 @@ project: Final = Project(
     features=add_features,
     config=Config,
     intended_use=INTENDED_USE,
+    # These three tell other processes where to import from; leave them as they are.
     place="churn_service.project:project",
     training="churn_service.train:training",
     app="churn_service.api:app",
