@@ -30,6 +30,7 @@ from skewless import (
     WHOLE,
     BaseConfig,
     Columns,
+    Metrics,
     ModelSection,
     Project,
     Record,
@@ -119,7 +120,16 @@ def train(
     return classifier.fit(matrix, target)
 
 
-training = Training(train=train, evaluate=evaluate)
+def measure(
+    probabilities: np.ndarray, outcomes: np.ndarray, *, threshold: float
+) -> Metrics:
+    """Measure as this repository's project does, and one thing besides."""
+    metrics = evaluate(probabilities, outcomes, threshold=threshold)
+    gap = abs(float(probabilities.mean() - outcomes.mean()))
+    return metrics.model_copy(update={"others": {"gap of the means": gap}})
+
+
+training = Training(train=train, evaluate=measure)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ def evaluate(
 ) -> Metrics:
     """Measure predicted probabilities against what happened.
 
+    Metrics of your own go into `others`, by name.
+
     Parameters
     ----------
     probabilities

@@ -207,6 +207,14 @@ def test_card_and_service_name_every_field(at_work: AtWork):
     assert [name for name in names if f"`{name}`" not in card] == []
 
 
+def test_a_metric_of_the_projects_own_is_shown_with_the_others(at_work: AtWork):
+    card = (at_work.version / "card.md").read_text()
+    told = at_work.run("evaluate").stdout
+
+    assert "| gap of the means |" in card
+    assert "\ngap of the means" in told
+
+
 def test_training_again_gives_the_same_version(at_work: AtWork):
     at_work.run("train")
 

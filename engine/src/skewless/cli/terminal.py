@@ -112,11 +112,11 @@ def print_json(result: dict[str, Any]) -> None:
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
     """Print a table: a line per metric, a column per set of probabilities."""
     say(f"{'':18}" + "".join(f"{name:>15}" for name in metrics))
-    first, *_ = metrics.values()
-    for metric, score in first.items():
+    flat = [{**each, **each.get("others", {})} for each in metrics.values()]
+    for metric, score in flat[0].items():
         if not isinstance(score, float):
             continue
-        values = "".join(f"{each[metric]:15.4f}" for each in metrics.values())
+        values = "".join(f"{each[metric]:15.4f}" for each in flat)
         say(f"{metric.replace('_', ' '):18}{values}")
 
 

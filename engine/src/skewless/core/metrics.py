@@ -18,7 +18,7 @@ class CalibrationBin(BaseModel, frozen=True):
     rows: Annotated[int, Field(description="Records in the bin")]
 
 
-class Metrics(BaseModel, frozen=True):
+class Metrics(BaseModel, frozen=True, extra="forbid"):
     """What one set of probabilities is worth on a holdout."""
 
     roc_auc: Annotated[
@@ -46,6 +46,9 @@ class Metrics(BaseModel, frozen=True):
     calibration: tuple[CalibrationBin, ...]
     rows: int
     event_rate: float
+    others: Annotated[
+        dict[str, float], Field(description="Metrics of the project's own, by name")
+    ] = {}
 
 
 SCORES: Final = ("roc_auc", "average_precision", "brier", "log_loss")

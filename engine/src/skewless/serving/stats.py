@@ -119,7 +119,7 @@ def _route(
 
 def _milliseconds(share: float, buckets: Sequence[tuple[float, float]]) -> float | None:
     seconds = quantile(share, buckets)
-    return None if seconds is None else seconds * 1000
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _predictions(
