@@ -25,7 +25,7 @@ def position_of(name: str, headers: list[str], *, role: str) -> int:
     Raises
     ------
     AskedError
-        There is none, or several.
+        No header matches, or more than one does.
     """
     plain = _plain(name)
     exact = [place for place, header in enumerate(headers) if header == name]

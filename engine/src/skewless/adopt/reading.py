@@ -312,8 +312,7 @@ def _as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
         values = pc.if_else(pc.is_nan(values), None, values)
     try:
         return values.cast(pa.string())
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        # A list or a struct, say, which is no text.
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # a list or struct, no text
         return pa.chunked_array([pa.nulls(len(values), pa.string())])
 
 
