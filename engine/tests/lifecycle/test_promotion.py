@@ -116,11 +116,12 @@ def test_while_nothing_is_in_production_a_version_has_to_beat_the_baseline(
 ):
     done = decide("promote", "newest", *PRODUCTION)
 
-    origin, check = last(own).evidence
+    origin, proof, check = last(own).evidence
     rows = Registry(own / "models").load(versions["good"]).metadata.holdout.rows
     assert (done.returncode, holder(own)) == (0, versions["good"]), done.stderr
     assert (last(own).kind, check.name, check.passed) == ("promote", "baseline", True)
     assert (origin.name, origin.passed) == ("artefact", True)
+    assert (proof.name, proof.passed) == ("proof", True)
     assert check.facts["difference"]["high"] < 0
     assert check.facts["rows"] == rows
     assert f"passed  baseline: {check.said}" in done.stdout
@@ -136,7 +137,7 @@ def test_a_version_has_to_beat_the_baseline_even_if_nothing_is_in_production(
     done = decide("promote", worse, *PRODUCTION)
 
     assert (done.returncode, holder(own), last(own).kind) == (3, None, "reject")
-    assert evidence(own) == {"artefact": True, "baseline": False}
+    assert evidence(own) == {"artefact": True, "proof": True, "baseline": False}
 
 
 @pytest.mark.parametrize("alias", ["production", "staging"])
@@ -293,7 +294,7 @@ def test_a_refusal_is_json_too_where_asked(worse: str, decide: Callable[..., Don
         "reject",
         worse,
     )
-    assert [check["passed"] for check in refusal["evidence"]] == [True, False]
+    assert [check["passed"] for check in refusal["evidence"]] == [True, True, False]
 
 
 @pytest.mark.slow
@@ -377,7 +378,7 @@ def test_results_are_json_where_asked(
         "promote",
         versions["good"],
     )
-    assert promoted["evidence"][1]["name"] == "baseline"
+    assert promoted["evidence"][2]["name"] == "baseline"
     assert (taken_back["kind"], taken_back["version"]) == ("rollback", versions["good"])
 
 
@@ -485,7 +486,7 @@ def test_the_version_tells_who_was_held_out_and_the_baseline_is_kept_with_the_ev
 
     done = decide("promote", "newest", *PRODUCTION)
 
-    facts = last(own).evidence[1].facts
+    facts = last(own).evidence[2].facts
     assert done.returncode == 0, done.stderr
     assert (
         facts["rows"]
@@ -600,7 +601,7 @@ def test_a_damaged_production_cannot_be_compared_with_but_force_gets_past(
     assert (refused.returncode, kind, forced.returncode) == (3, "reject", 0)
     assert "MISSING production: cannot be compared with: " in refused.stderr
     assert (evidence(own), holder(own)) == (
-        {"production": None, "artefact": True, "baseline": True},
+        {"production": None, "artefact": True, "proof": True, "baseline": True},
         versions["good"],
     )
 

@@ -14,11 +14,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from churn_service.config import ModelConfig
@@ -29,10 +34,11 @@ from skewless.core.config_file import load_config
 from skewless.core.errors import ParityError, UnsafeModelError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.models import predict
-from skewless.models.export import PARITY, beside_splits, check_parity, export_model
-from skewless.models.exportable import made_exportable, split_points
+from skewless.models.export import PARITY, Parity, check_parity, export_model
+from skewless.models.exportable import made_exportable
 from skewless.models.onnx_guard import check_onnx
 from skewless.models.predict import onnx_scorer
+from skewless.models.trees import beside_splits, trees_in
 from skewless.tables.simulate import simulate
 
 CONFIG = load_config(ROOT / "config.yaml", PROJECT)
@@ -55,6 +61,13 @@ def fit(
     return made_exportable(train(matrix, target, model_config(calibration)))
 
 
+def parity_of(fitted: ClassifierMixin, matrix: np.ndarray) -> Parity:
+    """Export a model as a version's is, and compare the two."""
+    width = matrix.shape[1]
+    names = [f"x{number}" for number in range(width)]
+    return check_parity(fitted, export_model(fitted, width), matrix, names=names)
+
+
 @cache
 def trained_and_exported(calibration: str):
     matrix, target = training_data()
@@ -64,12 +77,13 @@ def trained_and_exported(calibration: str):
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
 def test_onnx_equals_scikit_learn_on_data_and_beside_every_split(calibration: str):
-    fitted, exported, matrix = trained_and_exported(calibration)
+    fitted, _, matrix = trained_and_exported(calibration)
 
-    difference = check_parity(fitted, exported, matrix)
+    parity = parity_of(fitted, matrix)
 
-    assert 0 <= difference <= PARITY
-    assert split_points(fitted)
+    assert 0 <= parity.difference <= PARITY
+    assert parity.splits_checked == parity.splits > 0
+    assert parity.rows == len(matrix) + 3 * parity.splits
 
 
 def test_onnx_equals_scikit_learn_beside_hundreds_of_splits_whatever_the_contract():
@@ -77,10 +91,10 @@ def test_onnx_equals_scikit_learn_beside_hundreds_of_splits_whatever_the_contrac
     matrix = random.normal(0, 1, (4000, 6)).astype(np.float32)
     fitted = fit(matrix, (random.normal(matrix.sum(axis=1)) > 0).astype(int))
 
-    difference = check_parity(fitted, export_model(fitted, matrix.shape[1]), matrix)
+    parity = parity_of(fitted, matrix)
 
-    assert 0 <= difference <= PARITY
-    assert len(split_points(fitted)) > 200
+    assert 0 <= parity.difference <= PARITY
+    assert parity.splits_checked > 200
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
@@ -134,7 +148,8 @@ def test_rounding_the_splits_changes_no_answer_of_scikit_learn():
 
     rounded = fit(matrix, target)
 
-    rows = np.concatenate([matrix, beside_splits(plain, matrix[0])])
+    trees = list(trees_in(plain, range(matrix.shape[1])))
+    rows = np.concatenate([matrix, beside_splits(trees, matrix[0]).rows])
     assert np.array_equal(plain.predict_proba(rows), rounded.predict_proba(rows))
 
 
@@ -143,34 +158,96 @@ def test_a_model_that_answers_otherwise_is_refused():
     one, other = (fit(matrix, part) for part in (target, 1 - target))
 
     with pytest.raises(ParityError, match="at most 1e-05 is allowed"):
-        check_parity(one, export_model(other, matrix.shape[1]), matrix)
+        check_parity(one, export_model(other, 10), matrix, names=list("abcdefghij"))
 
 
+def imputed(estimator: BaseEstimator) -> Pipeline:
+    return make_pipeline(SimpleImputer(strategy="median"), estimator)
+
+
+HIST = HistGradientBoostingClassifier(max_iter=30, early_stopping=False)
 # a tensor of its graph is called `one`
 BOOSTED = AdaBoostClassifier(n_estimators=5, random_state=0)
+FOREST = RandomForestClassifier(n_estimators=5, max_depth=6, random_state=0)
 LINEAR = LogisticRegression(max_iter=1000)
+SCALED = make_pipeline(SimpleImputer(), StandardScaler(), LINEAR)
+VOTE = VotingClassifier(
+    [("trees", HIST), ("line", SCALED)], voting="soft", flatten_transform=False
+)
 OTHERS = {
-    "boosted": BOOSTED,
+    "in a pipeline": imputed(HIST),
+    "boosted": imputed(BOOSTED),
     "boosted, isotonic": CalibratedClassifierCV(
-        BOOSTED, method="isotonic", ensemble=False
+        imputed(BOOSTED), method="isotonic", ensemble=False
     ),
-    "forest": RandomForestClassifier(n_estimators=5, max_depth=4, random_state=0),
-    "linear": LINEAR,
-    "linear, sigmoid": CalibratedClassifierCV(LINEAR, ensemble=False),
-    "scaled and linear": make_pipeline(StandardScaler(), LINEAR),
+    "forest": imputed(FOREST),
+    "extra trees": imputed(ExtraTreesClassifier(5, max_depth=6, random_state=0)),
+    "gradient boosting": imputed(GradientBoostingClassifier(n_estimators=20)),
+    "calibrated forest": CalibratedClassifierCV(imputed(FOREST), ensemble=False),
+    "linear": imputed(LINEAR),
+    "scaled and linear": SCALED,
+    "linear, sigmoid": CalibratedClassifierCV(SCALED, ensemble=False),
+    "vote": VOTE,
+    "stack": StackingClassifier([("trees", HIST), ("line", SCALED)], cv=2),
 }
+WITHOUT_SPLITS = {"linear", "scaled and linear", "linear, sigmoid"}
 
 
-@pytest.mark.parametrize("estimator", OTHERS.values(), ids=OTHERS)
-def test_another_estimator_exports_too(estimator: BaseEstimator):
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_estimator_answers_alike_missing_values_and_splits_included(name: str):
     matrix, target = training_data()
-    matrix = np.nan_to_num(matrix)
-    fitted = clone(estimator).fit(matrix, target)
+    fitted = made_exportable(clone(OTHERS[name]).fit(matrix, target))
 
-    difference = check_parity(fitted, export_model(fitted, matrix.shape[1]), matrix)
+    parity = parity_of(fitted, matrix)
 
-    assert split_points(fitted) == []
-    assert 0 <= difference <= PARITY
+    assert np.isnan(matrix).any()
+    assert 0 <= parity.difference <= PARITY
+    assert parity.splits_checked == parity.splits
+    assert (parity.splits == 0) == (name in WITHOUT_SPLITS)
+
+
+def test_a_forest_that_answers_otherwise_without_a_value_is_told_the_remedy():
+    matrix, target = training_data()
+    complete = ~np.isnan(matrix).any(axis=1)
+    fitted = clone(FOREST).fit(matrix[complete], target[complete])
+
+    with pytest.raises(ParityError) as refused:
+        parity_of(fitted, matrix)
+
+    (nameless,) = np.flatnonzero(np.isnan(matrix).any(axis=0))
+    said = str(refused.value)
+    assert f"All of them have no x{nameless}: put a SimpleImputer before" in said
+
+
+def test_classes_in_another_order_are_refused():
+    class Turned(LogisticRegression):
+        """Its second column is the probability of 0."""
+
+        def predict_proba(self, X):
+            return super().predict_proba(X)[:, ::-1]
+
+    matrix, target = training_data(1000)
+    fitted = Turned(max_iter=1000).fit(np.nan_to_num(matrix), target)
+    fitted.classes_ = fitted.classes_[::-1]
+
+    with pytest.raises(ParityError, match="its probabilities is not that of the event"):
+        check_parity(fitted, b"", matrix, names=[])
+
+
+def test_a_threshold_moved_by_one_float32_is_seen():
+    fitted, exported, matrix = trained_and_exported("none")
+    model = onnx.load_from_string(exported)
+    (trees,) = [node for node in model.graph.node if node.op_type.startswith("Tree")]
+    (values,) = [each for each in trees.attribute if each.name == "nodes_values"]
+    (modes,) = [each for each in trees.attribute if each.name == "nodes_modes"]
+    place = next(place for place, mode in enumerate(modes.strings) if mode != b"LEAF")
+    moved = np.nextafter(np.float32(values.floats[place]), np.float32(np.inf))
+    values.floats[place] = float(moved)
+
+    with pytest.raises(ParityError, match=r"away from scikit-learn's in \d+ of"):
+        check_parity(
+            fitted, model.SerializeToString(), matrix[:1], names=list("abcdefghij")
+        )
 
 
 @pytest.mark.slow

@@ -1,16 +1,15 @@
 """Record columns → the matrix to train on and to serve, by the project's features."""
 
-import inspect
-import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel
 
+from skewless.core.code_faults import fault_in_code
 from skewless.core.contract import Columns, categories
-from skewless.core.errors import ConfigError, SkewlessError
+from skewless.core.errors import ConfigError
 from skewless.core.project import Project
 
 FIELDS: Final = ". A column must be a field of the record in schema.py"
@@ -18,22 +17,6 @@ OPERATIONS: Final = (
     ". Only arithmetic, comparisons and NumPy functions do on arrays and on single "
     "numbers"
 )
-
-
-def fault_in_code(error: Exception, features: Callable[..., Any]) -> ConfigError:
-    """Name the lines of the file of `features` in which a function of it failed."""
-    file = inspect.getfile(inspect.unwrap(features))
-    # the first step is in `features_of`
-    (_, *steps) = traceback.extract_tb(error.__traceback__)
-    lines = dict.fromkeys(
-        f"; line {step.lineno}: {step.line}" for step in steps if step.filename == file
-    )
-    said = f"{type(error).__name__}: {error}"
-    advice = FIELDS if isinstance(error, KeyError) else OPERATIONS
-    if isinstance(error, SkewlessError):
-        said = str(error)
-        advice = ""
-    return ConfigError(f"features.py: {' '.join(said.split())}{''.join(lines)}{advice}")
 
 
 def fault_in_values(made: Any, names: Sequence[str]) -> ConfigError:
@@ -85,7 +68,8 @@ def features_of(
     try:
         return project.features(records, config)
     except Exception as error:
-        raise fault_in_code(error, project.features) from error
+        advice = FIELDS if isinstance(error, KeyError) else OPERATIONS
+        raise fault_in_code(error, project.features, advice) from error
 
 
 def feature_matrix(

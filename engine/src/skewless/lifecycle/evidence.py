@@ -2,9 +2,11 @@
 
 from typing import Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from skewless.core.errors import TableError
+from skewless.core.arrays import to_arrays
+from skewless.core.errors import ConfigError, TableError
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.gate import (
     check_beats,
@@ -14,6 +16,7 @@ from skewless.lifecycle.gate import (
 )
 from skewless.lifecycle.replay import replay
 from skewless.models.baseline import baseline_probability
+from skewless.models.export import PARITY
 from skewless.models.metadata import Metadata
 from skewless.models.predict import Predictor
 from skewless.monitoring.place import find_log
@@ -21,6 +24,7 @@ from skewless.registry.events import Check
 from skewless.tables.faults import check_table
 from skewless.tables.split import is_holdout
 from skewless.tables.table import data_hash, read_table
+from skewless.training.proof import Features, prove_edges, prove_rows
 
 OTHER_SPLIT: Final = (
     "the two were split by another holdout_fraction or holdout_salt, so each saw "
@@ -53,9 +57,11 @@ def gather(
         The project, its configuration and where both are.
     """
     origin = check_origin(candidate.metadata)
-    on_holdout = _on_holdout(candidate, production, work)
+    holdout = _holdout(candidate.metadata, work)
+    proof = _proof(candidate, holdout, work)
+    on_holdout = _on_holdout(candidate, production, holdout, work=work)
     if production is None:
-        return [origin, *on_holdout]
+        return [origin, proof, *on_holdout]
     contract = check_contract(
         candidate.metadata.identity.columns, production.metadata.identity.columns
     )
@@ -66,17 +72,54 @@ def gather(
         privacy=work.config.monitoring.privacy,
         gate=work.config.gate,
     )
-    return [origin, contract, *on_holdout, replayed]
+    return [origin, proof, contract, *on_holdout, replayed]
+
+
+def _proof(candidate: Version, holdout: pd.DataFrame | str, work: Workspace) -> Check:
+    """Prove a version anew, by the present code, as it was when it was made.
+
+    Its features are those of the record alone, at the contract's edges and for the rows
+    held out, and it answers as the model that was trained did.
+    """
+    metadata = candidate.metadata
+    proof = metadata.proof
+    if proof is None:
+        said = "the version is from before versions were proven: train it again"
+        return Check(name="proof", passed=None, said=said)
+    if isinstance(holdout, str):
+        said = "it cannot be repeated without the rows held out, see holdout"
+        return Check(name="proof", passed=None, said=said)
+    project = work.project
+    identity = metadata.identity
+    knobs = project.features_config(**identity.features)
+    features = Features(project, knobs, identity.feature_names)
+    try:
+        rows = prove_rows(features, holdout, features.matrix(holdout))
+        prove_edges(features)
+    except ConfigError as error:
+        return Check(name="proof", passed=False, said=str(error))
+    records = to_arrays(proof.edges.records, work.contract)
+    answers = candidate.predictor.probabilities(records)
+    difference = float(np.abs(answers - np.array(proof.edges.probabilities)).max())
+    said = (
+        f"features of {rows} rows held out and of {len(answers)} records at the "
+        "contract's edges are the same alone; there it answers within "
+        f"{difference:.2g} of the model that was trained, allowed {PARITY:g}"
+    )
+    return Check(name="proof", passed=difference <= PARITY, said=said)
 
 
 def _on_holdout(
-    candidate: Version, production: Version | None, work: Workspace
+    candidate: Version,
+    production: Version | None,
+    holdout: pd.DataFrame | str,
+    *,
+    work: Workspace,
 ) -> list[Check]:
     if production is not None and _split(candidate.metadata) != _split(
         production.metadata
     ):
         return [Check(name="holdout", passed=False, said=OTHER_SPLIT)]
-    holdout = _holdout(candidate.metadata, work)
     if isinstance(holdout, str):
         return [Check(name="holdout", passed=None, said=holdout)]
     outcomes = holdout[work.contract.target].to_numpy()

@@ -1,7 +1,8 @@
 """Fitted model → ONNX that answers the same, checked before anything is written."""
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -9,10 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.isotonic import IsotonicRegression
+from sklearn.pipeline import Pipeline
 
 from skewless.core.errors import ParityError
-from skewless.models.exportable import split_points
 from skewless.models.predict import INPUT, OUTPUT, onnx_scorer
+from skewless.models.trees import beside_splits, trees_in
 
 PARITY = 1e-5
 """Largest allowed difference of a probability; measured: 3e-7."""
@@ -29,8 +32,8 @@ def export_model(fitted: Any, features: int) -> bytes:
         scikit-learn has a model here that ONNX cannot express.
     """
     try:
-        if isinstance(fitted, CalibratedClassifierCV) and fitted.method == "isotonic":
-            return _isotonic(fitted, features)
+        if isinstance(fitted, CalibratedClassifierCV) and not fitted.ensemble:
+            return _calibrated(fitted, features)
         model, scores = _convert(fitted, features, raw_scores=False)
         tail = [helper.make_node("Gather", [scores, "one"], [OUTPUT], axis=1)]
         return _with_tail(model, tail, {"one": np.int64(1)})
@@ -43,51 +46,126 @@ def export_model(fitted: Any, features: int) -> bytes:
         raise ParityError(msg) from error
 
 
-def check_parity(fitted: Any, exported: bytes, matrix: np.ndarray) -> float:
-    """Return the models' largest difference, on a matrix and beside every split.
+class Parity(NamedTuple):
+    """What comparing an exported model with the trained one came to."""
+
+    difference: float
+    """The largest of a probability."""
+    rows: int
+    """Rows that were compared."""
+    splits: int
+    """Splits of the model's trees."""
+    splits_checked: int
+    """Those of them that rows beside them were compared for."""
+
+
+def check_parity(
+    fitted: Any, exported: bytes, matrix: np.ndarray, *, names: Sequence[str]
+) -> Parity:
+    """Compare an exported model with the trained one, on a matrix and at every split.
+
+    Parameters
+    ----------
+    fitted
+        The classifier, made exportable.
+    exported
+        It as ONNX.
+    matrix
+        Features, float32 (n, k); n at least 1.
+    names
+        Of the features.
 
     Raises
     ------
     ParityError
-        The difference exceeds `PARITY`.
+        A probability differs by more than `PARITY`, or the trained model gives none;
+        the message tells of how many rows and what those have in common.
     """
-    rows = np.concatenate([matrix, beside_splits(fitted, matrix[0])])
+    check_classes(fitted)
+    columns = range(matrix.shape[1])
+    beside = beside_splits(list(trees_in(fitted, columns)), matrix[0])
+    rows = np.concatenate([matrix, beside.rows])
     expected = fitted.predict_proba(rows)[:, 1]
-    answered = onnx_scorer(exported)(rows)
-    difference = np.abs(expected - answered).max()
-    if not difference <= PARITY:
+    differences = np.abs(expected - onnx_scorer(exported)(rows))
+    wrong = ~(differences <= PARITY)  # NaN is wrong
+    if wrong.any():
+        raise ParityError(_differing(differences, wrong, rows, names=names))
+    largest = float(differences.max())
+    return Parity(largest, len(rows), beside.found, beside.checked)
+
+
+def check_classes(fitted: Any) -> None:
+    """Ask that the second column of probabilities is that of the event.
+
+    Raises
+    ------
+    ParityError
+        The classes are others, or in another order.
+    """
+    classes = list(getattr(fitted, "classes_", []))
+    if classes != [0, 1]:
         msg = (
-            f"the ONNX model is {difference:.2g} away from scikit-learn's; "
-            f"at most {PARITY:g} is allowed"
+            f"train.py: the classes of {type(fitted).__name__} are {classes}, so the "
+            "second column of its probabilities is not that of the event. "
+            "Fit it on the 0 and 1 that train is given"
         )
         raise ParityError(msg)
-    return float(difference)
 
 
-def beside_splits(fitted: Any, row: np.ndarray) -> np.ndarray:
-    """Copy a row to each split threshold and to its two neighbours in float32.
-
-    The copies have the shape (3 * splits, k).
-    """
-    splits = split_points(fitted)
-    rows = np.repeat(row[np.newaxis], 3 * len(splits), axis=0)
-    for position, (feature, threshold) in enumerate(splits):
-        value = np.float32(threshold)
-        near = [
-            np.nextafter(value, np.float32(-np.inf)),
-            value,
-            np.nextafter(value, np.float32(np.inf)),
-        ]
-        rows[3 * position : 3 * position + 3, feature] = near
-    return rows
+def _differing(
+    differences: np.ndarray,
+    wrong: np.ndarray,
+    rows: np.ndarray,
+    *,
+    names: Sequence[str],
+) -> str:
+    """Tell in which rows a model and its export differ, and by how much."""
+    largest = np.nanmax(differences, initial=0)
+    told = (
+        f"the ONNX model is {largest:.2g} away from scikit-learn's in "
+        f"{np.sum(wrong):,} of {len(rows):,} rows; at most {PARITY:g} is allowed"
+    )
+    is_missing = np.isnan(rows)
+    lacking = [
+        name
+        for name, missing in zip(names, is_missing.T, strict=True)
+        if missing[wrong].all() and not missing.all()
+    ]
+    some_missing = is_missing.any(axis=1)
+    if lacking:
+        told += (
+            f". All of them have no {' and no '.join(lacking)}: put a SimpleImputer "
+            "before the estimator, in train.py"
+        )
+    elif some_missing[wrong].all():
+        told += (
+            ". In each of them something is missing: put a SimpleImputer before the "
+            "estimator, in train.py"
+        )
+    else:
+        shown = ", ".join(
+            f"{name} {value:.9g}"
+            for name, value in zip(names, rows[np.argmax(wrong)], strict=True)
+        )
+        told += f". The first: {shown}. Choose another estimator in train.py"
+    return told
 
 
 def _convert(
     fitted: Any, features: int, *, raw_scores: bool
 ) -> tuple[onnx.ModelProto, str]:
-    options = {"zipmap": False}
+    """Convert an estimator; return the graph, and its output of shape (n, 2).
+
+    Those are probabilities, or what `decision_function` says where raw scores are
+    asked for.
+    """
+    options = {id(fitted): {"zipmap": False}}
     if raw_scores:
-        options["raw_scores"] = True
+        # A pipeline passes the option on to none of its steps.
+        last = fitted
+        while isinstance(last, Pipeline):
+            last = last[-1]
+        options[id(last)] = {"zipmap": False, "raw_scores": True}
     with warnings.catch_warnings():
         # skl2onnx writes booleans as integers, which protobuf 7 refuses; hence
         # protobuf<7 in pyproject.toml.
@@ -97,24 +175,57 @@ def _convert(
         model = to_onnx(
             fitted,
             initial_types=[(INPUT, FloatTensorType([None, features]))],
-            options={id(fitted): options},
+            options=options,
         )
     return model, model.graph.output[1].name
 
 
-def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
-    """Append linear interpolation between the knots, in float64.
+def _calibrated(fitted: CalibratedClassifierCV, features: int) -> bytes:
+    """Append a calibration to the scores of its estimator, in float64.
 
-    skl2onnx would take the nearest knot.
+    skl2onnx would take the nearest knot of an isotonic one, and calibrate
+    probabilities where scikit-learn calibrates the scores of a pipeline.
     """
     (calibrated,) = fitted.calibrated_classifiers_
-    (isotonic,) = calibrated.calibrators
-    # They are in float32 where the model's own scores are.
-    x = isotonic.X_thresholds_.astype(np.float64)
-    y = isotonic.y_thresholds_.astype(np.float64)
-    model, scores = _convert(calibrated.estimator, features, raw_scores=True)
+    (calibrator,) = calibrated.calibrators
+    estimator = calibrated.estimator
+    has_scores = hasattr(estimator, "decision_function")
+    model, scores = _convert(estimator, features, raw_scores=has_scores)
+    if isinstance(calibrator, IsotonicRegression):
+        tail, constants = _isotonic(calibrator)
+    else:
+        tail, constants = _sigmoid(calibrator)
+    head = [
+        helper.make_node("Gather", [scores, "one"], ["score32"], axis=1),
+        helper.make_node("Cast", ["score32"], ["score64"], to=TensorProto.DOUBLE),
+    ]
+    end = helper.make_node("Cast", ["probability64"], [OUTPUT], to=TensorProto.FLOAT)
+    return _with_tail(model, [*head, *tail, end], {"one": np.int64(1)} | constants)
+
+
+def _sigmoid(calibrator: Any) -> tuple[list[onnx.NodeProto], dict[str, Any]]:
+    """Write 1 / (1 + exp(a score + b)), Platt's calibration, as nodes."""
     constants = {
-        "one": np.int64(1),
+        "slope": np.float64(-calibrator.a_),
+        "at_0": np.float64(-calibrator.b_),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Mul", ["score64", "slope"], ["sloped"]),
+        node("Add", ["sloped", "at_0"], ["log_odds"]),
+        node("Sigmoid", ["log_odds"], ["probability64"]),
+    ]
+    return nodes, constants
+
+
+def _isotonic(
+    calibrator: IsotonicRegression,
+) -> tuple[list[onnx.NodeProto], dict[str, Any]]:
+    """Write linear interpolation between the knots as nodes."""
+    # They are in float32 where the model's own scores are.
+    x = calibrator.X_thresholds_.astype(np.float64)
+    y = calibrator.y_thresholds_.astype(np.float64)
+    constants = {
         "last_axis": np.array([1], dtype=np.int64),
         "low": np.float64(x[0]),
         "high": np.float64(x[-1]),
@@ -124,10 +235,8 @@ def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
         "slope": np.diff(y) / np.diff(x),
     }
     node = helper.make_node
-    tail = [
-        node("Gather", [scores, "one"], ["score32"], axis=1),
-        node("Cast", ["score32"], ["unclipped"], to=TensorProto.DOUBLE),
-        node("Clip", ["unclipped", "low", "high"], ["score"]),
+    nodes = [
+        node("Clip", ["score64", "low", "high"], ["score"]),
         node("Unsqueeze", ["score", "last_axis"], ["column"]),
         node("GreaterOrEqual", ["column", "inner"], ["passed"]),
         node("Cast", ["passed"], ["passed_int"], to=TensorProto.INT64),
@@ -138,9 +247,8 @@ def _isotonic(fitted: CalibratedClassifierCV, features: int) -> bytes:
         node("Sub", ["score", "x0"], ["beyond"]),
         node("Mul", ["beyond", "dy"], ["rise"]),
         node("Add", ["y0", "rise"], ["probability64"]),
-        node("Cast", ["probability64"], [OUTPUT], to=TensorProto.FLOAT),
     ]
-    return _with_tail(model, tail, constants)
+    return nodes, constants
 
 
 def _with_tail(

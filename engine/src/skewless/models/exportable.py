@@ -12,6 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 
 from skewless.core.errors import TableError
+from skewless.models.trees import leaves, round_down
 
 # Of the rarer kind: a calibration has five folds, and each needs one.
 FEWEST_OUTCOMES = 5
@@ -44,9 +45,10 @@ def check_training(
 
 
 def made_exportable(fitted: Any) -> Any:
-    """Round splits and resample calibrations, in place, where ONNX would differ.
+    """Change a model in place where its export would differ or fail; return it.
 
-    The model itself is returned.
+    Splits are rounded, wherever their trees sit, and an isotonic calibration is
+    resampled. No split's answer changes.
     """
     if isinstance(fitted, CalibratedClassifierCV):
         for each in fitted.calibrated_classifiers_:
@@ -73,44 +75,14 @@ def _with_spaced_knots(calibrator: Any) -> Any:
 
 
 def _with_float32_splits(fitted: Any) -> Any:
-    """Round every split threshold down to float32, in place.
+    """Round every split threshold down to float32, in place; no answer changes.
 
-    The matrix is float32, so ``x <= t`` and ``x <= round_down(t)`` are the same
-    question and no answer changes. ONNX stores float32 thresholds; rounded to nearest,
-    they would move a record beside a split to its other side.
+    ONNX stores float32 thresholds; rounded to nearest, they would move a record beside
+    a split to its other side.
     """
-    for nodes in _tree_nodes(fitted):
-        exact = nodes["num_threshold"]
-        rounded = exact.astype(np.float32)
-        below = np.nextafter(rounded, np.float32(-np.inf))
-        nodes["num_threshold"] = np.where(rounded > exact, below, rounded)
+    for leaf, _ in leaves(fitted, []):
+        if isinstance(leaf, HistGradientBoostingClassifier):
+            predictors = leaf._predictors  # noqa: SLF001 - no public access
+            for nodes in (tree.nodes for trees in predictors for tree in trees):
+                nodes["num_threshold"] = round_down(nodes["num_threshold"])
     return fitted
-
-
-def split_points(fitted: Any) -> list[tuple[int, float]]:
-    """List each (feature position, threshold) that the model splits on.
-
-    Rounding could hurt there.
-    """
-    points = set[tuple[int, float]]()
-    for nodes in _tree_nodes(fitted):
-        for node in nodes[nodes["is_leaf"] == 0]:
-            points.add((int(node["feature_idx"]), float(node["num_threshold"])))
-    return sorted(points)
-
-
-def _tree_nodes(fitted: Any) -> list[np.ndarray]:
-    """Return the node tables of every boosted tree, also inside a calibration.
-
-    Another estimator has none.
-    """
-    if isinstance(fitted, CalibratedClassifierCV):
-        return [
-            nodes
-            for each in fitted.calibrated_classifiers_
-            for nodes in _tree_nodes(each.estimator)
-        ]
-    if isinstance(fitted, HistGradientBoostingClassifier):
-        predictors = fitted._predictors  # noqa: SLF001 - no public access
-        return [tree.nodes for trees in predictors for tree in trees]
-    return []

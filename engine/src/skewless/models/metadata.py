@@ -54,6 +54,26 @@ class Golden(BaseModel, frozen=True, extra="ignore"):
     probabilities: list[float]
 
 
+class Proof(BaseModel, frozen=True, extra="ignore"):
+    """What was proven before the version was made."""
+
+    rows: int
+    """Of the table, whose features came out alike in another order and alone."""
+    edges: Golden
+    """Records at the edges of the contract, answered by the model that was trained.
+
+    The version gives the same within `difference`.
+    """
+    compared: int
+    """Rows of features on which the version and the trained model were compared."""
+    difference: float
+    """Their largest difference of a probability there."""
+    splits: int
+    """Splits of the model's trees."""
+    splits_checked: int
+    """Those with rows that lie on them and beside them, among the rows compared."""
+
+
 class Holdout(BaseModel, frozen=True, extra="ignore"):
     """Which records a version never saw; see `skewless.tables.split.is_holdout`."""
 
@@ -80,6 +100,8 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     checkout: Checkout
     """Of the code that trained it."""
     provenance: dict[str, Any]
+    proof: Proof | None = None
+    """None for a version from before there were proofs."""
     reference: Reference | None = None
     """What live rows are compared with; no answer depends on it.
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,18 +15,28 @@ from sklearn.metrics import log_loss
 
 from skewless.core.arrays import to_arrays, to_json
 from skewless.core.checkout import read_checkout
+from skewless.core.code_faults import fault_in_code
 from skewless.core.feature_matrix import feature_matrix, features_of
 from skewless.core.metrics import Metrics
+from skewless.core.project import Training
 from skewless.core.provenance import engine_sha256, provenance, who
 from skewless.core.workspace import Workspace
-from skewless.models.artifact import CARD, JOBLIB, METADATA, ONNX, PICTURES, sha256
+from skewless.models.artifact import (
+    CARD,
+    JOBLIB,
+    METADATA,
+    ONNX,
+    PICTURES,
+    Artifact,
+    sha256,
+)
 from skewless.models.baseline import check_baseline
 from skewless.models.card import render_card
-from skewless.models.export import check_parity, export_model
+from skewless.models.export import export_model
 from skewless.models.exportable import check_training, made_exportable
 from skewless.models.metadata import Golden, Holdout, Identity, Metadata
 from skewless.models.plots import as_svg, draw_calibration, draw_roc
-from skewless.models.predict import Scorer, onnx_scorer
+from skewless.models.predict import Scorer, onnx_scorer, open_predictor
 from skewless.models.reference import Reference, freeze, importances
 from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
@@ -35,13 +46,17 @@ from skewless.tables.simulate import simulate
 from skewless.tables.split import is_holdout
 from skewless.tables.table import data_hash, read_table
 from skewless.training.compare import beside_references, measure
+from skewless.training.proof import Features, prove_features, prove_model
 
 LOCK: Final = "requirements-dev.lock"
 NO_LOCK: Final = "no lock"  # in place of its hash
 GOLDEN_ROWS = 16
 GOLDEN_SEED = 1
-PARITY_ROWS = 10_000
 IMPORTANCE_ROWS = 10_000
+NO_MISSING: Final = (
+    ". Some features are missing: an estimator that takes no NaN needs a SimpleImputer "
+    "before it"
+)
 
 
 @dataclass(frozen=True)
@@ -95,43 +110,39 @@ def make_version(
     Raises
     ------
     ConfigError
-        `baseline.column` is not a feature.
+        `baseline.column` is not a feature; a feature is not that of the record alone,
+        or not finite; the estimator fails.
     TableError
         The table breaks the contract.
     ParityError
         The model cannot be exported faithfully.
     """
-    project, contract, config = work.project, work.contract, work.config
+    config = work.config
     checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
-    training = project.load_training()
+    training = work.project.load_training()
     say(f"reading and checking {config.data.path}")
-    table, held_out = _split_table(work)
-    names = tuple(features_of(project, table[:1], config.features))
-    check_baseline(config, names)
-    matrix = feature_matrix(project, table, config.features)
-    target = table[contract.target].to_numpy()
+    data = _read(work)
+    say("proving that a record's features depend on nothing but the record")
+    proven = prove_features(data.features, data.table, data.matrix)
 
-    check_training(matrix[~held_out], target[~held_out], names)
-    say(f"training on {np.sum(~held_out):,} records, {np.sum(held_out):,} held out")
-    fitted = made_exportable(
-        training.train(matrix[~held_out], target[~held_out], config.model)
-    )
-
+    rows = len(data.table) - len(data.holdout)
+    say(f"training on {rows:,} records, {len(data.holdout):,} held out")
+    fitted = _fit(training, data, config.model)
     say("exporting to ONNX and comparing with scikit-learn")
-    exported = export_model(fitted, matrix.shape[1])
-    difference = check_parity(fitted, exported, matrix[:PARITY_ROWS])
+    exported = export_model(fitted, len(data.names))
+    proof = prove_model(fitted, exported, data.matrix, proven=proven, names=data.names)
     score = onnx_scorer(exported)
 
     say("evaluating on the holdout")
-    holdout = table[held_out]
-    probabilities = beside_references(holdout, score(matrix[held_out]), work)
+    answers = score(data.matrix[data.is_held_out])
+    probabilities = beside_references(data.holdout, answers, work)
     metrics = measure(
-        holdout, probabilities, project, threshold=config.decision.threshold
+        data.holdout,
+        probabilities,
+        work.project,
+        threshold=config.decision.threshold,
     )
-    reference = _reference(
-        table, held_out, scores=probabilities["model"], work=work, score=score
-    )
-    identity = _identity(work, names=names, exported=exported, table=table)
+    identity = _identity(work, names=data.names, exported=exported, table=data.table)
     metadata = Metadata(
         version=identity.version(config.model.version),
         trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -139,30 +150,70 @@ def make_version(
         training=config.model_dump(mode="json", include={"model", "baseline"}),
         golden=_golden(work, score),
         holdout=Holdout(
-            rows=len(holdout),
+            rows=len(data.holdout),
             fraction=config.data.holdout_fraction,
             salt=config.data.holdout_salt,
         ),
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
         checkout=checkout,
-        provenance=provenance()
-        | {"training_rows": int(np.sum(~held_out)), "onnx_difference": difference},
-        reference=reference,
+        provenance=provenance() | {"training_rows": rows},
+        proof=proof,
+        reference=_reference(data, answers, work=work, score=score),
     )
-    pictures = _pictures(holdout[contract.target].to_numpy(), probabilities, metrics)
+    outcomes = data.target[data.is_held_out]
+    pictures = _pictures(outcomes, probabilities, metrics)
     return metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
 
 
-def _split_table(work: Workspace) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read and check the training table, and tell which of its rows are held out."""
-    data = work.config.data
+@dataclass(frozen=True)
+class _Data:
+    """The training table, checked and split, with its features."""
+
+    table: pd.DataFrame
+    target: np.ndarray
+    is_held_out: np.ndarray
+    features: Features
+    matrix: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.features.names
+
+    @cached_property
+    def holdout(self) -> pd.DataFrame:
+        return self.table[self.is_held_out]
+
+
+def _read(work: Workspace) -> _Data:
+    """Read, check and split the training table, and compute its features."""
+    config = work.config
     contract = work.contract
-    read = read_table(work.root / data.path, contract, data.format)
+    read = read_table(work.root / config.data.path, contract, config.data.format)
     table = check_table(read, contract)
-    held_out = is_holdout(
-        table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt
+    is_held_out = is_holdout(
+        table[contract.id],
+        fraction=config.data.holdout_fraction,
+        salt=config.data.holdout_salt,
     )
-    return table, held_out
+    names = tuple(features_of(work.project, table[:1], config.features))
+    check_baseline(config, names)
+    features = Features(work.project, config.features, names)
+    target = table[contract.target].to_numpy()
+    return _Data(table, target, is_held_out, features, features.matrix(table))
+
+
+def _fit(training: Training[Any], data: _Data, config: Any) -> Any:
+    """Fit the project's estimator; an error of its own is told with its line."""
+    matrix = data.matrix[~data.is_held_out]
+    target = data.target[~data.is_held_out]
+    check_training(matrix, target, data.names)
+    try:
+        return made_exportable(training.train(matrix, target, config))
+    except Exception as error:  # an estimator raises whatever it likes
+        advice = ""
+        if np.isnan(matrix).any():
+            advice = NO_MISSING
+        raise fault_in_code(error, training.train, advice) from error
 
 
 def _pictures(
@@ -178,26 +229,21 @@ def _pictures(
 
 
 def _reference(
-    table: pd.DataFrame,
-    held_out: np.ndarray,
-    *,
-    scores: np.ndarray,
-    work: Workspace,
-    score: Scorer,
+    data: _Data, scores: np.ndarray, *, work: Workspace, score: Scorer
 ) -> Reference:
+    """Freeze the table's columns and the holdout's scores; live rows are compared."""
     known = {
-        column.name: table[column.name].to_numpy() for column in work.contract.columns
+        column.name: data.table[column.name].to_numpy()
+        for column in work.contract.columns
     }
-    some = np.flatnonzero(held_out)[:IMPORTANCE_ROWS]
-    outcomes = table[work.contract.target].to_numpy()[some]
-    features = work.config.features
+    some = np.flatnonzero(data.is_held_out)[:IMPORTANCE_ROWS]
 
     def loss(records: Mapping[str, np.ndarray], outcomes: np.ndarray) -> float:
-        probabilities = score(feature_matrix(work.project, records, features))
+        probabilities = score(data.features.matrix(records))
         return float(log_loss(outcomes, probabilities, labels=[0, 1]))
 
     sample = {name: values[some] for name, values in known.items()}
-    worth = importances(sample, outcomes, loss)
+    worth = importances(sample, data.target[some], loss)
     frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
     return Reference(columns=frozen, score=freeze(scores))
 
@@ -243,7 +289,7 @@ def _register(
     files: dict[str, bytes],
     key: SigningKey | None,
 ) -> Trained:
-    """Write the version; if it exists, verify it and keep it.
+    """Try the version out and write it; if it exists, verify it and keep it.
 
     Either way it is the newest now.
     """
@@ -252,6 +298,8 @@ def _register(
         METADATA: metadata.model_dump_json(indent=2) + "\n",
     }
     contents = files | {name: value.encode() for name, value in text.items()}
+    # By the code that serves it, before it exists.
+    open_predictor(Artifact(metadata=metadata, files=contents), work.project)
     already_there = registry.write(
         metadata.version, contents, who=who(), checkout=metadata.checkout, key=key
     )

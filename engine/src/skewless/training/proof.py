@@ -1,0 +1,258 @@
+"""What is proven of features and model before a version is made of them.
+
+The features of a record depend on nothing but the record: not on who stands beside it,
+nor on whether it comes as a row of a table, in a batch or alone. Whatever the contract
+allows comes out as a number or as missing. And the model that will be served answers as
+the one that was trained.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from skewless.core.arrays import as_columns, as_scalars, to_json
+from skewless.core.code_faults import fault_in_code
+from skewless.core.contract import Columns, Contract
+from skewless.core.errors import ConfigError
+from skewless.core.feature_matrix import feature_matrix
+from skewless.core.project import Project
+from skewless.models.export import check_parity
+from skewless.models.metadata import Golden, Proof
+from skewless.tables.edges import edge_records
+
+PROVEN_ROWS = 200
+"""Rows of the table whose features are computed again, in another order and alone."""
+PARITY_ROWS = 10_000
+ALONE: Final = (
+    "Compute it from the record alone; what needs other rows belongs into the table: "
+    "docs/features-of-other-rows.md"
+)
+GUARD: Final = ". schema.py allows such records: guard it, as np.maximum(x, 1) does"
+
+
+@dataclass(frozen=True)
+class Features:
+    """What computes a version's features: the code, its knobs and which are wanted."""
+
+    project: Project[Any, Any]
+    config: Any
+    names: tuple[str, ...]
+
+    def matrix(self, records: Any) -> np.ndarray:
+        """Compute the features of records, float32 (n, k).
+
+        NumPy's warnings are left to the proof, which tells what to do.
+        """
+        with np.errstate(all="ignore"):
+            return feature_matrix(self.project, records, self.config, names=self.names)
+
+    def alone(self, records: Sequence[BaseModel]) -> np.ndarray:
+        """Compute the features of each record as of a request of its own."""
+        contract = self.project.contract
+        return np.concatenate(
+            [self.matrix(as_scalars(record, contract)) for record in records]
+        )
+
+
+class Proven(NamedTuple):
+    """Features that were proven, and of what."""
+
+    rows: int
+    """Of the table."""
+    edges: dict[str, list[Any]]
+    """Records at the contract's edges, as JSON values by column."""
+    matrix: np.ndarray
+    """The features of those records, float32 (m, k)."""
+
+
+def prove_features(
+    features: Features, table: pd.DataFrame, matrix: np.ndarray
+) -> Proven:
+    """Prove the features of a table and of the contract's edges.
+
+    See `prove_rows` for the parameters.
+
+    Raises
+    ------
+    ConfigError
+        See `prove_rows` and `prove_edges`.
+    """
+    rows = prove_rows(features, table, matrix)
+    edges, at_edges = prove_edges(features)
+    return Proven(rows, edges, at_edges)
+
+
+def prove_rows(features: Features, table: pd.DataFrame, matrix: np.ndarray) -> int:
+    """Prove that the features of a row are the same in another order and alone.
+
+    Parameters
+    ----------
+    features
+        What computes them.
+    table
+        Checked, n rows, at least one; `PROVEN_ROWS` of them, evenly spread, are tried.
+    matrix
+        Its features, float32 (n, k).
+
+    Returns
+    -------
+    int
+        Rows that were tried.
+
+    Raises
+    ------
+    ConfigError
+        A feature depends on other rows, or is infinite; the message names it, the first
+        record and what to do.
+    """
+    contract = features.project.contract
+    names = features.names
+    places = np.linspace(0, len(table) - 1, min(len(table), PROVEN_ROWS)).astype(int)
+    some = table.iloc[places]
+    backwards = features.matrix(some[::-1])[::-1]
+    _refuse_another(matrix[places], backwards, names, how="in another order")
+    alone = features.alone(_requests(some, contract))
+    _refuse_another(matrix[places], alone, names, how="alone")
+    _refuse_infinite(matrix, names, table, contract=contract)
+    return len(some)
+
+
+def prove_edges(features: Features) -> tuple[dict[str, list[Any]], np.ndarray]:
+    """Prove the features of records at the contract's edges, see `edge_records`.
+
+    The records, as JSON values by column, and their features are returned.
+
+    Raises
+    ------
+    ConfigError
+        As `prove_rows`, or a feature makes NumPy warn; the message names its line.
+    """
+    contract = features.project.contract
+    names = features.names
+    records = edge_records(contract)
+    columns = as_columns(records, contract)
+    _refuse_warnings(features, columns)
+    matrix = features.matrix(columns)
+    _refuse_another(matrix, features.alone(records), names, how="alone")
+    _refuse_infinite(matrix, names, columns, contract=contract)
+    return _as_json(columns, contract), matrix
+
+
+def prove_model(
+    fitted: Any,
+    exported: bytes,
+    matrix: np.ndarray,
+    *,
+    names: Sequence[str],
+    proven: Proven,
+) -> Proof:
+    """Prove that an exported model answers as the trained one.
+
+    They are compared on rows of the table, on the records at the contract's edges, and
+    beside the splits of trees.
+
+    Parameters
+    ----------
+    fitted, exported, names
+        See `check_parity`.
+    matrix
+        The features of the table, float32 (n, k); the first `PARITY_ROWS` are compared.
+    proven
+        What `prove_features` returned.
+
+    Raises
+    ------
+    ParityError
+        They differ.
+    """
+    compared = np.concatenate([matrix[:PARITY_ROWS], proven.matrix])
+    parity = check_parity(fitted, exported, compared, names=names)
+    probabilities = fitted.predict_proba(proven.matrix)[:, 1]
+    return Proof(
+        rows=proven.rows,
+        edges=Golden(records=proven.edges, probabilities=probabilities.tolist()),
+        compared=parity.rows,
+        difference=parity.difference,
+        splits=parity.splits,
+        splits_checked=parity.splits_checked,
+    )
+
+
+def _requests(table: pd.DataFrame, contract: Contract) -> list[BaseModel]:
+    """Turn rows into the requests that ask for them."""
+    columns = _as_json(table, contract)
+    rows = zip(*columns.values(), strict=True)
+    return [
+        contract.record.model_validate(dict(zip(columns, row, strict=True)))
+        for row in rows
+    ]
+
+
+def _as_json(columns: Columns, contract: Contract) -> dict[str, list[Any]]:
+    return {
+        column.name: to_json(np.asarray(columns[column.name]), column)
+        for column in contract.columns
+    }
+
+
+def _refuse_another(
+    expected: np.ndarray, found: np.ndarray, names: Sequence[str], *, how: str
+) -> None:
+    """Refuse features that differ in a bit; missing equals missing."""
+    is_same = expected.view(np.uint32) == found.view(np.uint32)
+    is_same |= np.isnan(expected) & np.isnan(found)
+    wrong = ~is_same
+    if not wrong.any():
+        return
+    feature = int(np.argmax(wrong.any(axis=0)))
+    (rows,) = np.nonzero(wrong[:, feature])
+    first = rows[0]
+    msg = (
+        f"features.py: {names[feature]} depends on other records. Of {len(expected)} "
+        f"records {len(rows)} get another value {how}; the first "
+        f"{expected[first, feature]:.9g} among the others, "
+        f"{found[first, feature]:.9g} {how}. {ALONE}"
+    )
+    raise ConfigError(msg)
+
+
+def _refuse_warnings(features: Features, columns: Mapping[str, np.ndarray]) -> None:
+    """Refuse a division by zero and the like, with its line."""
+    function = features.project.features
+    with (
+        np.errstate(divide="raise", over="raise", invalid="raise"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            function(columns, features.config)
+        except (FloatingPointError, RuntimeWarning) as error:
+            raise fault_in_code(error, function, GUARD) from error
+
+
+def _refuse_infinite(
+    matrix: np.ndarray, names: Sequence[str], records: Columns, *, contract: Contract
+) -> None:
+    """Refuse an infinite feature of a table or of arrays."""
+    is_infinite = np.isinf(matrix)
+    if not is_infinite.any():
+        return
+    feature = int(np.argmax(is_infinite.any(axis=0)))
+    (rows,) = np.nonzero(is_infinite[:, feature])
+    first = {
+        column.name: np.asarray(records[column.name])[rows[:1]]
+        for column in contract.columns
+    }
+    shown = ", ".join(
+        f"{name} {value}" for name, (value,) in _as_json(first, contract).items()
+    )
+    msg = (
+        f"features.py: {names[feature]} is infinite for {len(rows)} of {len(matrix)} "
+        f"records, the first with {shown}{GUARD}"
+    )
+    raise ConfigError(msg)

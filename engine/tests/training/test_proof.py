@@ -1,0 +1,112 @@
+"""Features that could differ between training and serving never reach a version."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fields import NUMBERS, field
+from own import CONTRACT, PROJECT
+from skewless.core.errors import ConfigError
+from skewless.core.sections import Section
+from skewless.tables.faults import check_table
+from skewless.tables.simulate import simulate
+from skewless.training.proof import PROVEN_ROWS, Features, prove_features
+
+NUMBER = field(*NUMBERS).name
+LOW, HIGH = field(*NUMBERS).bounds
+TABLE = check_table(pd.DataFrame(simulate(500, 3, CONTRACT)), CONTRACT)
+
+
+class NoKnobs(Section):
+    """Features without any."""
+
+
+def proven(slip: Callable[[Any], Any], table: pd.DataFrame = TABLE) -> Any:
+    """Prove the feature `slip`, and one more that is fine."""
+
+    def add_features(records: Any, _: NoKnobs) -> dict[str, Any]:
+        return {"plain": records[NUMBER], "slip": slip(records[NUMBER])}
+
+    project = replace(PROJECT, features=add_features)
+    features = Features(project, NoKnobs(), ("plain", "slip"))
+    return prove_features(features, table, features.matrix(table))
+
+
+def refusal(slip: Callable[[Any], Any], table: pd.DataFrame = TABLE) -> str:
+    with pytest.raises(ConfigError) as refused:
+        proven(slip, table)
+    return str(refused.value)
+
+
+def test_features_of_the_record_alone_are_proven_on_table_and_edges():
+    found = proven(lambda values: values / (HIGH + 1))
+
+    assert found.rows == PROVEN_ROWS
+    assert found.matrix.shape == (len(found.edges[NUMBER]), 2)
+    assert {LOW, HIGH} <= set(found.edges[NUMBER])
+
+
+def test_a_small_table_is_proven_whole():
+    assert proven(lambda values: values * 2, TABLE[:7]).rows == 7
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        lambda values: values - np.mean(values),
+        lambda values: values - np.max(values),
+        lambda values: np.cumsum(values) if np.ndim(values) else values,
+        lambda values: np.diff(values, prepend=0) if np.ndim(values) else values,
+        lambda values: values * (np.size(values) > 1),
+    ],
+    ids=["mean", "rank", "running sum", "difference to the row before", "company"],
+)
+def test_a_feature_that_depends_on_other_rows_is_refused_with_what_to_do(
+    slip: Callable[[Any], Any],
+):
+    said = refusal(slip)
+
+    assert said.startswith("features.py: slip depends on other records. Of ")
+    assert "get another value" in said
+    assert said.endswith("docs/features-of-other-rows.md")
+
+
+def test_a_feature_that_rounds_otherwise_alone_is_refused():
+    def circled(values: Any) -> Any:
+        if np.ndim(values):
+            return values * np.pi
+        return np.float32(values) * np.float32(np.pi)
+
+    assert "slip depends on other records" in refusal(circled)
+
+
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        (lambda values: values / (values - LOW), "divide"),
+        (lambda values: np.log(values - LOW), "divide by zero encountered in log"),
+        (lambda values: np.sqrt(LOW - values), "invalid value encountered in sqrt"),
+        (lambda values: np.exp(values + 1e4), "overflow encountered in exp"),
+    ],
+)
+def test_a_feature_that_makes_numpy_warn_at_an_edge_is_named_by_its_line(
+    slip: Callable[[Any], Any], told: str
+):
+    inside = TABLE[(TABLE[NUMBER] > LOW) & (TABLE[NUMBER] < HIGH)]
+
+    said = refusal(slip, inside)
+
+    assert told in said
+    assert "line" in said
+    assert said.endswith("guard it, as np.maximum(x, 1) does")
+
+
+def test_a_feature_too_large_for_float32_is_refused_with_its_record():
+    said = refusal(lambda values: values + 1e39)
+
+    assert said.startswith("features.py: slip is infinite for 500 of 500 records, ")
+    assert f"{NUMBER} " in said
