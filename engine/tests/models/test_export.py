@@ -38,7 +38,8 @@ from skewless.models.export import PARITY, Parity, check_parity, export_model
 from skewless.models.exportable import made_exportable
 from skewless.models.onnx_guard import check_onnx
 from skewless.models.predict import onnx_scorer
-from skewless.models.trees import beside_splits, trees_in
+from skewless.models.tree import beside_splits
+from skewless.models.trees import trees_in
 from skewless.tables.simulate import simulate
 
 CONFIG = load_config(ROOT / "config.yaml", PROJECT)

@@ -23,7 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skewless.models.trees import UNKNOWN, beside_splits, round_down, trees_in
+from skewless.models.tree import UNKNOWN, beside_splits, round_down
+from skewless.models.trees import trees_in
 
 RANDOM = np.random.default_rng(8)
 MATRIX = RANDOM.normal(size=(400, 5)).astype(np.float32)
@@ -116,7 +117,7 @@ def test_a_linear_model_has_no_split():
 
 
 def test_of_very_many_splits_some_are_checked(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("skewless.models.trees.MOST_SPLITS", 10)
+    monkeypatch.setattr("skewless.models.tree.MOST_SPLITS", 10)
 
     splits = splits_of(FOREST)
 

@@ -14,8 +14,15 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.pipeline import Pipeline
 
 from skewless.core.errors import ParityError
+from skewless.models.boosters import (
+    BOOSTER_OPSET,
+    ask_for_raw_scores,
+    is_booster,
+    register_converter,
+)
 from skewless.models.predict import INPUT, OUTPUT, onnx_scorer
-from skewless.models.trees import beside_splits, trees_in
+from skewless.models.tree import beside_splits
+from skewless.models.trees import leaves, trees_in
 
 PARITY = 1e-5
 """Largest allowed difference of a probability; measured: 3e-7."""
@@ -159,12 +166,14 @@ def _convert(
     Those are probabilities, or what `decision_function` says where raw scores are
     asked for.
     """
+    boosters = [leaf for leaf, _ in leaves(fitted, []) if is_booster(leaf)]
+    for booster in boosters:
+        register_converter(booster)
     options = {id(fitted): {"zipmap": False}}
-    if raw_scores:
-        # A pipeline passes the option on to none of its steps.
-        last = fitted
-        while isinstance(last, Pipeline):
-            last = last[-1]
+    last = fitted
+    while isinstance(last, Pipeline):  # which passes no option on
+        last = last[-1]
+    if raw_scores and not is_booster(last):
         options[id(last)] = {"zipmap": False, "raw_scores": True}
     with warnings.catch_warnings():
         # skl2onnx writes booleans as integers, which protobuf 7 refuses; hence
@@ -176,7 +185,10 @@ def _convert(
             fitted,
             initial_types=[(INPUT, FloatTensorType([None, features]))],
             options=options,
+            target_opset=BOOSTER_OPSET if boosters else None,
         )
+    if raw_scores and is_booster(last):
+        ask_for_raw_scores(model)
     return model, model.graph.output[1].name
 
 

@@ -12,11 +12,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 
 from skewless.core.errors import TableError
-from skewless.models.trees import leaves, round_down
+from skewless.models.boosters import library_of, round_lightgbm_splits
+from skewless.models.tree import round_down
+from skewless.models.trees import leaves
 
 # Of the rarer kind: a calibration has five folds, and each needs one.
 FEWEST_OUTCOMES = 5
-KNOT_SPACING = 0.5  # log-odds; see `_with_spaced_knots`
+# Between the knots of an isotonic calibration, see `_with_spaced_knots`.
+LOG_ODDS_SPACING = 0.5
+PROBABILITY_SPACING = 0.1
 
 
 def check_training(
@@ -52,22 +56,26 @@ def made_exportable(fitted: Any) -> Any:
     """
     if isinstance(fitted, CalibratedClassifierCV):
         for each in fitted.calibrated_classifiers_:
-            each.calibrators = [_with_spaced_knots(one) for one in each.calibrators]
+            has_scores = hasattr(each.estimator, "decision_function")
+            spacing = LOG_ODDS_SPACING if has_scores else PROBABILITY_SPACING
+            each.calibrators = [
+                _with_spaced_knots(one, spacing) for one in each.calibrators
+            ]
     return _with_float32_splits(fitted)
 
 
-def _with_spaced_knots(calibrator: Any) -> Any:
+def _with_spaced_knots(calibrator: Any, spacing: float) -> Any:
     """Resample an isotonic calibration on evenly spaced knots; leave any other alone.
 
     Fitted knots lie as close as 1e-5 log-odds, so a rounding of the score moves the
     probability by percents and no two runtimes agree. Spaced knots keep the map
-    monotone and its slope small: at most 1 / KNOT_SPACING, unless all scores lie closer
+    monotone and its slope small: at most 1 / spacing, unless all scores lie closer
     together than that.
     """
     if not isinstance(calibrator, IsotonicRegression):
         return calibrator
     low, high = calibrator.X_min_, calibrator.X_max_
-    count = max(2, int((high - low) / KNOT_SPACING) + 1)
+    count = max(2, int((high - low) / spacing) + 1)
     knots = np.linspace(low, high, count)
     return IsotonicRegression(out_of_bounds="clip").fit(
         knots, calibrator.predict(knots)
@@ -85,4 +93,6 @@ def _with_float32_splits(fitted: Any) -> Any:
             predictors = leaf._predictors  # noqa: SLF001 - no public access
             for nodes in (tree.nodes for trees in predictors for tree in trees):
                 nodes["num_threshold"] = round_down(nodes["num_threshold"])
+        elif library_of(leaf) == "lightgbm":
+            round_lightgbm_splits(leaf)
     return fitted
