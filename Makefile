@@ -18,7 +18,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(INSTALLED) ## make .venv with everything in it (PYTHON=python3.11 picks the interpreter)
+install: $(INSTALLED) $(EXTRAS:%=.venv/.%) ## make .venv with all it needs [EXTRAS=boosters] (PYTHON=python3.11 picks the interpreter)
 
 # An environment whose interpreter is gone, or was replaced by another Python, is made anew whatever the files say.
 ifneq ($(shell $(BIN)/python -c 'import uv' >/dev/null 2>&1 && echo works),works)
@@ -29,6 +29,11 @@ endif
 .venv/.locked: requirements-dev.lock requirements-uv.lock
 	@rm -f $@ $(INSTALLED)
 	@$(PYTHON) scripts/install.py
+	@touch $@
+
+# An extra has a lock of its own, and comes into the environment that is there.
+.venv/.%: requirements-%.lock .venv/.locked
+	@$(BIN)/python scripts/install.py --add --lock $<
 	@touch $@
 
 # The engine comes from its folder, never from an index; the lock has brought what both need.
@@ -126,15 +131,17 @@ COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes 
 	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE)
 DECLARED = pyproject.toml engine/pyproject.toml
 SERVING_EXTRAS = --extra service --extra monitoring
+ALWAYS = train service monitoring notebooks testing dask
 
 .PHONY: lock
 lock: lock-all $(LOCKS) ## write the lockfiles (UPGRADE=--upgrade moves every pin)
 
 .PHONY: lock-all
 lock-all: $(INSTALLED)
-	$(COMPILE) $(DECLARED) --all-extras --group dev --output-file requirements-dev.lock
+	$(COMPILE) $(DECLARED) $(ALWAYS:%=--extra %) --group dev --output-file requirements-dev.lock
 	echo uv | $(COMPILE) --no-annotate - --constraint requirements-dev.lock --output-file requirements-uv.lock
 	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) $(DECLARED) --extra boosters --constraint requirements-dev.lock --output-file requirements-boosters.lock
 
 .PHONY: sbom
 sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as CycloneDX

@@ -13,7 +13,7 @@ test-engine: $(INSTALLED)
 	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 .PHONY: test-all-engine
-test-all-engine: $(INSTALLED) ## every test of the engine and the template, with coverage
+test-all-engine: $(INSTALLED) .venv/.boosters ## every test of the engine and the template, with coverage
 	cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --dist worksteal --all --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: bench

@@ -2,7 +2,8 @@
 
 uv installs it, or pip where only pip can.
 
-Usage: python scripts/install.py [--into .venv] [--lock requirements-dev.lock] [--bare]
+Usage: python scripts/install.py [--into .venv] [--lock requirements-dev.lock]
+       [--bare] [--add]
 
 Needs only a Python with its own venv and pip, so that `make install` works on a bare
 machine. uv comes by hash, from requirements-uv.lock. uv reads neither pip.conf nor
@@ -58,6 +59,8 @@ class Wanted(NamedTuple):
     lock: Path
     bare: bool
     """For an image: neither pip nor uv stays, nothing is cached, compiled or built."""
+    add: bool
+    """Into the environment as it is, instead of a new one."""
 
 
 class Refused(Exception):  # noqa: N818 - the answer to a person, not a failure
@@ -68,7 +71,8 @@ def main(words: Sequence[str]) -> int:
     """Make the environment; return the exit code."""
     wanted, installer = _parse(words)
     try:
-        _make_environment(wanted)
+        if not wanted.add:
+            _make_environment(wanted)
         _install(wanted, installer)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
@@ -94,13 +98,16 @@ def _parse(words: Sequence[str]) -> tuple[Wanted, str]:
         action="store_true",
         help="for an image: keep neither pip nor uv, compile nothing",
     )
+    parser.add_argument(
+        "--add", action="store_true", help="keep what the environment holds"
+    )
     asked = parser.parse_args(words)
     installer = ENVIRONMENT.get("INSTALLER") or "auto"
     if installer not in INSTALLERS:
         parser.error(
             f"INSTALLER: found {installer!r}; allowed are {', '.join(INSTALLERS)}"
         )
-    return Wanted(asked.into, asked.lock, asked.bare), installer
+    return Wanted(asked.into, asked.lock, asked.bare, asked.add), installer
 
 
 def _make_environment(wanted: Wanted) -> None:

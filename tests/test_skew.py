@@ -21,6 +21,7 @@ from churn_service.project import project
 from churn_service.schema import Customer
 
 CONTRACT = project.contract
+LAST_DIGITS = 1e-6  # trees answer the same to the last bit, a linear model nearly
 CUSTOMERS = st.lists(records(CONTRACT), min_size=1, max_size=8)
 
 
@@ -103,7 +104,10 @@ def test_order_and_company_change_no_answer(
     reordered = [customers[position] for position in order]
     together = predictor.predict(reordered)
 
-    assert together == [alone[position] for position in order]
+    expected = [alone[position].probability for position in order]
+    assert [each.probability for each in together] == pytest.approx(
+        expected, abs=LAST_DIGITS
+    )
 
 
 def changed(knobs: dict[str, Any]) -> dict[str, Any]:

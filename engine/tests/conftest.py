@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def is_here(name: str) -> bool:
+    """Tell whether a program, or a package of an extra, is installed."""
+    return find_program(name) is not None or find_spec(name) is not None
+
+
 def find_program(name: str) -> str | None:
     """Look for a program on PATH, in this environment and in Debian's PostgreSQL."""
     places = [
@@ -73,9 +79,7 @@ def pytest_collection_modifyitems(
     kept, left_out = [], []
     for item in items:
         marks = item.iter_markers("needs")
-        absent = [
-            name for mark in marks for name in mark.args if find_program(name) is None
-        ]
+        absent = [name for mark in marks for name in mark.args if not is_here(name)]
         (left_out if absent else kept).append(item)
         for name in absent:
             absent_programs[name] = absent_programs.get(name, 0) + 1

@@ -22,29 +22,103 @@ class FeaturesConfig(Section):
     ]
 
 
-class ModelConfig(ModelSection):
-    """The estimator and its version."""
+class Estimator(ModelSection):
+    """What every estimator below has."""
 
     random_state: Annotated[
         int, Field(ge=0, le=2**32 - 1, description="Seed of training")
-    ]
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, description="Shrinkage of each tree")
-    ]
-    max_iter: Annotated[int, Field(ge=1, le=10_000, description="Trees")]
-    max_leaf_nodes: Annotated[
-        int, Field(ge=2, le=1_024, description="Leaves of a tree")
-    ]
-    min_samples_leaf: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
-    ]
-    l2_regularization: Annotated[
-        float, Field(ge=0, description="Penalty on leaf values")
     ]
     calibration: Annotated[
         Literal["none", "sigmoid", "isotonic"],
         Field(description="Map scores to probabilities by 5-fold cross-validation"),
     ]
+
+
+class HistGradientBoosting(Estimator):
+    """Boosted trees of scikit-learn; they read missing values themselves."""
+
+    estimator: Literal["hist_gradient_boosting"]
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1, description="Shrinkage of each tree")
+    ] = 0.05
+    max_iter: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 150
+    max_leaf_nodes: Annotated[
+        int, Field(ge=2, le=1_024, description="Leaves of a tree")
+    ] = 15
+    min_samples_leaf: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
+    ] = 40
+    l2_regularization: Annotated[
+        float, Field(ge=0, description="Penalty on leaf values")
+    ] = 1.0
+
+
+class Logistic(Estimator):
+    """Logistic regression on scaled columns, with a column for what is missing."""
+
+    estimator: Literal["logistic_regression"]
+    C: Annotated[
+        float, Field(gt=0, description="Inverse of the penalty; smaller is simpler")
+    ] = 1.0
+    max_iter: Annotated[int, Field(ge=1, le=10_000, description="Steps, at most")] = 500
+
+
+class Forest(Estimator):
+    """Random forest, with a column for what is missing."""
+
+    estimator: Literal["random_forest"]
+    n_estimators: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 200
+    min_samples_leaf: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
+    ] = 20
+    max_features: Annotated[
+        float, Field(gt=0, le=1, description="Share of the columns tried at a split")
+    ] = 0.5
+
+
+class XGBoost(Estimator):
+    """Boosted trees of XGBoost; `make install EXTRAS=boosters` installs it."""
+
+    estimator: Literal["xgboost"]
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1, description="Shrinkage of each tree")
+    ] = 0.05
+    n_estimators: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 150
+    max_depth: Annotated[
+        int, Field(ge=1, le=20, description="Splits one after another, at most")
+    ] = 4
+    min_child_weight: Annotated[
+        float, Field(ge=0, description="Weight of the customers in a leaf, at least")
+    ] = 10.0
+    reg_lambda: Annotated[float, Field(ge=0, description="Penalty on leaf values")] = (
+        1.0
+    )
+
+
+class LightGBM(Estimator):
+    """Boosted trees of LightGBM; `make install EXTRAS=boosters` installs it."""
+
+    estimator: Literal["lightgbm"]
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1, description="Shrinkage of each tree")
+    ] = 0.05
+    n_estimators: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 150
+    num_leaves: Annotated[
+        int, Field(ge=2, le=1_024, description="Leaves of a tree")
+    ] = 15
+    min_child_samples: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
+    ] = 40
+    reg_lambda: Annotated[float, Field(ge=0, description="Penalty on leaf values")] = (
+        1.0
+    )
+
+
+ModelConfig = Annotated[
+    HistGradientBoosting | Logistic | Forest | XGBoost | LightGBM,
+    Field(discriminator="estimator"),
+]
+"""The `model` section: `estimator` says which, and each has knobs of its own."""
 
 
 class Config(BaseConfig[FeaturesConfig, ModelConfig]):

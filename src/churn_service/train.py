@@ -1,32 +1,34 @@
-"""Matrix → fitted model; the only place that names the estimator."""
+"""Matrix → fitted model; the only place that names estimators."""
+
+from typing import Any
 
 import numpy as np
 from skewless import Training
 from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from churn_service.config import ModelConfig
+from churn_service.config import (
+    Estimator,
+    Forest,
+    HistGradientBoosting,
+    LightGBM,
+    Logistic,
+    ModelConfig,
+    XGBoost,
+)
 from churn_service.evaluate import evaluate
 
 FOLDS = 5  # of the calibration
 
 
 def build_model(model: ModelConfig) -> ClassifierMixin:
-    """Build the unfitted estimator; missing values (NaN) are read natively.
-
-    Early stopping stays off: it would draw a second, hidden holdout out of the training
-    rows.
-    """
-    classifier = HistGradientBoostingClassifier(
-        learning_rate=model.learning_rate,
-        max_iter=model.max_iter,
-        max_leaf_nodes=model.max_leaf_nodes,
-        min_samples_leaf=model.min_samples_leaf,
-        l2_regularization=model.l2_regularization,
-        early_stopping=False,
-        random_state=model.random_state,
-    )
+    """Build the unfitted estimator that config.yaml chooses, calibrated as it says."""
+    classifier = build_classifier(model)
     if model.calibration == "none":
         return classifier
     # One classifier on all rows, calibrated on out-of-fold scores: the served model
@@ -34,6 +36,43 @@ def build_model(model: ModelConfig) -> ClassifierMixin:
     return CalibratedClassifierCV(
         classifier, method=model.calibration, cv=FOLDS, ensemble=False
     )
+
+
+def build_classifier(model: ModelConfig) -> ClassifierMixin:
+    """Build the estimator alone; it takes missing values (NaN).
+
+    Early stopping stays off: it would draw a second, hidden holdout out of the training
+    rows.
+    """
+    match model:
+        case HistGradientBoosting():
+            return HistGradientBoostingClassifier(**knobs(model), early_stopping=False)
+        case Logistic():
+            return make_pipeline(
+                fill_in(), StandardScaler(), LogisticRegression(**knobs(model))
+            )
+        case Forest():
+            return make_pipeline(fill_in(), RandomForestClassifier(**knobs(model)))
+        case XGBoost():
+            from xgboost import XGBClassifier  # noqa: PLC0415 - an extra
+
+            return XGBClassifier(**knobs(model), n_jobs=1)
+        case LightGBM():
+            from lightgbm import LGBMClassifier  # noqa: PLC0415 - an extra
+
+            return LGBMClassifier(
+                **knobs(model), n_jobs=1, deterministic=True, verbose=-1
+            )
+
+
+def knobs(model: Estimator) -> dict[str, Any]:
+    """Return what config.yaml says to the estimator itself."""
+    return model.model_dump(exclude={"version", "estimator", "calibration"})
+
+
+def fill_in() -> SimpleImputer:
+    """Put the median where a value is missing, and add a column that says so."""
+    return SimpleImputer(strategy="median", add_indicator=True)
 
 
 def train(

@@ -62,6 +62,23 @@ def edited(project: Path, key: str, value: Any) -> Path:
             r"decision\.treshold: unknown key, found 0.5; allowed are threshold, ",
         ),
         ("decision", None, r"decision: missing"),
+        (
+            "model.estimator",
+            "svm",
+            r"model\.estimator: found 'svm'; it is one of hist_gradient_boosting, ",
+        ),
+        ("model.estimator", None, r"model\.estimator: missing; it is one of hist_"),
+        (
+            "model.max_depth",
+            3,
+            r"model\.max_depth: a key of xgboost, and not of .*, max_leaf_nodes, ",
+        ),
+        (
+            "model.num_leaves",
+            3,
+            r"model\.num_leaves: a key of lightgbm, and not of what is chosen here",
+        ),
+        ("model.depth", 3, r"model\.depth: unknown key, found 3; allowed are version"),
         ("data.sample.rows", 3000.5, r"data\.sample\.rows: found 3000.5; .* integer"),
         (
             "data.sample.rows",

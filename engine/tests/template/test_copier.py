@@ -32,7 +32,7 @@ KEPT = OWN | {name: mine for name, (_, mine) in MINE.items()}
 EARLIER = {  # what the template looked like before
     "docs/signing.md": ("Optional. Without", "Once optional. Without"),
     "engine/src/skewless/tables/split.py": ('"""', '"""Formerly. '),
-    "config.yaml": ("max_iter: 150 ", "max_iter: 140 "),
+    "config.yaml": ("random_state: 42 ", "random_state: 43 "),
     "README.md": ("# churn-service\n", "# churn-service\n\nOnce.\n"),
 }
 TABLE = "data/customers.csv"
@@ -191,7 +191,7 @@ def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(project)
     edit(project, MINE | {"docs/signing.md": ("## Make keys", "## Make two keys")})
     # what the template changes, too
-    edit(project, {"config.yaml": ("max_iter: 140 ", "max_iter: 77  ")})
+    edit(project, {"config.yaml": ("random_state: 43 ", "random_state: 77 ")})
     for name, text in OWN.items():
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(text)
@@ -225,7 +225,7 @@ def test_changes_arrive_edits_stay_and_what_both_changed_is_a_conflict(edited: P
     for name, text in KEPT.items():
         assert text in (edited / name).read_text(), name
     conflict = CONFLICT.search((edited / "config.yaml").read_text())
-    assert ("max_iter: 77" in conflict[1], "max_iter: 150" in conflict[2]) == (
+    assert ("random_state: 77" in conflict[1], "random_state: 42" in conflict[2]) == (
         True,
         True,
     )

@@ -14,6 +14,9 @@ import yaml
 from skewless.adopt.decisions import Decisions
 from skewless.core.sections import PLAIN
 
+LEAF: Final = "min_samples_leaf"
+USUAL_LEAF: Final = 40  # its default, where config.yaml does not say it
+WITH_LEAF: Final = ("hist_gradient_boosting", "random_forest")
 LEAVES: Final = 20  # that the rows must be enough for
 ABSENT: Final = object()
 PLAIN_WORD: Final = re.compile(r"(/|\.{0,2}/)?[A-Za-z_][\w./-]*")
@@ -32,7 +35,6 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
     foreign = decided.foreign
     written = decided.written
     card = decided.baseline
-    leaf = min(document["model"]["min_samples_leaf"], most_in_leaf(foreign.rows))
     settings: dict[str, Any] = {
         "data.path": path_from(root, foreign.path),
         "data.format.delimiter": foreign.delimiter,
@@ -40,11 +42,11 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
         "data.format.decimal": written.style.decimal,
         "data.format.missing": list(written.missing),
         "features": {},
-        "model.min_samples_leaf": leaf,
         "baseline.column": card.column,
         "baseline.cuts": [int(cut) if cut.is_integer() else cut for cut in card.cuts],
         "baseline.probabilities": list(card.probabilities),
     }
+    settings |= _leaf(document["model"], foreign.rows)
     # config.yaml leaves these out as long as they have their defaults.
     form = {"thousands": written.style.thousands, "row_ids": decided.id is None}
     defaults = PLAIN.model_dump()
@@ -59,6 +61,15 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
             name: way for name, way in privacy.items() if name in fields
         }
     return settings
+
+
+def _leaf(model: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """Ask for fewer rows in a leaf than usual if a tree could not split otherwise."""
+    usual = model.get(LEAF, USUAL_LEAF)
+    most = most_in_leaf(rows)
+    if model["estimator"] not in WITH_LEAF or (LEAF not in model and usual <= most):
+        return {}
+    return {f"model.{LEAF}": min(usual, most)}
 
 
 def most_in_leaf(rows: int) -> int:

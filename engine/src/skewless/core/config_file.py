@@ -1,6 +1,7 @@
 """config.yaml → the project's frozen configuration."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 from skewless.core.errors import ConfigError
 from skewless.core.project import Project
-from skewless.core.sections import AnyConfig
+from skewless.core.sections import AnyConfig, choices
 from skewless.core.settings import Settings, variable_name
 from skewless.core.url import Url
 from skewless.core.yaml_document import read_document
@@ -50,29 +51,70 @@ def at_host(config: AnyConfig, settings: Settings) -> AnyConfig:
 
 
 def _faults(error: ValidationError, model: type[AnyConfig]) -> list[str]:
-    lines = []
-    for fault in error.errors():
-        key = ".".join(map(str, fault["loc"])) or "the file"
-        match fault["type"]:
-            case "missing":
-                lines.append(
-                    f"{key}: missing; add it (config.schema.json describes it)"
-                )
-            case "extra_forbidden":
-                allowed = _siblings(model, fault["loc"])
-                lines.append(
-                    f"{key}: unknown key, found {_cut(fault['input'])}; "
-                    f"allowed are {allowed}"
-                )
-            case "url":
-                lines.append(
-                    f"{key}: found {str(Url(fault['input']))!r}; {fault['msg']}"
-                )
-            case _:
-                lines.append(
-                    f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}"
-                )
-    return lines
+    return [_fault(fault, model) for fault in error.errors()]
+
+
+def _fault(fault: Any, model: type[AnyConfig]) -> str:
+    """Say what is wrong with a key, and what is allowed."""
+    loc, section = _place(fault["loc"], model)
+    key = ".".join(map(str, loc)) or "the file"
+    match fault["type"]:
+        case "missing":
+            return f"{key}: missing; add it (config.schema.json describes it)"
+        case "extra_forbidden":
+            return f"{key}: {_unknown(fault, loc, model=model, section=section)}"
+        case "union_tag_not_found" | "union_tag_invalid":
+            return _no_choice(fault, str(loc[0]), model)
+        case "url":
+            return f"{key}: found {str(Url(fault['input']))!r}; {fault['msg']}"
+        case _:
+            return f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}"
+
+
+def _place(
+    loc: tuple[int | str, ...], model: type[AnyConfig]
+) -> tuple[tuple[int | str, ...], Any]:
+    """Return a key's place as config.yaml has it, and the section that it is in.
+
+    pydantic's place names the choice, too, where a section may be one of several.
+    """
+    section: Any = model
+    found = list(loc[:1])
+    if loc and loc[0] in model.model_fields:
+        section = model.model_fields[str(loc[0])].annotation
+    rest = loc[1:]
+    options = choices(model, str(loc[0])) if section is not model else {}
+    if rest and rest[0] in options:
+        section = options[str(rest[0])]
+        rest = rest[1:]
+    for key in rest[:-1]:
+        section = section.model_fields[str(key)].annotation
+    return (*found, *rest), section
+
+
+def _unknown(
+    fault: Any, loc: Sequence[int | str], *, model: type[AnyConfig], section: Any
+) -> str:
+    """Say whose key it is that is unknown here, or which are known."""
+    name = str(loc[-1])
+    options = choices(model, str(loc[0])) if len(loc) > 1 else {}
+    owners = [word for word, each in options.items() if name in each.model_fields]
+    allowed = ", ".join(section.model_fields)
+    if owners:
+        return (
+            f"a key of {', '.join(owners)}, and not of what is chosen here; "
+            f"allowed are {allowed}"
+        )
+    return f"unknown key, found {_cut(fault['input'])}; allowed are {allowed}"
+
+
+def _no_choice(fault: Any, section: str, model: type[AnyConfig]) -> str:
+    """Say which words a section's choice takes."""
+    key = f"{section}.{model.model_fields[section].discriminator}"
+    words = ", ".join(choices(model, section))
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}: missing; it is one of {words}"
+    return f"{key}: found {_cut(fault['ctx']['tag'])}; it is one of {words}"
 
 
 def _cut(value: Any) -> str:
@@ -89,9 +131,3 @@ def _hint(fault: Any) -> str:
         return ""
     wanted = fault["type"].partition("_")[0]  # `int_type` → `int`
     return HINTS.get(wanted, "")
-
-
-def _siblings(model: Any, loc: tuple[int | str, ...]) -> str:
-    for key in loc[:-1]:
-        model = model.model_fields[str(key)].annotation
-    return ", ".join(model.model_fields)

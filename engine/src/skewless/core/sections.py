@@ -1,7 +1,16 @@
 """What config.yaml may hold: a model per section, with types, ranges and meanings."""
 
 from itertools import pairwise
-from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    get_args,
+)
 
 from pydantic import (
     BaseModel,
@@ -443,6 +452,21 @@ class BaseConfig(Section, Generic[FeaturesT, ModelT]):
     serving: ServingConfig = ServingConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
     retrain: RetrainConfig = RetrainConfig()
+
+
+def choices(config: type[BaseModel], section: str) -> dict[str, type[Section]]:
+    """List what a section may be, by the word in config.yaml that chooses.
+
+    Empty if it may be one thing only.
+    """
+    field = config.model_fields[section]
+    if not isinstance(field.discriminator, str):
+        return {}
+    found = {}
+    for each in get_args(field.annotation):
+        (word,) = get_args(each.model_fields[field.discriminator].annotation)
+        found[word] = each
+    return found
 
 
 AnyConfig = BaseConfig[Any, Any]

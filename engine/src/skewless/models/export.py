@@ -20,9 +20,12 @@ from skewless.models.boosters import (
     is_booster,
     register_converter,
 )
+from skewless.models.converters import register_imputer
 from skewless.models.predict import INPUT, OUTPUT, onnx_scorer
 from skewless.models.tree import beside_splits
 from skewless.models.trees import leaves, trees_in
+
+register_imputer()
 
 PARITY = 1e-5
 """Largest allowed difference of a probability; measured: 3e-7."""
@@ -109,7 +112,7 @@ def check_classes(fitted: Any) -> None:
     ParityError
         The classes are others, or in another order.
     """
-    classes = list(getattr(fitted, "classes_", []))
+    classes = np.asarray(getattr(fitted, "classes_", [])).tolist()
     if classes != [0, 1]:
         msg = (
             f"train.py: the classes of {type(fitted).__name__} are {classes}, so the "

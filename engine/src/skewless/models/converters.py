@@ -1,0 +1,70 @@
+"""What skl2onnx does not convert by itself: an imputer that tells what was missing."""
+
+from typing import Any, Final
+
+import numpy as np
+from onnx import TensorProto
+from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
+from skl2onnx.shape_calculators.imputer import (
+    calculate_sklearn_imputer_output_shapes,
+)
+from sklearn.impute import SimpleImputer
+
+ALIAS: Final = "SkewlessSimpleImputer"
+
+
+def register_imputer() -> None:
+    """Let skl2onnx export ``SimpleImputer(add_indicator=True)``, too."""
+    update_registered_converter(SimpleImputer, ALIAS, _shape, _convert, overwrite=True)
+
+
+def _shape(operator: Any) -> None:
+    imputer = operator.raw_operator
+    if imputer.indicator_ is None:
+        calculate_sklearn_imputer_output_shapes(operator)
+        return
+    kept = len(_kept(imputer))
+    width = kept + len(imputer.indicator_.features_)
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = FloatTensorType([rows, width])
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    """Write the imputed columns, then a 0 or 1 for each column with an indicator."""
+    imputer = operator.raw_operator
+    if imputer.indicator_ is None:
+        convert_sklearn_imputer(scope, operator, container)
+        return
+    kept = _kept(imputer)
+    name = scope.get_unique_variable_name
+
+    def constant(values: Any, kind: int) -> str:
+        made: str = name("constant")
+        values = np.asarray(values)
+        container.add_initializer(made, kind, values.shape, values.ravel().tolist())
+        return made
+
+    def node(operation: str, inputs: list[str], **attributes: Any) -> str:
+        made: str = name(operation.lower())
+        container.add_node(operation, inputs, made, **attributes)
+        return made
+
+    whole = operator.inputs[0].full_name
+    fill = constant([imputer.statistics_[kept]], TensorProto.FLOAT)
+    columns = node("Gather", [whole, constant(kept, TensorProto.INT64)], axis=1)
+    filled = node("Where", [node("IsNaN", [columns]), fill, columns])
+    places = constant(imputer.indicator_.features_, TensorProto.INT64)
+    asked = node("IsNaN", [node("Gather", [whole, places], axis=1)])
+    missing = node("Cast", [asked], to=TensorProto.FLOAT)
+    container.add_node(
+        "Concat", [filled, missing], operator.outputs[0].full_name, axis=1
+    )
+
+
+def _kept(imputer: SimpleImputer) -> np.ndarray:
+    """Find the columns that an imputer keeps: those with a value to fill in."""
+    statistics = imputer.statistics_.astype(np.float64)
+    is_kept = ~np.isnan(statistics) | imputer.keep_empty_features
+    return np.flatnonzero(is_kept)
