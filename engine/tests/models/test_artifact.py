@@ -22,6 +22,7 @@ from skewless.core.errors import (
     UnsafeModelError,
     VersionExistsError,
 )
+from skewless.core.sections import ServingConfig
 from skewless.models.artifact import FILES, MANIFEST, METADATA, ONNX, read_artifact
 from skewless.models.packaging import write_artifact
 from skewless.models.predict import open_predictor
@@ -152,7 +153,9 @@ def test_a_version_that_is_not_there_is_not_found(tmp_path: Path):
 
 def test_a_pickle_is_not_loaded_unless_allowed(version: Path):
     with pytest.raises(UnsafeModelError, match="pickle"):
-        open_predictor(read_artifact(version), PROJECT, runtime="scikit-learn")
+        open_predictor(
+            read_artifact(version), PROJECT, ServingConfig(runtime="scikit-learn")
+        )
 
 
 @pytest.mark.posix
@@ -189,6 +192,7 @@ CRASH = """
 import os, sys
 from collections.abc import Callable
 from pathlib import Path
+from skewless.core.sections import ServingConfig
 from skewless.models.artifact import FILES
 from skewless.models.packaging import write_artifact
 steps = int(sys.argv[2])

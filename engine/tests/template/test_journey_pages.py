@@ -178,9 +178,9 @@ from churn_service.project import project
 from skewless.registry.registry import Registry
 
 version = Registry(Path("models")).load("newest")
-print(version.files["model.onnx"][:2].decode())
+print("model.onnx" in version.files)
 try:
-    open_predictor(version, project, runtime="onnx")
+    open_predictor(version, project)
 except UnsafeModelError:
     print(True)
 """
@@ -197,4 +197,4 @@ def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(
     scored = clone.run(sys.executable, "-m", "churn_service", *words)
     asked = Clone(clone.folder).run(sys.executable, "-W", "error", "-c", LOADED)
     assert "4000 of 4000" in scored.replace(",", "")
-    assert asked.split() == ["no", "True"]
+    assert asked.split() == ["False", "True"]

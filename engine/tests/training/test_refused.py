@@ -114,7 +114,7 @@ def test_an_imputer_that_fills_in_something_else_in_the_export_is_seen(
 
     said = refusal(with_table(folder), ParityError, training="faulty:imputed")
 
-    assert "away from scikit-learn's in" in said
+    assert "away from what was trained, in" in said
     assert any(name in said for name in OPTIONAL)
 
 

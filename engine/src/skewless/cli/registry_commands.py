@@ -177,7 +177,7 @@ def verify(context: typer.Context, *, config: ConfigOption = None) -> None:
         raise ArtifactNotFoundError(msg)
     for name in names:
         try:
-            open_predictor(_load(registry, name), work.project)
+            open_predictor(_load(registry, name), work.project, work.config.serving)
             say(f"{name}  whole, and answers as it did when it was trained")
         except IncompatibleArtifactError as error:
             say(f"{name}  whole, but no longer served: {error}")

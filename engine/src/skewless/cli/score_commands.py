@@ -147,6 +147,7 @@ def score(
         work.project,
         work.config.registry,
         work.root,
+        work.config.serving,
         name,
         signed=registry.public_key is not None,
     )

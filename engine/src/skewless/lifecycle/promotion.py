@@ -161,7 +161,9 @@ class Promotion:
 
     def _load(self, version: str) -> Version:
         artifact = self._registry.load(version)
-        return Version(artifact.metadata, open_predictor(artifact, self._work.project))
+        work = self._work
+        predictor = open_predictor(artifact, work.project, work.config.serving)
+        return Version(artifact.metadata, predictor)
 
     def _by(self, alias: Alias) -> dict[str, Any]:
         """Say what is decided about, by whom and where."""

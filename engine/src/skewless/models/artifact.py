@@ -29,6 +29,8 @@ METADATA: Final = "metadata.json"
 CARD: Final = "card.md"
 PICTURES: Final = ("roc.svg", "calibration.svg")
 FILES: Final = frozenset({ONNX, JOBLIB, METADATA, CARD, *PICTURES})
+WITHOUT_ONNX: Final = FILES - {ONNX}
+"""The files of a version that scikit-learn serves."""
 MANIFEST: Final = "manifest.sha256"
 SHA256: Final = re.compile("[0-9a-f]{64}")
 LARGEST_FILE: Final = 2**30  # bytes
@@ -110,7 +112,7 @@ def check_names(version: str, found: Collection[str]) -> None:
         One is missing, or something else is there.
     """
     expected = FILES | {MANIFEST}
-    missing = sorted(expected.difference(found))
+    missing = sorted(WITHOUT_ONNX.union({MANIFEST}).difference(found))
     if missing:
         raise tampered(version, missing[0], "it is missing")
     strange = sorted(set(found) - expected - {SIGNATURE})
@@ -150,8 +152,9 @@ def trusted_hashes(
     text = manifest.decode("ascii", "replace")
     lines = [each.partition("  ") for each in text.splitlines()]
     written = {name: digest for digest, _, name in lines}
+    names = FILES if ONNX in written else WITHOUT_ONNX
     canonical = "".join(
-        f"{written.get(name, '')}  {name}\n" for name in sorted(FILES)
+        f"{written.get(name, '')}  {name}\n" for name in sorted(names)
     ).encode()
     if manifest != canonical or not all(map(SHA256.fullmatch, written.values())):
         raise tampered(
@@ -180,8 +183,14 @@ def _parse_metadata(version: str, files: Mapping[str, bytes]) -> Metadata:
         raise tampered(
             version, METADATA, f"it has {error.error_count()} faults"
         ) from error
-    if metadata.identity.onnx_sha256 != sha256(files[ONNX]):
+    identity = metadata.identity
+    model = files.get(ONNX)
+    if identity.onnx_sha256 != (None if model is None else sha256(model)):
         raise tampered(version, ONNX, f"it is not the model that {METADATA} describes")
+    if model is None and identity.joblib_sha256 != sha256(files[JOBLIB]):
+        raise tampered(
+            version, JOBLIB, f"it is not the model that {METADATA} describes"
+        )
     number = metadata.version.partition("-")[0]
     if metadata.version != metadata.identity.version(number):
         raise tampered(

@@ -21,7 +21,7 @@ from skewless.models.boosters import (
     register_converter,
 )
 from skewless.models.converters import register_imputer
-from skewless.models.predict import INPUT, OUTPUT, onnx_scorer
+from skewless.models.predict import INPUT, OUTPUT, Scorer
 from skewless.models.tree import beside_splits
 from skewless.models.trees import leaves, trees_in
 
@@ -50,8 +50,8 @@ def export_model(fitted: Any, features: int) -> bytes:
     except Exception as error:  # skl2onnx raises whatever its converters run into
         reason = str(error).partition("\n")[0]
         msg = (
-            f"{type(fitted).__name__} cannot be exported to ONNX ({reason}); "
-            "choose another estimator"
+            f"{type(fitted).__name__} cannot be exported to ONNX ({reason}). Choose "
+            "another estimator, or let scikit-learn serve it: docs/without-onnx.md"
         )
         raise ParityError(msg) from error
 
@@ -70,16 +70,16 @@ class Parity(NamedTuple):
 
 
 def check_parity(
-    fitted: Any, exported: bytes, matrix: np.ndarray, *, names: Sequence[str]
+    fitted: Any, score: Scorer, matrix: np.ndarray, *, names: Sequence[str]
 ) -> Parity:
-    """Compare an exported model with the trained one, on a matrix and at every split.
+    """Compare what will answer with the trained model, on a matrix and at every split.
 
     Parameters
     ----------
     fitted
         The classifier, made exportable.
-    exported
-        It as ONNX.
+    score
+        It as it will be served.
     matrix
         Features, float32 (n, k); n at least 1.
     names
@@ -96,7 +96,7 @@ def check_parity(
     beside = beside_splits(list(trees_in(fitted, columns)), matrix[0])
     rows = np.concatenate([matrix, beside.rows])
     expected = fitted.predict_proba(rows)[:, 1]
-    differences = np.abs(expected - onnx_scorer(exported)(rows))
+    differences = np.abs(expected - score(rows))
     wrong = ~(differences <= PARITY)  # NaN is wrong
     if wrong.any():
         raise ParityError(_differing(differences, wrong, rows, names=names))
@@ -129,10 +129,10 @@ def _differing(
     *,
     names: Sequence[str],
 ) -> str:
-    """Tell in which rows a model and its export differ, and by how much."""
+    """Tell in which rows a model and what is served differ, and by how much."""
     largest = np.nanmax(differences, initial=0)
     told = (
-        f"the ONNX model is {largest:.2g} away from scikit-learn's in "
+        f"what would be served is {largest:.2g} away from what was trained, in "
         f"{np.sum(wrong):,} of {len(rows):,} rows; at most {PARITY:g} is allowed"
     )
     is_missing = np.isnan(rows)

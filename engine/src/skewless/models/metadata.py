@@ -22,7 +22,10 @@ The digits are the first of its identity's SHA-256.
 class Identity(BaseModel, frozen=True, extra="ignore"):
     """Everything that decides an answer; its digest is the version's second half."""
 
-    onnx_sha256: str
+    onnx_sha256: str | None
+    """None for a model that ONNX cannot express; then joblib's stands for it."""
+    joblib_sha256: str | None = None
+    """Of a model that scikit-learn serves, else None."""
     columns: tuple[Column, ...]
     feature_names: tuple[str, ...]
     features: dict[str, Any]
@@ -37,9 +40,10 @@ class Identity(BaseModel, frozen=True, extra="ignore"):
 
         The digits are the first of the identity's SHA-256.
         """
-        canonical = json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")
-        )
+        facts = self.model_dump(mode="json")
+        if self.joblib_sha256 is None:  # earlier versions had no such fact
+            del facts["joblib_sha256"]
+        canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         return f"{number}-{digest[:8]}"
 

@@ -13,7 +13,14 @@ from typing import Final
 from skewless.core.atomic import create_file, flush_folder, naming
 from skewless.core.errors import SignatureError, VersionExistsError
 from skewless.models.archive import PackedVersion
-from skewless.models.artifact import FILES, MANIFEST, read_artifact, read_file, sha256
+from skewless.models.artifact import (
+    FILES,
+    MANIFEST,
+    WITHOUT_ONNX,
+    read_artifact,
+    read_file,
+    sha256,
+)
 from skewless.models.signing import SIGNATURE, PublicKey, SigningKey, sign
 
 UNFINISHED: Final = ".unfinished-"
@@ -31,7 +38,7 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
     OSError
         The folder cannot be written.
     """
-    if set(files) != FILES:
+    if set(files) not in (FILES, WITHOUT_ONNX):
         msg = f"a version consists of {sorted(FILES)}; got {sorted(files)}"
         raise ValueError(msg)
     target = root / version

@@ -7,7 +7,7 @@ answer.
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime
@@ -17,11 +17,13 @@ from skewless.core.answer import Decision, Source, decide
 from skewless.core.arrays import as_columns, as_scalars, to_arrays
 from skewless.core.contract import Columns, Contract
 from skewless.core.errors import (
+    ConfigError,
     IncompatibleArtifactError,
     UnsafeModelError,
 )
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
+from skewless.core.sections import ServingConfig
 from skewless.models.artifact import JOBLIB, ONNX, Artifact, read_artifact
 from skewless.models.metadata import Golden, Metadata
 from skewless.models.onnx_guard import check_onnx
@@ -31,7 +33,8 @@ INPUT: Final = "features"
 OUTPUT: Final = "probability"
 GOLDEN_TOLERANCE = 1e-5  # of a probability, between processors and runtimes
 
-Runtime = Literal["onnx", "scikit-learn"]
+ONNX_ALONE: Final = ServingConfig()
+"""What is loaded unless config.yaml says otherwise."""
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Matrix, float32 (n, k) → probabilities of the event, float64 (n,)."""
 
@@ -51,7 +54,7 @@ class Predictor:
         Scores a DataFrame or mapping of arrays that keeps the contract, n records;
         float64 (n,) in [0, 1].
     model_bytes
-        Size of the model.onnx it was loaded with; 0 if there is none.
+        Size of the model file it was loaded with; 0 if there is none.
     """
 
     def __init__(
@@ -176,9 +179,7 @@ def load_predictor(
 def open_predictor(
     artifact: Artifact,
     project: Project[Any, Any],
-    *,
-    runtime: Runtime = "onnx",
-    allow_pickle: bool = False,
+    serving: ServingConfig = ONNX_ALONE,
 ) -> Predictor:
     """Load and try out a version that was verified, as `Registry.load` returns it.
 
@@ -188,20 +189,19 @@ def open_predictor(
         The version.
     project
         Whose it is: its features are computed by this code.
-    runtime
-        ``scikit-learn`` loads the joblib file, which is a pickle: it can run any code
-        of whoever wrote it.
-    allow_pickle
-        Whether that is accepted.
+    serving
+        The section of config.yaml. Its `runtime` ``scikit-learn`` loads the joblib
+        file, which is a pickle: it can run any code of whoever wrote it. So
+        `allow_pickle` must be true.
 
     Raises
     ------
     ArtifactError
         One of its subclasses, for each reason to refuse.
     """
-    scorer = _scorer(artifact, runtime, allow_pickle=allow_pickle)
+    scorer = _scorer(artifact, serving)
     predictor = predictor_of(artifact.metadata, project, scorer)
-    predictor.model_bytes = len(artifact.files[ONNX])
+    predictor.model_bytes = len(artifact.files.get(ONNX, artifact.files[JOBLIB]))
     return predictor
 
 
@@ -232,16 +232,40 @@ def onnx_scorer(model: bytes) -> Scorer:
     return lambda matrix: session.run([OUTPUT], {INPUT: matrix})[0].astype(np.float64)
 
 
-def _scorer(artifact: Artifact, runtime: Runtime, *, allow_pickle: bool) -> Scorer:
-    if runtime == "onnx":
+def joblib_scorer(model: bytes) -> Scorer:
+    """Load a model that scikit-learn serves; its bytes can run any code.
+
+    Raises
+    ------
+    ConfigError
+        scikit-learn is not installed here.
+    """
+    try:
+        import joblib  # noqa: PLC0415 - only this runtime may load it
+
+        fitted: Any = joblib.load(io.BytesIO(model))
+    except ImportError as error:
+        msg = (
+            f"serving.runtime: scikit-learn needs {error.name}, which is not installed "
+            "here. Install what trains: the extra `train`"
+        )
+        raise ConfigError(msg) from error
+    return lambda matrix: fitted.predict_proba(matrix)[:, 1].astype(np.float64)
+
+
+def _scorer(artifact: Artifact, serving: ServingConfig) -> Scorer:
+    if serving.runtime == "onnx":
+        if ONNX not in artifact.files:
+            msg = (
+                f"{artifact.metadata.version} has no {ONNX}: it was trained to be "
+                "served by serving.runtime: scikit-learn"
+            )
+            raise UnsafeModelError(msg)
         return onnx_scorer(artifact.files[ONNX])
-    if not allow_pickle:
+    if not serving.allow_pickle:
         msg = (
             f"{JOBLIB} is a pickle, which can run any code; "
-            "allow it explicitly, or use the onnx runtime"
+            "serving.allow_pickle: true allows it, or use the onnx runtime"
         )
         raise UnsafeModelError(msg)
-    import joblib  # noqa: PLC0415 - only this runtime may load it
-
-    model: Any = joblib.load(io.BytesIO(artifact.files[JOBLIB]))
-    return lambda matrix: model.predict_proba(matrix)[:, 1].astype(np.float64)
+    return joblib_scorer(artifact.files[JOBLIB])

@@ -37,7 +37,8 @@ def check_drift(
         There is no such version, or this code cannot serve it.
     """
     artifact = registry.load(version)
-    metadata, predictor = artifact.metadata, open_predictor(artifact, work.project)
+    metadata = artifact.metadata
+    predictor = open_predictor(artifact, work.project, work.config.serving)
     asked = read_predictions(
         open_log(work), since=span.since, until=span.until, version=metadata.version
     )

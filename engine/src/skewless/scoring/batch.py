@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from skewless.core.errors import ConfigError
 from skewless.core.project import Project
-from skewless.core.sections import RegistryConfig
+from skewless.core.sections import RegistryConfig, ServingConfig
 from skewless.core.settings import load_settings
 from skewless.core.url import Url
 from skewless.models.predict import Predictor, open_predictor
@@ -42,6 +42,7 @@ class Model:
     registry: RegistryConfig
     root: Path
     """What the registry's relative paths start from."""
+    serving: ServingConfig
     version: str
     signed: bool
     """Whether it must have its owner's signature."""
@@ -195,7 +196,7 @@ def load_model(model: Model) -> Predictor:
         )
         raise ConfigError(msg)
     registry = open_registry(model.registry, model.root, public_key=key)
-    return open_predictor(registry.load(model.version), model.project)
+    return open_predictor(registry.load(model.version), model.project, model.serving)
 
 
 def _name(source: Source) -> str:

@@ -61,13 +61,7 @@ def find_models(work: Workspace) -> Models:
         return registry.resolve(pinned)
 
     def open_version(name: str | None) -> Predictor:
-        serving = config.serving
-        return open_predictor(
-            registry.load(name),
-            work.project,
-            runtime=serving.runtime,
-            allow_pickle=serving.allow_pickle,
-        )
+        return open_predictor(registry.load(name), work.project, config.serving)
 
     def load() -> Predictor:
         return open_version(wanted() or settings.start_version)

@@ -207,7 +207,7 @@ def _newest(work: Workspace, registry: Registry) -> Iterator[Finding]:
     try:
         artifact = registry.load(NEWEST)
         # Its golden rows must come out as they were.
-        open_predictor(artifact, work.project)
+        open_predictor(artifact, work.project, work.config.serving)
     except StoreError as error:
         yield cannot_tell("version", str(error), "ask again when the registry answers")
         return

@@ -96,7 +96,7 @@ def evaluate_version(
         The table breaks the contract.
     """
     artifact = registry.load(version or NEWEST)
-    predictor = open_predictor(artifact, work.project)
+    predictor = open_predictor(artifact, work.project, work.config.serving)
     data = work.config.data
     contract = work.contract
     read = read_table(table or work.root / data.path, contract, data.format)

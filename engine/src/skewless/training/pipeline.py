@@ -36,7 +36,12 @@ from skewless.models.export import export_model
 from skewless.models.exportable import check_training, made_exportable
 from skewless.models.metadata import Golden, Holdout, Identity, Metadata
 from skewless.models.plots import as_svg, draw_calibration, draw_roc
-from skewless.models.predict import Scorer, onnx_scorer, open_predictor
+from skewless.models.predict import (
+    Scorer,
+    joblib_scorer,
+    onnx_scorer,
+    open_predictor,
+)
 from skewless.models.reference import Reference, freeze, importances
 from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
@@ -128,10 +133,10 @@ def make_version(
     rows = len(data.table) - len(data.holdout)
     say(f"training on {rows:,} records, {len(data.holdout):,} held out")
     fitted = _fit(training, data, config.model)
-    say("exporting to ONNX and comparing with scikit-learn")
-    exported = export_model(fitted, len(data.names))
-    proof = prove_model(fitted, exported, data.matrix, proven=proven, names=data.names)
-    score = onnx_scorer(exported)
+    say("comparing what will be served with what was trained")
+    models = _models(fitted, work, len(data.names))
+    score = _scorer(models)
+    proof = prove_model(fitted, score, data.matrix, proven=proven, names=data.names)
 
     say("evaluating on the holdout")
     answers = score(data.matrix[data.is_held_out])
@@ -142,7 +147,7 @@ def make_version(
         work.project,
         threshold=config.decision.threshold,
     )
-    identity = _identity(work, names=data.names, exported=exported, table=data.table)
+    identity = _identity(work, models, names=data.names, table=data.table)
     metadata = Metadata(
         version=identity.version(config.model.version),
         trained_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -162,7 +167,7 @@ def make_version(
     )
     outcomes = data.target[data.is_held_out]
     pictures = _pictures(outcomes, probabilities, metrics)
-    return metadata, {ONNX: exported, JOBLIB: _dump(fitted), **pictures}
+    return metadata, models | pictures
 
 
 @dataclass(frozen=True)
@@ -248,16 +253,43 @@ def _reference(
     return Reference(columns=frozen, score=freeze(scores))
 
 
+def _models(fitted: Any, work: Workspace, features: int) -> dict[str, bytes]:
+    """Write the model as a version's files: ONNX too, unless scikit-learn serves."""
+    buffer = io.BytesIO()
+    joblib.dump(fitted, buffer)
+    models = {JOBLIB: buffer.getvalue()}
+    if work.config.serving.runtime == "onnx":
+        models[ONNX] = export_model(fitted, features)
+    return models
+
+
+def _scorer(models: Mapping[str, bytes]) -> Scorer:
+    """Load what will be served."""
+    if ONNX in models:
+        return onnx_scorer(models[ONNX])
+    return joblib_scorer(models[JOBLIB])
+
+
 def _identity(
-    work: Workspace, *, names: tuple[str, ...], exported: bytes, table: pd.DataFrame
+    work: Workspace,
+    models: Mapping[str, bytes],
+    *,
+    names: tuple[str, ...],
+    table: pd.DataFrame,
 ) -> Identity:
     config = work.config
     lock = work.root / LOCK
     lock_sha256 = NO_LOCK
     if lock.exists():
         lock_sha256 = sha256(lock.read_bytes().replace(b"\r\n", b"\n"))
+    onnx, by_joblib = None, None
+    if ONNX in models:
+        onnx = sha256(models[ONNX])
+    else:
+        by_joblib = sha256(models[JOBLIB])
     return Identity(
-        onnx_sha256=sha256(exported),
+        onnx_sha256=onnx,
+        joblib_sha256=by_joblib,
         columns=work.contract.columns,
         feature_names=names,
         features=config.features.model_dump(mode="json"),
@@ -299,15 +331,10 @@ def _register(
     }
     contents = files | {name: value.encode() for name, value in text.items()}
     # By the code that serves it, before it exists.
-    open_predictor(Artifact(metadata=metadata, files=contents), work.project)
+    artifact = Artifact(metadata=metadata, files=contents)
+    open_predictor(artifact, work.project, work.config.serving)
     already_there = registry.write(
         metadata.version, contents, who=who(), checkout=metadata.checkout, key=key
     )
     kept = registry.load(metadata.version).metadata if already_there else metadata
     return Trained(registry.folder / metadata.version, kept, already_there)
-
-
-def _dump(fitted: Any) -> bytes:
-    buffer = io.BytesIO()
-    joblib.dump(fitted, buffer)
-    return buffer.getvalue()

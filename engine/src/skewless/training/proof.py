@@ -23,6 +23,7 @@ from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
 from skewless.models.export import check_parity
 from skewless.models.metadata import Golden, Proof
+from skewless.models.predict import Scorer
 from skewless.tables.edges import edge_records
 
 PROVEN_ROWS = 200
@@ -145,20 +146,20 @@ def prove_edges(features: Features) -> tuple[dict[str, list[Any]], np.ndarray]:
 
 def prove_model(
     fitted: Any,
-    exported: bytes,
+    score: Scorer,
     matrix: np.ndarray,
     *,
     names: Sequence[str],
     proven: Proven,
 ) -> Proof:
-    """Prove that an exported model answers as the trained one.
+    """Prove that what will be served answers as the trained model.
 
     They are compared on rows of the table, on the records at the contract's edges, and
     beside the splits of trees.
 
     Parameters
     ----------
-    fitted, exported, names
+    fitted, score, names
         See `check_parity`.
     matrix
         The features of the table, float32 (n, k); the first `PARITY_ROWS` are compared.
@@ -171,7 +172,7 @@ def prove_model(
         They differ.
     """
     compared = np.concatenate([matrix[:PARITY_ROWS], proven.matrix])
-    parity = check_parity(fitted, exported, compared, names=names)
+    parity = check_parity(fitted, score, compared, names=names)
     probabilities = fitted.predict_proba(proven.matrix)[:, 1]
     return Proof(
         rows=proven.rows,

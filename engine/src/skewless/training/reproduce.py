@@ -191,7 +191,10 @@ def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
         "libraries": origin["libraries"],
         "python": {"version": origin["python"]},
         "platform": {"name": origin["platform"]},
-        "model": {"onnx_sha256": identity.onnx_sha256},
+        "model": {
+            "onnx_sha256": identity.onnx_sha256,
+            "joblib_sha256": identity.joblib_sha256,
+        },
     }
 
 
