@@ -59,7 +59,7 @@ class Wanted(NamedTuple):
     lock: Path
     bare: bool
     """For an image: neither pip nor uv stays, nothing is cached, compiled or built."""
-    add: bool
+    add: bool = False
     """Into the environment as it is, instead of a new one."""
 
 

@@ -15,6 +15,11 @@ from git_status import list_files
 
 from conftest import ROOT
 
+# Their kernels take most of the time of the owner's tests.
+WITHOUT_NOTEBOOKS = [
+    "--ignore=tests/test_notebooks.py",
+    "--ignore=tests/test_notebook_service.py",
+]
 GIT = ["git", "-c", "user.name=Owner", "-c", "user.email=owner@example.org"]
 
 

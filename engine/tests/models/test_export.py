@@ -26,8 +26,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from churn_service.config import ModelConfig
-from churn_service.train import train
+from churn_service.config import HistGradientBoosting
+from churn_service.train import build_classifier, train
 from conftest import ROOT
 from own import CONTRACT, PROJECT, TARGET
 from skewless.core.config_file import load_config
@@ -51,7 +51,7 @@ def training_data(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     return feature_matrix(PROJECT, made, CONFIG.features), made[TARGET]
 
 
-def model_config(calibration: str) -> ModelConfig:
+def model_config(calibration: str) -> HistGradientBoosting:
     return CONFIG.model.model_copy(update={"calibration": calibration, "max_iter": 40})
 
 
@@ -143,10 +143,7 @@ def test_calibration_is_monotone_and_stays_a_probability(calibration: str):
 
 def test_rounding_the_splits_changes_no_answer_of_scikit_learn():
     matrix, target = training_data()
-    plain = HistGradientBoostingClassifier(
-        **model_config("none").model_dump(exclude={"version", "calibration"}),
-        early_stopping=False,
-    ).fit(matrix, target)
+    plain = build_classifier(model_config("none")).fit(matrix, target)
 
     rounded = fit(matrix, target)
 

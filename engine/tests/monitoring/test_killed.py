@@ -15,7 +15,7 @@ import pytest
 from running import serving
 from steady import Answer, Load, configure, until
 
-TIMES = 20
+TIMES = 10
 
 FLUSH_SECONDS, MARGIN_SECONDS = 0.1, 0.3
 

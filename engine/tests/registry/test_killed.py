@@ -20,7 +20,7 @@ from skewless.models.artifact import MANIFEST
 from skewless.models.predict import open_predictor
 from skewless.registry.remote import open_registry
 
-TIMES = 60
+TIMES = 24
 
 pytestmark = [pytest.mark.fault, pytest.mark.posix]
 
@@ -95,4 +95,4 @@ def test_whenever_it_is_killed_what_is_there_is_whole_and_it_can_go_on(
         registry.write(version.name, files, who="ada@host", checkout=UNTRACED)
         assert open_predictor(registry.load(), PROJECT).version == version.name
 
-    assert 0 < done < TIMES or TIMES < 100
+    assert 0 < done < TIMES

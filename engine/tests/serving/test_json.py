@@ -33,7 +33,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -807,6 +807,11 @@ requests = st.tuples(
 )
 
 
+# Chance alone may draw neither.
+RIGHT = ("/predict", json.dumps(CONTRACT.example()).encode(), TYPES[0], False)
+WRONG = ("/predict", b"{}", TYPES[0], False)
+
+
 def ask(
     client: TestClient, path: str, body: bytes, content_type: str, *, chunked: bool
 ):
@@ -829,6 +834,8 @@ def compare(clients: Clients, examples: int) -> dict[int, int]:
         database=None,
     )
     @given(request=requests)
+    @example(request=RIGHT)
+    @example(request=WRONG)
     def check(request: tuple[str, bytes, str, bool]) -> None:
         path, body, content_type, chunked = request
         direct, framework = (

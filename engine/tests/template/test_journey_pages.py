@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pages import Clone, read_page
+from pages import Block, Clone, read_page
 
 FIRST = read_page("from-your-notebook.md")
 NOTEBOOK = [block.text for block in FIRST if block.place == "notebook.py"]
@@ -186,15 +186,26 @@ except UnsafeModelError:
 """
 
 
+ASKED = """\
+$ churn-service serve
+$ churn-service example > one.json
+$ curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d @one.json
+{"churn_probability":0…,"model_version":"0.4.0-…
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.posix
+@pytest.mark.needs("curl")
 def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(
     clone: Clone,
 ):
-    clone.follow(read_page("another-estimator.md") + read_page("without-onnx.md"))
+    asked = [Block("console", None, ASKED)]
+    pages = read_page("another-estimator.md") + read_page("without-onnx.md")
+    clone.follow(pages + asked)
 
     words = ("score", "subscribers.csv", "out.csv")
     scored = clone.run(sys.executable, "-m", "churn_service", *words)
-    asked = Clone(clone.folder).run(sys.executable, "-W", "error", "-c", LOADED)
+    loaded = Clone(clone.folder).run(sys.executable, "-W", "error", "-c", LOADED)
     assert "4000 of 4000" in scored.replace(",", "")
-    assert asked.split() == ["False", "True"]
+    assert loaded.split() == ["False", "True"]

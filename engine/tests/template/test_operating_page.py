@@ -11,6 +11,7 @@ from churn_service.config import Config
 from conftest import ROOT
 from fronts import HAPROXY
 from shipped import COMPOSE, CONFIG
+from skewless.core.sections import choices
 from skewless.core.settings import Settings
 from skewless.serving.access import LINE
 
@@ -20,11 +21,11 @@ WORDS = set(re.findall(r"`([A-Za-z_.:/ -]+?)`", PAGE))
 
 def keys() -> set[str]:
     sections = Config.model_fields
-    return {
-        name
-        for section in sections.values()
-        for name in section.annotation.model_fields
-    } | set(sections)
+    found = set(sections)
+    for name, section in sections.items():
+        for each in choices(Config, name).values() or [section.annotation]:
+            found |= set(each.model_fields)
+    return found
 
 
 def test_every_variable_is_read():

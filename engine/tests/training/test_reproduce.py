@@ -260,6 +260,7 @@ def test_other_columns_and_features_of_the_code_are_named(
 
 OTHER: dict[str, tuple[str, Callable[[Identity], Any]]] = {
     "onnx_sha256": ("model", lambda _: "0" * 64),
+    "joblib_sha256": ("model", lambda _: "0" * 64),
     "columns": ("schema", lambda identity: identity.columns[1:]),
     "feature_names": ("features", lambda identity: identity.feature_names[1:]),
     "features": ("features", lambda identity: identity.features | {"another": 1}),

@@ -56,7 +56,7 @@ def _faults(error: ValidationError, model: type[AnyConfig]) -> list[str]:
 
 def _fault(fault: Any, model: type[AnyConfig]) -> str:
     """Say what is wrong with a key, and what is allowed."""
-    loc, section = _place(fault["loc"], model)
+    loc, section = place(fault["loc"], model)
     key = ".".join(map(str, loc)) or "the file"
     match fault["type"]:
         case "missing":
@@ -71,7 +71,7 @@ def _fault(fault: Any, model: type[AnyConfig]) -> str:
             return f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}"
 
 
-def _place(
+def place(
     loc: tuple[int | str, ...], model: type[AnyConfig]
 ) -> tuple[tuple[int | str, ...], Any]:
     """Return a key's place as config.yaml has it, and the section that it is in.

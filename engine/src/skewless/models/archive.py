@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 from skewless.core.errors import TamperedArtifactError
 from skewless.models.artifact import (
     MANIFEST,
+    check_listed,
     check_names,
     largest,
     other_hash,
@@ -76,7 +77,11 @@ class PackedVersion:
         signature = None
         if SIGNATURE in self._entries:
             signature = b"".join(self._chunks(SIGNATURE))
-        return trusted_hashes(self._version, manifest, signature, public_key=public_key)
+        written = trusted_hashes(
+            self._version, manifest, signature, public_key=public_key
+        )
+        check_listed(self._version, self._entries, written)
+        return written
 
     def unpack(self, folder: Path, hashes: Mapping[str, str]) -> None:
         """Write the files into a folder, if each is the one of the manifest.

@@ -79,6 +79,7 @@ def read_artifact(folder: Path, public_key: PublicKey | None = None) -> Artifact
     written = trusted_hashes(
         folder.name, read_file(folder, MANIFEST), line, public_key=public_key
     )
+    check_listed(folder.name, found, written)
     files = dict[str, bytes]()
     for name, digest in written.items():
         files[name] = read_file(folder, name)
@@ -120,6 +121,22 @@ def check_names(version: str, found: Collection[str]) -> None:
         raise tampered(version, strange[0], "it is not part of a version")
     if len(found) > len(set(found)):
         raise tampered(version, MANIFEST, "two files have the same name")
+
+
+def check_listed(
+    version: str, found: Collection[str], written: Collection[str]
+) -> None:
+    """Accept the files of a version if they are those that its manifest lists.
+
+    Raises
+    ------
+    TamperedArtifactError
+        One is missing, or was added.
+    """
+    for name in sorted(set(written).difference(found)):
+        raise tampered(version, name, "it is missing")
+    for name in sorted(FILES.intersection(found).difference(written)):
+        raise tampered(version, name, f"it is not in {MANIFEST}")
 
 
 def largest(name: str) -> int:

@@ -6,9 +6,8 @@ be compared, as the lock is where there is no pyproject.toml, is unknown and not
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -98,7 +97,7 @@ def check_agreement(
     )
     project = read_project(root)
     if project:
-        yield from _locks(project, read_text(root / LOCK))
+        yield from _locks(project, root)
         yield _docs(root, set(project["project"]["scripts"]), commands)
     else:
         for name in ("lock", "installed", "docs"):
@@ -110,20 +109,24 @@ def check_agreement(
     yield from _newest(work, registry)
 
 
-def _locks(project: dict[str, Any], lock: str) -> Iterator[Finding]:
+def _locks(project: dict[str, Any], root: Path) -> Iterator[Finding]:
+    """Compare what is asked for with the locks, and the main one with what is there."""
+    faults = []
+    for name, required in _required(project, root).items():
+        text = read_text(root / name)
+        absent = sorted(required - {_plain(each[0]) for each in NAMED.findall(text)})
+        if absent:
+            missed = ", ".join(absent) if text else "anything"
+            faults.append(f"{name} does not hold {missed}")
+    fault = "; ".join(faults) or None
+    yield judge("lock", fault, "make lock", fine="the locks hold every dependency")
     # The versions of each, as some are for one Python or system only.
     locked = dict[str, set[str]]()
     everywhere = set[str]()
-    for name, number, some in NAMED.findall(lock):
+    for name, number, some in NAMED.findall(read_text(root / LOCK)):
         locked.setdefault(_plain(name), set()).add(number)
         if not some:
             everywhere.add(_plain(name))
-    absent = sorted(_required(project) - locked.keys())
-    fault = None
-    if absent:
-        missed = ", ".join(absent) if lock else "anything"
-        fault = f"{LOCK} does not hold {missed}"
-    yield judge("lock", fault, "make lock", fine=f"{LOCK} holds every dependency")
     yield _installed_as_locked(locked, everywhere)
 
 
@@ -147,17 +150,28 @@ def _installed_as_locked(locked: dict[str, set[str]], everywhere: set[str]) -> F
     return judge("installed", fault, "make install", fine=fine)
 
 
-def _required(project: dict[str, Any]) -> set[str]:
-    """Name what pyproject.toml asks for, in every extra and group."""
+def _required(project: dict[str, Any], root: Path) -> dict[str, set[str]]:
+    """Name what pyproject.toml asks for, by the lock that has to hold it.
+
+    An extra may have a lock of its own; what all others and the groups ask for is in
+    the main one.
+    """
     extras = project["project"].get("optional-dependencies", {})
     groups = project.get("dependency-groups", {})
-    lists = [project["project"]["dependencies"], *extras.values(), *groups.values()]
-    names = set[str]()
-    for line in chain.from_iterable(lists):
-        found = REQUIRED.match(line)
-        if found is not None:
-            names.add(_plain(found[0]))
-    return names
+    required = {LOCK: _names([*project["project"]["dependencies"]])}
+    for lines in groups.values():
+        required[LOCK] |= _names(lines)
+    for name, lines in extras.items():
+        lock = f"requirements-{name}.lock"
+        if not (root / lock).is_file():
+            lock = LOCK
+        required[lock] = required.get(lock, set()) | _names(lines)
+    return required
+
+
+def _names(lines: Sequence[Any]) -> set[str]:
+    found = [REQUIRED.match(line) for line in lines if isinstance(line, str)]
+    return {_plain(each[0]) for each in found if each is not None}
 
 
 def _plain(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from skewless.core.config_file import place
 from skewless.core.errors import ConfigError, ReproductionError, TableError
 from skewless.core.sections import AnyConfig
 from skewless.core.workspace import Workspace
@@ -145,7 +146,8 @@ def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
             json.dumps(document | recorded.training), context=work.contract
         )
     except ValidationError as error:
-        wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        places = [place(fault["loc"], type(present))[0] for fault in error.errors()]
+        wrong = ", ".join(".".join(map(str, each)) for each in places)
         raise _unfit(recorded, wrong) from error
     # JSON holds no password of its URL.
     return rebuilt.model_copy(update={"registry": present.registry})
