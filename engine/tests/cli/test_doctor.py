@@ -28,6 +28,7 @@ def clone(trained: Path, tmp_path: Path) -> Path:
         "pyproject.toml",
         "LICENSE",
         "config.schema.json",
+        "requirements-boosters.lock",
         "README.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
