@@ -31,6 +31,13 @@ def turned_around(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
     return fitted
 
 
+def of_no_package(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    from no_such_booster import Classifier
+
+    return Classifier().fit(matrix, target)
+
+
+absent = Training(train=of_no_package, evaluate=evaluate)
 line = Training(train=bare_line, evaluate=evaluate)
 forest = Training(train=bare_forest, evaluate=evaluate)
 imputed = Training(train=imputed_trees, evaluate=evaluate)

@@ -79,6 +79,15 @@ def test_a_forest_whose_table_has_no_missing_value_is_refused_where_one_is_allow
     assert any(name in said for name in OPTIONAL)
 
 
+def test_a_package_that_is_not_installed_is_told_with_the_command(folder: Path):
+    said = refusal(with_table(folder), ConfigError, training="faulty:absent")
+
+    assert said == (
+        "no_such_booster is not installed. `make install EXTRAS=boosters` installs "
+        "XGBoost and LightGBM"
+    )
+
+
 def test_probabilities_of_the_other_class_are_refused(folder: Path):
     said = refusal(with_table(folder), ParityError, training="faulty:turned")
 

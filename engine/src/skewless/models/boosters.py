@@ -67,7 +67,10 @@ def register_converter(estimator: Any) -> None:
 
 def not_installed(package: str) -> ConfigError:
     """Say which command installs a package of the extra."""
-    msg = f"{package} is not installed. `make install EXTRAS=boosters` installs it"
+    msg = (
+        f"{package} is not installed. `make install EXTRAS=boosters` installs XGBoost "
+        "and LightGBM"
+    )
     return ConfigError(msg)
 
 

@@ -31,6 +31,7 @@ from skewless.models.artifact import (
     sha256,
 )
 from skewless.models.baseline import check_baseline
+from skewless.models.boosters import not_installed
 from skewless.models.card import render_card
 from skewless.models.export import export_model
 from skewless.models.exportable import check_training, made_exportable
@@ -214,6 +215,8 @@ def _fit(training: Training[Any], data: _Data, config: Any) -> Any:
     check_training(matrix, target, data.names)
     try:
         return made_exportable(training.train(matrix, target, config))
+    except ModuleNotFoundError as error:
+        raise not_installed(str(error.name)) from error
     except Exception as error:  # an estimator raises whatever it likes
         advice = ""
         if np.isnan(matrix).any():
