@@ -63,6 +63,11 @@ def edited(project: Path, key: str, value: Any) -> Path:
         ),
         ("decision", None, r"decision: missing"),
         (
+            "decision.threshold",
+            0.3,
+            r"decision: found .* the tier is LOW, .* allow_low_tier_positive: true",
+        ),
+        (
             "model.estimator",
             "svm",
             r"model\.estimator: found 'svm'; it is one of hist_gradient_boosting, ",

@@ -2,19 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import Field
 
 from fields import NUMBERS, field
 from own import CONTRACT, PROJECT
 from skewless.core.errors import ConfigError
+from skewless.core.record import NO_CONTROLS, WHOLE, Record
 from skewless.core.sections import Section
 from skewless.tables.faults import check_table
 from skewless.tables.simulate import simulate
-from skewless.training.proof import PROVEN_ROWS, Features, prove_features
+from skewless.training.proof import (
+    PROVEN_ROWS,
+    Features,
+    prove_edges,
+    prove_features,
+)
 
 NUMBER = field(*NUMBERS).name
 LOW, HIGH = field(*NUMBERS).bounds
@@ -114,3 +121,50 @@ def test_a_feature_too_large_for_float32_is_refused_with_its_record():
 
     assert said.startswith("features.py: slip is infinite for 500 of 500 records, ")
     assert f"{NUMBER} " in said
+
+
+class Billed(Record):
+    """A record with a number that float32 cannot hold."""
+
+    customer_id: Annotated[
+        str | None,
+        Field(min_length=1, max_length=64, description="Key"),
+        NO_CONTROLS,
+    ] = None
+    account: Annotated[
+        int, Field(ge=0, le=10**10, description="Number", examples=[7]), WHOLE
+    ]
+
+
+def billed(feature: Callable[[Any], Any]) -> Any:
+    project = replace(
+        PROJECT,
+        record=Billed,
+        features=lambda records, _: {"made": feature(records["account"])},
+    )
+    return prove_edges(Features(project, NoKnobs(), ("made",)))
+
+
+@pytest.mark.parametrize(
+    "feature", [lambda values: values, lambda values: values - 3], ids=["plain", "less"]
+)
+def test_a_whole_number_beyond_what_float32_holds_is_no_plain_feature(
+    feature: Callable[[Any], Any],
+):
+    with pytest.raises(ConfigError) as refused:
+        billed(feature)
+
+    said = str(refused.value)
+    assert said.startswith("features.py: made would lose digits.")
+    assert "up to 16,777,216, and schema.py allows account 10,000,000,000" in said
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [np.log1p, lambda values: values % 1000, lambda values: values > 10**9],
+    ids=["logarithm", "rest", "comparison"],
+)
+def test_what_keeps_its_digits_is_a_feature(feature: Callable[[Any], Any]):
+    records, _ = billed(feature)
+
+    assert max(records["account"]) == 10**10

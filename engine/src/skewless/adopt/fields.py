@@ -18,7 +18,7 @@ from skewless.core.errors import TableError
 
 MORE: Final = 10  # times the largest number seen is still allowed
 LARGEST: Final = 1e38  # the model's float32 ends at 3.4e38
-LARGEST_WHOLE: Final = 2**53  # from there on float64 leaves out whole numbers
+LARGEST_WHOLE: Final = 2**24  # beyond, float32, which the model reads, has no odd ones
 YEARS: Final = 10  # before the first and after the last date seen
 EPOCH: Final = dt.date(1970, 1, 1)
 ROW_NUMBERS: Final = 10  # rows, from which on numbers without a gap are the rows' own

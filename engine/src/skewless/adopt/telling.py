@@ -157,8 +157,11 @@ def _about_rows(decided: Decisions) -> Iterator[str]:
             "the figures of the holdout will be uncertain"
         )
     if decided.repeated:
-        repeats = f"{_listed(decided.repeated)} repeats"
-        yield f"rows of one id may be on both sides of the holdout: {repeats}"
+        yield (
+            "rows of one id may be on both sides of the holdout: "
+            f"{_listed(decided.repeated)} repeats. data.group in config.yaml names the "
+            "column that keeps them on one"
+        )
     if decided.id is None:
         yield (
             "without an id a corrected row is a new one "

@@ -21,9 +21,7 @@ from skewless.core.project import Project
 from skewless.core.workspace import open_workspace
 from skewless.models.baseline import baseline_probability
 from skewless.models.exportable import check_training
-from skewless.tables.faults import check_table
-from skewless.tables.split import is_holdout
-from skewless.tables.table import read_table
+from skewless.tables.split import read_split
 
 
 def try_training(project: Project[Any, Any], path: Path) -> None:
@@ -31,16 +29,13 @@ def try_training(project: Project[Any, Any], path: Path) -> None:
     config = open_workspace(project, Path("config.yaml")).config
     contract = project.contract
     project.record(**contract.example())  # its own example must be a record
-    table = check_table(read_table(path, contract, config.data.format), contract)
+    data = config.data
+    table, held_out = read_split(path, contract, data.format, split=data.split)
     matrix = feature_matrix(project, table, config.features)
     target = table[contract.target].to_numpy()
     if not np.isfinite(matrix[~np.isnan(matrix)]).all():
         msg = "a number is too large for the model's float32"
         raise TableError(msg)
-    data = config.data
-    held_out = is_holdout(
-        table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt
-    )
     check_training(
         matrix[~held_out],
         target[~held_out],

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from skewless.core.errors import SkewlessError, StoreError
 from skewless.core.project import Project
-from skewless.core.sections import AnyConfig, DecisionConfig
+from skewless.core.sections import AnyConfig, DecisionSection
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.registry.registry import Registry
@@ -27,7 +27,7 @@ from skewless.training.agreement import (
 
 TEMPLATE: Final = "churn-service"
 INTENDED_USE: Final = "for a retention offer"
-THRESHOLDS: Final = DecisionConfig(threshold=0.5, medium_risk=0.4, high_risk=0.7)
+THRESHOLDS: Final = DecisionSection(threshold=0.5, medium_risk=0.4, high_risk=0.7)
 ROWS: Final = 1_000  # of the table, to see whose it is
 LEVELS: Final = {
     "service": (

@@ -146,6 +146,13 @@ def _say_what_it_is_worth(metadata: "Metadata") -> None:
     baseline = metadata.metrics["baseline"]["roc_auc"]
     if "best possible" in metadata.metrics:
         say("the table is the simulator's: this model knows nothing of your data")
+    again = metadata.holdout.repeated
+    if again:
+        say(
+            f"{again:,} of the {metadata.holdout.rows:,} records held out equal one to "
+            "train on, but for the id. If they are copies, they flatter the model: "
+            "data.group names a column that keeps rows together"
+        )
     if metadata.checkout.state != "clean":
         say(
             f"its code is of commit {metadata.commit}, "

@@ -80,6 +80,17 @@ PLAIN: Final = FormatConfig()
 """How a table is written unless somebody says otherwise."""
 
 
+class Split(BaseModel, frozen=True, extra="ignore"):
+    """How a table is split into what is trained on and what is held out."""
+
+    fraction: float
+    salt: str
+    group: str | None = None
+    """Column whose value keeps rows on one side."""
+    together: bool = False
+    """Whether equal rows without ids are on one side; earlier versions split them."""
+
+
 class DataConfig(Section):
     """Where the training table is and how it is split."""
 
@@ -101,8 +112,26 @@ class DataConfig(Section):
             description="Key of the split, ASCII",
         ),
     ]
+    group: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Column of the table whose rows of one value, a household or "
+            "a machine, stay on one side of the split; null: none",
+        ),
+    ] = None
     format: FormatConfig = FormatConfig()
     sample: SampleConfig = SampleConfig()
+
+    @property
+    def split(self) -> Split:
+        """How the table is split, as a version keeps it."""
+        return Split(
+            fraction=self.holdout_fraction,
+            salt=self.holdout_salt,
+            group=self.group,
+            together=True,
+        )
 
 
 class ModelSection(Section):
@@ -136,6 +165,29 @@ class DecisionConfig(Section):
             msg = (
                 f"medium_risk {self.medium_risk} must be at most "
                 f"high_risk {self.high_risk}"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class DecisionSection(DecisionConfig):
+    """The `decision` section: from a probability to a decision and a tier."""
+
+    allow_low_tier_positive: Annotated[
+        bool,
+        Field(
+            description="Whether the decision may be true in the tier LOW, which a "
+            "threshold below medium_risk means"
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _agrees_with_tiers(self) -> Self:
+        if self.threshold < self.medium_risk and not self.allow_low_tier_positive:
+            msg = (
+                f"from threshold {self.threshold} on the decision is true, and below "
+                f"medium_risk {self.medium_risk} the tier is LOW, so answers would say "
+                "both. Lower medium_risk, or say allow_low_tier_positive: true"
             )
             raise ValueError(msg)
         return self
@@ -445,7 +497,7 @@ class BaseConfig(Section, Generic[FeaturesT, ModelT]):
     data: DataConfig
     features: FeaturesT
     model: ModelT
-    decision: DecisionConfig
+    decision: DecisionSection
     baseline: BaselineConfig
     registry: RegistryConfig = RegistryConfig()
     gate: GateConfig = GateConfig()

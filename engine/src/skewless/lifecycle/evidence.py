@@ -7,6 +7,7 @@ import pandas as pd
 
 from skewless.core.arrays import to_arrays
 from skewless.core.errors import ConfigError, TableError
+from skewless.core.sections import Split
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.gate import (
     check_beats,
@@ -21,9 +22,8 @@ from skewless.models.metadata import Metadata
 from skewless.models.predict import Predictor
 from skewless.monitoring.place import find_log
 from skewless.registry.events import Check
-from skewless.tables.faults import check_table
-from skewless.tables.split import is_holdout
-from skewless.tables.table import data_hash, read_table
+from skewless.tables.split import read_split
+from skewless.tables.table import data_hash
 from skewless.training.proof import Features, prove_edges, prove_rows
 
 OTHER_SPLIT: Final = (
@@ -147,12 +147,14 @@ def _on_holdout(
 def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
     """Return the records that were held out, or why there are none."""
     config = work.config
-    contract = work.contract
     path = work.root / config.data.path
     if not path.exists():
         return f"{config.data.path} is not here, so nothing can be compared"
+    split = candidate.holdout
     try:
-        table = check_table(read_table(path, contract, config.data.format), contract)
+        table, is_held_out = read_split(
+            path, work.contract, config.data.format, split=split
+        )
     except TableError as error:
         # The rest names records, and events are for ever.
         fault = str(error).partition("\n")[0]
@@ -162,15 +164,11 @@ def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
             f"{config.data.path} is not the table that {candidate.version} was trained "
             f"on; {OTHER_TABLE}"
         )
-    split = candidate.holdout
-    is_held_out = is_holdout(
-        table[contract.id], fraction=split.fraction, salt=split.salt
-    )
     holdout = table[is_held_out]
     if holdout.empty:
         return "the table holds no record that was held out"
     return holdout
 
 
-def _split(metadata: Metadata) -> tuple[float, str]:
-    return metadata.holdout.fraction, metadata.holdout.salt
+def _split(metadata: Metadata) -> Split:
+    return Split(**metadata.holdout.model_dump())

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from skewless.core.checkout import Checkout
 from skewless.core.contract import Column
-from skewless.core.sections import VERSION_NUMBER, DecisionConfig
+from skewless.core.sections import VERSION_NUMBER, DecisionConfig, Split
 from skewless.models.reference import Reference
 
 VERSION: Final = re.compile(VERSION_NUMBER.strip("^$") + "-[0-9a-f]{8}")
@@ -78,12 +78,12 @@ class Proof(BaseModel, frozen=True, extra="ignore"):
     """Those with rows that lie on them and beside them, among the rows compared."""
 
 
-class Holdout(BaseModel, frozen=True, extra="ignore"):
-    """Which records a version never saw; see `skewless.tables.split.is_holdout`."""
+class Holdout(Split):
+    """Which records a version never saw; see `skewless.tables.split.held_out`."""
 
     rows: int
-    fraction: float
-    salt: str
+    repeated: int = 0
+    """Of them, those that equal a record to train on, but for the id."""
 
 
 class Metadata(BaseModel, frozen=True, extra="ignore"):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,19 @@ DATE_TYPES = (pa.types.is_date, pa.types.is_timestamp)
 
 
 def read_parts(
-    path: Path, rows: int, contract: Contract, *, form: FormatConfig = PLAIN
+    path: Path,
+    rows: int,
+    contract: Contract,
+    *,
+    form: FormatConfig = PLAIN,
+    besides: Sequence[str] = (),
 ) -> Iterator[pd.DataFrame]:
     """Read a text or Parquet file in parts of at most `rows` rows.
 
     The index counts rows from 1. The file's columns get the contract's names, and its
     target's cells become 1 and 0. What is missing is said by `form` alone: by default
-    only an empty cell is, as a category may well be called "NA" or "None".
+    only an empty cell is, as a category may well be called "NA" or "None". Of Parquet,
+    the columns of the contract are read, and those that `besides` names.
 
     Raises
     ------
@@ -60,7 +66,13 @@ def read_parts(
     left = ("category",) if file_format.kind == "text" else ()
     start = 1
     with _as_table_errors(path, file_format, form):
-        for read in _open(path, rows, contract, file_format=file_format, form=form):
+        if file_format.kind == "parquet":
+            opened = _open_parquet(path, rows, contract, besides=besides)
+        else:
+            opened = _open_text(
+                path, rows, contract, file_format=file_format, form=form
+            )
+        for read in opened:
             cells = {
                 name: plain(read[name], kind, form)
                 for name, kind in contract.kinds.items()
@@ -103,19 +115,6 @@ def _as_table_errors(
             "It must be text as data.format says, or Parquet"
         )
         raise TableError(msg) from error
-
-
-def _open(
-    path: Path,
-    rows: int,
-    contract: Contract,
-    *,
-    file_format: FileFormat,
-    form: FormatConfig,
-) -> Iterator[pd.DataFrame]:
-    if file_format.kind == "parquet":
-        return _open_parquet(path, rows, contract)
-    return _open_text(path, rows, contract, file_format=file_format, form=form)
 
 
 def _open_text(
@@ -169,7 +168,9 @@ def _headers(path: Path, look: Mapping[str, Any], delimiter: str) -> list[str]:
     return list(first.iloc[0])
 
 
-def _open_parquet(path: Path, rows: int, contract: Contract) -> Iterator[pd.DataFrame]:
+def _open_parquet(
+    path: Path, rows: int, contract: Contract, *, besides: Sequence[str]
+) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path) as file:
         names = fields_of(
             file.schema_arrow.names, contract.kinds, contract.table.headers
@@ -179,7 +180,7 @@ def _open_parquet(path: Path, rows: int, contract: Contract) -> Iterator[pd.Data
         # A table may be wide. The three are not of the contract: they tell what became
         # of records.
         wanted = sorted(
-            {*names, "prediction_id", "outcome", "observed_at"}
+            {*names, *besides, "prediction_id", "outcome", "observed_at"}
             & {*file.schema_arrow.names}
         )
         schema = pa.schema([file.schema_arrow.field(header) for header in wanted])
@@ -226,13 +227,17 @@ def _check_type(field: pa.Field, kind: Kind) -> None:
 
 
 def read_table(
-    path: Path, contract: Contract, form: FormatConfig = PLAIN
+    path: Path,
+    contract: Contract,
+    form: FormatConfig = PLAIN,
+    *,
+    besides: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read a whole file; see `read_parts`.
 
     With `form.row_ids`, ids are made where no column holds them.
     """
-    parts = list(read_parts(path, 1_000_000, contract, form=form))
+    parts = list(read_parts(path, 1_000_000, contract, form=form, besides=besides))
     table = pd.concat(parts) if parts else pd.DataFrame()
     if form.row_ids and contract.id not in table:
         return table.assign(**{contract.id: row_ids(table, contract)})

@@ -13,10 +13,8 @@ from skewless.core.workspace import Workspace
 from skewless.models.baseline import baseline_probability, check_baseline
 from skewless.models.predict import open_predictor
 from skewless.registry.registry import NEWEST, Registry
-from skewless.tables.faults import check_table
 from skewless.tables.simulate import is_simulated, true_probability
-from skewless.tables.split import is_holdout
-from skewless.tables.table import read_table
+from skewless.tables.split import read_split
 
 
 def beside_references(
@@ -98,14 +96,11 @@ def evaluate_version(
     artifact = registry.load(version or NEWEST)
     predictor = open_predictor(artifact, work.project, work.config.serving)
     data = work.config.data
-    contract = work.contract
-    read = read_table(table or work.root / data.path, contract, data.format)
-    checked = check_table(read, contract)
-    split = artifact.metadata.holdout
-    held_out = is_holdout(
-        checked[contract.id], fraction=split.fraction, salt=split.salt
+    path = table or work.root / data.path
+    checked, is_held_out = read_split(
+        path, work.contract, data.format, split=artifact.metadata.holdout
     )
-    holdout = checked[held_out]
+    holdout = checked[is_held_out]
     probabilities = beside_references(holdout, predictor.probabilities(holdout), work)
     metrics = measure(
         holdout,

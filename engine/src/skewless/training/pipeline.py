@@ -20,6 +20,7 @@ from skewless.core.feature_matrix import feature_matrix, features_of
 from skewless.core.metrics import Metrics
 from skewless.core.project import Training
 from skewless.core.provenance import engine_sha256, provenance, who
+from skewless.core.sections import DecisionConfig
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import (
     CARD,
@@ -47,10 +48,9 @@ from skewless.models.reference import Reference, freeze, importances
 from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
-from skewless.tables.faults import check_table
 from skewless.tables.simulate import simulate
-from skewless.tables.split import is_holdout
-from skewless.tables.table import data_hash, read_table
+from skewless.tables.split import read_split, repeated
+from skewless.tables.table import data_hash
 from skewless.training.compare import beside_references, measure
 from skewless.training.proof import Features, prove_features, prove_model
 
@@ -157,8 +157,8 @@ def make_version(
         golden=_golden(work, score),
         holdout=Holdout(
             rows=len(data.holdout),
-            fraction=config.data.holdout_fraction,
-            salt=config.data.holdout_salt,
+            repeated=repeated(data.table, data.is_held_out, work.contract),
+            **config.data.split.model_dump(),
         ),
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
         checkout=checkout,
@@ -194,12 +194,9 @@ def _read(work: Workspace) -> _Data:
     """Read, check and split the training table, and compute its features."""
     config = work.config
     contract = work.contract
-    read = read_table(work.root / config.data.path, contract, config.data.format)
-    table = check_table(read, contract)
-    is_held_out = is_holdout(
-        table[contract.id],
-        fraction=config.data.holdout_fraction,
-        salt=config.data.holdout_salt,
+    path = work.root / config.data.path
+    table, is_held_out = read_split(
+        path, contract, config.data.format, split=config.data.split
     )
     names = tuple(features_of(work.project, table[:1], config.features))
     check_baseline(config, names)
@@ -285,6 +282,7 @@ def _identity(
     lock_sha256 = NO_LOCK
     if lock.exists():
         lock_sha256 = sha256(lock.read_bytes().replace(b"\r\n", b"\n"))
+    decision = config.decision.model_dump(exclude={"allow_low_tier_positive"})
     onnx, by_joblib = None, None
     if ONNX in models:
         onnx = sha256(models[ONNX])
@@ -296,7 +294,7 @@ def _identity(
         columns=work.contract.columns,
         feature_names=names,
         features=config.features.model_dump(mode="json"),
-        decision=config.decision,
+        decision=DecisionConfig(**decision),
         data_sha256=data_hash(table),
         lock_sha256=lock_sha256,
         engine_sha256=engine_sha256(),

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from skewless.core.arrays import as_columns, as_scalars, to_json
 from skewless.core.code_faults import fault_in_code
-from skewless.core.contract import Columns, Contract
+from skewless.core.contract import Column, Columns, Contract
 from skewless.core.errors import ConfigError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
@@ -29,6 +29,7 @@ from skewless.tables.edges import edge_records
 PROVEN_ROWS = 200
 """Rows of the table whose features are computed again, in another order and alone."""
 PARITY_ROWS = 10_000
+WHOLE_IN_FLOAT32: Final = 2**24
 ALONE: Final = (
     "Compute it from the record alone; what needs other rows belongs into the table: "
     "docs/features-of-other-rows.md"
@@ -138,6 +139,8 @@ def prove_edges(features: Features) -> tuple[dict[str, list[Any]], np.ndarray]:
     records = edge_records(contract)
     columns = as_columns(records, contract)
     _refuse_warnings(features, columns)
+    for column in contract.columns:
+        _refuse_lost_digits(features, columns, column)
     matrix = features.matrix(columns)
     _refuse_another(matrix, features.alone(records), names, how="alone")
     _refuse_infinite(matrix, names, columns, contract=contract)
@@ -234,6 +237,29 @@ def _refuse_warnings(features: Features, columns: Mapping[str, np.ndarray]) -> N
             function(columns, features.config)
         except (FloatingPointError, RuntimeWarning) as error:
             raise fault_in_code(error, function, GUARD) from error
+
+
+def _refuse_lost_digits(
+    features: Features, columns: Mapping[str, np.ndarray], column: Column
+) -> None:
+    """Refuse a whole number that float32 would round: it has no odd ones from 2^24."""
+    bound = max(column.bounds, key=abs)
+    if column.kind != "integer" or abs(bound) <= WHOLE_IN_FLOAT32:
+        return
+    pair = {name: np.repeat(values[:1], 2) for name, values in columns.items()}
+    pair[column.name] = np.array([bound, bound - np.sign(bound)], dtype=column.dtype)
+    made = features.project.features(pair, features.config)
+    for name in features.names:
+        first, second = np.asarray(made[name], dtype=np.float64)
+        is_whole = first.is_integer() and second.is_integer()
+        if is_whole and first != second and np.float32(first) == np.float32(second):
+            msg = (
+                f"features.py: {name} would lose digits. The model reads float32, "
+                f"which tells whole numbers apart up to {WHOLE_IN_FLOAT32:,}, and "
+                f"schema.py allows {column.name} {int(bound):,}. Make it a category, a "
+                "difference or a logarithm (np.log1p), or narrow its range"
+            )
+            raise ConfigError(msg)
 
 
 def _refuse_infinite(

@@ -136,7 +136,11 @@ def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
     document = present.model_dump(mode="json")
     split = recorded.holdout
     identity = recorded.identity
-    document["data"] |= {"holdout_fraction": split.fraction, "holdout_salt": split.salt}
+    document["data"] |= {
+        "holdout_fraction": split.fraction,
+        "holdout_salt": split.salt,
+        "group": split.group,
+    }
     document |= {
         "features": identity.features,
         "decision": identity.decision.model_dump(mode="json"),
