@@ -34,6 +34,15 @@ class Estimator(ModelSection):
     ]
 
 
+ClassWeight = Annotated[
+    Literal["balanced"] | None,
+    Field(
+        description="balanced: the rarer outcome weighs as much as the other, which "
+        "raises its probabilities; calibrate them. null: each customer weighs the same"
+    ),
+]
+
+
 class HistGradientBoosting(Estimator):
     """Boosted trees of scikit-learn; they read missing values themselves."""
 
@@ -51,6 +60,7 @@ class HistGradientBoosting(Estimator):
     l2_regularization: Annotated[
         float, Field(ge=0, description="Penalty on leaf values")
     ] = 1.0
+    class_weight: ClassWeight = None
 
 
 class Logistic(Estimator):
@@ -61,6 +71,7 @@ class Logistic(Estimator):
         float, Field(gt=0, description="Inverse of the penalty; smaller is simpler")
     ] = 1.0
     max_iter: Annotated[int, Field(ge=1, le=10_000, description="Steps, at most")] = 500
+    class_weight: ClassWeight = None
 
 
 class Forest(Estimator):
@@ -74,6 +85,7 @@ class Forest(Estimator):
     max_features: Annotated[
         float, Field(gt=0, le=1, description="Share of the columns tried at a split")
     ] = 0.5
+    class_weight: ClassWeight = None
 
 
 class XGBoost(Estimator):
@@ -93,6 +105,9 @@ class XGBoost(Estimator):
     reg_lambda: Annotated[float, Field(ge=0, description="Penalty on leaf values")] = (
         1.0
     )
+    scale_pos_weight: Annotated[
+        float, Field(gt=0, description="Weight of a customer with the outcome 1")
+    ] = 1.0
 
 
 class LightGBM(Estimator):
@@ -112,6 +127,7 @@ class LightGBM(Estimator):
     reg_lambda: Annotated[float, Field(ge=0, description="Penalty on leaf values")] = (
         1.0
     )
+    class_weight: ClassWeight = None
 
 
 ModelConfig = Annotated[

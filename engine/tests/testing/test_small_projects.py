@@ -25,7 +25,7 @@ from skewless.core.workspace import Workspace, open_workspace
 from skewless.models.artifact import read_artifact
 from skewless.models.predict import Predictor, load_predictor
 from skewless.tables.faults import check_table
-from skewless.tables.split import is_holdout
+from skewless.tables.split import read_split
 from skewless.tables.table import read_table, typed
 from skewless.testing import (
     as_columns,
@@ -163,10 +163,10 @@ def test_what_was_exported_is_what_was_fitted(at_work: AtWork, predictor: Predic
 
 def test_a_model_is_as_good_as_a_plain_one_of_the_same_rows(at_work: AtWork):
     found = read_artifact(at_work.version).metadata.metrics["model"]["roc_auc"]
-    data, table = at_work.work.config.data, at_work.table()
-    contract = at_work.work.contract
-    held_out = is_holdout(
-        table[contract.id], fraction=data.holdout_fraction, salt=data.holdout_salt
+    work = at_work.work
+    data = work.config.data
+    _, held_out = read_split(
+        work.root / data.path, work.contract, data.format, split=data.split
     )
 
     plain = plain_auc(at_work.small.other, held_out)

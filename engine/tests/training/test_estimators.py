@@ -59,6 +59,21 @@ def test_each_estimator_makes_a_version_that_is_proven_and_beats_the_baseline(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("calibration", ["none", "sigmoid"])
+def test_weights_make_probabilities_too_high_which_is_said_unless_they_are_calibrated(
+    tmp_path: Path, calibration: str
+):
+    said, version = trained(
+        tmp_path, class_weight="balanced", calibration=calibration, max_iter=30
+    )
+
+    is_said = calibration == "none"
+    card = (version / "card.md").read_text()
+    assert ("have the event: model.calibration maps them" in said) == is_said
+    assert ("**The probabilities are not calibrated**" in card) == is_said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["xgboost", "lightgbm", "random_forest"])
 @pytest.mark.needs("onnxmltools", "xgboost", "lightgbm")
 def test_the_same_configuration_trains_the_same_version(tmp_path: Path, estimator: str):

@@ -19,6 +19,7 @@ from skewless.cli.terminal import (
     refuse_existing,
     say,
 )
+from skewless.core.metrics import Metrics
 from skewless.models.signing import read_signing_key
 
 if TYPE_CHECKING:
@@ -157,6 +158,12 @@ def _say_what_it_is_worth(metadata: "Metadata") -> None:
         say(
             f"its code is of commit {metadata.commit}, "
             "so no commit is known to rebuild it from"
+        )
+    measured = Metrics.model_validate(metadata.metrics["model"])
+    if measured.is_off:
+        say(
+            f"the probabilities are {measured.predicted_rate:.1%} on average where "
+            f"{measured.event_rate:.1%} have the event: model.calibration maps them"
         )
     if model <= baseline:
         say("the model is no better than the baseline: do not use it")

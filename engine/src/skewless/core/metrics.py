@@ -1,11 +1,13 @@
 """What a set of probabilities is worth on a holdout, as a version records it."""
 
+import math
 from typing import Annotated, Final
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 CALIBRATION_BINS = 10
+MOST_ERRORS = 4  # standard errors; by chance it is more in 1 of 16,000 versions
 # as scikit-learn's log_loss keeps the logarithm finite
 EPSILON: Final = np.finfo(np.float64).eps
 
@@ -49,6 +51,22 @@ class Metrics(BaseModel, frozen=True, extra="forbid"):
     others: Annotated[
         dict[str, float], Field(description="Metrics of the project's own, by name")
     ] = {}
+
+    @property
+    def predicted_rate(self) -> float:
+        """Mean of the predicted probabilities."""
+        return sum(each.predicted * each.rows for each in self.calibration) / self.rows
+
+    @property
+    def is_off(self) -> bool:
+        """Tell whether probabilities are too high or too low on the whole.
+
+        That is, whether the event rate is more than `MOST_ERRORS` standard errors away
+        from the mean probability.
+        """
+        rate = self.predicted_rate
+        error = math.sqrt(rate * (1 - rate) / self.rows)
+        return abs(self.event_rate - rate) > MOST_ERRORS * error
 
 
 SCORES: Final = ("roc_auc", "average_precision", "brier", "log_loss")

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from skewless.core.escaping import Markdown, code, in_markdown
-from skewless.core.metrics import SCORES
+from skewless.core.metrics import SCORES, Metrics
 from skewless.core.project import Project
 from skewless.models.metadata import Metadata
 
@@ -32,6 +32,7 @@ def render_card(metadata: Metadata, project: Project[Any, Any]) -> str:
         intended_use=Markdown(project.intended_use),
         metrics=SCORES,
         confusion=metadata.metrics["model"]["confusion"],
+        model=Metrics.model_validate(metadata.metrics["model"]),
         target=contract.target,
         id=contract.id,
         id_length=contract.id_length,
