@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fields import NUMBERS, field
 from own import CONTRACT, PROJECT
-from skewless.core.errors import ConfigError
+from skewless.core.errors import ConfigError, TableError
 from skewless.core.record import NO_CONTROLS, WHOLE, Record
 from skewless.core.sections import Section
 from skewless.tables.faults import check_table
@@ -60,6 +60,27 @@ def test_features_of_the_record_alone_are_proven_on_table_and_edges():
 
 def test_a_small_table_is_proven_whole():
     assert proven(lambda values: values * 2, TABLE[:7]).rows == 7
+
+
+def test_a_row_that_no_caller_could_send_is_refused_with_its_number():
+    class Picky(PROJECT.record):
+        @model_validator(mode="after")
+        def _low(self) -> Self:
+            if getattr(self, NUMBER) > LOW:
+                msg = "it must be low"
+                raise ValueError(msg)
+            return self
+
+    project = replace(
+        PROJECT,
+        record=Picky,
+        features=lambda records, _: {"plain": records[NUMBER]},
+    )
+    features = Features(project, NoKnobs(), ("plain",))
+    matrix = features.matrix(TABLE)
+
+    with pytest.raises(TableError, match=r"row \d+ of the table .*: .* must be low"):
+        prove_features(features, TABLE, matrix)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from skewless.core.arrays import as_columns, as_scalars, to_json
 from skewless.core.code_faults import fault_in_code
 from skewless.core.contract import Column, Columns, Contract
-from skewless.core.errors import ConfigError
+from skewless.core.errors import ConfigError, TableError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.project import Project
 from skewless.models.export import check_parity
@@ -111,6 +111,8 @@ def prove_rows(features: Features, table: pd.DataFrame, matrix: np.ndarray) -> i
     ConfigError
         A feature depends on other rows, or is infinite; the message names it, the first
         record and what to do.
+    TableError
+        The record class refuses a row.
     """
     contract = features.project.contract
     names = features.names
@@ -188,13 +190,29 @@ def prove_model(
 
 
 def _requests(table: pd.DataFrame, contract: Contract) -> list[BaseModel]:
-    """Turn rows into the requests that ask for them."""
+    """Turn rows into the requests that ask for them.
+
+    Raises
+    ------
+    TableError
+        A validator of the record class refuses one, so that nobody could ask for it.
+    """
     columns = _as_json(table, contract)
-    rows = zip(*columns.values(), strict=True)
-    return [
-        contract.record.model_validate(dict(zip(columns, row, strict=True)))
-        for row in rows
-    ]
+    requests = []
+    for number, row in zip(
+        table.index, zip(*columns.values(), strict=True), strict=True
+    ):
+        record = dict(zip(columns, row, strict=True))
+        try:
+            requests.append(contract.record.model_validate(record))
+        except ValidationError as error:
+            said = "; ".join(fault["msg"] for fault in error.errors())
+            msg = (
+                f"row {number} of the table is nothing that a caller could send, as "
+                f"schema.py says of it: {said}. Take such rows out, or allow them"
+            )
+            raise TableError(msg) from error
+    return requests
 
 
 def _as_json(columns: Columns, contract: Contract) -> dict[str, list[Any]]:
