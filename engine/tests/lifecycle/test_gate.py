@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import log_loss
 
+from skewless.core.bootstrap import paired_bootstrap
 from skewless.core.checkout import Checkout
 from skewless.core.contract import Column
+from skewless.core.metrics import log_losses
 from skewless.lifecycle.gate import (
     SHOWN_FLIPS,
     Check,
@@ -20,8 +22,6 @@ from skewless.lifecycle.gate import (
     check_contract,
     check_origin,
     check_replay,
-    log_losses,
-    paired_bootstrap,
 )
 from skewless.models.artifact import read_artifact
 

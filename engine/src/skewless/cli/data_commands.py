@@ -19,7 +19,7 @@ from skewless.cli.terminal import (
     refuse_existing,
     say,
 )
-from skewless.cli.training_commands import evaluate, train
+from skewless.cli.training_commands import compare, evaluate, train
 from skewless.core.errors import TableError
 
 SAMPLED: Final = "data/customers.csv"
@@ -31,7 +31,7 @@ A made-up table never replaces an owner's own.
 
 def add_commands(app: typer.Typer) -> None:
     """Register these commands."""
-    for command in (sample, train, evaluate, example, doctor):
+    for command in (sample, train, compare, evaluate, example, doctor):
         app.command()(command)
     app.add_typer(registry_commands, name="registry")
 

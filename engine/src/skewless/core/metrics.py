@@ -73,6 +73,18 @@ SCORES: Final = ("roc_auc", "average_precision", "brier", "log_loss")
 """The metrics that are one number each, as they are listed to people."""
 
 
+def log_losses(probabilities: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
+    """Return each record's loss in nats, float64 (n,), 0 upwards; lower is better.
+
+    >>> log_losses(np.array([0.5, 1.0]), np.array([1, 1])).round(3).tolist()
+    [0.693, 0.0]
+    """
+    likely = np.where(outcomes == 1, probabilities, 1 - probabilities)
+    # A minus alone would make -0.0 of 0.
+    losses: np.ndarray = 0.0 - np.log(np.clip(likely, EPSILON, 1))
+    return losses
+
+
 def calibration(
     probabilities: np.ndarray, outcomes: np.ndarray
 ) -> tuple[CalibrationBin, ...]:

@@ -7,13 +7,13 @@ import pandas as pd
 
 from skewless.core.arrays import to_arrays
 from skewless.core.errors import ConfigError, TableError
+from skewless.core.metrics import log_losses
 from skewless.core.sections import Split
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.gate import (
     check_beats,
     check_contract,
     check_origin,
-    log_losses,
 )
 from skewless.lifecycle.replay import replay
 from skewless.models.baseline import baseline_probability

@@ -8,15 +8,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from skewless.core.bootstrap import draw_sums, percentile_interval
+from skewless.core.bootstrap import paired_bootstrap
 from skewless.core.checkout import State
 from skewless.core.contract import Column
-from skewless.core.metrics import EPSILON
 from skewless.models.metadata import Metadata
 from skewless.models.reference import shift
 from skewless.registry.events import Check
 
-RESAMPLES = 1_000
 SHOWN_FLIPS = 5
 # Of a score whose distribution is compared: what differs by less is the same on another
 # processor.
@@ -36,17 +34,6 @@ TRAIN_ANEW: Final[dict[State, str]] = {
 }
 
 
-class Interval(NamedTuple):
-    """A mean, and where it would lie had other records been held out."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.5f} ({self.low:+.5f} to {self.high:+.5f})"
-
-
 class Replayed(NamedTuple):
     """The same requests, answered by production then and by the candidate now."""
 
@@ -57,31 +44,6 @@ class Replayed(NamedTuple):
     """Whether the decision differs, each by its own threshold."""
     latency_ratio: float
     """Candidate's median time over production's, measured one after the other."""
-
-
-def log_losses(probabilities: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
-    """Return each record's loss in nats, float64 (n,), 0 upwards; lower is better.
-
-    >>> log_losses(np.array([0.5, 1.0]), np.array([1, 1])).round(3).tolist()
-    [0.693, 0.0]
-    """
-    likely = np.where(outcomes == 1, probabilities, 1 - probabilities)
-    # A minus alone would make -0.0 of 0.
-    losses: np.ndarray = 0.0 - np.log(np.clip(likely, EPSILON, 1))
-    return losses
-
-
-def paired_bootstrap(differences: np.ndarray) -> Interval:
-    """Estimate the mean of paired differences and its 95 % percentile interval.
-
-    See Efron and Tibshirani 1993. Both models are measured on the same records, so
-    records are drawn again, not losses.
-    """
-    mean = float(differences.mean())
-    # Deviations, so that no rounding moves the bounds of equal differences.
-    (sums,) = draw_sums((differences - mean)[np.newaxis], RESAMPLES)
-    low, high = percentile_interval(sums / len(differences))
-    return Interval(mean, mean + low, mean + high)
 
 
 def check_origin(candidate: Metadata) -> Check:

@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +14,8 @@ from sklearn.metrics import log_loss
 
 from skewless.core.arrays import to_arrays, to_json
 from skewless.core.checkout import read_checkout
-from skewless.core.code_faults import fault_in_code
-from skewless.core.feature_matrix import feature_matrix, features_of
+from skewless.core.feature_matrix import feature_matrix
 from skewless.core.metrics import Metrics
-from skewless.core.project import Training
 from skewless.core.provenance import engine_sha256, provenance, who
 from skewless.core.sections import DecisionConfig
 from skewless.core.workspace import Workspace
@@ -31,11 +28,8 @@ from skewless.models.artifact import (
     Artifact,
     sha256,
 )
-from skewless.models.baseline import check_baseline
-from skewless.models.boosters import not_installed
 from skewless.models.card import render_card
 from skewless.models.export import export_model
-from skewless.models.exportable import check_training, made_exportable
 from skewless.models.metadata import Golden, Holdout, Identity, Metadata
 from skewless.models.plots import as_svg, draw_calibration, draw_roc
 from skewless.models.predict import (
@@ -49,20 +43,17 @@ from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
 from skewless.tables.simulate import simulate
-from skewless.tables.split import read_split, repeated
+from skewless.tables.split import repeated
 from skewless.tables.table import data_hash
 from skewless.training.compare import beside_references, measure
-from skewless.training.proof import Features, prove_features, prove_model
+from skewless.training.data import TrainingData, fit, read_training_data
+from skewless.training.proof import prove_features, prove_model
 
 LOCK: Final = "requirements-dev.lock"
 NO_LOCK: Final = "no lock"  # in place of its hash
 GOLDEN_ROWS = 16
 GOLDEN_SEED = 1
 IMPORTANCE_ROWS = 10_000
-NO_MISSING: Final = (
-    ". Some features are missing: an estimator that takes no NaN needs a SimpleImputer "
-    "before it"
-)
 
 
 @dataclass(frozen=True)
@@ -127,13 +118,13 @@ def make_version(
     checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
     training = work.project.load_training()
     say(f"reading and checking {config.data.path}")
-    data = _read(work)
+    data = read_training_data(work)
     say("proving that a record's features depend on nothing but the record")
     proven = prove_features(data.features, data.table, data.matrix)
 
     rows = len(data.table) - len(data.holdout)
     say(f"training on {rows:,} records, {len(data.holdout):,} held out")
-    fitted = _fit(training, data, config.model)
+    fitted = fit(training, data, config.model)
     say("comparing what will be served with what was trained")
     models = _models(fitted, work, len(data.names))
     score = _scorer(models)
@@ -171,56 +162,6 @@ def make_version(
     return metadata, models | pictures
 
 
-@dataclass(frozen=True)
-class _Data:
-    """The training table, checked and split, with its features."""
-
-    table: pd.DataFrame
-    target: np.ndarray
-    is_held_out: np.ndarray
-    features: Features
-    matrix: np.ndarray
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.features.names
-
-    @cached_property
-    def holdout(self) -> pd.DataFrame:
-        return self.table[self.is_held_out]
-
-
-def _read(work: Workspace) -> _Data:
-    """Read, check and split the training table, and compute its features."""
-    config = work.config
-    contract = work.contract
-    path = work.root / config.data.path
-    table, is_held_out = read_split(
-        path, contract, config.data.format, split=config.data.split
-    )
-    names = tuple(features_of(work.project, table[:1], config.features))
-    check_baseline(config, names)
-    features = Features(work.project, config.features, names)
-    target = table[contract.target].to_numpy()
-    return _Data(table, target, is_held_out, features, features.matrix(table))
-
-
-def _fit(training: Training[Any], data: _Data, config: Any) -> Any:
-    """Fit the project's estimator; an error of its own is told with its line."""
-    matrix = data.matrix[~data.is_held_out]
-    target = data.target[~data.is_held_out]
-    check_training(matrix, target, data.names)
-    try:
-        return made_exportable(training.train(matrix, target, config))
-    except ModuleNotFoundError as error:
-        raise not_installed(str(error.name)) from error
-    except Exception as error:  # an estimator raises whatever it likes
-        advice = ""
-        if np.isnan(matrix).any():
-            advice = NO_MISSING
-        raise fault_in_code(error, training.train, advice) from error
-
-
 def _pictures(
     outcomes: np.ndarray,
     probabilities: Mapping[str, np.ndarray],
@@ -234,7 +175,7 @@ def _pictures(
 
 
 def _reference(
-    data: _Data, scores: np.ndarray, *, work: Workspace, score: Scorer
+    data: TrainingData, scores: np.ndarray, *, work: Workspace, score: Scorer
 ) -> Reference:
     """Freeze the table's columns and the holdout's scores; live rows are compared."""
     known = {

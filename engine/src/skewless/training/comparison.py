@@ -1,0 +1,264 @@
+"""Estimators side by side: by cross-validation on the training side, and the holdout.
+
+Whoever chooses by these figures chooses by the cross-validation: the holdout is shown,
+and decides nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import RepeatedStratifiedKFold
+
+from skewless.core.bootstrap import (
+    SEED,
+    Interval,
+    paired_bootstrap,
+    percentile_interval,
+)
+from skewless.core.errors import ConfigError, ParityError
+from skewless.core.metrics import log_losses
+from skewless.core.sections import choices
+from skewless.core.workspace import Workspace
+from skewless.models.baseline import baseline_probability
+from skewless.models.export import export_model
+from skewless.models.predict import onnx_scorer
+from skewless.tables.simulate import is_simulated, true_probability
+from skewless.training.data import (
+    TrainingData,
+    fit,
+    fit_rows,
+    read_training_data,
+)
+
+FOLDS: Final = 5
+REPEATS: Final = 2
+RESAMPLES: Final = 200
+ASKED: Final = 200  # single rows whose time is taken
+RANKINGS: Final[Mapping[str, Callable[..., float]]] = {
+    "roc_auc": roc_auc_score,
+    "average_precision": average_precision_score,
+}
+
+
+class Costs(NamedTuple):
+    """What an estimator takes."""
+
+    train_seconds: float
+    """To fit on the training side, once."""
+    microseconds: float | None
+    """Median of a single row by ONNX; None if it has no ONNX form."""
+    bytes: int | None
+    """Of its model.onnx."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One estimator, or what estimators are compared with."""
+
+    name: str
+    cross_validated: Mapping[str, Interval]
+    """By metric: the scores of the rows when they were not trained on."""
+    holdout: Mapping[str, Interval]
+    behind: Interval
+    """How much more log loss per row than the best estimator, row by row; 0 for it."""
+    costs: Costs | None = None
+    """None for what is no estimator."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Estimators, the best first, and what they are compared with."""
+
+    rows: tuple[Row, ...]
+    left_out: Mapping[str, str]
+    """Estimator that could not be trained → why."""
+    chosen: str | None
+    """Which of them config.yaml chooses."""
+
+
+class _Answers(NamedTuple):
+    """Probabilities of the event: of the rows to train on, and of those held out."""
+
+    cross_validated: np.ndarray
+    holdout: np.ndarray
+
+
+def compare(
+    work: Workspace, names: Sequence[str], *, advance: Callable[[int], None]
+) -> Comparison:
+    """Train estimators on the same folds, and measure them on the same rows.
+
+    Parameters
+    ----------
+    work
+        The project. The estimator that config.yaml chooses has its knobs; every other
+        one has those that it has by default.
+    names
+        Of estimators; all if empty, and then those that are not installed are left out.
+    advance
+        Called after each fit.
+
+    Raises
+    ------
+    ConfigError
+        There is no such estimator, one fails, or one that was asked for is not
+        installed.
+    TableError
+        The table breaks the contract, or holds too little to train on.
+    """
+    sections = dict(_sections(work, names))
+    data = read_training_data(work)
+    training = work.project.load_training()
+    answers = dict[str, _Answers]()
+    costs = dict[str, Costs]()
+    left_out = dict[str, str]()
+    for name, section in sections.items():
+        try:
+            cross_validated = _cross_validated(data, training, section, advance=advance)
+            started = time.perf_counter()
+            fitted = fit(training, data, section)
+            seconds = time.perf_counter() - started
+        except ConfigError as error:
+            if names or "is not installed" not in str(error):
+                raise
+            left_out[name] = str(error)
+            continue
+        advance(1)
+        on_holdout = fitted.predict_proba(data.matrix[data.is_held_out])[:, 1]
+        answers[name] = _Answers(cross_validated, on_holdout)
+        costs[name] = _costs(fitted, data, seconds)
+    rows = _rows(answers | _references(data, work), costs, data)
+    chosen = getattr(work.config.model, "estimator", None)
+    return Comparison(rows, left_out, chosen if chosen in answers else None)
+
+
+def _sections(work: Workspace, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Make the `model` section of each estimator."""
+    model = work.config.model
+    known = choices(type(work.config), "model")
+    unknown = [name for name in names if name not in known]
+    if unknown or not known:
+        msg = (
+            f"{', '.join(unknown) or 'estimators'}: config.py has no such choice; "
+            f"allowed are {', '.join(known) or 'none'}"
+        )
+        raise ConfigError(msg)
+    shared = set.intersection(*(set(each.model_fields) for each in known.values()))
+    for name in names or known:
+        kind = known[name]
+        said = model.model_dump()
+        if model.estimator != name:
+            said = {key: said[key] for key in shared}
+        try:
+            yield name, kind.model_validate(said | {"estimator": name})
+        except ValidationError as error:
+            wrong = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
+            msg = f"{name} has no default for {wrong}: choose it in config.yaml"
+            raise ConfigError(msg) from error
+
+
+def _cross_validated(
+    data: TrainingData, training: Any, section: Any, *, advance: Callable[[int], None]
+) -> np.ndarray:
+    """Answer each training row by models that never saw it, on average."""
+    matrix = data.matrix[~data.is_held_out]
+    target = data.target[~data.is_held_out]
+    folds = RepeatedStratifiedKFold(
+        n_splits=FOLDS, n_repeats=REPEATS, random_state=section.random_state
+    )
+    answers = np.zeros(len(target))
+    for seen, asked in folds.split(matrix, target):
+        fitted = fit_rows(training, matrix[seen], target[seen], config=section)
+        answers[asked] += fitted.predict_proba(matrix[asked])[:, 1] / REPEATS
+        advance(1)
+    return answers
+
+
+def _costs(fitted: Any, data: TrainingData, seconds: float) -> Costs:
+    try:
+        exported = export_model(fitted, len(data.names))
+    except ParityError:
+        return Costs(seconds, None, None)
+    score = onnx_scorer(exported)
+    times = []
+    for row in data.matrix[:ASKED, np.newaxis]:
+        started = time.perf_counter()
+        score(row)
+        times.append(time.perf_counter() - started)
+    return Costs(seconds, 1e6 * float(np.median(times)), len(exported))
+
+
+def _references(data: TrainingData, work: Workspace) -> dict[str, _Answers]:
+    """Answer by the baseline and, on the simulator's table, by the true probability."""
+    trained_on = data.table[~data.is_held_out]
+    found = {
+        "baseline": _Answers(
+            *(
+                baseline_probability(work.project, rows, work.config)
+                for rows in (trained_on, data.holdout)
+            )
+        )
+    }
+    if is_simulated(data.table[work.contract.id]):
+        found["best possible"] = _Answers(
+            *(
+                true_probability(rows, work.contract)
+                for rows in (trained_on, data.holdout)
+            )
+        )
+    return found
+
+
+def _rows(
+    answers: Mapping[str, _Answers], costs: Mapping[str, Costs], data: TrainingData
+) -> tuple[Row, ...]:
+    """Measure all, the estimators by their cross-validated log loss first."""
+    target = data.target[~data.is_held_out]
+    outcomes = data.target[data.is_held_out]
+    losses = {
+        name: log_losses(each.cross_validated, target) for name, each in answers.items()
+    }
+    ordered = sorted(costs, key=lambda name: float(losses[name].mean()))
+    references = [name for name in answers if name not in costs]
+    best = ordered[0]
+    return tuple(
+        Row(
+            name,
+            cross_validated=_measured(answers[name].cross_validated, target),
+            holdout=_measured(answers[name].holdout, outcomes),
+            behind=paired_bootstrap(losses[name] - losses[best]),
+            costs=costs.get(name),
+        )
+        for name in [*ordered, *references]
+    )
+
+
+def _measured(probabilities: np.ndarray, outcomes: np.ndarray) -> dict[str, Interval]:
+    """Measure with a 95 % interval each; rows are drawn again, the same for all."""
+    rows = len(outcomes)
+    random = np.random.default_rng(SEED)
+    times = [
+        np.bincount(random.integers(0, rows, rows), minlength=rows)
+        for _ in range(RESAMPLES)
+    ]
+    # A mean of losses is quicker drawn again than measured again.
+    losses = {
+        "brier": (probabilities - outcomes) ** 2,
+        "log_loss": log_losses(probabilities, outcomes),
+    }
+    found = {}
+    for name, values in losses.items():
+        draws = np.array([values @ each for each in times]) / rows
+        found[name] = Interval(float(values.mean()), *percentile_interval(draws))
+    for name, measure in RANKINGS.items():
+        draws = np.array(
+            [measure(outcomes, probabilities, sample_weight=each) for each in times]
+        )
+        value = float(measure(outcomes, probabilities))
+        found[name] = Interval(value, *percentile_interval(draws))
+    return found

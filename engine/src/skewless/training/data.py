@@ -1,0 +1,107 @@
+"""config.yaml → the training table with its features, and models fitted on it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from skewless.core.code_faults import fault_in_code
+from skewless.core.feature_matrix import features_of
+from skewless.core.project import Training
+from skewless.core.workspace import Workspace
+from skewless.models.baseline import check_baseline
+from skewless.models.boosters import not_installed
+from skewless.models.exportable import check_training, made_exportable
+from skewless.tables.split import read_split
+from skewless.training.proof import Features
+
+NO_MISSING: Final = (
+    ". Some features are missing: an estimator that takes no NaN needs a SimpleImputer "
+    "before it"
+)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training table of n rows, checked and split, with its features."""
+
+    table: pd.DataFrame
+    target: np.ndarray
+    """0 or 1, shape (n,)."""
+    is_held_out: np.ndarray
+    """bool, shape (n,)."""
+    features: Features
+    matrix: np.ndarray
+    """float32 (n, k)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features."""
+        return self.features.names
+
+    @cached_property
+    def holdout(self) -> pd.DataFrame:
+        """The rows that are held out."""
+        return self.table[self.is_held_out]
+
+
+def read_training_data(work: Workspace) -> TrainingData:
+    """Read, check and split the training table, and compute its features.
+
+    Raises
+    ------
+    ConfigError
+        `baseline.column` is not a feature, or the features cannot be computed.
+    TableError
+        The table breaks the contract, or holds too little to train on.
+    """
+    config = work.config
+    contract = work.contract
+    path = work.root / config.data.path
+    table, is_held_out = read_split(
+        path, contract, config.data.format, split=config.data.split
+    )
+    names = tuple(features_of(work.project, table[:1], config.features))
+    check_baseline(config, names)
+    features = Features(work.project, config.features, names)
+    target = table[contract.target].to_numpy()
+    return TrainingData(table, target, is_held_out, features, features.matrix(table))
+
+
+def fit(training: Training[Any], data: TrainingData, config: Any) -> Any:
+    """Fit the project's estimator on what is not held out, ready to be exported.
+
+    Raises
+    ------
+    ConfigError
+        It fails; the message names its line, or the package that it lacks.
+    TableError
+        There is too little to train on.
+    """
+    matrix = data.matrix[~data.is_held_out]
+    target = data.target[~data.is_held_out]
+    check_training(matrix, target, data.names)
+    return made_exportable(fit_rows(training, matrix, target, config=config))
+
+
+def fit_rows(
+    training: Training[Any], matrix: np.ndarray, target: np.ndarray, *, config: Any
+) -> Any:
+    """Fit the project's estimator; an error of its own is told with its line.
+
+    Raises
+    ------
+    ConfigError
+        See `fit`.
+    """
+    try:
+        return training.train(matrix, target, config)
+    except ModuleNotFoundError as error:
+        raise not_installed(str(error.name)) from error
+    except Exception as error:  # an estimator raises whatever it likes
+        advice = ""
+        if np.isnan(matrix).any():
+            advice = NO_MISSING
+        raise fault_in_code(error, training.train, advice) from error
