@@ -3,10 +3,14 @@
 from typing import Any
 
 import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from churn_service.evaluate import evaluate
 from skewless import Training
@@ -31,10 +35,43 @@ def turned_around(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
     return fitted
 
 
-def of_no_package(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
-    from no_such_booster import Classifier
+def of_no_package(*_: Any) -> Any:
+    msg = "No module named 'xgboost'"
+    raise ModuleNotFoundError(msg, name="xgboost")
+
+
+def of_another_package(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    from no_such_package import Classifier
 
     return Classifier().fit(matrix, target)
+
+
+def line_of_complete_rows(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    complete = ~np.isnan(matrix).any(axis=1)
+    return LogisticRegression(max_iter=1000).fit(matrix[complete], target[complete])
+
+
+def without_probabilities(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    return SVC().fit(np.nan_to_num(matrix)[:300], target[:300])
+
+
+def not_to_be_written(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    nothing = FunctionTransformer(lambda rows: rows)
+    trees = HistGradientBoostingClassifier(max_iter=5, early_stopping=False)
+    return make_pipeline(nothing, trees).fit(matrix, target)
+
+
+def constant(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    one = DecisionTreeClassifier(max_depth=1, min_samples_split=len(target) + 1)
+    calibrated = CalibratedClassifierCV(one, method="isotonic", ensemble=False)
+    return calibrated.fit(matrix, target)
+
+
+elsewhere = Training(train=of_another_package, evaluate=evaluate)
+complete = Training(train=line_of_complete_rows, evaluate=evaluate)
+silent = Training(train=without_probabilities, evaluate=evaluate)
+unwritten = Training(train=not_to_be_written, evaluate=evaluate)
+same = Training(train=constant, evaluate=evaluate)
 
 
 absent = Training(train=of_no_package, evaluate=evaluate)

@@ -18,7 +18,11 @@ from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -57,6 +61,8 @@ WITH_TREES = {
     "vote": VotingClassifier([("one", FOREST), ("two", LogisticRegression())]),
     "frozen": FrozenEstimator(FOREST.fit(MATRIX, TARGET)),
     "search": GridSearchCV(TREE, {"max_depth": [2, 3]}, cv=2),
+    "tuned threshold": TunedThresholdClassifierCV(BOOSTED, cv=2),
+    "fixed threshold": FixedThresholdClassifier(FOREST),
 }
 
 

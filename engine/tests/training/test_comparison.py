@@ -10,7 +10,7 @@ import pytest
 
 from conftest import ROOT
 from own import PROJECT
-from skewless.core.errors import ConfigError
+from skewless.core.errors import ConfigError, NotInstalledError
 from skewless.testing import make_project, open_workspace, run_command
 from skewless.training import comparison
 from skewless.training.comparison import compare
@@ -108,7 +108,7 @@ def test_an_estimator_that_config_does_not_know_is_refused_by_name(folder: Path)
 
 def absent(*_: Any, **__: Any) -> Any:
     msg = "xgboost is not installed. `make install EXTRAS=boosters` installs it"
-    raise ConfigError(msg)
+    raise NotInstalledError(msg)
 
 
 @pytest.mark.slow

@@ -180,6 +180,35 @@ def test_a_whole_number_beyond_what_float32_holds_is_no_plain_feature(
     assert "up to 16,777,216, and schema.py allows account 10,000,000,000" in said
 
 
+@pytest.mark.parametrize("most", [10**8, 10**17])
+def test_however_large_it_is(most: int):
+    class Larger(Billed):
+        account: Annotated[
+            int, Field(ge=0, le=most, description="Number", examples=[7]), WHOLE
+        ]
+
+    project = replace(
+        PROJECT, record=Larger, features=lambda records, _: {"made": records["account"]}
+    )
+
+    with pytest.raises(ConfigError, match="made would lose digits"):
+        prove_edges(Features(project, NoKnobs(), ("made",)))
+
+
+def test_a_feature_that_fails_at_an_edge_is_told_with_its_line():
+    def looked_up(values: Any) -> Any:
+        if np.max(values) == HIGH:
+            msg = "no such band"
+            raise ValueError(msg)
+        return values
+
+    inside = TABLE[TABLE[NUMBER] < HIGH]
+
+    said = refusal(looked_up, inside)
+
+    assert "ValueError: no such band; line " in said
+
+
 @pytest.mark.parametrize(
     "feature",
     [np.log1p, lambda values: values % 1000, lambda values: values > 10**9],

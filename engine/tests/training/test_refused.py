@@ -1,5 +1,6 @@
 """What would answer otherwise than it was trained never becomes a version."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+import yaml
 
 from conftest import ROOT
 from fields import NUMBERS, field
 from own import CONTRACT, PROJECT
 from skewless.core.errors import ConfigError, ParityError, SkewlessError
+from skewless.models.export import PARITY
 from skewless.tables.simulate import simulate
 from skewless.tables.table import write_table
 from skewless.testing import make_project, open_workspace
@@ -83,9 +86,61 @@ def test_a_package_that_is_not_installed_is_told_with_the_command(folder: Path):
     said = refusal(with_table(folder), ConfigError, training="faulty:absent")
 
     assert said == (
-        "no_such_booster is not installed. `make install EXTRAS=boosters` installs "
+        "xgboost is not installed. `make install EXTRAS=boosters` installs "
         "XGBoost and LightGBM"
     )
+
+
+def test_another_package_that_is_not_installed_is_told_with_its_line(folder: Path):
+    said = refusal(with_table(folder), ConfigError, training="faulty:elsewhere")
+
+    assert said.startswith("faulty.py: ModuleNotFoundError: No module named 'no_such_")
+    assert "EXTRAS" not in said
+    assert "SimpleImputer" not in said
+
+
+@pytest.mark.skipif(not OPTIONAL, reason="every field of this record is required")
+def test_an_estimator_that_fails_only_where_something_is_missing_is_told_the_remedy(
+    folder: Path,
+):
+    said = refusal(with_table(folder), ParityError, training="faulty:complete")
+
+    assert said.startswith("train.py: LogisticRegression cannot answer where ")
+    assert said.endswith("schema.py allows: put a SimpleImputer before it")
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ("faulty:silent", "cannot be exported|gives no probabilities"),
+        ("faulty:unwritten", "cannot be written .* no lambda, no inner function"),
+    ],
+)
+def test_what_gives_no_probabilities_or_cannot_be_written_is_told(
+    folder: Path, training: str, told: str
+):
+    assert re.search(told, refusal(with_table(folder), ParityError, training=training))
+
+
+def test_a_model_that_always_says_the_same_is_exported(folder: Path):
+    work = replace(PROJECT, training="faulty:same")
+
+    metadata, _ = make_version(
+        open_workspace(work, with_table(folder)), say=lambda _: None
+    )
+
+    assert metadata.proof.difference <= PARITY
+
+
+def test_a_pickle_that_nobody_allowed_is_refused_before_the_work(folder: Path):
+    path = with_table(folder)
+    document = yaml.safe_load(path.read_text())
+    document["serving"]["runtime"] = "scikit-learn"
+    path.write_text(yaml.safe_dump(document))
+
+    said = refusal(path, ConfigError, training="no_such_module:training")
+
+    assert said.endswith("serving.allow_pickle: true allows it")
 
 
 def test_probabilities_of_the_other_class_are_refused(folder: Path):

@@ -56,13 +56,13 @@ def _faults(error: ValidationError, model: type[AnyConfig]) -> list[str]:
 
 def _fault(fault: Any, model: type[AnyConfig]) -> str:
     """Say what is wrong with a key, and what is allowed."""
-    loc, section = place(fault["loc"], model)
+    loc = key_of(fault["loc"], model)
     key = ".".join(map(str, loc)) or "the file"
     match fault["type"]:
         case "missing":
             return f"{key}: missing; add it (config.schema.json describes it)"
         case "extra_forbidden":
-            return f"{key}: {_unknown(fault, loc, model=model, section=section)}"
+            return f"{key}: {_unknown(fault, loc, model)}"
         case "union_tag_not_found" | "union_tag_invalid":
             return _no_choice(fault, str(loc[0]), model)
         case "url":
@@ -71,35 +71,38 @@ def _fault(fault: Any, model: type[AnyConfig]) -> str:
             return f"{key}: found {_cut(fault['input'])}; {fault['msg']}{_hint(fault)}"
 
 
-def place(
-    loc: tuple[int | str, ...], model: type[AnyConfig]
-) -> tuple[tuple[int | str, ...], Any]:
-    """Return a key's place as config.yaml has it, and the section that it is in.
+def key_of(loc: tuple[int | str, ...], model: type[AnyConfig]) -> tuple[int | str, ...]:
+    """Return a key's place as config.yaml has it.
 
     pydantic's place names the choice, too, where a section may be one of several.
     """
+    chooses = loc and loc[0] in model.model_fields
+    if chooses and len(loc) > 1 and loc[1] in choices(model, str(loc[0])):
+        return (loc[0], *loc[2:])
+    return loc
+
+
+def _allowed(loc: tuple[int | str, ...], model: type[AnyConfig]) -> str:
+    """List the keys that are known where an unknown one stands."""
     section: Any = model
-    found = list(loc[:1])
-    if loc and loc[0] in model.model_fields:
-        section = model.model_fields[str(loc[0])].annotation
-    rest = loc[1:]
-    options = choices(model, str(loc[0])) if section is not model else {}
-    if rest and rest[0] in options:
-        section = options[str(rest[0])]
-        rest = rest[1:]
-    for key in rest[:-1]:
-        section = section.model_fields[str(key)].annotation
-    return (*found, *rest), section
+    for key in loc[:-1]:
+        fields = getattr(section, "model_fields", {})
+        options = choices(section, str(key)) if key in fields else {}
+        if options:
+            section = options
+        elif isinstance(section, dict):
+            section = section[str(key)]
+        else:
+            section = fields[str(key)].annotation if key in fields else None
+    return ", ".join(getattr(section, "model_fields", {}))
 
 
-def _unknown(
-    fault: Any, loc: Sequence[int | str], *, model: type[AnyConfig], section: Any
-) -> str:
+def _unknown(fault: Any, loc: Sequence[int | str], model: type[AnyConfig]) -> str:
     """Say whose key it is that is unknown here, or which are known."""
     name = str(loc[-1])
     options = choices(model, str(loc[0])) if len(loc) > 1 else {}
     owners = [word for word, each in options.items() if name in each.model_fields]
-    allowed = ", ".join(section.model_fields)
+    allowed = _allowed(fault["loc"], model)
     if owners:
         return (
             f"a key of {', '.join(owners)}, and not of what is chosen here; "

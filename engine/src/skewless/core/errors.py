@@ -5,6 +5,7 @@
     SkewlessError
     ├── AskedError
     ├── ConfigError
+    │   └── NotInstalledError
     ├── PredictionError
     ├── ConflictError
     ├── OutputError
@@ -69,6 +70,10 @@ class ConfigError(SkewlessError):
     """config.yaml or the environment holds a wrong key, type or value."""
 
     exit_code: ClassVar[int] = 2
+
+
+class NotInstalledError(ConfigError):
+    """config.yaml asks for a package of an extra that is not installed."""
 
 
 class PredictionError(SkewlessError):

@@ -181,6 +181,15 @@ class DecisionSection(DecisionConfig):
         ),
     ] = False
 
+    @property
+    def decided(self) -> DecisionConfig:
+        """What of it decides an answer, as a version keeps it."""
+        return DecisionConfig(
+            threshold=self.threshold,
+            medium_risk=self.medium_risk,
+            high_risk=self.high_risk,
+        )
+
     @model_validator(mode="after")
     def _agrees_with_tiers(self) -> Self:
         if self.threshold < self.medium_risk and not self.allow_low_tier_positive:

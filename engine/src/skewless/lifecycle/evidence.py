@@ -1,5 +1,6 @@
 """Gather the evidence for putting one version in another's place, on one table."""
 
+import json
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -8,7 +9,6 @@ import pandas as pd
 from skewless.core.arrays import to_arrays
 from skewless.core.errors import ConfigError, TableError
 from skewless.core.metrics import log_losses
-from skewless.core.sections import Split
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.gate import (
     check_beats,
@@ -22,13 +22,13 @@ from skewless.models.metadata import Metadata
 from skewless.models.predict import Predictor
 from skewless.monitoring.place import find_log
 from skewless.registry.events import Check
-from skewless.tables.split import read_split
+from skewless.tables.split import ids_hash, read_split
 from skewless.tables.table import data_hash
 from skewless.training.proof import Features, prove_edges, prove_rows
 
 OTHER_SPLIT: Final = (
-    "the two were split by another holdout_fraction or holdout_salt, so each saw "
-    "records that the other holds out; train the candidate with production's"
+    "the two were split by another holdout_fraction, holdout_salt or group, so each "
+    "saw records that the other holds out; train the candidate with production's"
 )
 
 
@@ -91,13 +91,15 @@ def _proof(candidate: Version, holdout: pd.DataFrame | str, work: Workspace) -> 
         return Check(name="proof", passed=None, said=said)
     project = work.project
     identity = metadata.identity
-    knobs = project.features_config(**identity.features)
+    knobs = project.features_config.model_validate_json(json.dumps(identity.features))
     features = Features(project, knobs, identity.feature_names)
     try:
         rows = prove_rows(features, holdout, features.matrix(holdout))
         prove_edges(features)
-    except ConfigError as error:
-        return Check(name="proof", passed=False, said=str(error))
+    except (ConfigError, TableError) as error:
+        # The rest may name records, and events are for ever.
+        fault = str(error).partition("\n")[0]
+        return Check(name="proof", passed=False, said=fault)
     records = to_arrays(proof.edges.records, work.contract)
     answers = candidate.predictor.probabilities(records)
     difference = float(np.abs(answers - np.array(proof.edges.probabilities)).max())
@@ -165,10 +167,17 @@ def _holdout(candidate: Metadata, work: Workspace) -> pd.DataFrame | str:
             f"on; {OTHER_TABLE}"
         )
     holdout = table[is_held_out]
+    known = split.ids_sha256
+    if known is not None and known != ids_hash(holdout, work.contract):
+        return (
+            f"other rows than {candidate.version} held out would be: is {split.group} "
+            "of the table what it was? Train on this one"
+        )
     if holdout.empty:
         return "the table holds no record that was held out"
     return holdout
 
 
-def _split(metadata: Metadata) -> Split:
-    return Split(**metadata.holdout.model_dump())
+def _split(metadata: Metadata) -> tuple[float, str, str | None]:
+    split = metadata.holdout
+    return split.fraction, split.salt, split.group

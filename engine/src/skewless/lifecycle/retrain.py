@@ -14,7 +14,13 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from skewless.core.atomic import replace_file
-from skewless.core.errors import GateError, RefusedError, SkewlessError, TableError
+from skewless.core.errors import (
+    ConfigError,
+    GateError,
+    RefusedError,
+    SkewlessError,
+    TableError,
+)
 from skewless.core.provenance import who
 from skewless.core.workspace import Workspace
 from skewless.lifecycle.promotion import Promotion
@@ -226,6 +232,13 @@ class Retraining:
     def _grown(self, now: datetime) -> tuple[Any, Growth]:
         self._say(f"reading {self._config.data.path} and the log")
         data = self._config.data
+        if data.group is not None:
+            msg = (
+                f"data.group: what was logged has no {data.group}, so nobody knows on "
+                "which side of the holdout it belongs. Add to the table by hand and "
+                "train, or leave data.group out"
+            )
+            raise ConfigError(msg)
         contract = self._work.contract
         table = read_table(self._work.root / data.path, contract, data.format)
         return grow(check_table(table, contract), self._log, self._work, now=now)

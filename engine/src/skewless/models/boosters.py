@@ -14,12 +14,14 @@ import onnx
 from skl2onnx import update_registered_converter
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 
-from skewless.core.errors import ConfigError
+from skewless.core.errors import NotInstalledError
 from skewless.models.tree import UNKNOWN, Tree, round_down
 
+BOOSTERS: Final = ("xgboost", "lightgbm")
 BOOSTER_OPSET: Final = {"": 15, "ai.onnx.ml": 3}
 """The newest that onnxmltools writes."""
 OPTIONS: Final = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+NEXT_TO_ZERO: Final = 1e-35
 CATEGORICAL: Final = 1  # bit of LightGBM's decision_type
 # The line of LightGBM's text that holds the thresholds of a tree.
 THRESHOLDS: Final = re.compile(r"(?m)^threshold=(.*)$")
@@ -35,7 +37,7 @@ def library_of(estimator: Any) -> str:
 
 def is_booster(estimator: Any) -> bool:
     """Tell whether an estimator is of one of the two packages."""
-    return library_of(estimator) in {"xgboost", "lightgbm"}
+    return library_of(estimator) in BOOSTERS
 
 
 def register_converter(estimator: Any) -> None:
@@ -43,7 +45,7 @@ def register_converter(estimator: Any) -> None:
 
     Raises
     ------
-    ConfigError
+    NotInstalledError
         The converter is not installed.
     """
     try:
@@ -65,13 +67,13 @@ def register_converter(estimator: Any) -> None:
     )
 
 
-def not_installed(package: str) -> ConfigError:
+def not_installed(package: str) -> NotInstalledError:
     """Say which command installs a package of the extra."""
     msg = (
         f"{package} is not installed. `make install EXTRAS=boosters` installs XGBoost "
         "and LightGBM"
     )
-    return ConfigError(msg)
+    return NotInstalledError(msg)
 
 
 def ask_for_raw_scores(model: onnx.ModelProto) -> None:
@@ -133,7 +135,12 @@ def round_lightgbm_splits(estimator: Any) -> None:
     from lightgbm import Booster  # noqa: PLC0415 - extra
 
     def rounded(line: re.Match[str]) -> str:
-        thresholds = round_down(_numbers(line[1])).astype(np.float64)
+        exact = _numbers(line[1])
+        thresholds = round_down(exact).astype(np.float64)
+        # A value so near to 0 counts as 0 there, and ONNX knows nothing of that.
+        thresholds[(exact < 0) & (exact >= -NEXT_TO_ZERO)] = np.nextafter(
+            np.float32(-NEXT_TO_ZERO), np.float32(-np.inf)
+        )
         return f"threshold={' '.join(map(repr, thresholds.tolist()))}"
 
     text = THRESHOLDS.sub(rounded, estimator.booster_.model_to_string())

@@ -13,7 +13,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.isotonic import IsotonicRegression
 from sklearn.pipeline import Pipeline
 
-from skewless.core.errors import ParityError
+from skewless.core.errors import ParityError, SkewlessError
 from skewless.models.boosters import (
     BOOSTER_OPSET,
     ask_for_raw_scores,
@@ -47,6 +47,8 @@ def export_model(fitted: Any, features: int) -> bytes:
         model, scores = _convert(fitted, features, raw_scores=False)
         tail = [helper.make_node("Gather", [scores, "one"], [OUTPUT], axis=1)]
         return _with_tail(model, tail, {"one": np.int64(1)})
+    except SkewlessError:
+        raise
     except Exception as error:  # skl2onnx raises whatever its converters run into
         reason = str(error).partition("\n")[0]
         msg = (
@@ -95,13 +97,48 @@ def check_parity(
     columns = range(matrix.shape[1])
     beside = beside_splits(list(trees_in(fitted, columns)), matrix[0])
     rows = np.concatenate([matrix, beside.rows])
-    expected = fitted.predict_proba(rows)[:, 1]
+    expected = probabilities_of(fitted, rows, names)
     differences = np.abs(expected - score(rows))
     wrong = ~(differences <= PARITY)  # NaN is wrong
     if wrong.any():
         raise ParityError(_differing(differences, wrong, rows, names=names))
     largest = float(differences.max())
     return Parity(largest, len(rows), beside.found, beside.checked)
+
+
+def probabilities_of(
+    fitted: Any, matrix: np.ndarray, names: Sequence[str]
+) -> np.ndarray:
+    """Ask a trained model for the probabilities of the event, float64 (n,).
+
+    Raises
+    ------
+    ParityError
+        It has none, or fails on a row.
+    """
+    kind = type(fitted).__name__
+    try:
+        return np.asarray(fitted.predict_proba(matrix)[:, 1], dtype=np.float64)
+    except AttributeError as error:
+        msg = (
+            f"train.py: {kind} gives no probabilities ({error}). Choose another "
+            "estimator, or put it into a CalibratedClassifierCV"
+        )
+        raise ParityError(msg) from error
+    except Exception as error:  # an estimator raises whatever it likes
+        said = " ".join(str(error).split())
+        missing = [
+            name
+            for name, values in zip(names, matrix.T, strict=True)
+            if np.isnan(values).any()
+        ]
+        msg = f"train.py: {kind} cannot answer what schema.py allows: {said}"
+        if "NaN" in said and missing:
+            msg = (
+                f"train.py: {kind} cannot answer where {' or '.join(missing)} is "
+                "missing, which schema.py allows: put a SimpleImputer before it"
+            )
+        raise ParityError(msg) from error
 
 
 def check_classes(fitted: Any) -> None:
@@ -240,6 +277,12 @@ def _isotonic(
     # They are in float32 where the model's own scores are.
     x = calibrator.X_thresholds_.astype(np.float64)
     y = calibrator.y_thresholds_.astype(np.float64)
+    if len(x) == 1:  # all scores were the same
+        always = [
+            helper.make_node("Mul", ["score64", "nothing"], ["no_score"]),
+            helper.make_node("Add", ["no_score", "y"], ["probability64"]),
+        ]
+        return always, {"nothing": np.float64(0), "y": np.float64(y[0])}
     constants = {
         "last_axis": np.array([1], dtype=np.int64),
         "low": np.float64(x[0]),

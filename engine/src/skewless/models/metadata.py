@@ -82,6 +82,8 @@ class Holdout(Split):
     """Which records a version never saw; see `skewless.tables.split.held_out`."""
 
     rows: int
+    ids_sha256: str | None = None
+    """Of the ids held out, in their order; an earlier version has none."""
     repeated: int = 0
     """Of them, those that equal a record to train on, but for the id."""
 

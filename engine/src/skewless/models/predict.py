@@ -5,6 +5,7 @@ answer.
 """
 
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,7 @@ INPUT: Final = "features"
 OUTPUT: Final = "probability"
 GOLDEN_TOLERANCE = 1e-5  # of a probability, between processors and runtimes
 
+SKLEARN: Final = ("joblib", "sklearn")
 ONNX_ALONE: Final = ServingConfig()
 """What is loaded unless config.yaml says otherwise."""
 Scorer = Callable[[np.ndarray], np.ndarray]
@@ -105,7 +107,10 @@ def predictor_of(
     """
     identity = metadata.identity
     try:
-        features = project.features_config.model_validate(identity.features)
+        # As JSON: there a list may stand for a tuple, and text for a date.
+        features = project.features_config.model_validate_json(
+            json.dumps(identity.features)
+        )
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         reason = f"features.py does not take its features section ({wrong})"
@@ -155,7 +160,11 @@ def _incompatible(metadata: Metadata, reason: str) -> IncompatibleArtifactError:
 
 
 def load_predictor(
-    folder: Path, project: Project[Any, Any], *, public_key: PublicKey | None = None
+    folder: Path,
+    project: Project[Any, Any],
+    serving: ServingConfig = ONNX_ALONE,
+    *,
+    public_key: PublicKey | None = None,
 ) -> Predictor:
     """Read, verify, load and try out a version, all from the same bytes.
 
@@ -165,6 +174,8 @@ def load_predictor(
         The version.
     project
         Whose it is: its features are computed by this code.
+    serving
+        See `open_predictor`.
     public_key
         Whose signature is asked for, if any.
 
@@ -173,7 +184,7 @@ def load_predictor(
     ArtifactError
         One of its subclasses, for each reason to refuse.
     """
-    return open_predictor(read_artifact(folder, public_key), project)
+    return open_predictor(read_artifact(folder, public_key), project, serving)
 
 
 def open_predictor(
@@ -244,7 +255,9 @@ def joblib_scorer(model: bytes) -> Scorer:
         import joblib  # noqa: PLC0415 - only this runtime may load it
 
         fitted: Any = joblib.load(io.BytesIO(model))
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name not in SKLEARN:
+            raise
         msg = (
             f"serving.runtime: scikit-learn needs {error.name}, which is not installed "
             "here. Install what trains: the extra `train`"
@@ -254,13 +267,14 @@ def joblib_scorer(model: bytes) -> Scorer:
 
 
 def _scorer(artifact: Artifact, serving: ServingConfig) -> Scorer:
+    metadata = artifact.metadata
     if serving.runtime == "onnx":
         if ONNX not in artifact.files:
             msg = (
-                f"{artifact.metadata.version} has no {ONNX}: it was trained to be "
-                "served by serving.runtime: scikit-learn"
+                f"{metadata.version} has no {ONNX}: scikit-learn serves it, if "
+                "serving.runtime is scikit-learn and serving.allow_pickle is true"
             )
-            raise UnsafeModelError(msg)
+            raise IncompatibleArtifactError(msg, metadata.commit)
         return onnx_scorer(artifact.files[ONNX])
     if not serving.allow_pickle:
         msg = (
@@ -268,4 +282,10 @@ def _scorer(artifact: Artifact, serving: ServingConfig) -> Scorer:
             "serving.allow_pickle: true allows it, or use the onnx runtime"
         )
         raise UnsafeModelError(msg)
-    return joblib_scorer(artifact.files[JOBLIB])
+    try:
+        return joblib_scorer(artifact.files[JOBLIB])
+    except ConfigError:
+        raise
+    except Exception as error:  # a pickle can ask for anything
+        reason = f"{JOBLIB} cannot be loaded ({error})"
+        raise _incompatible(metadata, reason) from error

@@ -14,7 +14,6 @@ from sklearn.ensemble import (
 from sklearn.feature_selection import SelectorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
 
@@ -57,6 +56,9 @@ Inside = list[tuple[Any, Sequence[int]]]
 @singledispatch
 def _inside(fitted: Any, columns: Sequence[int]) -> Inside:
     """List the estimators that one holds, each with the columns that it sees."""
+    for name in ("best_estimator_", "estimator_"):
+        if hasattr(fitted, name) and not hasattr(fitted, "estimators_"):
+            return [(getattr(fitted, name), columns)]
     held = getattr(fitted, "estimators_", [])
     if isinstance(held, np.ndarray):
         held = held.ravel()
@@ -86,12 +88,6 @@ def _(fitted: BaggingClassifier, columns: Sequence[int]) -> Inside:
 def _(fitted: StackingClassifier, columns: Sequence[int]) -> Inside:
     below = [(each, columns) for each in fitted.estimators_]
     return [*below, (fitted.final_estimator_, [])]  # it sees probabilities
-
-
-@_inside.register(GridSearchCV)
-@_inside.register(RandomizedSearchCV)
-def _(fitted: Any, columns: Sequence[int]) -> Inside:
-    return [(fitted.best_estimator_, columns)]
 
 
 @_inside.register

@@ -83,6 +83,12 @@ def is_holdout(ids: pd.Series, *, fraction: float, salt: str) -> np.ndarray:
     return np.array([_place(name, key) < limit for name in ids], dtype=bool)
 
 
+def ids_hash(holdout: pd.DataFrame, contract: Contract) -> str:
+    """Hash the ids of the rows held out, whatever their order: 64 hex digits."""
+    ids = "\n".join(sorted(holdout[contract.id].astype("str")))
+    return hashlib.sha256(ids.encode()).hexdigest()
+
+
 def repeated(table: pd.DataFrame, is_held_out: np.ndarray, contract: Contract) -> int:
     """Count the rows held out that stand, but for the id, among the others, too."""
     names = [*(column.name for column in contract.columns), contract.target]

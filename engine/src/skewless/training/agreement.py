@@ -263,7 +263,10 @@ def _commit(metadata: Metadata) -> Finding:
 
 def _others(metadata: Metadata, work: Workspace) -> Iterator[str]:
     made = metadata.identity
-    ours = work.config.model_dump(mode="json")
+    config = work.config
+    ours = config.model_dump(mode="json") | {
+        "decision": config.decision.decided.model_dump(mode="json")
+    }
     lock = read_text(work.root / LOCK)
     if lock and made.lock_sha256 != sha256(lock.encode()):
         yield "lock"

@@ -20,12 +20,12 @@ from skewless.core.bootstrap import (
     paired_bootstrap,
     percentile_interval,
 )
-from skewless.core.errors import ConfigError, ParityError
+from skewless.core.errors import ConfigError, NotInstalledError, ParityError
 from skewless.core.metrics import log_losses
 from skewless.core.sections import choices
 from skewless.core.workspace import Workspace
 from skewless.models.baseline import baseline_probability
-from skewless.models.export import export_model
+from skewless.models.export import export_model, probabilities_of
 from skewless.models.predict import onnx_scorer
 from skewless.tables.simulate import is_simulated, true_probability
 from skewless.training.data import (
@@ -123,13 +123,14 @@ def compare(
             started = time.perf_counter()
             fitted = fit(training, data, section)
             seconds = time.perf_counter() - started
-        except ConfigError as error:
-            if names or "is not installed" not in str(error):
+        except NotInstalledError as error:
+            if names:
                 raise
             left_out[name] = str(error)
             continue
         advance(1)
-        on_holdout = fitted.predict_proba(data.matrix[data.is_held_out])[:, 1]
+        held_out = data.matrix[data.is_held_out]
+        on_holdout = probabilities_of(fitted, held_out, data.names)
         answers[name] = _Answers(cross_validated, on_holdout)
         costs[name] = _costs(fitted, data, seconds)
     rows = _rows(answers | _references(data, work), costs, data)
@@ -174,7 +175,7 @@ def _cross_validated(
     answers = np.zeros(len(target))
     for seen, asked in folds.split(matrix, target):
         fitted = fit_rows(training, matrix[seen], target[seen], config=section)
-        answers[asked] += fitted.predict_proba(matrix[asked])[:, 1] / REPEATS
+        answers[asked] += probabilities_of(fitted, matrix[asked], data.names) / REPEATS
         advance(1)
     return answers
 

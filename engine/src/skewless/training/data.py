@@ -12,7 +12,7 @@ from skewless.core.feature_matrix import features_of
 from skewless.core.project import Training
 from skewless.core.workspace import Workspace
 from skewless.models.baseline import check_baseline
-from skewless.models.boosters import not_installed
+from skewless.models.boosters import BOOSTERS, not_installed
 from skewless.models.exportable import check_training, made_exportable
 from skewless.tables.split import read_split
 from skewless.training.proof import Features
@@ -98,10 +98,8 @@ def fit_rows(
     """
     try:
         return training.train(matrix, target, config)
-    except ModuleNotFoundError as error:
-        raise not_installed(str(error.name)) from error
     except Exception as error:  # an estimator raises whatever it likes
-        advice = ""
-        if np.isnan(matrix).any():
-            advice = NO_MISSING
+        if isinstance(error, ModuleNotFoundError) and error.name in BOOSTERS:
+            raise not_installed(error.name) from error
+        advice = NO_MISSING if "NaN" in str(error) else ""
         raise fault_in_code(error, training.train, advice) from error

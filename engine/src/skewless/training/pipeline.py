@@ -14,10 +14,11 @@ from sklearn.metrics import log_loss
 
 from skewless.core.arrays import to_arrays, to_json
 from skewless.core.checkout import read_checkout
+from skewless.core.errors import ConfigError, ParityError
 from skewless.core.feature_matrix import feature_matrix
 from skewless.core.metrics import Metrics
 from skewless.core.provenance import engine_sha256, provenance, who
-from skewless.core.sections import DecisionConfig
+from skewless.core.sections import ServingConfig
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import (
     CARD,
@@ -43,7 +44,7 @@ from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
 from skewless.tables.simulate import simulate
-from skewless.tables.split import repeated
+from skewless.tables.split import ids_hash, repeated
 from skewless.tables.table import data_hash
 from skewless.training.compare import beside_references, measure
 from skewless.training.data import TrainingData, fit, read_training_data
@@ -115,6 +116,7 @@ def make_version(
         The model cannot be exported faithfully.
     """
     config = work.config
+    _refuse_unasked_pickle(config.serving)
     checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
     training = work.project.load_training()
     say(f"reading and checking {config.data.path}")
@@ -148,6 +150,7 @@ def make_version(
         golden=_golden(work, score),
         holdout=Holdout(
             rows=len(data.holdout),
+            ids_sha256=ids_hash(data.holdout, work.contract),
             repeated=repeated(data.table, data.is_held_out, work.contract),
             **config.data.split.model_dump(),
         ),
@@ -160,6 +163,15 @@ def make_version(
     outcomes = data.target[data.is_held_out]
     pictures = _pictures(outcomes, probabilities, metrics)
     return metadata, models | pictures
+
+
+def _refuse_unasked_pickle(serving: ServingConfig) -> None:
+    if serving.runtime != "onnx" and not serving.allow_pickle:
+        msg = (
+            "serving.runtime: scikit-learn serves a pickle, which can run any code; "
+            "serving.allow_pickle: true allows it"
+        )
+        raise ConfigError(msg)
 
 
 def _pictures(
@@ -197,7 +209,14 @@ def _reference(
 def _models(fitted: Any, work: Workspace, features: int) -> dict[str, bytes]:
     """Write the model as a version's files: ONNX too, unless scikit-learn serves."""
     buffer = io.BytesIO()
-    joblib.dump(fitted, buffer)
+    try:
+        joblib.dump(fitted, buffer)
+    except Exception as error:  # pickling raises whatever it runs into
+        msg = (
+            f"train.py: {type(fitted).__name__} cannot be written ({error}). What it "
+            "holds must be defined at the top of a file: no lambda, no inner function"
+        )
+        raise ParityError(msg) from error
     models = {JOBLIB: buffer.getvalue()}
     if work.config.serving.runtime == "onnx":
         models[ONNX] = export_model(fitted, features)
@@ -223,7 +242,6 @@ def _identity(
     lock_sha256 = NO_LOCK
     if lock.exists():
         lock_sha256 = sha256(lock.read_bytes().replace(b"\r\n", b"\n"))
-    decision = config.decision.model_dump(exclude={"allow_low_tier_positive"})
     onnx, by_joblib = None, None
     if ONNX in models:
         onnx = sha256(models[ONNX])
@@ -235,7 +253,7 @@ def _identity(
         columns=work.contract.columns,
         feature_names=names,
         features=config.features.model_dump(mode="json"),
-        decision=DecisionConfig(**decision),
+        decision=config.decision.decided,
         data_sha256=data_hash(table),
         lock_sha256=lock_sha256,
         engine_sha256=engine_sha256(),

@@ -6,6 +6,7 @@ allows comes out as a number or as missing. And the model that will be served an
 the one that was trained.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from skewless.core.arrays import as_columns, as_scalars, to_json
 from skewless.core.code_faults import fault_in_code
 from skewless.core.contract import Column, Columns, Contract
 from skewless.core.errors import ConfigError, TableError
-from skewless.core.feature_matrix import feature_matrix
+from skewless.core.feature_matrix import feature_matrix, features_of
 from skewless.core.project import Project
-from skewless.models.export import check_parity
+from skewless.models.export import check_parity, probabilities_of
 from skewless.models.metadata import Golden, Proof
 from skewless.models.predict import Scorer
 from skewless.tables.edges import edge_records
@@ -178,7 +179,7 @@ def prove_model(
     """
     compared = np.concatenate([matrix[:PARITY_ROWS], proven.matrix])
     parity = check_parity(fitted, score, compared, names=names)
-    probabilities = fitted.predict_proba(proven.matrix)[:, 1]
+    probabilities = probabilities_of(fitted, proven.matrix, names)
     return Proof(
         rows=proven.rows,
         edges=Golden(records=proven.edges, probabilities=probabilities.tolist()),
@@ -246,6 +247,7 @@ def _refuse_another(
 def _refuse_warnings(features: Features, columns: Mapping[str, np.ndarray]) -> None:
     """Refuse a division by zero and the like, with its line."""
     function = features.project.features
+    features.matrix(columns)  # any other error is told first
     with (
         np.errstate(divide="raise", over="raise", invalid="raise"),
         warnings.catch_warnings(),
@@ -265,8 +267,9 @@ def _refuse_lost_digits(
     if column.kind != "integer" or abs(bound) <= WHOLE_IN_FLOAT32:
         return
     pair = {name: np.repeat(values[:1], 2) for name, values in columns.items()}
-    pair[column.name] = np.array([bound, bound - np.sign(bound)], dtype=column.dtype)
-    made = features.project.features(pair, features.config)
+    beside = min(bound - np.sign(bound), math.nextafter(bound, 0), key=abs)
+    pair[column.name] = np.array([bound, beside], dtype=column.dtype)
+    made = features_of(features.project, pair, features.config)
     for name in features.names:
         first, second = np.asarray(made[name], dtype=np.float64)
         is_whole = first.is_integer() and second.is_integer()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from skewless.core.config_file import place
+from skewless.core.config_file import key_of
 from skewless.core.errors import ConfigError, ReproductionError, TableError
 from skewless.core.sections import AnyConfig
 from skewless.core.workspace import Workspace
@@ -141,17 +141,21 @@ def _recorded_config(recorded: Metadata, work: Workspace) -> AnyConfig:
         "holdout_salt": split.salt,
         "group": split.group,
     }
+    decision = identity.decision
     document |= {
         "features": identity.features,
-        "decision": identity.decision.model_dump(mode="json"),
+        "decision": decision.model_dump(mode="json")
+        | {"allow_low_tier_positive": decision.threshold < decision.medium_risk},
     }
+    runtime = "scikit-learn" if identity.onnx_sha256 is None else "onnx"
+    document["serving"]["runtime"] = runtime
     try:
         rebuilt = present.model_validate_json(
             json.dumps(document | recorded.training), context=work.contract
         )
     except ValidationError as error:
-        places = [place(fault["loc"], type(present))[0] for fault in error.errors()]
-        wrong = ", ".join(".".join(map(str, each)) for each in places)
+        keys = [key_of(fault["loc"], type(present)) for fault in error.errors()]
+        wrong = ", ".join(".".join(map(str, key)) for key in keys)
         raise _unfit(recorded, wrong) from error
     # JSON holds no password of its URL.
     return rebuilt.model_copy(update={"registry": present.registry})
@@ -183,7 +187,11 @@ def _facts(metadata: Metadata, config: AnyConfig) -> dict[str, dict[str, Any]]:
     for section, keys in config.model_dump(mode="json").items():
         settings |= {f"{section}.{key}": value for key, value in keys.items()}
     return {
-        "data": {"sha256": identity.data_sha256, "rows": _rows(metadata)},
+        "data": {
+            "sha256": identity.data_sha256,
+            "rows": _rows(metadata),
+            "held out": metadata.holdout.ids_sha256,
+        },
         "config": settings,
         "lock": {"sha256": identity.lock_sha256},
         "engine": {"sha256": identity.engine_sha256},
