@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conftest import ROOT
 from own import PROJECT
@@ -86,6 +88,25 @@ def test_the_holdout_changes_neither_the_order_nor_what_is_cross_validated(
         scores = {name: each._asdict() for name, each in row.cross_validated.items()}
         assert scores == expected["cross_validated"]
         assert row.holdout["roc_auc"].mean != expected["holdout"]["roc_auc"]["mean"]
+
+
+@given(
+    keys=st.lists(st.integers(0, 40), min_size=60, max_size=200).filter(
+        lambda keys: len(set(keys)) >= comparison.FOLDS
+    )
+)
+def test_rows_of_one_key_are_in_one_fold_and_each_row_is_asked_once_a_time(
+    keys: list[int],
+):
+    target = np.arange(len(keys)) % 2
+
+    asked = np.zeros(len(keys))
+    for seen, fold in comparison.folds(target, np.array(keys), seed=3):
+        together = {keys[row] for row in seen} & {keys[row] for row in fold}
+        assert together == set()
+        asked[fold] += 1
+
+    assert set(asked) == {comparison.REPEATS}
 
 
 @pytest.mark.slow

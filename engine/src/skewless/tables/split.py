@@ -43,6 +43,18 @@ def read_split(
         The table breaks the contract, or the column that keeps rows together is absent
         or has no value in a row.
     """
+    table, keys = read_keyed(path, contract, form, split=split)
+    return table, is_holdout(keys, fraction=split.fraction, salt=split.salt)
+
+
+def read_keyed(
+    path: Path, contract: Contract, form: FormatConfig, *, split: Split
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Read and check a training table; return it with what keeps its rows together.
+
+    That is the group, else what the row holds where that made its id, else the id. See
+    `read_split` for the parameters and errors.
+    """
     besides = () if split.group is None else (split.group,)
     read = read_table(path, contract, form, besides=besides)
     table = check_table(read, contract)
@@ -51,7 +63,7 @@ def read_split(
         keys = _groups(read, split.group)
     elif split.together:
         keys = keys.str.replace(OF_CONTENT, r"\1", regex=True)
-    return table, is_holdout(keys, fraction=split.fraction, salt=split.salt)
+    return table, keys
 
 
 def _groups(table: pd.DataFrame, column: str) -> pd.Series:

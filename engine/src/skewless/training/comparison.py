@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skewless.core.bootstrap import (
     SEED,
@@ -20,12 +20,18 @@ from skewless.core.bootstrap import (
     paired_bootstrap,
     percentile_interval,
 )
-from skewless.core.errors import ConfigError, NotInstalledError, ParityError
+from skewless.core.errors import (
+    ConfigError,
+    NotInstalledError,
+    ParityError,
+    TableError,
+)
 from skewless.core.metrics import log_losses
 from skewless.core.sections import choices
 from skewless.core.workspace import Workspace
 from skewless.models.baseline import baseline_probability
 from skewless.models.export import export_model, probabilities_of
+from skewless.models.exportable import check_training
 from skewless.models.predict import onnx_scorer
 from skewless.tables.simulate import is_simulated, true_probability
 from skewless.training.data import (
@@ -34,6 +40,7 @@ from skewless.training.data import (
     fit_rows,
     read_training_data,
 )
+from skewless.training.proof import prove_features
 
 FOLDS: Final = 5
 REPEATS: Final = 2
@@ -113,26 +120,22 @@ def compare(
     """
     sections = dict(_sections(work, names))
     data = read_training_data(work)
+    side = ~data.is_held_out
+    check_training(data.matrix[side], data.target[side], data.names)
+    prove_features(data.features, data.table, data.matrix)
     training = work.project.load_training()
     answers = dict[str, _Answers]()
     costs = dict[str, Costs]()
     left_out = dict[str, str]()
     for name, section in sections.items():
         try:
-            cross_validated = _cross_validated(data, training, section, advance=advance)
-            started = time.perf_counter()
-            fitted = fit(training, data, section)
-            seconds = time.perf_counter() - started
+            answers[name], costs[name] = _tried(
+                data, training, section, advance=advance
+            )
         except NotInstalledError as error:
             if names:
                 raise
             left_out[name] = str(error)
-            continue
-        advance(1)
-        held_out = data.matrix[data.is_held_out]
-        on_holdout = probabilities_of(fitted, held_out, data.names)
-        answers[name] = _Answers(cross_validated, on_holdout)
-        costs[name] = _costs(fitted, data, seconds)
     rows = _rows(answers | _references(data, work), costs, data)
     chosen = getattr(work.config.model, "estimator", None)
     return Comparison(rows, left_out, chosen if chosen in answers else None)
@@ -163,21 +166,60 @@ def _sections(work: Workspace, names: Sequence[str]) -> Iterator[tuple[str, Any]
             raise ConfigError(msg) from error
 
 
+def _tried(
+    data: TrainingData, training: Any, section: Any, *, advance: Callable[[int], None]
+) -> tuple[_Answers, Costs]:
+    """Train one estimator on each fold and on all, and let it answer."""
+    cross_validated = _cross_validated(data, training, section, advance=advance)
+    started = time.perf_counter()
+    fitted = fit(training, data, section)
+    seconds = time.perf_counter() - started
+    advance(1)
+    held_out = data.matrix[data.is_held_out]
+    on_holdout = probabilities_of(fitted, held_out, data.names)
+    return _Answers(cross_validated, on_holdout), _costs(fitted, data, seconds)
+
+
 def _cross_validated(
     data: TrainingData, training: Any, section: Any, *, advance: Callable[[int], None]
 ) -> np.ndarray:
     """Answer each training row by models that never saw it, on average."""
     matrix = data.matrix[~data.is_held_out]
     target = data.target[~data.is_held_out]
-    folds = RepeatedStratifiedKFold(
-        n_splits=FOLDS, n_repeats=REPEATS, random_state=section.random_state
-    )
+    keys = data.keys[~data.is_held_out]
     answers = np.zeros(len(target))
-    for seen, asked in folds.split(matrix, target):
+    for seen, asked in folds(target, keys, seed=section.random_state):
         fitted = fit_rows(training, matrix[seen], target[seen], config=section)
         answers[asked] += probabilities_of(fitted, matrix[asked], data.names) / REPEATS
         advance(1)
     return answers
+
+
+def folds(
+    target: np.ndarray, keys: np.ndarray, *, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Split n rows `REPEATS` times into `FOLDS`; rows of one key are in one fold.
+
+    Which rows are seen and which are asked is yielded for each fold, as positions.
+
+    Raises
+    ------
+    TableError
+        There are fewer keys than folds.
+    """
+    different = len(np.unique(keys))
+    if different < FOLDS:
+        msg = (
+            f"{different} groups are left to train on; {FOLDS} are needed to compare. "
+            "Give a larger table, or another data.group"
+        )
+        raise TableError(msg)
+    for repeat in range(REPEATS):
+        settings = {"n_splits": FOLDS, "shuffle": True, "random_state": seed + repeat}
+        splitter = StratifiedKFold(**settings)
+        if different < len(keys):
+            splitter = StratifiedGroupKFold(**settings)
+        yield from splitter.split(target, target, keys)
 
 
 def _costs(fitted: Any, data: TrainingData, seconds: float) -> Costs:

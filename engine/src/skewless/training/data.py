@@ -14,7 +14,7 @@ from skewless.core.workspace import Workspace
 from skewless.models.baseline import check_baseline
 from skewless.models.boosters import BOOSTERS, not_installed
 from skewless.models.exportable import check_training, made_exportable
-from skewless.tables.split import read_split
+from skewless.tables.split import is_holdout, read_keyed
 from skewless.training.proof import Features
 
 NO_MISSING: Final = (
@@ -30,6 +30,8 @@ class TrainingData:
     table: pd.DataFrame
     target: np.ndarray
     """0 or 1, shape (n,)."""
+    keys: np.ndarray
+    """What keeps rows together in any split, shape (n,); see `read_keyed`."""
     is_held_out: np.ndarray
     """bool, shape (n,)."""
     features: Features
@@ -60,14 +62,16 @@ def read_training_data(work: Workspace) -> TrainingData:
     config = work.config
     contract = work.contract
     path = work.root / config.data.path
-    table, is_held_out = read_split(
-        path, contract, config.data.format, split=config.data.split
-    )
+    split = config.data.split
+    table, keys = read_keyed(path, contract, config.data.format, split=split)
+    is_held_out = is_holdout(keys, fraction=split.fraction, salt=split.salt)
     names = tuple(features_of(work.project, table[:1], config.features))
     check_baseline(config, names)
     features = Features(work.project, config.features, names)
     target = table[contract.target].to_numpy()
-    return TrainingData(table, target, is_held_out, features, features.matrix(table))
+    return TrainingData(
+        table, target, keys.to_numpy(), is_held_out, features, features.matrix(table)
+    )
 
 
 def fit(training: Training[Any], data: TrainingData, config: Any) -> Any:
