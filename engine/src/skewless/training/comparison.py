@@ -216,10 +216,10 @@ def folds(
         raise TableError(msg)
     for repeat in range(REPEATS):
         settings = {"n_splits": FOLDS, "shuffle": True, "random_state": seed + repeat}
-        splitter = StratifiedKFold(**settings)
         if different < len(keys):
-            splitter = StratifiedGroupKFold(**settings)
-        yield from splitter.split(target, target, keys)
+            yield from StratifiedGroupKFold(**settings).split(target, target, keys)
+        else:
+            yield from StratifiedKFold(**settings).split(target, target)
 
 
 def _costs(fitted: Any, data: TrainingData, seconds: float) -> Costs:
