@@ -131,7 +131,11 @@ COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes 
 	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE)
 DECLARED = pyproject.toml engine/pyproject.toml
 SERVING_EXTRAS = --extra service --extra monitoring
-ALWAYS = train service monitoring notebooks testing dask
+# An extra with a file requirements-<extra>.lock is locked there, and every other one in requirements-dev.lock.
+ALL_EXTRAS = $(sort $(shell $(BIN)/python -c 'import sys, tomllib; [print(*tomllib.load(open(name, "rb"))["project"].get( \
+	"optional-dependencies", ())) for name in sys.argv[1:]]' $(DECLARED)))
+APART = $(filter-out dev jobs uv,$(filter $(ALL_EXTRAS),$(patsubst requirements-%.lock,%,$(wildcard requirements-*.lock))))
+ALWAYS = $(filter-out $(APART),$(ALL_EXTRAS))
 
 .PHONY: lock
 lock: lock-all $(LOCKS) ## write the lockfiles (UPGRADE=--upgrade moves every pin)
@@ -141,7 +145,8 @@ lock-all: $(INSTALLED)
 	$(COMPILE) $(DECLARED) $(ALWAYS:%=--extra %) --group dev --output-file requirements-dev.lock
 	echo uv | $(COMPILE) --no-annotate - --constraint requirements-dev.lock --output-file requirements-uv.lock
 	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
-	$(COMPILE) $(DECLARED) --extra boosters --constraint requirements-dev.lock --output-file requirements-boosters.lock
+	for extra in $(APART); do $(COMPILE) $(DECLARED) --extra $$extra --constraint requirements-dev.lock \
+		--output-file requirements-$$extra.lock || exit 1; done
 
 .PHONY: sbom
 sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as CycloneDX
