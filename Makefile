@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# The extras that every target brings along and the jobs image holds; each has a lock of its own. If model.estimator is
+# xgboost or lightgbm, write boosters behind the sign, then `make lock`.
+EXTRAS ?=
 
 .DEFAULT_GOAL := help
 
@@ -18,7 +21,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(INSTALLED) $(EXTRAS:%=.venv/.%) ## make .venv with all it needs [EXTRAS=boosters] (PYTHON=python3.11 picks the interpreter)
+install: $(INSTALLED) ## make .venv with all it needs [EXTRAS=boosters] (PYTHON=python3.11 picks the interpreter)
 
 # An environment whose interpreter is gone, or was replaced by another Python, is made anew whatever the files say.
 ifneq ($(shell $(BIN)/python -c 'import uv' >/dev/null 2>&1 && echo works),works)
@@ -37,7 +40,7 @@ endif
 	@touch $@
 
 # The engine comes from its folder, never from an index; the lock has brought what both need.
-$(INSTALLED): .venv/.locked pyproject.toml engine/pyproject.toml
+$(INSTALLED): .venv/.locked pyproject.toml engine/pyproject.toml | $(EXTRAS:%=.venv/.%)
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e engine -e .
 	@touch $@
 
@@ -87,7 +90,7 @@ test-all: test-project wheels $(ALL_TESTS) ## every test there is; fails if a pr
 
 .PHONY: wheels
 wheels: $(INSTALLED) ## build the wheels of engine and project into dist/wheels, and train and score by them alone
-	@$(BIN)/python scripts/wheels.py
+	@$(BIN)/python scripts/wheels.py $(EXTRAS:%=requirements-%.lock)
 
 .PHONY: services
 services: ## install the system programs that test-all starts (Debian, root)
@@ -131,7 +134,11 @@ COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes 
 	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE)
 DECLARED = pyproject.toml engine/pyproject.toml
 SERVING_EXTRAS = --extra service --extra monitoring
-ALWAYS = train service monitoring notebooks testing dask
+# An extra with a file requirements-<extra>.lock is locked there, and every other one in requirements-dev.lock.
+ALL_EXTRAS = $(sort $(shell $(BIN)/python -c 'import sys, tomllib; [print(*tomllib.load(open(name, "rb"))["project"].get( \
+	"optional-dependencies", ())) for name in sys.argv[1:]]' $(DECLARED)))
+APART = $(filter-out dev jobs uv,$(filter $(ALL_EXTRAS),$(patsubst requirements-%.lock,%,$(wildcard requirements-*.lock))))
+ALWAYS = $(filter-out $(APART),$(ALL_EXTRAS))
 
 .PHONY: lock
 lock: lock-all $(LOCKS) ## write the lockfiles (UPGRADE=--upgrade moves every pin)
@@ -141,7 +148,8 @@ lock-all: $(INSTALLED)
 	$(COMPILE) $(DECLARED) $(ALWAYS:%=--extra %) --group dev --output-file requirements-dev.lock
 	echo uv | $(COMPILE) --no-annotate - --constraint requirements-dev.lock --output-file requirements-uv.lock
 	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --constraint requirements-dev.lock --output-file requirements.lock
-	$(COMPILE) $(DECLARED) --extra boosters --constraint requirements-dev.lock --output-file requirements-boosters.lock
+	for extra in $(APART); do $(COMPILE) $(DECLARED) --extra $$extra --constraint requirements-dev.lock \
+		--output-file requirements-$$extra.lock || exit 1; done
 
 .PHONY: sbom
 sbom: $(INSTALLED) ## write dist/sbom.cdx.json: what the image installs, as CycloneDX

@@ -56,7 +56,8 @@ smoke: $(INSTALLED) ## run the images confined: answer, train, score, stop
 
 .PHONY: lock-jobs
 lock-jobs: lock-all
-	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --extra train --extra dask --constraint requirements-dev.lock --output-file requirements-jobs.lock
+	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --extra train --extra dask $(EXTRAS:%=--extra %) \
+		--constraint requirements-dev.lock $(EXTRAS:%=--constraint requirements-%.lock) --output-file requirements-jobs.lock
 
 .PHONY: source-date
 source-date: ## tell a workflow's later steps the time of the commit, which its images get

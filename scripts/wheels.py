@@ -1,9 +1,10 @@
 """Build the wheels of the engine and of the project, and use them without the source.
 
-A new environment gets the lock and both wheels; in a folder that holds config.yaml and
-the lock, the command samples a table, trains and scores.
+A new environment gets the lock, those of extras that are named, and both wheels; in a
+folder that holds config.yaml and the lock, the command samples a table, trains and
+scores.
 
-Usage: python scripts/wheels.py
+Usage: python scripts/wheels.py [requirements-boosters.lock …]
     (leaves the wheels in dist/wheels; fails if they do not work)
 """
 
@@ -40,12 +41,15 @@ def build(source: Path, folder: Path) -> Path:
     return wheel
 
 
-def install(environment: Path, wheels: list[Path]) -> Path:
-    """Make an environment of the lock and the wheels; return its Python."""
+def install(environment: Path, wheels: list[Path], extras: list[str]) -> Path:
+    """Make an environment of the locks and the wheels; return its Python."""
     lock = ROOT / "requirements-dev.lock"
     installer = ROOT / "scripts" / "install.py"
     run(ROOT, sys.executable, installer, "--into", environment, "--lock", lock)
     python = environment / "bin" / "python"
+    for name in extras:
+        words = ("--into", environment, "--add", "--lock", ROOT / name)
+        run(ROOT, python, installer, *words)
     command = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps")
     run(ROOT, *command, "--python", python, *wheels)
     return python
@@ -86,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "project"
         folder.mkdir()
-        use(install(Path(scratch) / "environment", wheels), folder)
+        use(install(Path(scratch) / "environment", wheels, sys.argv[1:]), folder)
     print(*(f"dist/wheels/{wheel.name}" for wheel in wheels), sep="\n")
 
 

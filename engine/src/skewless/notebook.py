@@ -13,7 +13,7 @@ from skewless.models.predict import load_predictor, open_predictor
 from skewless.registry.remote import open_registry
 from skewless.tables.faults import check_table, find_faults
 from skewless.tables.simulate import simulate
-from skewless.tables.split import is_holdout
+from skewless.tables.split import is_holdout, read_split
 from skewless.tables.table import read_table, typed, write_table
 from skewless.training.compare import beside_references, measure
 from skewless.training.pipeline import train_version
@@ -34,6 +34,7 @@ __all__ = [
     "open_predictor",
     "open_registry",
     "open_workspace",
+    "read_split",
     "read_table",
     "simulate",
     "train_version",

@@ -32,7 +32,7 @@ from git_that_fails import DUBIOUS, say
 from own import ID, PROJECT
 from skewless.adopt import naming, rendering
 from skewless.adopt.asked import Asked
-from skewless.adopt.config_yaml import path_from, with_settings
+from skewless.adopt.config_yaml import LEAF, path_from, table_settings, with_settings
 from skewless.adopt.decisions import Decisions, make_decisions
 from skewless.adopt.fields import bounds
 from skewless.adopt.naming import Names
@@ -859,6 +859,48 @@ def test_the_settings_keep_their_comments_and_the_other_keys():
 def test_a_configuration_that_is_laid_out_otherwise_is_refused_and_no_crash(text: str):
     with pytest.raises(LookupError, match="lay it out as the template does"):
         with_settings(text, {"data.path": "b.csv", "data.more": "x"})
+
+
+@pytest.mark.parametrize(
+    ("model", "leaf"),
+    [
+        ({"estimator": "hist_gradient_boosting"}, {"min_samples_leaf": 15}),
+        ({"estimator": "random_forest"}, {"min_samples_leaf": 15}),
+        ({"estimator": "lightgbm"}, {"min_child_samples": 15}),
+        ({"estimator": "lightgbm", "min_child_samples": 90}, {"min_child_samples": 15}),
+        ({"estimator": "random_forest", "min_samples_leaf": 3}, {}),
+        ({"estimator": "xgboost"}, {}),
+    ],
+)
+def test_a_leaf_of_few_rows_is_lowered_and_none_raised(
+    of, model: dict[str, Any], leaf: dict[str, int]
+):
+    found = table_settings(of(table()), ROOT, {"model": model, "data": {}})
+
+    assert {name[6:]: found[name] for name in found if name[:6] == "model."} == leaf
+
+
+def test_a_forest_keeps_its_own_default_where_the_rows_are_enough(of):
+    found = of(pd.concat([table()] * 2))  # 600 rows, so a leaf may hold 30
+    named = {"estimator": "random_forest"}
+
+    settings = table_settings(found, ROOT, {"model": named, "data": {}})
+
+    assert "model.min_samples_leaf" not in settings
+
+
+@pytest.mark.parametrize("estimator", LEAF)
+def test_the_default_of_a_leaf_is_the_one_that_the_project_has(estimator: str):
+    document = yaml.safe_load((ROOT / "config.yaml").read_text())
+    model = {"version": "1.0.0", "estimator": estimator}
+    model |= {"random_state": 0, "calibration": "none"}
+    key, default = LEAF[estimator]
+
+    config = PROJECT.config.model_validate_json(
+        json.dumps(document | {"model": model}), context=PROJECT.contract
+    )
+
+    assert getattr(config.model, key) == default
 
 
 def test_a_table_inside_the_project_is_named_from_its_root(tmp_path: Path):

@@ -4,10 +4,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import pytest
+
 from conftest import ROOT
-from skewless.core.provenance import engine_sha256
+from skewless.core import provenance as module
+from skewless.core.provenance import LIBRARIES, engine_sha256, provenance
 
 SOURCE = ROOT / "engine/src/skewless"
 
@@ -55,3 +59,17 @@ def test_line_ends_and_what_python_made_of_the_source_change_no_hash(tmp_path: P
     (copy / "core/__pycache__/own.cpython-311.pyc").write_bytes(b"")
 
     assert engine_sha256(copy) == engine_sha256()
+
+
+@pytest.mark.parametrize("installed", [(), ("xgboost-cpu",), ("lightgbm", "xgboost")])
+def test_of_the_extras_libraries_those_that_are_installed_are_recorded(
+    monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...]
+):
+    def look_up(name: str) -> str:
+        if name not in {*LIBRARIES, *installed}:
+            raise PackageNotFoundError(name)
+        return "1.2.3"
+
+    monkeypatch.setattr(module, "library_version", look_up)
+
+    assert provenance()["libraries"] == dict.fromkeys((*LIBRARIES, *installed), "1.2.3")

@@ -47,6 +47,7 @@ PUBLIC = {
         "open_predictor",
         "open_registry",
         "open_workspace",
+        "read_split",
         "read_table",
         "simulate",
         "train_version",

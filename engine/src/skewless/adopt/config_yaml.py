@@ -14,9 +14,13 @@ import yaml
 from skewless.adopt.decisions import Decisions
 from skewless.core.sections import PLAIN
 
-LEAF: Final = "min_samples_leaf"
-USUAL_LEAF: Final = 40  # its default, where config.yaml does not say it
-WITH_LEAF: Final = ("hist_gradient_boosting", "random_forest")
+# Estimator → its key for the rows of a leaf, and the default where config.yaml does not
+# say it.
+LEAF: Final = {
+    "hist_gradient_boosting": ("min_samples_leaf", 40),
+    "random_forest": ("min_samples_leaf", 20),
+    "lightgbm": ("min_child_samples", 40),
+}
 LEAVES: Final = 20  # that the rows must be enough for
 ABSENT: Final = object()
 PLAIN_WORD: Final = re.compile(r"(/|\.{0,2}/)?[A-Za-z_][\w./-]*")
@@ -65,11 +69,11 @@ def table_settings(decided: Decisions, root: Path, document: Any) -> dict[str, A
 
 def _leaf(model: Mapping[str, Any], rows: int) -> dict[str, Any]:
     """Ask for fewer rows in a leaf than usual if a tree could not split otherwise."""
-    usual = model.get(LEAF, USUAL_LEAF)
-    most = most_in_leaf(rows)
-    if model["estimator"] not in WITH_LEAF or (LEAF not in model and usual <= most):
+    if model["estimator"] not in LEAF:
         return {}
-    return {f"model.{LEAF}": min(usual, most)}
+    key, default = LEAF[model["estimator"]]
+    most = most_in_leaf(rows)
+    return {f"model.{key}": most} if model.get(key, default) > most else {}
 
 
 def most_in_leaf(rows: int) -> int:

@@ -4,7 +4,9 @@ import getpass
 import hashlib
 import platform
 import socket
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +21,19 @@ LIBRARIES: Final = (
     "onnxruntime",
     "skl2onnx",
 )
+OF_AN_EXTRA: Final = ("lightgbm", "onnxmltools", "xgboost", "xgboost-cpu")
 
 
 def provenance() -> dict[str, Any]:
-    """Name Python, platform and libraries."""
+    """Name Python, platform and libraries; of an extra's, those that are installed."""
+    libraries = {name: library_version(name) for name in LIBRARIES}
+    for name in OF_AN_EXTRA:
+        with suppress(PackageNotFoundError):
+            libraries[name] = library_version(name)
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "libraries": libraries,
     }
 
 
