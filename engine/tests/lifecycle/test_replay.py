@@ -48,7 +48,7 @@ def several(
         folder, "baseline", probabilities=[0.5] * len(config.baseline.probabilities)
     )
     twin = train(folder, model={"max_iter": config.model.max_iter + 1})
-    eager = train(folder, decision={"threshold": 0})
+    eager = train(folder, decision={"threshold": 0, "medium_risk": 0})
     versions = {"production": train(folder), "twin": twin, "eager": eager}
     put(folder, versions["production"])
     return folder, versions
