@@ -123,7 +123,7 @@ def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(
     document["decision"] = doctor.THRESHOLDS.model_dump()
     (clone / "config.yaml").write_text(yaml.safe_dump(document))
     same = examined()["decision"]["state"]
-    document["decision"]["threshold"] = 0.25
+    document["decision"]["threshold"] = 0.45
     (clone / "config.yaml").write_text(yaml.safe_dump(document))
 
     assert (same, examined()["decision"]["state"]) == ("note", "ok")
@@ -132,7 +132,7 @@ def test_thresholds_that_nobody_chose_are_a_note_and_no_fault(
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
-        ("decision", "threshold", 0.25, "decision section"),
+        ("decision", "threshold", 0.45, "decision section"),
         ("model", "max_iter", 41, "model section"),
         ("baseline", "probabilities", None, "baseline section"),
     ],

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Self
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from fields import NUMBERS, field
-from own import CONTRACT, PROJECT
+from own import CONTRACT, ID, PROJECT
 from skewless.core.errors import ConfigError, TableError
 from skewless.core.record import NO_CONTROLS, WHOLE, Record
 from skewless.core.sections import Section
@@ -144,23 +144,28 @@ def test_a_feature_too_large_for_float32_is_refused_with_its_record():
     assert f"{NUMBER} " in said
 
 
-class Billed(Record):
-    """A record with a number that float32 cannot hold."""
+KEY = Annotated[
+    str | None, Field(min_length=1, max_length=64, description="Key"), NO_CONTROLS
+]
 
-    customer_id: Annotated[
-        str | None,
-        Field(min_length=1, max_length=64, description="Key"),
-        NO_CONTROLS,
-    ] = None
-    account: Annotated[
-        int, Field(ge=0, le=10**10, description="Number", examples=[7]), WHOLE
+
+def account(most: int) -> Any:
+    """Declare a whole number up to so many."""
+    return Annotated[
+        int, Field(ge=0, le=most, description="Number", examples=[7]), WHOLE
     ]
+
+
+def record_of(most: int) -> type[Record]:
+    """Make a record with a number that float32 cannot hold."""
+    fields: Any = {ID: (KEY, None), "account": (account(most), ...)}
+    return create_model("Billed", __base__=Record, **fields)
 
 
 def billed(feature: Callable[[Any], Any]) -> Any:
     project = replace(
         PROJECT,
-        record=Billed,
+        record=record_of(10**10),
         features=lambda records, _: {"made": feature(records["account"])},
     )
     return prove_edges(Features(project, NoKnobs(), ("made",)))
@@ -182,13 +187,10 @@ def test_a_whole_number_beyond_what_float32_holds_is_no_plain_feature(
 
 @pytest.mark.parametrize("most", [10**8, 10**17])
 def test_however_large_it_is(most: int):
-    class Larger(Billed):
-        account: Annotated[
-            int, Field(ge=0, le=most, description="Number", examples=[7]), WHOLE
-        ]
-
     project = replace(
-        PROJECT, record=Larger, features=lambda records, _: {"made": records["account"]}
+        PROJECT,
+        record=record_of(most),
+        features=lambda records, _: {"made": records["account"]},
     )
 
     with pytest.raises(ConfigError, match="made would lose digits"):
