@@ -178,7 +178,7 @@ def test_a_pipeline_answers_like_the_notebooks(clone: Clone):
 LOADED = """
 from pathlib import Path
 
-from skewless.core.errors import UnsafeModelError
+from skewless.core.errors import IncompatibleArtifactError
 from skewless.models.predict import open_predictor
 from churn_service.project import project
 from skewless.registry.registry import Registry
@@ -187,7 +187,7 @@ version = Registry(Path("models")).load("newest")
 print("model.onnx" in version.files)
 try:
     open_predictor(version, project)
-except UnsafeModelError:
+except IncompatibleArtifactError:
     print(True)
 """
 
