@@ -14,16 +14,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conftest import NOBODY, ROOT, TABLE, Done, Run
+from conftest import NOBODY, ROOT, TABLE, Done, Run, write_manifest
 from git_that_fails import DUBIOUS, say
 from own import CONTRACT, ID, PROJECT, TARGET
 from skewless.core.checkout import Checkout, read_checkout
 from skewless.core.config_file import load_config
+from skewless.core.errors import ConfigError
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
+from skewless.lifecycle import evidence as gathered
 from skewless.lifecycle import promotion
 from skewless.lifecycle.evidence import Version, gather
-from skewless.models.artifact import ONNX
+from skewless.models.artifact import METADATA, ONNX
 from skewless.models.predict import load_predictor
 from skewless.registry.events import Event
 from skewless.registry.registry import Registry
@@ -741,3 +743,50 @@ def test_a_rollback_to_what_this_code_cannot_serve_names_what_can(
     assert f"{old} does not fit this code" in done.stderr
     assert f"The commit that can serve it: {commit}" in done.stderr
     assert "The image that can: registry.example/churn:7" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_version_whose_features_came_to_depend_on_other_rows_is_refused(
+    own: Path, decide: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+):
+    def depends(*_: Any) -> int:
+        msg = "features.py: made depends on other records"
+        raise ConfigError(msg)
+
+    monkeypatch.setattr(gathered, "prove_rows", depends)
+
+    done = decide("promote", "newest", *PRODUCTION)
+
+    assert (done.returncode, evidence(own)["proof"]) == (3, False)
+    assert "features.py: made depends on other records" in done.stderr
+
+
+def forget_the_proof(metadata: dict[str, Any]) -> None:
+    del metadata["proof"]
+
+
+def take_another_models(metadata: dict[str, Any]) -> None:
+    metadata["proof"]["edges"]["probabilities"].reverse()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(forget_the_proof, "MISSING"), (take_another_models, "FAILED")]
+)
+@pytest.mark.slow
+def test_a_version_that_is_not_proven_stays_out_of_production(
+    own: Path,
+    versions: dict[str, str],
+    decide: Callable[..., Done],
+    change: Callable[[dict[str, Any]], None],
+    said: str,
+):
+    folder = own / "models" / versions["good"]
+    metadata = json.loads((folder / METADATA).read_text())
+    change(metadata)
+    (folder / METADATA).write_text(json.dumps(metadata))
+    write_manifest(folder)
+
+    done = decide("promote", versions["good"], *PRODUCTION)
+
+    assert (done.returncode, holder(own)) == (3, None)
+    assert f"{said} proof: " in " ".join(done.stderr.split())
