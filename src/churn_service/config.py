@@ -22,6 +22,15 @@ class FeaturesConfig(Section):
     ]
 
 
+LearningRate = Annotated[float, Field(gt=0, le=1, description="Shrinkage of each tree")]
+Trees = Annotated[int, Field(ge=1, le=10_000, description="Trees")]
+Leaves = Annotated[int, Field(ge=2, le=1_024, description="Leaves of a tree")]
+LeafSize = Annotated[
+    int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
+]
+LeafPenalty = Annotated[float, Field(ge=0, description="Penalty on leaf values")]
+
+
 class Estimator(ModelSection):
     """What every estimator below has."""
 
@@ -47,19 +56,11 @@ class HistGradientBoosting(Estimator):
     """Boosted trees of scikit-learn; they read missing values themselves."""
 
     estimator: Literal["hist_gradient_boosting"]
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, description="Shrinkage of each tree")
-    ] = 0.05
-    max_iter: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 150
-    max_leaf_nodes: Annotated[
-        int, Field(ge=2, le=1_024, description="Leaves of a tree")
-    ] = 15
-    min_samples_leaf: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
-    ] = 40
-    l2_regularization: Annotated[
-        float, Field(ge=0, description="Penalty on leaf values")
-    ] = 1.0
+    learning_rate: LearningRate = 0.05
+    max_iter: Trees = 150
+    max_leaf_nodes: Leaves = 15
+    min_samples_leaf: LeafSize = 40
+    l2_regularization: LeafPenalty = 1.0
     class_weight: ClassWeight = None
 
 
@@ -78,10 +79,8 @@ class Forest(Estimator):
     """Random forest, with a column for what is missing."""
 
     estimator: Literal["random_forest"]
-    n_estimators: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 200
-    min_samples_leaf: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
-    ] = 20
+    n_estimators: Trees = 200
+    min_samples_leaf: LeafSize = 20
     max_features: Annotated[
         float, Field(gt=0, le=1, description="Share of the columns tried at a split")
     ] = 0.5
@@ -92,19 +91,15 @@ class XGBoost(Estimator):
     """Boosted trees of XGBoost; `make install EXTRAS=boosters` installs it."""
 
     estimator: Literal["xgboost"]
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, description="Shrinkage of each tree")
-    ] = 0.05
-    n_estimators: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 150
+    learning_rate: LearningRate = 0.05
+    n_estimators: Trees = 150
     max_depth: Annotated[
         int, Field(ge=1, le=20, description="Splits one after another, at most")
     ] = 4
     min_child_weight: Annotated[
         float, Field(ge=0, description="Weight of the customers in a leaf, at least")
     ] = 10.0
-    reg_lambda: Annotated[float, Field(ge=0, description="Penalty on leaf values")] = (
-        1.0
-    )
+    reg_lambda: LeafPenalty = 1.0
     scale_pos_weight: Annotated[
         float, Field(gt=0, description="Weight of a customer with the outcome 1")
     ] = 1.0
@@ -114,19 +109,11 @@ class LightGBM(Estimator):
     """Boosted trees of LightGBM; `make install EXTRAS=boosters` installs it."""
 
     estimator: Literal["lightgbm"]
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, description="Shrinkage of each tree")
-    ] = 0.05
-    n_estimators: Annotated[int, Field(ge=1, le=10_000, description="Trees")] = 150
-    num_leaves: Annotated[
-        int, Field(ge=2, le=1_024, description="Leaves of a tree")
-    ] = 15
-    min_child_samples: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
-    ] = 40
-    reg_lambda: Annotated[float, Field(ge=0, description="Penalty on leaf values")] = (
-        1.0
-    )
+    learning_rate: LearningRate = 0.05
+    n_estimators: Trees = 150
+    num_leaves: Leaves = 15
+    min_child_samples: LeafSize = 40
+    reg_lambda: LeafPenalty = 1.0
     class_weight: ClassWeight = None
 
 

@@ -24,6 +24,7 @@ from skewless.training.pipeline import make_version, train_version
 
 NUMBER = field(*NUMBERS).name
 OPTIONAL = [column.name for column in CONTRACT.columns if column.nullable]
+needs_a_gap = pytest.mark.skipif(not OPTIONAL, reason="an adopted table may have none")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_feature_of_other_rows_makes_no_version(folder: Path):
     assert said.startswith("features.py: above depends on other records. Of 200 ")
 
 
-@pytest.mark.skipif(not OPTIONAL, reason="every field of this record is required")
+@needs_a_gap
 def test_an_estimator_that_takes_no_missing_value_is_told_with_its_line(folder: Path):
     said = refusal(with_table(folder), ConfigError, training="faulty:line")
 
@@ -70,7 +71,7 @@ def test_an_estimator_that_takes_no_missing_value_is_told_with_its_line(folder: 
     )
 
 
-@pytest.mark.skipif(not OPTIONAL, reason="every field of this record is required")
+@needs_a_gap
 def test_a_forest_whose_table_has_no_missing_value_is_refused_where_one_is_allowed(
     folder: Path,
 ):
@@ -99,7 +100,7 @@ def test_another_package_that_is_not_installed_is_told_with_its_line(folder: Pat
     assert "SimpleImputer" not in said
 
 
-@pytest.mark.skipif(not OPTIONAL, reason="every field of this record is required")
+@needs_a_gap
 def test_an_estimator_that_fails_only_where_something_is_missing_is_told_the_remedy(
     folder: Path,
 ):
@@ -159,7 +160,7 @@ def test_trees_behind_an_imputer_are_proven_at_every_split(folder: Path):
     assert metadata.proof.splits_checked == metadata.proof.splits > 50
 
 
-@pytest.mark.skipif(not OPTIONAL, reason="every field of this record is required")
+@needs_a_gap
 def test_an_imputer_that_fills_in_something_else_in_the_export_is_seen(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -25,7 +25,7 @@ def _shape(operator: Any) -> None:
     if imputer.indicator_ is None:
         calculate_sklearn_imputer_output_shapes(operator)
         return
-    kept = len(_kept(imputer))
+    kept = len(kept_columns(imputer))
     width = kept + len(imputer.indicator_.features_)
     rows = operator.inputs[0].get_first_dimension()
     operator.outputs[0].type = FloatTensorType([rows, width])
@@ -37,7 +37,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     if imputer.indicator_ is None:
         convert_sklearn_imputer(scope, operator, container)
         return
-    kept = _kept(imputer)
+    kept = kept_columns(imputer)
     name = scope.get_unique_variable_name
 
     def constant(values: Any, kind: int) -> str:
@@ -63,7 +63,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     )
 
 
-def _kept(imputer: SimpleImputer) -> np.ndarray:
+def kept_columns(imputer: SimpleImputer) -> np.ndarray:
     """Find the columns that an imputer keeps: those with a value to fill in."""
     statistics = imputer.statistics_.astype(np.float64)
     is_kept = ~np.isnan(statistics) | imputer.keep_empty_features

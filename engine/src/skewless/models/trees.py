@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
 
 from skewless.models.boosters import library_of, lightgbm_trees, xgboost_trees
+from skewless.models.converters import kept_columns
 from skewless.models.tree import UNKNOWN, Tree
 
 
@@ -102,10 +103,7 @@ def _through(step: Any, columns: Sequence[int]) -> Sequence[int]:
     if isinstance(step, SelectorMixin):
         return _picked(columns, step.get_support(indices=True))
     if isinstance(step, SimpleImputer):
-        is_kept = ~np.isnan(step.statistics_.astype(np.float64))
-        is_kept |= step.keep_empty_features
-        # Indicators come after the columns.
-        return _picked(columns, np.flatnonzero(is_kept))
+        return _picked(columns, kept_columns(step))  # indicators come after them
     return []
 
 
