@@ -32,7 +32,14 @@ from git_that_fails import DUBIOUS, say
 from own import ID, PROJECT
 from skewless.adopt import naming, rendering
 from skewless.adopt.asked import Asked
-from skewless.adopt.config_yaml import LEAF, path_from, table_settings, with_settings
+from skewless.adopt.config_yaml import (
+    LEAF,
+    ROWS_OF_A_LEAF,
+    path_from,
+    render_config_yaml,
+    table_settings,
+    with_settings,
+)
 from skewless.adopt.decisions import Decisions, make_decisions
 from skewless.adopt.fields import bounds
 from skewless.adopt.naming import Names
@@ -878,6 +885,16 @@ def test_a_leaf_of_few_rows_is_lowered_and_none_raised(
     found = table_settings(of(table()), ROOT, {"model": model, "data": {}})
 
     assert {name[6:]: found[name] for name in found if name[:6] == "model."} == leaf
+
+
+def test_a_key_that_config_yaml_did_not_have_comes_with_a_comment(of):
+    text = (ROOT / "config.yaml").read_text()
+    assert "min_samples_leaf" not in text
+
+    written = render_config_yaml(of(table()), text, ROOT)
+
+    (line,) = [each for each in written.splitlines() if "min_samples_leaf" in each]
+    assert line == f"  min_samples_leaf: 15  # {ROWS_OF_A_LEAF}"
 
 
 def test_a_forest_keeps_its_own_default_where_the_rows_are_enough(of):

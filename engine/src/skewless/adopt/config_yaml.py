@@ -22,6 +22,14 @@ LEAF: Final = {
     "lightgbm": ("min_child_samples", 40),
 }
 LEAVES: Final = 20  # that the rows must be enough for
+ROWS_OF_A_LEAF: Final = "rows in a leaf, at least; the table is small"
+# Key → the comment that it gets where config.yaml did not have it.
+COMMENTS: Final = {
+    "min_samples_leaf": ROWS_OF_A_LEAF,
+    "min_child_samples": ROWS_OF_A_LEAF,
+    "thousands": "between the thousands of a number",
+    "row_ids": "the table has no id, so its rows are numbered",
+}
 ABSENT: Final = object()
 PLAIN_WORD: Final = re.compile(r"(/|\.{0,2}/)?[A-Za-z_][\w./-]*")
 
@@ -152,7 +160,8 @@ def _set(lines: list[str], path: Sequence[str], value: Any) -> None:
         begin, end = _block(lines, section, start=begin + 1, end=end, depth=depth)
     depth = len(sections)
     if depth and not any(map(_line_of(key, depth).match, lines[begin:end])):
-        lines.insert(end, f"{'  ' * depth}{key}: {as_yaml(value)}\n")
+        comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""
+        lines.insert(end, f"{'  ' * depth}{key}: {as_yaml(value)}{comment}\n")
         return
     begin, end = _block(lines, key, start=begin + 1, end=end, depth=depth)
     lines[begin:end] = [_with_value(lines[begin], key, value)]
