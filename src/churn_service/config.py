@@ -47,7 +47,7 @@ ClassWeight = Annotated[
     Literal["balanced"] | None,
     Field(
         description="balanced: the rarer outcome weighs as much as the other, which "
-        "raises its probabilities; calibrate them. null: each customer weighs the same"
+        "raises its probabilities; calibrate them. null: all rows weigh the same"
     ),
 ]
 
