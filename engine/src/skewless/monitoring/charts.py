@@ -1,76 +1,23 @@
-"""Figures of a report → SVG to stand inside a page, in its fonts and colours.
+"""Figures of a report → SVG to stand inside its page."""
 
-Colours are drawn as marks of no meaning and become the page's variables, so one picture
-is light and dark.
-"""
-
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Any, Final, Literal
+from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
 from skewless.core.answer import TIERS
-from skewless.models.plots import as_svg
+from skewless.models.page import COLOURS, chart, write_share
 from skewless.models.reference import Distribution
 from skewless.monitoring.performance import Week
 from skewless.monitoring.words import bin_names
 
-WIDTH, HEIGHT = 5.0, 2.9  # inches, of 72 units of the page
 MOST_BINS = 14  # of a column; those that differ most
 MOST_BARS = 45  # of answers; more days than that share bars
 MOST_LETTERS = 18  # of a bin's name
 TICKS = 5
-NAMES: Final = (
-    "muted",
-    "line",
-    "now",
-    "before",
-    *(tier.lower() for tier in TIERS),
-    "bad",
-)
-COLOURS: Final = {name: f"#0123{place:02x}" for place, name in enumerate(NAMES)}
-STYLE: Final[Any] = {  # matplotlib's type names every key
-    **dict.fromkeys(
-        ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), COLOURS["line"]
-    ),
-    **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), COLOURS["muted"]),
-    **dict.fromkeys(("axes.grid", "axes.axisbelow"), True),
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
-    **dict.fromkeys(("axes.facecolor", "figure.facecolor"), "none"),
-    "font.size": 12,
-    "text.parse_math": False,  # a category's name may hold $
-}
-NOISE: Final = re.compile(
-    r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->| xmlns(:\w+)?=\"[^\"]*\""
-    r"| id=\"[\w.]+?_\d+\"|font-family: [^;\"]+;? ?",
-    re.DOTALL,
-)
-# The name by which one part of a picture refers to another.
-MARK: Final = re.compile(r'(id="|#)(?=[a-z][0-9a-f]{10}\b)')
-
-
-def write_share(value: float, _: float) -> str:
-    """Write a tick of an axis with all its digits: a rounded one would lie."""
-    return f"{100 * value:g}%"
-
-
-def chart(name: str, draw: Callable[[Axes], None], height: float = HEIGHT) -> str:
-    """Draw a picture in `COLOURS`, `height` inches high.
-
-    No other picture on its page may have its name.
-    """
-    with mpl.rc_context(STYLE):
-        svg = as_svg(draw, (WIDTH, height)).decode()
-    svg = NOISE.sub("", svg[svg.index("<svg") :])
-    svg = MARK.sub(rf"\g<1>{name}-", svg).replace("xlink:href", "href")
-    for variable, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--{variable})")
-    return re.sub(r"<svg[^>]* viewBox=", "<svg viewBox=", svg, count=1)
 
 
 def bins_chart(name: str, trained: Distribution, actual: np.ndarray) -> str:

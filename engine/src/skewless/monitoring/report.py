@@ -6,13 +6,10 @@ It begins with words for the product's owner; the figures are below.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
-from importlib.resources import files
 from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined
-
 from skewless.core.bootstrap import LEVEL
-from skewless.core.escaping import in_html
+from skewless.models.page import render_page
 from skewless.monitoring import charts, drift, performance, words
 from skewless.monitoring.drift_job import Found
 from skewless.monitoring.performance import Week
@@ -46,17 +43,8 @@ def render(report: Report) -> str:
     score = [each for each in shown if each.kind == "score"]
     drawn = score + [each for each in shown if each.kind == "column"][:MOST_COLUMNS]
     known = {**found.reference.columns, drift.SCORE: found.reference.score}
-    template = (
-        files("skewless.monitoring").joinpath("report.html.jinja").read_text("utf-8")
-    )
-    environment = Environment(
-        undefined=StrictUndefined,
-        finalize=in_html,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.from_string(template).render(
+    return render_page(
+        "monitoring/report.html.jinja",
         report=report,
         columns={column.name: column for column in found.metadata.identity.columns},
         verdict=words.verdict(found.figures, weeks),
