@@ -11,15 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from skewless.core.bootstrap import (
-    SEED,
-    Interval,
-    paired_bootstrap,
-    percentile_interval,
-)
+from skewless.core.bootstrap import Interval, paired_bootstrap
 from skewless.core.errors import (
     ConfigError,
     NotInstalledError,
@@ -40,16 +34,12 @@ from skewless.training.data import (
     fit_rows,
     read_training_data,
 )
+from skewless.training.intervals import measured
 from skewless.training.proof import prove_features
 
 FOLDS: Final = 5
 REPEATS: Final = 2
-RESAMPLES: Final = 200
 ASKED: Final = 200  # single rows whose time is taken
-RANKINGS: Final[Mapping[str, Callable[..., float]]] = {
-    "roc_auc": roc_auc_score,
-    "average_precision": average_precision_score,
-}
 
 
 class Costs(NamedTuple):
@@ -272,36 +262,10 @@ def _rows(
     return tuple(
         Row(
             name,
-            cross_validated=_measured(answers[name].cross_validated, target),
-            holdout=_measured(answers[name].holdout, outcomes),
+            cross_validated=measured(answers[name].cross_validated, target),
+            holdout=measured(answers[name].holdout, outcomes),
             behind=paired_bootstrap(losses[name] - losses[best]),
             costs=costs.get(name),
         )
         for name in [*ordered, *references]
     )
-
-
-def _measured(probabilities: np.ndarray, outcomes: np.ndarray) -> dict[str, Interval]:
-    """Measure with a 95 % interval each; rows are drawn again, the same for all."""
-    rows = len(outcomes)
-    random = np.random.default_rng(SEED)
-    times = [
-        np.bincount(random.integers(0, rows, rows), minlength=rows)
-        for _ in range(RESAMPLES)
-    ]
-    # A mean of losses is quicker drawn again than measured again.
-    losses = {
-        "brier": (probabilities - outcomes) ** 2,
-        "log_loss": log_losses(probabilities, outcomes),
-    }
-    found = {}
-    for name, values in losses.items():
-        draws = np.array([values @ each for each in times]) / rows
-        found[name] = Interval(float(values.mean()), *percentile_interval(draws))
-    for name, measure in RANKINGS.items():
-        draws = np.array(
-            [measure(outcomes, probabilities, sample_weight=each) for each in times]
-        )
-        value = float(measure(outcomes, probabilities))
-        found[name] = Interval(value, *percentile_interval(draws))
-    return found
