@@ -171,9 +171,7 @@ BOOSTED = AdaBoostClassifier(n_estimators=5, random_state=0)
 FOREST = RandomForestClassifier(n_estimators=5, max_depth=6, random_state=0)
 LINEAR = LogisticRegression(max_iter=1000)
 SCALED = make_pipeline(SimpleImputer(), StandardScaler(), LINEAR)
-VOTE = VotingClassifier(
-    [("trees", HIST), ("line", SCALED)], voting="soft", flatten_transform=False
-)
+VOTE = VotingClassifier([("trees", HIST), ("line", SCALED)], voting="soft")
 OTHERS = {
     "in a pipeline": imputed(HIST),
     "boosted": imputed(BOOSTED),
@@ -188,6 +186,7 @@ OTHERS = {
     "scaled and linear": SCALED,
     "linear, sigmoid": CalibratedClassifierCV(SCALED, ensemble=False),
     "vote": VOTE,
+    "weighted vote": clone(VOTE).set_params(weights=[2, 1], flatten_transform=False),
     "stack": StackingClassifier([("trees", HIST), ("line", SCALED)], cv=2),
 }
 WITHOUT_SPLITS = {"linear", "scaled and linear", "linear, sigmoid"}

@@ -1,5 +1,9 @@
-"""What skl2onnx does not convert by itself: an imputer that tells what was missing."""
+"""What skl2onnx does not convert by itself.
 
+That is an imputer that tells what was missing, and a vote as scikit-learn makes it.
+"""
+
+import copy
 from typing import Any, Final
 
 import numpy as np
@@ -7,20 +11,58 @@ from onnx import TensorProto
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
+from skl2onnx.operator_converters.voting_classifier import convert_voting_classifier
 from skl2onnx.shape_calculators.imputer import (
     calculate_sklearn_imputer_output_shapes,
 )
+from skl2onnx.shape_calculators.voting_classifier import (
+    voting_classifier_shape_calculator,
+)
+from sklearn.ensemble import VotingClassifier
 from sklearn.impute import SimpleImputer
 
-ALIAS: Final = "SkewlessSimpleImputer"
+CLASSIFIER_OPTIONS: Final = {
+    "zipmap": [True, False, "columns"],
+    "output_class_labels": [False, True],
+    "nocl": [True, False],
+}
 
 
-def register_imputer() -> None:
-    """Let skl2onnx export ``SimpleImputer(add_indicator=True)``, too."""
-    update_registered_converter(SimpleImputer, ALIAS, _shape, _convert, overwrite=True)
+def register_converters() -> None:
+    """Let skl2onnx export more.
+
+    That is ``SimpleImputer(add_indicator=True)``, and a `VotingClassifier` whatever its
+    `flatten_transform` and the type of its weights.
+    """
+    update_registered_converter(
+        SimpleImputer,
+        "SkewlessSimpleImputer",
+        _imputer_shape,
+        _convert_imputer,
+        overwrite=True,
+    )
+    update_registered_converter(
+        VotingClassifier,
+        "SkewlessVotingClassifier",
+        voting_classifier_shape_calculator,
+        _convert_vote,
+        overwrite=True,
+        options=CLASSIFIER_OPTIONS,
+    )
 
 
-def _shape(operator: Any) -> None:
+def _convert_vote(scope: Any, operator: Any, container: Any) -> None:
+    """Convert a copy: `flatten_transform` shapes `transform`, and no probability."""
+    vote = operator.raw_operator
+    operator.raw_operator = copy.copy(vote)
+    operator.raw_operator.flatten_transform = False
+    if vote.weights is not None:
+        operator.raw_operator.weights = np.asarray(vote.weights)
+    convert_voting_classifier(scope, operator, container)
+    operator.raw_operator = vote
+
+
+def _imputer_shape(operator: Any) -> None:
     imputer = operator.raw_operator
     if imputer.indicator_ is None:
         calculate_sklearn_imputer_output_shapes(operator)
@@ -31,7 +73,7 @@ def _shape(operator: Any) -> None:
     operator.outputs[0].type = FloatTensorType([rows, width])
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     """Write the imputed columns, then a 0 or 1 for each column with an indicator."""
     imputer = operator.raw_operator
     if imputer.indicator_ is None:

@@ -20,12 +20,12 @@ from skewless.models.boosters import (
     is_booster,
     register_converter,
 )
-from skewless.models.converters import register_imputer
+from skewless.models.converters import register_converters
 from skewless.models.predict import INPUT, OUTPUT, Scorer
 from skewless.models.tree import beside_splits
 from skewless.models.trees import leaves, trees_in
 
-register_imputer()
+register_converters()
 
 PARITY = 1e-5
 """Largest allowed difference of a probability; measured: 3e-7."""
