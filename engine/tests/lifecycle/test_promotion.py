@@ -533,6 +533,25 @@ def test_a_version_that_was_split_otherwise_saw_customers_that_the_other_holds_o
     assert "train the candidate with production's" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_group_that_is_another_by_now_is_missing_evidence(
+    own: Path, decide: Callable[..., Done]
+):
+    table = pd.read_csv(own / TABLE, dtype="string", keep_default_na=False)
+    households = pd.Series(range(len(table))) // 3
+    table.assign(household=households).to_csv(own / TABLE, index=False)
+    configure(own, "data", group="household")
+    version = train(own)
+    assert decide("promote", version, *PRODUCTION).returncode == 0
+
+    again = train(own, model={"max_iter": 30})
+    table.assign(household=households + 1).to_csv(own / TABLE, index=False)
+    done = decide("promote", again, *PRODUCTION)
+
+    assert (done.returncode, evidence(own)["holdout"]) == (3, None)
+    assert "is household of the table what it was? Train on this one" in done.stderr
+
+
 def test_a_table_without_anybody_held_out_is_missing_evidence(
     own: Path, decide: Callable[..., Done]
 ):

@@ -444,6 +444,22 @@ def test_a_table_that_is_refused_leaves_a_record_that_names_no_customer(
 
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.slow
+def test_what_was_logged_has_no_group_so_a_grouped_table_does_not_grow(
+    own: Path, run: Run
+):
+    configure(own, "data", group="household")
+
+    done = run(own, "retrain")
+
+    (record,) = records(own)
+    assert (done.returncode, record["trained"]) == (2, None)
+    assert "what was logged has no household" in record["said"]
+    assert "train, or leave data.group out" in done.stderr
+    assert files(own / "data") == {(own / TABLE).relative_to(own / "data")}
+
+
+@pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
 def test_whatever_fails_in_between_leaves_a_record(
     own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
