@@ -97,8 +97,10 @@ def bring_mypy_cache(folder: Path) -> None:
         shutil.copytree(known, folder / ".mypy_cache")
 
 
-def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
-    """Run a make target in a project.
+def make(
+    folder: Path, target: str, *, notebooks: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a make target in a project; tests leave its notebooks out if told to.
 
     The project takes this environment for its own, with itself installed.
     """
@@ -119,6 +121,8 @@ def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     bring_mypy_cache(folder)
     # Two suites share the machine now, so its own tests run in one process.
     variables = environment_of(folder) | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
+    if not notebooks:
+        variables["PYTEST_ADDOPTS"] = " ".join(WITHOUT_NOTEBOOKS)
     words = ["make", target]
     return subprocess.run(
         words, cwd=folder, env=variables, capture_output=True, text=True, check=False
