@@ -10,9 +10,10 @@ stands on all::
 
 import os
 
-# ONNX Runtime reads this when it is imported; its Privacy.md says that it reports usage
-# otherwise.
+# ONNX Runtime and MLflow read these when they are imported; Privacy.md of the one and
+# the page "Usage Tracking" of the other say that they report usage otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - before any import
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # noqa: TID251 - as above
 
 from skewless.core.contract import Columns, TableFormat
 from skewless.core.errors import TableError
