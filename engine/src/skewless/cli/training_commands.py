@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from skewless.core.workspace import Workspace
     from skewless.models.metadata import Metadata
     from skewless.training.comparison import Comparison, Costs, Row
+    from skewless.training.pipeline import Trained
+    from skewless.training.tracking import Logged
 
 
 def train(
@@ -58,6 +60,7 @@ def train(
     """
     from skewless.core.atomic import check_suffix
     from skewless.training.pipeline import train_version
+    from skewless.training.tracking import refuse_without_mlflow
 
     work = open_workspace(context, config)
     if faults is not None:
@@ -68,11 +71,18 @@ def train(
         if reproduce is not None:
             _reproduce(reproduce, work, as_json=as_json)
             return
+        is_logged = refuse_without_mlflow(work.settings)
         trained = train_version(work, say=partial(say, err=True), key=key)
     if as_json:
         told = trained.metadata.model_dump(mode="json", exclude={"golden"})
         print_json(told | {"path": str(trained.folder)})
-        return
+    else:
+        _say_trained(trained)
+    if is_logged:
+        _log_version(work, trained.folder)
+
+
+def _say_trained(trained: "Trained") -> None:
     print_metrics(trained.metadata.metrics)
     _say_what_it_is_worth(trained.metadata)
     outcome = "registered"
@@ -80,6 +90,27 @@ def train(
         outcome = "was trained before: verified and kept, with its first metrics"
     say(f"{trained.metadata.version} {outcome}")
     say(f"card: {trained.folder / 'card.md'}")
+
+
+def _log_version(work: "Workspace", folder: Path) -> None:
+    from skewless.models.artifact import read_artifact
+    from skewless.training.tracking import log_version
+
+    say("logging to MLflow", err=True)
+    logged = log_version(work, read_artifact(folder))
+    _say_logged(logged)
+    if logged.model is None:
+        say(
+            "MLflow: no model is logged, as a pickle is all that there is of it",
+            err=True,
+        )
+
+
+def _say_logged(logged: "Logged") -> None:
+    done = "was logged before: kept" if logged.was_there else "logged"
+    say(f"MLflow: run {logged.run} of experiment {logged.experiment} {done}", err=True)
+    if logged.model is not None:
+        say(f"MLflow: model {logged.model}", err=True)
 
 
 def evaluate(
@@ -118,21 +149,29 @@ def compare(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Compare estimators by cross-validation, beside the baseline; nothing is written.
+    """Compare estimators by cross-validation, beside the baseline.
+
+    Nothing is written, unless MLFLOW_TRACKING_URI names a server to log to.
 
     Example: compare hist_gradient_boosting logistic_regression
     """
-    from skewless.training import comparison
+    from skewless.training import comparison, tracking
 
     work = open_workspace(context, config)
+    is_logged = tracking.refuse_without_mlflow(work.settings)
     with progress("comparing", unit="fits") as advance:
         found = comparison.compare(work, estimators or [], advance=advance)
     for name, why in found.left_out.items():
         say(f"left out: {name}: {why}", err=True)
+    table = list(_table(found))
     if as_json:
         print_json(_told(found))
-        return
-    say(*_table(found))
+    else:
+        say(*table)
+    if is_logged:
+        say("logging to MLflow", err=True)
+        text = "\n".join([*table, ""])
+        _say_logged(tracking.log_comparison(work, found, told=_told(found), table=text))
 
 
 def _told(found: "Comparison") -> dict[str, Any]:

@@ -13,6 +13,7 @@
     ├── BatchTooLargeError
     ├── DeadlineError
     ├── LogStoreError
+    ├── TrackingError
     └── RefusedError
         ├── TableError
         ├── DamagedLogError
@@ -73,7 +74,7 @@ class ConfigError(SkewlessError):
 
 
 class NotInstalledError(ConfigError):
-    """config.yaml asks for a package of an extra that is not installed."""
+    """A package of an extra that is asked for is not installed."""
 
 
 class PredictionError(SkewlessError):
@@ -102,6 +103,10 @@ class DeadlineError(SkewlessError):
 
 class LogStoreError(SkewlessError):
     """The prediction log's database cannot be asked, or a file of it cannot be read."""
+
+
+class TrackingError(SkewlessError):
+    """MLflow did not take what was to be logged; what was made here is unharmed."""
 
 
 class RefusedError(SkewlessError):

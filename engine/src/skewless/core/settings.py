@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import (
@@ -91,6 +92,14 @@ class Settings(BaseSettings):
             description="PostgreSQL that keeps the prediction log, before its folder"
         ),
     ] = None
+    mlflow_tracking_uri: Annotated[
+        Url | None,
+        Field(
+            # MLflow's own variable, which other tools of a team read too
+            validation_alias="MLFLOW_TRACKING_URI",
+            description="MLflow server that train and compare log to",
+        ),
+    ] = None
 
     _prefix: str = PrivateAttr(default=PREFIX)
 
@@ -115,10 +124,15 @@ class Settings(BaseSettings):
 def variable_name(prefix: str, name: str) -> str:
     """Return the name of a setting's variable, with the prefix of a project.
 
+    A variable of another tool has no prefix.
+
     >>> variable_name("MY_", "public_key")
     'MY_PUBLIC_KEY'
+    >>> variable_name("MY_", "mlflow_tracking_uri")
+    'MLFLOW_TRACKING_URI'
     """
-    return f"{prefix}{name}".upper()
+    own = Settings.model_fields[name].validation_alias
+    return own if isinstance(own, str) else f"{prefix}{name}".upper()
 
 
 def load_settings(prefix: str) -> Settings:
@@ -142,7 +156,7 @@ def load_settings(prefix: str) -> Settings:
     except ValidationError as error:
         lines = []
         for fault in error.errors():
-            name = str(fault["loc"][0])
+            name = str(fault["loc"][0]).lower()
             found = _shown(name, fault["input"])
             lines.append(f"{variable_name(prefix, name)}: {found}{fault['msg']}")
         raise ConfigError(*lines) from None
@@ -190,6 +204,12 @@ def hand_down(settings: Settings, *, place: str) -> None:
     os.environ[PROJECT] = place  # noqa: TID251 - this module is the one that may
     metrics = str(settings.metrics_dir)  # prometheus_client reads it when imported
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # noqa: TID251 - as above
+
+
+def set_unset_variables(variables: Mapping[str, str]) -> None:
+    """Set variables that a library reads; those that are set already stay."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)  # noqa: TID251 - this module is the one
 
 
 def handed_down_project() -> Any:

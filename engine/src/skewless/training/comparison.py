@@ -6,7 +6,7 @@ and decides nothing.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from skewless.models.export import export_model, probabilities_of
 from skewless.models.exportable import check_training
 from skewless.models.predict import onnx_scorer
 from skewless.tables.simulate import is_simulated, true_probability
+from skewless.tables.table import data_hash
 from skewless.training.data import (
     TrainingData,
     fit,
@@ -65,6 +66,8 @@ class Row:
     """How much more log loss per row than the best estimator, row by row; 0 for it."""
     costs: Costs | None = None
     """None for what is no estimator."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """The `model` section that it was trained by; empty for what is no estimator."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Comparison:
     """Estimator that could not be trained → why."""
     chosen: str | None
     """Which of them config.yaml chooses."""
+    data_sha256: str
+    """Of the table; see `skewless.tables.table.data_hash`."""
 
 
 class _Answers(NamedTuple):
@@ -126,9 +131,19 @@ def compare(
             if names:
                 raise
             left_out[name] = str(error)
-    rows = _rows(answers | _references(data, work), costs, data)
+    rows = tuple(
+        replace(row, knobs=sections[row.name].model_dump(mode="json"))
+        if row.name in sections
+        else row
+        for row in _rows(answers | _references(data, work), costs, data)
+    )
     chosen = getattr(work.config.model, "estimator", None)
-    return Comparison(rows, left_out, chosen if chosen in answers else None)
+    return Comparison(
+        rows,
+        left_out,
+        chosen if chosen in answers else None,
+        data_hash(data.table),
+    )
 
 
 def _sections(work: Workspace, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
