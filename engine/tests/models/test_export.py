@@ -77,6 +77,7 @@ def trained_and_exported(calibration: str):
     return fitted, export_model(fitted, matrix.shape[1]), matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
 def test_onnx_equals_scikit_learn_on_data_and_beside_every_split(calibration: str):
     fitted, _, matrix = trained_and_exported(calibration)

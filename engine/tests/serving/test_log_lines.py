@@ -117,6 +117,7 @@ def test_probes_are_logged_for_debugging_only(
     ] == shown
 
 
+@pytest.mark.slow
 def test_a_refused_request_is_named_by_its_route_whichever_the_service_has(
     build, connect
 ):

@@ -54,6 +54,7 @@ def test_of_an_earlier_version_equal_rows_are_where_they_were(
     assert repeated(table, is_held_out, CONTRACT) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @given(households=st.lists(st.integers(0, 9), min_size=60, max_size=60))
 def test_a_group_is_on_one_side(

@@ -59,6 +59,7 @@ def test_a_file_is_what_kubernetes_takes(path: Path):
         refuse_invalid(document)
 
 
+@pytest.mark.slow
 def test_what_kubernetes_would_not_take_is_refused():
     from kubernetes_validate import ValidationError
 
