@@ -27,10 +27,13 @@ ONNX: Final = "model.onnx"
 JOBLIB: Final = "model.joblib"
 METADATA: Final = "metadata.json"
 CARD: Final = "card.md"
+CARD_PAGE: Final = "card.html"
 PICTURES: Final = ("roc.svg", "calibration.svg")
-FILES: Final = frozenset({ONNX, JOBLIB, METADATA, CARD, *PICTURES})
-WITHOUT_ONNX: Final = FILES - {ONNX}
-"""The files of a version that scikit-learn serves."""
+REQUIRED: Final = frozenset({JOBLIB, METADATA, CARD, *PICTURES})
+"""The files that every version has."""
+OPTIONAL: Final = frozenset({ONNX, CARD_PAGE})
+"""Those that one may lack: scikit-learn serves it, or an older engine wrote it."""
+FILES: Final = REQUIRED | OPTIONAL
 MANIFEST: Final = "manifest.sha256"
 SHA256: Final = re.compile("[0-9a-f]{64}")
 LARGEST_FILE: Final = 2**30  # bytes
@@ -113,7 +116,7 @@ def check_names(version: str, found: Collection[str]) -> None:
         One is missing, or something else is there.
     """
     expected = FILES | {MANIFEST}
-    missing = sorted(WITHOUT_ONNX.union({MANIFEST}).difference(found))
+    missing = sorted(REQUIRED.union({MANIFEST}).difference(found))
     if missing:
         raise tampered(version, missing[0], "it is missing")
     strange = sorted(set(found) - expected - {SIGNATURE})
@@ -169,7 +172,7 @@ def trusted_hashes(
     text = manifest.decode("ascii", "replace")
     lines = [each.partition("  ") for each in text.splitlines()]
     written = {name: digest for digest, _, name in lines}
-    names = FILES if ONNX in written else WITHOUT_ONNX
+    names = REQUIRED | OPTIONAL.intersection(written)
     canonical = "".join(
         f"{written.get(name, '')}  {name}\n" for name in sorted(names)
     ).encode()

@@ -1,4 +1,4 @@
-"""Metadata → the model card.
+"""Metadata → the model card as Markdown.
 
 It says what the version is, what it is worth, and where it must not be used.
 """
@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from skewless.core.escaping import Markdown, code, in_markdown
-from skewless.core.metrics import SCORES, Metrics
+from skewless.core.metrics import SCORES
 from skewless.core.project import Project
+from skewless.models import card_words
 from skewless.models.metadata import Metadata
 
 
@@ -29,10 +30,11 @@ def render_card(metadata: Metadata, project: Project[Any, Any]) -> str:
     environment.filters["code"] = code
     return environment.from_string(template).render(
         m=metadata,
+        words=card_words,
+        verdict=card_words.verdict(metadata),
         intended_use=Markdown(project.intended_use),
         metrics=SCORES,
         confusion=metadata.metrics["model"]["confusion"],
-        model=Metrics.model_validate(metadata.metrics["model"]),
         target=contract.target,
         id=contract.id,
         id_length=contract.id_length,

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
 from skewless.core.checkout import Checkout
 from skewless.core.contract import Column
 from skewless.core.sections import VERSION_NUMBER, DecisionConfig, Split
+from skewless.models.quality import Estimate, Scores, Segment
 from skewless.models.reference import Reference
 
 VERSION: Final = re.compile(VERSION_NUMBER.strip("^$") + "-[0-9a-f]{8}")
@@ -88,6 +89,38 @@ class Holdout(Split):
     """Of them, those that equal a record to train on, but for the id."""
 
 
+class Step(BaseModel, frozen=True, extra="ignore"):
+    """One object that a fitted model consists of."""
+
+    name: str
+    """Its class."""
+    depth: int
+    """Of how many other steps it is a part."""
+    knobs: dict[str, Any] = {}
+    """Its parameters that differ from its own defaults, as it was fitted with them."""
+
+
+class Imputation(BaseModel, frozen=True, extra="ignore"):
+    """What stands in for a missing value."""
+
+    name: str
+    """Class of the step that puts it there."""
+    strategy: str
+    """How the value is chosen, in words such as `median`."""
+    is_told: bool
+    """Whether the model is told, by a column of its own, that the value was missing."""
+
+
+class Fitted(BaseModel, frozen=True, extra="ignore"):
+    """What was fitted, read off the object itself and not off config.yaml."""
+
+    steps: tuple[Step, ...]
+    """In the order in which a record passes them; what holds others stands first."""
+    missing: Literal["read", "imputed", "partly_imputed", "refused", "unknown"]
+    """Who deals with a missing value: the estimator, a step before it, or nobody."""
+    imputations: tuple[Imputation, ...] = ()
+
+
 class Metadata(BaseModel, frozen=True, extra="ignore"):
     """What metadata.json holds; fields that only later code knows are ignored."""
 
@@ -103,6 +136,18 @@ class Metadata(BaseModel, frozen=True, extra="ignore"):
     golden: Golden
     holdout: Holdout
     metrics: dict[str, dict[str, Any]]
+    intervals: dict[str, Estimate] = {}
+    """The model's `SCORES` on the holdout, each with its 95 % interval.
+
+    A version from before they were measured has none, and nothing of the next four.
+    """
+    behind_baseline: Estimate | None = None
+    """Nats of log loss more than the baseline, record by record; below 0 is better."""
+    scores: Scores | None = None
+    """How the probabilities of the records held out lie, by outcome."""
+    segments: tuple[Segment, ...] = ()
+    """How good it is for the records held out that share a value."""
+    fitted: Fitted | None = None
     checkout: Checkout
     """Of the code that trained it."""
     provenance: dict[str, Any]

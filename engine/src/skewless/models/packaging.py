@@ -16,7 +16,7 @@ from skewless.models.archive import PackedVersion
 from skewless.models.artifact import (
     FILES,
     MANIFEST,
-    WITHOUT_ONNX,
+    REQUIRED,
     read_artifact,
     read_file,
     sha256,
@@ -38,7 +38,7 @@ def write_artifact(root: Path, version: str, files: Mapping[str, bytes]) -> Path
     OSError
         The folder cannot be written.
     """
-    if set(files) not in (FILES, WITHOUT_ONNX):
+    if not REQUIRED <= set(files) <= FILES:
         msg = f"a version consists of {sorted(FILES)}; got {sorted(files)}"
         raise ValueError(msg)
     target = root / version

@@ -1,25 +1,57 @@
 """Probabilities + outcomes → each score with its 95 % interval."""
 
-from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from skewless.core.bootstrap import SEED, Interval, percentile_interval
 from skewless.core.metrics import log_losses
 
 RESAMPLES: Final = 200
-RANKINGS: Final[Mapping[str, Callable[..., float]]] = {
-    "roc_auc": roc_auc_score,
-    "average_precision": average_precision_score,
-}
+
+
+class Ranking:
+    """Records in the order of their probabilities, sorted once for all draws."""
+
+    def __init__(self, probabilities: np.ndarray, outcomes: np.ndarray) -> None:
+        self._order = np.argsort(-probabilities, kind="stable")
+        ranked = probabilities[self._order]
+        self._happened = outcomes[self._order] == 1
+        # Of records with equal probabilities, the last: none is before another.
+        self._ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+
+    def measure(self, times: np.ndarray) -> tuple[float, float]:
+        """Compute ROC AUC and average precision, as scikit-learn defines them.
+
+        Parameters
+        ----------
+        times
+            How often each record is there, (n,).
+
+        Returns
+        -------
+        tuple of float and float
+            NaN where the records have one outcome.
+        """
+        drawn = times[self._order]
+        true = np.cumsum(drawn * self._happened)[self._ends]
+        positive = np.cumsum(drawn)[self._ends]
+        false = positive - true
+        events, others = true[-1], false[-1]
+        if events == 0 or others == 0:
+            return np.nan, np.nan
+        more = np.diff(true, prepend=0)
+        below = true - more / 2
+        area = np.diff(false, prepend=0) @ below / (events * others)
+        precision = true / np.maximum(positive, 1)
+        return float(area), float(more @ precision / events)
 
 
 def measured(probabilities: np.ndarray, outcomes: np.ndarray) -> dict[str, Interval]:
     """Measure `SCORES`, each with its 95 % percentile interval (Efron 1993).
 
-    Rows are drawn again, `RESAMPLES` times and the same for all scores.
+    Rows are drawn again, `RESAMPLES` times and the same for all scores. A draw that
+    lacks an outcome has no ranking, and counts for the other scores only.
 
     Parameters
     ----------
@@ -29,23 +61,25 @@ def measured(probabilities: np.ndarray, outcomes: np.ndarray) -> dict[str, Inter
     """
     rows = len(outcomes)
     random = np.random.default_rng(SEED)
-    times = [
-        np.bincount(random.integers(0, rows, rows), minlength=rows)
-        for _ in range(RESAMPLES)
-    ]
-    # A mean of losses is quicker drawn again than measured again.
-    losses = {
-        "brier": (probabilities - outcomes) ** 2,
-        "log_loss": log_losses(probabilities, outcomes),
+    ranking = Ranking(probabilities, outcomes)
+    losses = np.stack(
+        [(probabilities - outcomes) ** 2, log_losses(probabilities, outcomes)]
+    )
+    draws = np.empty((4, RESAMPLES))
+    for draw in range(RESAMPLES):
+        times = np.bincount(random.integers(0, rows, rows), minlength=rows)
+        draws[:2, draw] = losses @ times / rows
+        draws[2:, draw] = ranking.measure(times)
+    once = np.ones(rows, dtype=np.int64)
+    values = (*losses.mean(axis=1), *ranking.measure(once))
+    names = ("brier", "log_loss", "roc_auc", "average_precision")
+    return {
+        name: _around(float(value), found)
+        for name, value, found in zip(names, values, draws, strict=True)
     }
-    found = {}
-    for name, values in losses.items():
-        draws = np.array([values @ each for each in times]) / rows
-        found[name] = Interval(float(values.mean()), *percentile_interval(draws))
-    for name, measure in RANKINGS.items():
-        draws = np.array(
-            [measure(outcomes, probabilities, sample_weight=each) for each in times]
-        )
-        value = float(measure(outcomes, probabilities))
-        found[name] = Interval(value, *percentile_interval(draws))
-    return found
+
+
+def _around(value: float, draws: np.ndarray) -> Interval:
+    """Return the interval; it holds the value even where the draws are biased."""
+    low, high = percentile_interval(draws[np.isfinite(draws)])
+    return Interval(value, min(low, value), max(high, value))

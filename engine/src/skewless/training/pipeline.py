@@ -22,6 +22,7 @@ from skewless.core.sections import ServingConfig
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import (
     CARD,
+    CARD_PAGE,
     JOBLIB,
     METADATA,
     ONNX,
@@ -30,7 +31,9 @@ from skewless.models.artifact import (
     sha256,
 )
 from skewless.models.card import render_card
+from skewless.models.card_page import render_card_page
 from skewless.models.export import export_model
+from skewless.models.fitted import describe
 from skewless.models.metadata import Golden, Holdout, Identity, Metadata
 from skewless.models.plots import as_svg, draw_calibration, draw_roc
 from skewless.models.predict import (
@@ -48,6 +51,7 @@ from skewless.tables.split import ids_hash, repeated
 from skewless.tables.table import data_hash
 from skewless.training.compare import beside_references, measure
 from skewless.training.data import TrainingData, fit, read_training_data
+from skewless.training.holdout import measure_holdout
 from skewless.training.proof import prove_features, prove_model
 
 LOCK: Final = "requirements-dev.lock"
@@ -155,6 +159,8 @@ def make_version(
             **config.data.split.model_dump(),
         ),
         metrics={name: each.model_dump(mode="json") for name, each in metrics.items()},
+        **measure_holdout(data, probabilities, work.contract),
+        fitted=describe(fitted),
         checkout=checkout,
         provenance=provenance() | {"training_rows": rows},
         proof=proof,
@@ -287,6 +293,7 @@ def _register(
     """
     text = {
         CARD: render_card(metadata, work.project),
+        CARD_PAGE: render_card_page(metadata, work.project),
         METADATA: metadata.model_dump_json(indent=2) + "\n",
     }
     contents = files | {name: value.encode() for name, value in text.items()}
