@@ -39,7 +39,8 @@ from skewless.core.sections import RegistryConfig
 from skewless.core.url import Url
 from skewless.models.artifact import read_artifact
 from skewless.models.card import render_card
-from skewless.models.metadata import Metadata
+from skewless.models.card_page import render_card_page
+from skewless.models.metadata import Imputation, Metadata
 from skewless.models.plots import draw_distribution
 from skewless.registry.remote import open_registry
 from skewless.tables.cells import written
@@ -621,7 +622,28 @@ def with_words(metadata: Metadata, word: str) -> Metadata:
             "features": {word: word},
         }
     )
+    segments = [
+        each.model_copy(update={"column": word, "value": word})
+        for each in metadata.segments
+    ]
+    step = metadata.fitted.steps[0].model_copy(
+        update={"name": word, "knobs": {word: word}}
+    )
+    fitted = metadata.fitted.model_copy(
+        update={
+            "steps": (step,),
+            "missing": "imputed",
+            "imputations": (Imputation(name=word, strategy=word, is_told=True),),
+        }
+    )
+    columns = metadata.reference.columns
+    reference = metadata.reference.model_copy(
+        update={"columns": columns | {word: columns[first.name]}}
+    )
     changed = {
+        "segments": tuple(segments),
+        "fitted": fitted,
+        "reference": reference,
         "identity": identity,
         "checkout": Checkout("unknown", None, word),
         "training": {word: {word: word}},
@@ -644,6 +666,19 @@ def test_a_card_shows_hostile_words_as_text(metadata: Metadata, word: str):
     assert all(each.isprintable() for each in hostile.split("\n"))
     assert rendered(hostile).tags == rendered(plain).tags
     assert sum(in_html(word).strip() in cell for cell in rendered(hostile).texts) > 8
+
+
+@pytest.mark.parametrize("word", [HOSTILE, SCRIPT, f"$x$ {SCRIPT}", "猫 \u0e01 ü"])
+def test_a_card_as_a_page_shows_hostile_words_as_text(metadata: Metadata, word: str):
+    plain, hostile = (
+        render_card_page(with_words(metadata, each), PROJECT) for each in ("word", word)
+    )
+
+    seen = Seen(hostile)
+    assert all(each.isprintable() for each in hostile.split("\n"))
+    assert not {"script", "img", "a", "link"}.intersection(seen.tags)
+    assert seen.tags.count("td") == Seen(plain).tags.count("td")
+    assert sum(in_html(word).strip() in cell for cell in seen.texts) > 8
 
 
 def test_a_name_with_dollars_is_no_formula_in_a_picture():

@@ -70,7 +70,7 @@ def test_weights_make_probabilities_too_high_which_is_said_unless_they_are_calib
     is_said = calibration == "none"
     card = (version / "card.md").read_text()
     assert ("have the event: model.calibration maps them" in said) == is_said
-    assert ("**The probabilities are not calibrated**" in card) == is_said
+    assert ("**The probabilities are not calibrated.**" in card) == is_said
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +19,8 @@ from skewless.core.errors import ConfigError
 from skewless.models.signing import read_signing_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from skewless.core.workspace import Workspace
     from skewless.models.artifact import Artifact
     from skewless.registry.events import Event, State
@@ -125,7 +127,6 @@ def show(
 
     Example: registry show
     """
-    from skewless.models.artifact import CARD
     from skewless.registry.registry import NEWEST
 
     work = open_workspace(context, config)
@@ -134,13 +135,24 @@ def show(
     if as_json:
         print_json(artifact.metadata.model_dump(mode="json"))
     else:
-        say(*artifact.files[CARD].decode().split("\n"))
+        name = artifact.metadata.version
+        say(*_card_of(artifact, registry.folder))
         for event in registry.events():
-            if event.version == artifact.metadata.version:
+            if event.version == name:
                 _tell(event)
         for lines in SHOWN:
-            for line in lines(work, artifact.metadata.version):
+            for line in lines(work, name):
                 say(line)
+
+
+def _card_of(artifact: Artifact, registry: Path) -> Iterator[str]:
+    """Yield the card's lines, and where its page is, if the version has one."""
+    from skewless.models.artifact import CARD, CARD_PAGE
+
+    yield from artifact.files[CARD].decode().split("\n")
+    if CARD_PAGE in artifact.files:
+        yield f"with its pictures: {registry / artifact.metadata.version / CARD_PAGE}"
+        yield ""
 
 
 @registry_commands.command()

@@ -59,6 +59,7 @@ def train(
     Example: train --reproduce newest
     """
     from skewless.core.atomic import check_suffix
+    from skewless.models.artifact import CARD_PAGE
     from skewless.training.pipeline import train_version
     from skewless.training.tracking import refuse_without_mlflow
 
@@ -89,7 +90,7 @@ def _say_trained(trained: "Trained") -> None:
     if trained.already_there:
         outcome = "was trained before: verified and kept, with its first metrics"
     say(f"{trained.metadata.version} {outcome}")
-    say(f"card: {trained.folder / 'card.md'}")
+    say(f"card: {trained.folder / CARD_PAGE}")
 
 
 def _log_version(work: "Workspace", folder: Path) -> None:

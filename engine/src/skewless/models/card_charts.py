@@ -1,9 +1,8 @@
 """Figures of a version → SVG to stand inside its card."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from skewless.core.escaping import in_html
@@ -13,7 +12,8 @@ from skewless.models.card_words import name_of
 from skewless.models.page import COLOURS, chart, write_share
 from skewless.models.quality import Scores, Segment, share_of
 
-MOST_LETTERS: Final = 22  # of a name beside a picture
+MOST_LETTERS: Final = 26  # of a name beside a picture
+KEPT: Final = (MOST_LETTERS - 1) // 2  # on either side of what is cut out
 ROW: Final = 0.34  # inches of a name's line
 FRAME: Final = 0.7  # inches above and below the lines
 TICKS: Final = 5
@@ -54,7 +54,7 @@ def roc_chart(
     false, true = scores.roc()
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=COLOURS["line"], linestyle=":")
+        axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linestyle=":")
         axes.plot(false, true, color=COLOURS["now"])
         axes.plot(*_rates(model), "o", color=COLOURS["now"], markersize=7)
         if baseline is not None:
@@ -78,7 +78,7 @@ def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
     end = 1.05 * max([*predicted, *(each.high for each in found)])
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, end], [0, end], color=COLOURS["line"], linestyle=":")
+        axes.plot([0, end], [0, end], color=COLOURS["muted"], linestyle=":")
         axes.vlines(
             predicted,
             [each.low for each in found],
@@ -87,9 +87,7 @@ def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
             alpha=0.5,
             linewidth=2,
         )
-        axes.plot(
-            predicted, [each.mean for each in found], "o", color=COLOURS["now"]
-        )
+        axes.plot(predicted, [each.mean for each in found], "o", color=COLOURS["now"])
         axes.set(xlim=(0, end), ylim=(0, end))
         _shares(axes, "x")
         _shares(axes, "y")
@@ -102,7 +100,9 @@ def importances_chart(importances: Sequence[tuple[str, float]]) -> str:
 
     def draw(axes: Axes) -> None:
         places = range(len(importances))
-        axes.barh(places, [worth for _, worth in importances], 0.6, color=COLOURS["now"])
+        axes.barh(
+            places, [worth for _, worth in importances], 0.6, color=COLOURS["now"]
+        )
         _name_lines(axes, [name for name, _ in importances])
         axes.axvline(0, color=COLOURS["muted"], linewidth=0.8)
         axes.locator_params(axis="x", nbins=TICKS - 1)
@@ -170,22 +170,22 @@ def ranking_chart(segments: Sequence[Segment], all_records: float) -> str:
 
 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:
-    """Write names beside the lines of a picture, the first on top, cut short."""
+    """Write names beside the lines of a picture, the first on top."""
     axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
 
 
 def _short(name: str) -> str:
-    plain = in_html(name)
-    short: str = (
-        plain if len(plain) <= MOST_LETTERS else f"{plain[: MOST_LETTERS - 1]}…"
-    )
-    return short
+    """Cut a long name in its middle: a segment's begins alike and ends in its value."""
+    plain: str = in_html(name)
+    if len(plain) <= MOST_LETTERS:
+        return plain
+    return f"{plain[:KEPT]}…{plain[-KEPT:]}"
 
 
-def _shares(axes: Axes, axis: str) -> None:
+def _shares(axes: Axes, axis: Literal["x", "y"]) -> None:
     """Write an axis in percent."""
     ruler = axes.xaxis if axis == "x" else axes.yaxis
-    axes.locator_params(axis="x" if axis == "x" else "y", nbins=TICKS)
+    axes.locator_params(axis=axis, nbins=TICKS)
     ruler.set_major_formatter(write_share)

@@ -40,7 +40,9 @@ def render_card_page(metadata: Metadata, project: Project[Any, Any]) -> str:
         model=model,
         metrics=SCORES,
         meanings={name: Metrics.model_fields[name].description for name in SCORES},
-        descriptions={each.name: each.description for each in metadata.identity.columns},
+        descriptions={
+            each.name: each.description for each in metadata.identity.columns
+        },
         intended_use=_paragraphs(project.intended_use),
         target=contract.target,
         id=contract.id,
@@ -49,16 +51,16 @@ def render_card_page(metadata: Metadata, project: Project[Any, Any]) -> str:
         importances=importances,
         segments=segments,
         left_out=len(metadata.segments) - len(segments),
-        pictures=_pictures(metadata, model, importances, segments),
+        pictures=_pictures(metadata, importances, segments),
     )
 
 
 def _pictures(
     metadata: Metadata,
-    model: Metrics,
     importances: list[tuple[str, float]],
     segments: list[Segment],
 ) -> dict[str, str]:
+    model = Metrics.model_validate(metadata.metrics["model"])
     pictures = {"calibration": calibration_chart(model.calibration)}
     decision = metadata.identity.decision
     if metadata.scores is not None:

@@ -9,15 +9,21 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from skewless.core.metrics import MOST_ERRORS, Metrics
-from skewless.models.metadata import Fitted, Imputation, Metadata, Step
+from skewless.models.metadata import (
+    Fitted,
+    Holdout,
+    Identity,
+    Imputation,
+    Metadata,
+    Proof,
+    Step,
+)
 from skewless.models.quality import FEWEST_OUTCOMES, FEWEST_ROWS, Segment
 
 FEW: Final = 100  # of fewer records, counts are said and no rounded share
 STATES: Final = {
     "measured": "measured",
-    "too_few": (
-        f"too few: it takes {FEWEST_ROWS} records, and {FEWEST_OUTCOMES} of each outcome"
-    ),
+    "too_few": f"fewer than {FEWEST_ROWS} records, or {FEWEST_OUTCOMES} of an outcome",
     "one_outcome": "all have the same outcome",
 }
 
@@ -86,38 +92,13 @@ def in_plain_words(metadata: Metadata, target: str) -> Iterator[str]:
         yield f"It finds {round(100 * found / events)} of 100 events."
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
-
-
 def cautions(metadata: Metadata) -> Iterator[tuple[str, str]]:
     """Yield what to watch out for: a headline and what it means."""
     if "best possible" in metadata.metrics:
-        yield (
-            "The table is the simulator's.",
-            "This version knows nothing of your data.",
-        )
+        meaning = "This version knows nothing of your data."
+        yield "The table is the simulator's.", meaning
     yield from _of_calibration(metadata)
-    for each in metadata.segments:
-        if is_off(each):
-            yield (
-                f"The probabilities are off where {name_of(each)}.",
-                f"{_percent(each.predicted_rate or 0)} on average, "
-                f"where {_percent(each.events / each.rows)} have the event.",
-            )
-    holdout = metadata.holdout
-    if holdout.repeated:
-        yield (
-            f"{holdout.repeated:,} of the {holdout.rows:,} records held out equal one "
-            "to train on, but for the id.",
-            "If they are copies, they flatter the model.",
-        )
-    if holdout.group:
-        yield (
-            f"Records with the same {holdout.group} are on the same side.",
-            "Intervals take records for independent, so they are too narrow where "
-            "records of a group are alike.",
-        )
+    yield from _of_holdout(metadata.holdout)
     yield (
         "The probabilities hold for records like those of the training table.",
         "A field outside its range is refused.",
@@ -132,12 +113,38 @@ def cautions(metadata: Metadata) -> Iterator[tuple[str, str]]:
 def _of_calibration(metadata: Metadata) -> Iterator[tuple[str, str]]:
     model = Metrics.model_validate(metadata.metrics["model"])
     if model.is_off:
-        yield (
-            "The probabilities are not calibrated",
-            f"{100 * model.predicted_rate:.1f} % on average where "
-            f"{100 * model.event_rate:.1f} % have the event. They rank records, and "
-            "say nothing of how likely it is; model.calibration maps them.",
+        rates = _averages(model.predicted_rate, model.event_rate)
+        meaning = (
+            f"{rates} They rank records, and say nothing of how likely it is; "
+            "model.calibration maps them."
         )
+        yield "The probabilities are not calibrated.", meaning
+    for each in metadata.segments:
+        if is_off(each):
+            rates = _averages(each.predicted_rate or 0, each.events / each.rows)
+            yield f"The probabilities are off where {name_of(each)}.", rates
+
+
+def _averages(predicted: float, happened: float) -> str:
+    return (
+        f"{100 * predicted:.1f} % on average where {100 * happened:.1f} % have the "
+        "event."
+    )
+
+
+def _of_holdout(holdout: Holdout) -> Iterator[tuple[str, str]]:
+    if holdout.repeated:
+        again = f"{holdout.repeated:,} of the {holdout.rows:,} records held out"
+        yield (
+            f"{again} equal one to train on, but for the id.",
+            "If they are copies, they flatter the model.",
+        )
+    if holdout.group:
+        meaning = (
+            "Intervals take records for independent, so they are too narrow where "
+            "records of a group are alike."
+        )
+        yield f"Records with the same {holdout.group} are on the same side.", meaning
 
 
 def is_off(segment: Segment) -> bool:
@@ -156,7 +163,7 @@ def name_of(segment: Segment) -> str:
     """Name a segment, such as ``size = small``."""
     if segment.kind == "value":
         return f"{segment.column} = {segment.value}"
-    return f"{segment.column} is {segment.kind}"
+    return f"{segment.column}: {segment.kind}"
 
 
 def missing_values(metadata: Metadata) -> Iterator[str]:
@@ -222,38 +229,43 @@ def proofs(metadata: Metadata) -> Iterator[tuple[bool, str]]:
     if proof is None:
         yield False, "Nothing: it is from before versions were proven."
         return
+    for sentence in _proven(proof, metadata.identity):
+        yield True, sentence
+    for sentence in _not_proven(proof, metadata.identity):
+        yield False, sentence
+
+
+def _proven(proof: Proof, identity: Identity) -> Iterator[str]:
     edges = len(proof.edges.probabilities)
     yield (
-        True,
-        f"The features of {proof.rows} records of the table are the same, bit for bit, "
-        f"in another order and alone, and so are those of {edges} made-up records at "
-        "the edges of what is allowed. All are finite or missing.",
+        f"The features of {proof.rows:,} records of the table are the same, bit for "
+        f"bit, in another order and alone, and so are those of {edges:,} made-up "
+        "records at the edges of what is allowed. All are finite or missing."
     )
-    has_onnx = metadata.identity.onnx_sha256 is not None
-    file = "model.onnx" if has_onnx else "model.joblib, loaded again,"
+    file = "model.onnx" if identity.onnx_sha256 else "model.joblib, loaded again,"
     yield (
-        True,
-        f"On {proof.compared} rows of features {file} answers as the model that was "
-        f"trained, at most {proof.difference:.2g} apart.",
+        f"On {proof.compared:,} rows of features {file} answers as the model that was "
+        f"trained, at most {proof.difference:.2g} apart."
     )
-    if not has_onnx:
-        yield (
-            False,
-            "An ONNX form, as there is none. scikit-learn serves this version, from a "
-            "pickle, which can run any code of whoever wrote it.",
-        )
     if proof.splits:
         yield (
-            True,
-            f"Of the {proof.splits} splits of its trees, {proof.splits_checked} have "
-            "rows on them and beside them among those.",
+            f"Of the {proof.splits:,} splits of its trees, {proof.splits_checked:,} "
+            "have rows on them and beside them among those."
         )
-    if proof.splits_checked < proof.splits:
+
+
+def _not_proven(proof: Proof, identity: Identity) -> Iterator[str]:
+    if identity.onnx_sha256 is None:
         yield (
-            False,
-            f"The other {proof.splits - proof.splits_checked} splits. They are of a "
-            "model with very many, or behind a step that changes values, so that their "
-            "place in a record is not known.",
+            "An ONNX form, as there is none. scikit-learn serves this version, from a "
+            "pickle, which can run any code of whoever wrote it."
+        )
+    others = proof.splits - proof.splits_checked
+    if others:
+        yield (
+            f"The other {others:,} splits. They are of a model with very many, or "
+            "behind a step that changes values, so that their place in a record is "
+            "not known."
         )
 
 

@@ -6,6 +6,7 @@ marks that become the page's variables, so one picture is light and dark.
 """
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -57,7 +58,9 @@ def chart(name: str, draw: Callable[[Axes], None], height: float = HEIGHT) -> st
 
     No other picture on its page may have its name.
     """
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # Of a letter that matplotlib's own font lacks; the page's fonts show it.
+        warnings.filterwarnings("ignore", r"Glyph \d+")
         svg = as_svg(draw, (WIDTH, height)).decode()
     svg = NOISE.sub("", svg[svg.index("<svg") :])
     svg = MARK.sub(rf"\g<1>{name}-", svg).replace("xlink:href", "href")

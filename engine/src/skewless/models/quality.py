@@ -189,7 +189,9 @@ def auc_of(probabilities: np.ndarray, outcomes: np.ndarray) -> Estimate:
     variance += right_below.var(ddof=1) / len(negative)
     area = float(right_above.mean())
     spread = Z * float(np.sqrt(variance))
-    return Estimate(mean=area, low=max(0.0, area - spread), high=min(1.0, area + spread))
+    return Estimate(
+        mean=area, low=max(0.0, area - spread), high=min(1.0, area + spread)
+    )
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from skewless.models.reference import is_missing
 from skewless.training.data import TrainingData
 from skewless.training.intervals import measured
 
+
 def measure_holdout(
     data: TrainingData, probabilities: Mapping[str, np.ndarray], contract: Contract
 ) -> dict[str, Any]:
@@ -98,17 +99,22 @@ def _parts(
 ) -> Iterator[tuple[dict[str, str], np.ndarray]]:
     """Yield what names each segment of a column, and which records are in it."""
     missing = is_missing(values)
-    is_choice = column.kind in {"category", "boolean"}
-    if column.kind == "category":
-        for value in column.categories:
-            yield {"kind": "value", "value": value}, values == value
-    if column.kind == "boolean":
-        for place, value in enumerate(("false", "true")):
-            yield {"kind": "value", "value": value}, values == place
-    if column.nullable and not is_choice:
+    for value, key in _choices(column).items():
+        yield {"kind": "value", "value": value}, values == key
+    if column.nullable and not _choices(column):
         yield {"kind": "present"}, ~missing
     if column.nullable:
         yield {"kind": "missing"}, missing
+
+
+def _choices(column: Column) -> dict[str, Any]:
+    """Return the values that are segments, as they are named and as a table has them.
+
+    Empty for a number or date.
+    """
+    if column.kind == "boolean":
+        return {"false": 0, "true": 1}
+    return {value: value for value in column.categories}
 
 
 def _measure(
