@@ -19,7 +19,7 @@ from skewless.models.metadata import Metadata
 from skewless.models.page import render_page
 from skewless.models.quality import Segment
 
-MOST_IMPORTANCES: Final = 15  # columns in the picture; metadata.json has all
+MOST_IMPORTANCES: Final = 15  # in picture and table; card.md has all
 MOST_SEGMENTS: Final = 40  # in picture and table; those of the most records
 
 
@@ -49,6 +49,7 @@ def render_card_page(metadata: Metadata, project: Project[Any, Any]) -> str:
         id_length=contract.id_length,
         record=inspect.getdoc(contract.record) or "",
         importances=importances,
+        most_importances=MOST_IMPORTANCES,
         segments=segments,
         left_out=len(metadata.segments) - len(segments),
         pictures=_pictures(metadata, importances, segments),
