@@ -66,7 +66,7 @@ def _rankings(
     if events == 0 or others == 0:
         return np.nan, np.nan
     more = np.diff(true, prepend=0)
-    # No `@`: for vectors, BLAS wakes threads that wait for each other on a busy machine.
+    # No `@`: BLAS wakes threads for it, which hinder each other on a busy machine.
     area = (np.diff(false, prepend=0) * (true - more / 2)).sum() / (events * others)
     precision = true / np.maximum(positive, 1)
     return float(area), float((more * precision).sum() / events)
