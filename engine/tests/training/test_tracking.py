@@ -26,7 +26,14 @@ from conftest import ROOT
 from own import CONTRACT, PROJECT
 from running import free_port
 from skewless.core.errors import NotInstalledError, TrackingError
-from skewless.models.artifact import CARD, METADATA, ONNX, PICTURES, read_artifact
+from skewless.models.artifact import (
+    CARD,
+    CARD_PAGE,
+    METADATA,
+    ONNX,
+    PICTURES,
+    read_artifact,
+)
 from skewless.models.export import INPUT, OUTPUT
 from skewless.tables.table import read_table
 from skewless.testing import Done, make_project, open_workspace, run_command
@@ -152,6 +159,9 @@ def test_a_version_is_a_run_of_its_name_with_its_knobs_metrics_and_origin(
     for name, scores in metadata.metrics.items():
         logged = run.data.metrics[f"{name.replace(' ', '_')}/log_loss"]
         assert logged == pytest.approx(scores["log_loss"])
+    interval = metadata.intervals["log_loss"]
+    assert run.data.metrics["model/log_loss_low"] == pytest.approx(interval.low)
+    assert run.data.metrics["model/log_loss_high"] == pytest.approx(interval.high)
     assert run.data.tags["version"] == version.name
     assert run.data.tags["commit"] == metadata.commit
     assert run.data.tags["lock_sha256"] == metadata.identity.lock_sha256
@@ -173,6 +183,7 @@ def test_the_table_is_logged_by_its_hash_and_none_of_its_rows_is_anywhere(
     assert run.data.tags["data_sha256"] == metadata.identity.data_sha256
     assert {each.path for each in client.list_artifacts(run.info.run_id)} == {
         CARD,
+        CARD_PAGE,
         METADATA,
         *PICTURES,
     }

@@ -59,7 +59,6 @@ def train(
     Example: train --reproduce newest
     """
     from skewless.core.atomic import check_suffix
-    from skewless.models.artifact import CARD_PAGE
     from skewless.training.pipeline import train_version
     from skewless.training.tracking import refuse_without_mlflow
 
@@ -84,6 +83,8 @@ def train(
 
 
 def _say_trained(trained: "Trained") -> None:
+    from skewless.models.artifact import CARD_PAGE
+
     print_metrics(trained.metadata.metrics)
     _say_what_it_is_worth(trained.metadata)
     outcome = "registered"

@@ -25,8 +25,16 @@ from skewless.core.errors import NotInstalledError, TrackingError
 from skewless.core.settings import Settings, set_unset_variables
 from skewless.core.url import Url
 from skewless.core.workspace import Workspace
-from skewless.models.artifact import CARD, METADATA, ONNX, PICTURES, Artifact
+from skewless.models.artifact import (
+    CARD,
+    CARD_PAGE,
+    METADATA,
+    ONNX,
+    PICTURES,
+    Artifact,
+)
 from skewless.models.metadata import Metadata
+from skewless.models.quality import Estimate
 from skewless.training.comparison import Comparison, Row
 
 VARIABLES: Final = {
@@ -40,7 +48,7 @@ VARIABLES: Final = {
 """What is set before MLflow is imported, unless the environment sets it."""
 LONGEST_DIGEST: Final = 36  # characters that a server keeps of a data set's digest
 LONGEST_REASON: Final = 300  # characters
-LOGGED_FILES: Final = (CARD, METADATA, *PICTURES)
+LOGGED_FILES: Final = (CARD, CARD_PAGE, METADATA, *PICTURES)
 NOT_IN_A_NAME: Final = re.compile(r"[^\w. /-]")
 VERSION_TAG: Final = "version"
 VERSION_KEPT: Final = (
@@ -248,6 +256,8 @@ def _version_metrics(metadata: Metadata) -> dict[str, float]:
             for key, value in numbers.items()
             if isinstance(value, int | float)
         }
+    for name, each in metadata.intervals.items():
+        found |= _interval(_metric("model", name), each)
     return found
 
 
@@ -269,7 +279,7 @@ def _row_metrics(row: Row) -> dict[str, float]:
     return found
 
 
-def _interval(name: str, interval: Interval) -> dict[str, float]:
+def _interval(name: str, interval: Interval | Estimate) -> dict[str, float]:
     """Log an interval as three metrics.
 
     >>> _interval("model/brier", Interval(0.2, 0.1, 0.3))
@@ -300,7 +310,7 @@ def _log_data_set(mlflow: Any, work: Workspace, sha256: str) -> None:
 def _log_files(mlflow: Any, artifact: Artifact) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in LOGGED_FILES:
+        for file in set(LOGGED_FILES) & set(artifact.files):
             (folder / file).write_bytes(artifact.files[file])
         mlflow.log_artifacts(str(folder))
 
