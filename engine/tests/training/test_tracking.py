@@ -127,11 +127,13 @@ def version(folder: Path, trained: Done) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(server: str) -> Any:
+def client(server: str) -> Iterator[Any]:
     import mlflow
 
-    mlflow.set_tracking_uri(server)
-    return mlflow.MlflowClient(server)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(URI, server)  # as MLflow sets it, so that it is taken back
+        mlflow.set_tracking_uri(server)
+        yield mlflow.MlflowClient(server)
 
 
 def runs_of(client: Any, tag: str = "version") -> list[Any]:
