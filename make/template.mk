@@ -15,12 +15,12 @@ test-engine: $(INSTALLED)
 EVERY_TEST = cd engine && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest -n 2 --dist worksteal --all
 
 .PHONY: test-all-engine
-test-all-engine: $(INSTALLED) .venv/.boosters .venv/.mlflow
+test-all-engine: $(INSTALLED) .venv/.boosters .venv/.mlflow .venv/.tuning
 	$(EVERY_TEST)
 
 # A third more time, as each process that a test starts is measured too.
 .PHONY: coverage
-coverage: $(INSTALLED) .venv/.boosters .venv/.mlflow ## every test of the engine and the template; at least 95 % of its code must run in them
+coverage: $(INSTALLED) .venv/.boosters .venv/.mlflow .venv/.tuning ## every test of the engine and the template; at least 95 % of its code must run in them
 	$(EVERY_TEST) --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: bench
