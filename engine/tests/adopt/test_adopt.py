@@ -38,7 +38,6 @@ from skewless.adopt.config_yaml import (
     path_from,
     render_config_yaml,
     table_settings,
-    with_settings,
 )
 from skewless.adopt.decisions import Decisions, make_decisions
 from skewless.adopt.fields import bounds
@@ -841,33 +840,6 @@ def test_the_rendered_features_pass_the_linter_before_and_after_the_first_knob(o
     assert "noqa" not in none_yet
 
 
-def test_the_settings_keep_their_comments_and_the_other_keys():
-    text = (ROOT / "config.yaml").read_text()
-
-    changed = with_settings(
-        text, {"data.path": "data/ä b.csv", "features": {}, "baseline.cuts": [1, 2.5]}
-    )
-
-    assert "# the training table, CSV or Parquet" in changed
-    before, after = yaml.safe_load(text), yaml.safe_load(changed)
-    assert after["data"]["path"] == "data/ä b.csv"
-    assert after["features"] == {}
-    assert after["baseline"] == before["baseline"] | {"cuts": [1, 2.5]}
-    assert {name for name in before if before[name] != after[name]} == {
-        "data",
-        "features",
-        "baseline",
-    }
-
-
-@pytest.mark.parametrize(
-    "text", ["data: {path: a.csv}\n", "data:\n  path: a.csv\n  more:\n  - 1\n  - 2\n"]
-)
-def test_a_configuration_that_is_laid_out_otherwise_is_refused_and_no_crash(text: str):
-    with pytest.raises(LookupError, match="lay it out as the template does"):
-        with_settings(text, {"data.path": "b.csv", "data.more": "x"})
-
-
 @pytest.mark.parametrize(
     ("model", "leaf"),
     [
@@ -894,7 +866,7 @@ def test_a_key_that_config_yaml_did_not_have_comes_with_a_comment(of):
     written = render_config_yaml(of(table()), text, ROOT)
 
     (line,) = [each for each in written.splitlines() if "min_samples_leaf" in each]
-    assert line == f"  min_samples_leaf: 15  # {ROWS_OF_A_LEAF}"
+    assert re.fullmatch(rf"  min_samples_leaf: 15 +# {ROWS_OF_A_LEAF}", line)
 
 
 def test_a_forest_keeps_its_own_default_where_the_rows_are_enough(of):

@@ -10,7 +10,7 @@ PLACE is where the project is, ``package.module:name``.
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any, Final
 
@@ -116,9 +116,19 @@ def _one_value(key: dict[str, Any]) -> str:
         return ", ".join(map(_yaml, key["enum"]))
     if "const" in key:
         return _yaml(key["const"])
-    bounds = [words.format(key[name]) for name, words in BOUNDS.items() if name in key]
-    parts = (TYPES[key["type"]], " ".join(bounds), _length(key))
+    parts = (TYPES[key["type"]], bounds_in_words(key), _length(key))
     return ", ".join(part for part in parts if part)
+
+
+def bounds_in_words(key: Mapping[str, Any]) -> str:
+    """Say what a number may be, from its JSON schema.
+
+    >>> bounds_in_words({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+    'above 0 to 1'
+    """
+    return " ".join(
+        words.format(key[name]) for name, words in BOUNDS.items() if name in key
+    )
 
 
 def _length(key: dict[str, Any]) -> str:
