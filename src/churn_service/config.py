@@ -6,7 +6,7 @@ This project's own two sections are here, beside those of every project.
 from typing import Annotated, Literal
 
 from pydantic import Field
-from skewless import BaseConfig, ModelSection, Section
+from skewless import BaseConfig, ModelSection, Search, Section
 
 
 class FeaturesConfig(Section):
@@ -22,13 +22,29 @@ class FeaturesConfig(Section):
     ]
 
 
-LearningRate = Annotated[float, Field(gt=0, le=1, description="Shrinkage of each tree")]
-Trees = Annotated[int, Field(ge=1, le=10_000, description="Trees")]
-Leaves = Annotated[int, Field(ge=2, le=1_024, description="Leaves of a tree")]
-LeafSize = Annotated[
-    int, Field(ge=1, le=1_000_000, description="Customers in a leaf, at least")
+# What `compare --tune` searches stands in Search, inside of what config.yaml may say.
+LearningRate = Annotated[
+    float,
+    Field(gt=0, le=1, description="Shrinkage of each tree"),
+    Search(0.01, 0.3, log=True),
 ]
-LeafPenalty = Annotated[float, Field(ge=0, description="Penalty on leaf values")]
+Trees = Annotated[int, Field(ge=1, le=10_000, description="Trees")]
+BoostedTrees = Annotated[Trees, Search(50, 400, log=True)]
+Leaves = Annotated[
+    int,
+    Field(ge=2, le=1_024, description="Leaves of a tree"),
+    Search(4, 64, log=True),
+]
+LeafSize = Annotated[
+    int,
+    Field(ge=1, le=1_000_000, description="Customers in a leaf, at least"),
+    Search(5, 200, log=True),
+]
+LeafPenalty = Annotated[
+    float,
+    Field(ge=0, description="Penalty on leaf values"),
+    Search(0.01, 100, log=True),
+]
 
 
 class Estimator(ModelSection):
@@ -57,7 +73,7 @@ class HistGradientBoosting(Estimator):
 
     estimator: Literal["hist_gradient_boosting"]
     learning_rate: LearningRate = 0.05
-    max_iter: Trees = 150
+    max_iter: BoostedTrees = 150
     max_leaf_nodes: Leaves = 15
     min_samples_leaf: LeafSize = 40
     l2_regularization: LeafPenalty = 1.0
@@ -69,7 +85,9 @@ class Logistic(Estimator):
 
     estimator: Literal["logistic_regression"]
     C: Annotated[
-        float, Field(gt=0, description="Inverse of the penalty; smaller is simpler")
+        float,
+        Field(gt=0, description="Inverse of the penalty; smaller is simpler"),
+        Search(0.001, 100, log=True),
     ] = 1.0
     max_iter: Annotated[int, Field(ge=1, le=10_000, description="Steps, at most")] = 500
     class_weight: ClassWeight = None
@@ -82,7 +100,9 @@ class Forest(Estimator):
     n_estimators: Trees = 200
     min_samples_leaf: LeafSize = 20
     max_features: Annotated[
-        float, Field(gt=0, le=1, description="Share of the columns tried at a split")
+        float,
+        Field(gt=0, le=1, description="Share of the columns tried at a split"),
+        Search(0.1, 1),
     ] = 0.5
     class_weight: ClassWeight = None
 
@@ -92,12 +112,16 @@ class XGBoost(Estimator):
 
     estimator: Literal["xgboost"]
     learning_rate: LearningRate = 0.05
-    n_estimators: Trees = 150
+    n_estimators: BoostedTrees = 150
     max_depth: Annotated[
-        int, Field(ge=1, le=20, description="Splits one after another, at most")
+        int,
+        Field(ge=1, le=20, description="Splits one after another, at most"),
+        Search(2, 8),
     ] = 4
     min_child_weight: Annotated[
-        float, Field(ge=0, description="Weight of the customers in a leaf, at least")
+        float,
+        Field(ge=0, description="Weight of the customers in a leaf, at least"),
+        Search(1, 100, log=True),
     ] = 10.0
     reg_lambda: LeafPenalty = 1.0
     scale_pos_weight: Annotated[
@@ -110,7 +134,7 @@ class LightGBM(Estimator):
 
     estimator: Literal["lightgbm"]
     learning_rate: LearningRate = 0.05
-    n_estimators: Trees = 150
+    n_estimators: BoostedTrees = 150
     num_leaves: Leaves = 15
     min_child_samples: LeafSize = 40
     reg_lambda: LeafPenalty = 1.0

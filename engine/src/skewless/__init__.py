@@ -21,6 +21,7 @@ from skewless.core.feature_matrix import feature_matrix, one_hot
 from skewless.core.metrics import Metrics, calibration
 from skewless.core.project import Project, Training
 from skewless.core.record import DAY, NO_CONTROLS, WHOLE, Record
+from skewless.core.search import Search
 from skewless.core.sections import BaseConfig, ModelSection, Section
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ModelSection",
     "Project",
     "Record",
+    "Search",
     "Section",
     "TableError",
     "TableFormat",

@@ -22,6 +22,7 @@ PUBLIC = {
         "ModelSection",
         "Project",
         "Record",
+        "Search",
         "Section",
         "TableError",
         "TableFormat",
