@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from skewless.cli.compare_commands import compare
 from skewless.cli.doctor_commands import doctor
 from skewless.cli.registry_commands import registry_commands
 from skewless.cli.terminal import (
@@ -19,7 +20,7 @@ from skewless.cli.terminal import (
     refuse_existing,
     say,
 )
-from skewless.cli.training_commands import compare, evaluate, train
+from skewless.cli.training_commands import evaluate, train
 from skewless.core.errors import TableError
 
 SAMPLED: Final = "data/customers.csv"

@@ -1,10 +1,10 @@
 """The commands that make a version and measure it: train, evaluate."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,21 +16,17 @@ from skewless.cli.terminal import (
     open_workspace,
     print_json,
     print_metrics,
-    progress,
     refuse_existing,
     say,
 )
-from skewless.core.metrics import SCORES, Metrics
+from skewless.core.metrics import Metrics
 from skewless.models.signing import read_signing_key
 
 if TYPE_CHECKING:
-    from skewless.core.bootstrap import Interval
     from skewless.core.contract import Contract
     from skewless.core.workspace import Workspace
     from skewless.models.metadata import Metadata
-    from skewless.training.comparison import Comparison, Costs, Row
     from skewless.training.pipeline import Trained
-    from skewless.training.tracking import Logged
 
 
 def train(
@@ -79,7 +75,7 @@ def train(
     else:
         _say_trained(trained)
     if is_logged:
-        _log_version(work, trained.folder)
+        _log_version(work, trained)
 
 
 def _say_trained(trained: "Trained") -> None:
@@ -94,25 +90,19 @@ def _say_trained(trained: "Trained") -> None:
     say(f"card: {trained.folder / CARD_PAGE}")
 
 
-def _log_version(work: "Workspace", folder: Path) -> None:
+def _log_version(work: "Workspace", trained: "Trained") -> None:
     from skewless.models.artifact import read_artifact
     from skewless.training.tracking import log_version
 
     say("logging to MLflow", err=True)
-    logged = log_version(work, read_artifact(folder))
-    _say_logged(logged)
-    if logged.model is None:
-        say(
-            "MLflow: no model is logged, as a pickle is all that there is of it",
-            err=True,
-        )
-
-
-def _say_logged(logged: "Logged") -> None:
+    logged = log_version(work, read_artifact(trained.folder))
     done = "was logged before: kept" if logged.was_there else "logged"
-    say(f"MLflow: run {logged.run} of experiment {logged.experiment} {done}", err=True)
-    if logged.model is not None:
-        say(f"MLflow: model {logged.model}", err=True)
+    name = trained.metadata.version
+    say(f"MLflow: run {name} of experiment {work.project.name} {done}", err=True)
+    model = f"model {logged.model}"
+    if logged.model is None:
+        model = "no model is logged, as a pickle is all that there is of it"
+    say(f"MLflow: {model}", err=True)
 
 
 def evaluate(
@@ -139,101 +129,6 @@ def evaluate(
     else:
         say(f"{evaluated} on {metrics['model']['rows']:,} records it never saw")
         print_metrics(metrics)
-
-
-def compare(
-    context: typer.Context,
-    estimators: Annotated[
-        list[str] | None,
-        typer.Argument(help="Default: all that are installed", show_default=False),
-    ] = None,
-    *,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Compare estimators by cross-validation, beside the baseline.
-
-    Nothing is written, unless MLFLOW_TRACKING_URI names a server to log to.
-
-    Example: compare hist_gradient_boosting logistic_regression
-    """
-    from skewless.training import comparison, tracking
-
-    work = open_workspace(context, config)
-    is_logged = tracking.refuse_without_mlflow(work.settings)
-    with progress("comparing", unit="fits") as advance:
-        found = comparison.compare(work, estimators or [], advance=advance)
-    for name, why in found.left_out.items():
-        say(f"left out: {name}: {why}", err=True)
-    table = list(_table(found))
-    if as_json:
-        print_json(_told(found))
-    else:
-        say(*table)
-    if is_logged:
-        say("logging to MLflow", err=True)
-        text = "\n".join([*table, ""])
-        _say_logged(tracking.log_comparison(work, found, told=_told(found), table=text))
-
-
-def _told(found: "Comparison") -> dict[str, Any]:
-    rows = {}
-    for row in found.rows:
-        rows[row.name] = {
-            "cross_validated": {
-                name: each._asdict() for name, each in row.cross_validated.items()
-            },
-            "holdout": {name: each._asdict() for name, each in row.holdout.items()},
-            "behind": row.behind._asdict(),
-            "costs": None if row.costs is None else row.costs._asdict(),
-        }
-    return {"chosen": found.chosen, "rows": rows, "left_out": dict(found.left_out)}
-
-
-def _table(found: "Comparison") -> Iterator[str]:
-    """Lay a comparison out: cross-validation, holdout, and what each costs."""
-    best = found.rows[0].name
-    yield "by cross-validation on the training side, with 95 % intervals"
-    yield from _scores(found.rows, lambda row: row.cross_validated)
-    yield ""
-    yield f"log loss more than {best}, row by row: below 0 is better"
-    for row in found.rows[1:]:
-        said = f"  {row.name:24}{row.behind}"
-        if row.behind.low <= 0 <= row.behind.high:
-            said += "  no difference that shows"
-        yield said
-    yield ""
-    yield "on the holdout, which is no reason to choose"
-    yield from _scores(found.rows, lambda row: row.holdout)
-    yield ""
-    yield f"  {'costs':24}{'to train':>12}{'ONNX, a row':>14}{'size':>12}"
-    for row in found.rows:
-        if row.costs is not None:
-            yield f"  {row.name:24}{_costs(row.costs)}"
-    if found.chosen is not None:
-        yield ""
-        yield f"config.yaml chooses {found.chosen}; model.estimator changes that"
-
-
-def _costs(costs: "Costs") -> str:
-    taken = f"{costs.train_seconds:10.1f} s"
-    if costs.microseconds is None or costs.bytes is None:
-        return f"{taken}  it has no ONNX form"
-    return f"{taken}{costs.microseconds:11.0f} µs{costs.bytes / 1024:9.0f} kB"
-
-
-def _scores(
-    rows: "Sequence[Row]", scores_of: "Callable[[Row], Mapping[str, Interval]]"
-) -> Iterator[str]:
-    heads = "".join(f"{name.replace('_', ' '):>26}" for name in SCORES)
-    yield f"  {'':24}{heads}"
-    for row in rows:
-        found = scores_of(row)
-        cells = "".join(
-            f"{each.mean:10.4f} ({each.low:.4f}-{each.high:.4f})"
-            for each in (found[name] for name in SCORES)
-        )
-        yield f"  {row.name:24}{cells}"
 
 
 @contextmanager

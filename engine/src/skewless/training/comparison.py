@@ -6,41 +6,38 @@ and decides nothing.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.metrics import roc_curve
 
 from skewless.core.bootstrap import Interval, paired_bootstrap
 from skewless.core.errors import (
     ConfigError,
     NotInstalledError,
     ParityError,
-    TableError,
 )
-from skewless.core.metrics import log_losses
+from skewless.core.metrics import CalibrationBin, calibration, log_losses
+from skewless.core.search import searched_knobs
 from skewless.core.sections import choices
 from skewless.core.workspace import Workspace
 from skewless.models.baseline import baseline_probability
 from skewless.models.export import export_model, probabilities_of
 from skewless.models.exportable import check_training
+from skewless.models.plots import ROC_POINTS
 from skewless.models.predict import onnx_scorer
 from skewless.tables.simulate import is_simulated, true_probability
 from skewless.tables.table import data_hash
-from skewless.training.data import (
-    TrainingData,
-    fit,
-    fit_rows,
-    read_training_data,
-)
+from skewless.training.cross_validation import cross_validated
+from skewless.training.data import TrainingData, fit, read_training_data
 from skewless.training.intervals import measured
 from skewless.training.proof import prove_features
+from skewless.training.tuning import load_optuna, tune
 
-FOLDS: Final = 5
-REPEATS: Final = 2
 ASKED: Final = 200  # single rows whose time is taken
+TUNED: Final = "{}, tuned"  # the name of an estimator's row with searched knobs
 
 
 class Costs(NamedTuple):
@@ -54,6 +51,28 @@ class Costs(NamedTuple):
     """Of its model.onnx."""
 
 
+class Trained(NamedTuple):
+    """An estimator that was trained."""
+
+    estimator: str
+    """As config.yaml calls it."""
+    knobs: Mapping[str, Any]
+    """The `model` section that it was trained by."""
+    tuned: Mapping[str, Any]
+    """Knobs whose values were searched; empty if none were."""
+    costs: Costs
+
+
+class Curves(NamedTuple):
+    """How answers to rows that were not trained on rank, and what they mean."""
+
+    false_positives: tuple[float, ...]
+    """Share of rows without the event; `ROC_POINTS`."""
+    true_positives: tuple[float, ...]
+    """Share of rows with it that are found then."""
+    calibration: tuple[CalibrationBin, ...]
+
+
 @dataclass(frozen=True)
 class Row:
     """One estimator, or what estimators are compared with."""
@@ -64,10 +83,10 @@ class Row:
     holdout: Mapping[str, Interval]
     behind: Interval
     """How much more log loss per row than the best estimator, row by row; 0 for it."""
-    costs: Costs | None = None
+    curves: Curves
+    """Cross-validated."""
+    trained: Trained | None
     """None for what is no estimator."""
-    knobs: Mapping[str, Any] = field(default_factory=dict)
-    """The `model` section that it was trained by; empty for what is no estimator."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +96,17 @@ class Comparison:
     rows: tuple[Row, ...]
     left_out: Mapping[str, str]
     """Estimator that could not be trained → why."""
+    untuned: Mapping[str, str]
+    """Estimator whose knobs were to be searched, without success → why."""
     chosen: str | None
     """Which of them config.yaml chooses."""
     data_sha256: str
     """Of the table; see `skewless.tables.table.data_hash`."""
+
+    @property
+    def named(self) -> Mapping[str, Row]:
+        """The rows by name."""
+        return {row.name: row for row in self.rows}
 
 
 class _Answers(NamedTuple):
@@ -91,7 +117,11 @@ class _Answers(NamedTuple):
 
 
 def compare(
-    work: Workspace, names: Sequence[str], *, advance: Callable[[int], None]
+    work: Workspace,
+    names: Sequence[str],
+    *,
+    trials: int = 0,
+    advance: Callable[[int], None],
 ) -> Comparison:
     """Train estimators on the same folds, and measure them on the same rows.
 
@@ -102,48 +132,69 @@ def compare(
         one has those that it has by default.
     names
         Of estimators; all if empty, and then those that are not installed are left out.
+    trials
+        How many sets of knobs to try of each estimator, in the ranges that it declares;
+        the best of them is another row. 0: knobs stay as they are.
     advance
         Called after each fit.
 
     Raises
     ------
     ConfigError
-        There is no such estimator, one fails, or one that was asked for is not
-        installed.
+        There is no such estimator, one fails, one that was asked for is not installed,
+        or knobs are to be searched and no estimator declares a range.
+    NotInstalledError
+        Knobs are to be searched, and Optuna is not installed.
     TableError
         The table breaks the contract, or holds too little to train on.
     """
     sections = dict(_sections(work, names))
+    if trials:
+        load_optuna()
+        _check_ranges(sections)
+    data = _read_proven(work)
+    bench = _Bench(data, work.project.load_training(), trials, advance)
+    found = _Tried({}, {}, {}, {})
+    for name, section in sections.items():
+        try:
+            bench.try_out(section, found)
+        except NotInstalledError as error:
+            if names:
+                raise
+            found.left_out[name] = str(error)
+    rows = _rows(found.answers | _references(data, work), found.trained, data)
+    chosen = getattr(work.config.model, "estimator", None)
+    if chosen not in found.trained:
+        chosen = None
+    return Comparison(
+        rows, found.left_out, found.untuned, chosen, data_hash(data.table)
+    )
+
+
+def _read_proven(work: Workspace) -> TrainingData:
+    """Read the training table, and see that one can train on it."""
     data = read_training_data(work)
     side = ~data.is_held_out
     check_training(data.matrix[side], data.target[side], data.names)
     prove_features(data.features, data.table, data.matrix)
-    training = work.project.load_training()
-    answers = dict[str, _Answers]()
-    costs = dict[str, Costs]()
-    left_out = dict[str, str]()
-    for name, section in sections.items():
-        try:
-            answers[name], costs[name] = _tried(
-                data, training, section, advance=advance
-            )
-        except NotInstalledError as error:
-            if names:
-                raise
-            left_out[name] = str(error)
-    rows = tuple(
-        replace(row, knobs=sections[row.name].model_dump(mode="json"))
-        if row.name in sections
-        else row
-        for row in _rows(answers | _references(data, work), costs, data)
-    )
-    chosen = getattr(work.config.model, "estimator", None)
-    return Comparison(
-        rows,
-        left_out,
-        chosen if chosen in answers else None,
-        data_hash(data.table),
-    )
+    return data
+
+
+def shared_keys(config: type[Any]) -> set[str]:
+    """Name the keys of `model` that every estimator has."""
+    known = choices(config, "model").values()
+    return set.intersection(*(set(each.model_fields) for each in known))
+
+
+def _check_ranges(sections: Mapping[str, Any]) -> None:
+    """See that ranges are what config.yaml may say, and that there is one at all."""
+    declared = [searched_knobs(type(section)) for section in sections.values()]
+    if not any(declared):
+        msg = (
+            f"no knob of {', '.join(sections)} declares a range to search; "
+            "config.py declares one by Search(low, high) in the knob's annotation"
+        )
+        raise ConfigError(msg)
 
 
 def _sections(work: Workspace, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -157,7 +208,7 @@ def _sections(work: Workspace, names: Sequence[str]) -> Iterator[tuple[str, Any]
             f"allowed are {', '.join(known) or 'none'}"
         )
         raise ConfigError(msg)
-    shared = set.intersection(*(set(each.model_fields) for each in known.values()))
+    shared = shared_keys(type(work.config))
     for name in names or known:
         kind = known[name]
         said = model.model_dump()
@@ -171,60 +222,56 @@ def _sections(work: Workspace, names: Sequence[str]) -> Iterator[tuple[str, Any]
             raise ConfigError(msg) from error
 
 
-def _tried(
-    data: TrainingData, training: Any, section: Any, *, advance: Callable[[int], None]
-) -> tuple[_Answers, Costs]:
-    """Train one estimator on each fold and on all, and let it answer."""
-    cross_validated = _cross_validated(data, training, section, advance=advance)
-    started = time.perf_counter()
-    fitted = fit(training, data, section)
-    seconds = time.perf_counter() - started
-    advance(1)
-    held_out = data.matrix[data.is_held_out]
-    on_holdout = probabilities_of(fitted, held_out, data.names)
-    return _Answers(cross_validated, on_holdout), _costs(fitted, data, seconds)
+class _Tried(NamedTuple):
+    """What came of the estimators so far, each by name."""
+
+    answers: dict[str, _Answers]
+    trained: dict[str, Trained]
+    left_out: dict[str, str]
+    untuned: dict[str, str]
 
 
-def _cross_validated(
-    data: TrainingData, training: Any, section: Any, *, advance: Callable[[int], None]
-) -> np.ndarray:
-    """Answer each training row by models that never saw it, on average."""
-    matrix = data.matrix[~data.is_held_out]
-    target = data.target[~data.is_held_out]
-    keys = data.keys[~data.is_held_out]
-    answers = np.zeros(len(target))
-    for seen, asked in folds(target, keys, seed=section.random_state):
-        fitted = fit_rows(training, matrix[seen], target[seen], config=section)
-        answers[asked] += probabilities_of(fitted, matrix[asked], data.names) / REPEATS
-        advance(1)
-    return answers
+@dataclass(frozen=True)
+class _Bench:
+    """Where estimators are tried on the same rows."""
 
+    data: TrainingData
+    training: Any
+    trials: int
+    advance: Callable[[int], None]
 
-def folds(
-    target: np.ndarray, keys: np.ndarray, *, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Split n rows `REPEATS` times into `FOLDS`; rows of one key are in one fold.
-
-    Which rows are seen and which are asked is yielded for each fold, as positions.
-
-    Raises
-    ------
-    TableError
-        There are fewer keys than folds.
-    """
-    different = len(np.unique(keys))
-    if different < FOLDS:
-        msg = (
-            f"{different} groups are left to train on; {FOLDS} are needed to compare. "
-            "Give a larger table, or another data.group"
+    def try_out(self, section: Any, into: _Tried) -> None:
+        """Try an estimator as it is, and with the best knobs if any are to be tried."""
+        name = section.estimator
+        into.answers[name], into.trained[name] = self._try(section, {})
+        if not self.trials:
+            return
+        found = tune(
+            self.data, self.training, section, trials=self.trials, advance=self.advance
         )
-        raise TableError(msg)
-    for repeat in range(REPEATS):
-        settings = {"n_splits": FOLDS, "shuffle": True, "random_state": seed + repeat}
-        if different < len(keys):
-            yield from StratifiedGroupKFold(**settings).split(target, target, keys)
+        if found.knobs:
+            name = TUNED.format(name)
+            tried = self._try(found.section, found.knobs)
+            into.answers[name], into.trained[name] = tried
+        elif found.trials:
+            into.untuned[name] = f"no better knobs in {self.trials} trials"
         else:
-            yield from StratifiedKFold(**settings).split(target, target)
+            into.untuned[name] = "config.py declares no range for its knobs"
+
+    def _try(self, section: Any, tuned: Mapping[str, Any]) -> tuple[_Answers, Trained]:
+        """Train an estimator on each fold and on all, and let it answer."""
+        data = self.data
+        on_folds = cross_validated(data, self.training, section, advance=self.advance)
+        started = time.perf_counter()
+        fitted = fit(self.training, data, section)
+        seconds = time.perf_counter() - started
+        self.advance(1)
+        held_out = data.matrix[data.is_held_out]
+        on_holdout = probabilities_of(fitted, held_out, data.names)
+        costs = _costs(fitted, data, seconds)
+        knobs = section.model_dump(mode="json")
+        trained = Trained(section.estimator, knobs, tuned, costs)
+        return _Answers(on_folds, on_holdout), trained
 
 
 def _costs(fitted: Any, data: TrainingData, seconds: float) -> Costs:
@@ -263,7 +310,7 @@ def _references(data: TrainingData, work: Workspace) -> dict[str, _Answers]:
 
 
 def _rows(
-    answers: Mapping[str, _Answers], costs: Mapping[str, Costs], data: TrainingData
+    answers: Mapping[str, _Answers], trained: Mapping[str, Trained], data: TrainingData
 ) -> tuple[Row, ...]:
     """Measure all, the estimators by their cross-validated log loss first."""
     target = data.target[~data.is_held_out]
@@ -271,8 +318,8 @@ def _rows(
     losses = {
         name: log_losses(each.cross_validated, target) for name, each in answers.items()
     }
-    ordered = sorted(costs, key=lambda name: float(losses[name].mean()))
-    references = [name for name in answers if name not in costs]
+    ordered = sorted(trained, key=lambda name: float(losses[name].mean()))
+    references = [name for name in answers if name not in trained]
     best = ordered[0]
     return tuple(
         Row(
@@ -280,7 +327,18 @@ def _rows(
             cross_validated=measured(answers[name].cross_validated, target),
             holdout=measured(answers[name].holdout, outcomes),
             behind=paired_bootstrap(losses[name] - losses[best]),
-            costs=costs.get(name),
+            curves=_curves(answers[name].cross_validated, target),
+            trained=trained.get(name),
         )
         for name in [*ordered, *references]
+    )
+
+
+def _curves(probabilities: np.ndarray, outcomes: np.ndarray) -> Curves:
+    false_positives, true_positives, _ = roc_curve(outcomes, probabilities)
+    found = np.interp(ROC_POINTS, false_positives, true_positives)
+    return Curves(
+        tuple(ROC_POINTS.tolist()),
+        tuple(found.tolist()),
+        calibration(probabilities, outcomes),
     )

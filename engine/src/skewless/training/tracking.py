@@ -63,14 +63,11 @@ COMPARISON: Final = "comparison"
 
 
 class Logged(NamedTuple):
-    """What is on the server now."""
+    """What is on the server of a version now."""
 
-    run: str
-    """Its name."""
-    experiment: str
     was_there: bool
     """Whether it had been logged before, and nothing was done."""
-    model: str | None = None
+    model: str | None
     """What `mlflow.onnx.load_model` takes; None if no model was registered."""
 
 
@@ -110,7 +107,7 @@ def log_version(work: Workspace, artifact: Artifact) -> Logged:
         alias = None if ONNX not in artifact.files else _alias(metadata.version)
         uri = None if alias is None else f"models:/{name}@{alias}"
         if _has_finished_run(mlflow, metadata.version):
-            return Logged(metadata.version, name, was_there=True, model=uri)
+            return Logged(was_there=True, model=uri)
         with mlflow.start_run(run_name=metadata.version, tags=_tags(metadata)):
             mlflow.log_params(_version_params(metadata))
             mlflow.log_metrics(_version_metrics(metadata))
@@ -118,12 +115,12 @@ def log_version(work: Workspace, artifact: Artifact) -> Logged:
             _log_files(mlflow, artifact)
             if alias is not None:
                 _log_model(mlflow, artifact, name, alias=alias)
-    return Logged(metadata.version, name, was_there=False, model=uri)
+    return Logged(was_there=False, model=uri)
 
 
 def log_comparison(
     work: Workspace, found: Comparison, *, told: Mapping[str, Any], table: str
-) -> Logged:
+) -> None:
     """Log a comparison as a run, and below it one run for each of its rows.
 
     Parameters
@@ -151,9 +148,9 @@ def log_comparison(
             mlflow.log_text(table, "comparison.txt")
             for row in found.rows:
                 with mlflow.start_run(run_name=row.name, nested=True):
-                    mlflow.log_params(_params("model", row.knobs))
+                    if row.trained is not None:
+                        mlflow.log_params(_params("model", row.trained.knobs))
                     mlflow.log_metrics(_row_metrics(row))
-    return Logged(COMPARISON, name, was_there=False)
 
 
 @contextmanager
@@ -270,10 +267,10 @@ def _row_metrics(row: Row) -> dict[str, float]:
         for name, interval in scores.items():
             found |= _interval(_metric(side, name), interval)
     found |= _interval("behind/log_loss", row.behind)
-    if row.costs is not None:
+    if row.trained is not None:
         found |= {
             _metric("costs", name): float(value)
-            for name, value in row.costs._asdict().items()
+            for name, value in row.trained.costs._asdict().items()
             if value is not None
         }
     return found

@@ -1,0 +1,220 @@
+"""The command that puts estimators side by side: compare."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skewless.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    OverwriteOption,
+    open_workspace,
+    print_json,
+    progress,
+    refuse_existing,
+    say,
+)
+from skewless.core.atomic import replace_file
+from skewless.core.metrics import SCORES
+
+if TYPE_CHECKING:
+    from skewless.core.bootstrap import Interval
+    from skewless.core.workspace import Workspace
+    from skewless.training.comparison import Comparison, Costs, Row
+    from skewless.training.proposal import Proposal
+
+
+def compare(
+    context: typer.Context,
+    estimators: Annotated[
+        list[str] | None,
+        typer.Argument(help="Default: all that are installed", show_default=False),
+    ] = None,
+    *,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            metavar="TRIALS",
+            min=1,
+            max=100_000,
+            help="Also search the knobs of each, in so many trials",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with pictures", show_default=False),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare estimators by cross-validation, beside the baseline.
+
+    With --tune, the knobs are searched in the ranges that config.py declares, on the
+    training side alone, and what config.yaml would have to say for the best is printed
+    as a diff: `git apply` and `patch -p1` take the whole output. No version is written.
+    If MLFLOW_TRACKING_URI names a server, all is logged there.
+
+    Example: compare hist_gradient_boosting logistic_regression
+
+    Example: compare --tune 30 --html compared.html | tee compared.txt
+    """
+    from skewless.training import comparison
+    from skewless.training.proposal import propose
+    from skewless.training.tracking import refuse_without_mlflow
+
+    if html is not None:
+        refuse_existing([html], overwrite=overwrite)
+    trials = tune or 0
+    work = open_workspace(context, config)
+    is_logged = refuse_without_mlflow(work.settings)
+    path = config or work.settings.config
+    text = path.read_text(encoding="utf-8")
+    with progress("comparing", unit="fits") as advance:
+        found = comparison.compare(
+            work, estimators or [], trials=trials, advance=advance
+        )
+    proposal = None
+    if trials:
+        proposal = propose(found, work, text=text, name=_from_here(path))
+    if html is not None:
+        _write_page(html, found, proposal, trials=trials)
+    for name, why in found.left_out.items():
+        say(f"left out: {name}: {why}", err=True)
+    told = _as_json(found, proposal)
+    lines = list(_table(found))
+    if trials:
+        lines += _tuning(found, proposal)
+    if as_json:
+        print_json(told)
+    else:
+        say(*lines)
+    if is_logged:
+        _log(work, found, told, lines)
+
+
+def _log(
+    work: "Workspace", found: "Comparison", told: dict[str, Any], lines: list[str]
+) -> None:
+    from skewless.training.tracking import COMPARISON, log_comparison
+
+    say("logging to MLflow", err=True)
+    log_comparison(work, found, told=told, table="\n".join([*lines, ""]))
+    name = work.project.name
+    say(f"MLflow: run {COMPARISON} of experiment {name} logged", err=True)
+
+
+def _write_page(
+    path: Path, found: "Comparison", proposal: "Proposal | None", *, trials: int
+) -> None:
+    from skewless.training.comparison_page import render_comparison
+
+    replace_file(path, render_comparison(found, proposal, trials=trials).encode())
+
+
+def _from_here(path: Path) -> str:
+    """Name config.yaml as a diff does that is applied where the command ran."""
+    here = Path.cwd()
+    if path.resolve().is_relative_to(here):
+        return path.resolve().relative_to(here).as_posix()
+    return path.name
+
+
+def _as_json(found: "Comparison", proposal: "Proposal | None") -> dict[str, Any]:
+    rows = {}
+    for row in found.rows:
+        trained = row.trained
+        rows[row.name] = {
+            "cross_validated": {
+                name: each._asdict() for name, each in row.cross_validated.items()
+            },
+            "holdout": {name: each._asdict() for name, each in row.holdout.items()},
+            "behind": row.behind._asdict(),
+            "estimator": None if trained is None else trained.estimator,
+            "tuned": {} if trained is None else dict(trained.tuned),
+            "costs": None if trained is None else trained.costs._asdict(),
+        }
+    return {
+        "chosen": found.chosen,
+        "rows": rows,
+        "left_out": dict(found.left_out),
+        "untuned": dict(found.untuned),
+        "diff": None if proposal is None else proposal.diff,
+    }
+
+
+def _table(found: "Comparison") -> Iterator[str]:
+    """Lay a comparison out: cross-validation, holdout, and what each costs."""
+    best = found.rows[0].name
+    width = max(len(row.name) for row in found.rows) + 2
+    yield "by cross-validation on the training side, with 95 % intervals"
+    yield from _scores(found.rows, lambda row: row.cross_validated, width)
+    yield ""
+    yield f"log loss more than {best}, row by row: below 0 is better"
+    for row in found.rows[1:]:
+        said = f"  {row.name:{width}}{row.behind}"
+        if row.behind.low <= 0 <= row.behind.high:
+            said += "  no difference that shows"
+        yield said
+    yield ""
+    yield "on the holdout, which is no reason to choose"
+    yield from _scores(found.rows, lambda row: row.holdout, width)
+    yield ""
+    yield f"  {'costs':{width}}{'to train':>12}{'ONNX, a row':>14}{'size':>12}"
+    for row in found.rows:
+        if row.trained is not None:
+            yield f"  {row.name:{width}}{_costs(row.trained.costs)}"
+    if found.chosen is not None:
+        yield ""
+        yield f"config.yaml chooses {found.chosen}; model.estimator changes that"
+
+
+def _costs(costs: "Costs") -> str:
+    taken = f"{costs.train_seconds:10.1f} s"
+    if costs.microseconds is None or costs.bytes is None:
+        return f"{taken}  it has no ONNX form"
+    return f"{taken}{costs.microseconds:11.0f} µs{costs.bytes / 1024:9.0f} kB"
+
+
+def _scores(
+    rows: "Sequence[Row]",
+    scores_of: "Callable[[Row], Mapping[str, Interval]]",
+    width: int,
+) -> Iterator[str]:
+    heads = "".join(f"{name.replace('_', ' '):>26}" for name in SCORES)
+    yield f"  {'':{width}}{heads}"
+    for row in rows:
+        found = scores_of(row)
+        cells = "".join(
+            f"{each.mean:10.4f} ({each.low:.4f}-{each.high:.4f})"
+            for each in (found[name] for name in SCORES)
+        )
+        yield f"  {row.name:{width}}{cells}"
+
+
+def _tuning(found: "Comparison", proposal: "Proposal | None") -> Iterator[str]:
+    """Say which knobs were found, and what to write into config.yaml."""
+    yield ""
+    yield "tuned on the training side, in other folds"
+    for row in found.rows:
+        if row.trained is not None and row.trained.tuned:
+            knobs = row.trained.tuned.items()
+            yield f"  {row.name}: " + ", ".join(f"{key} {each}" for key, each in knobs)
+    for name, why in found.untuned.items():
+        yield f"  {name}: {why}"
+    yield ""
+    if proposal is None:
+        yield "config.yaml says the best already: there is nothing to change"
+        return
+    best = found.rows[0].name
+    if found.chosen is None:
+        yield f"{best} is best; config.yaml's own estimator was not compared"
+    else:
+        behind = found.named[found.chosen].behind
+        shows = "" if behind.low > 0 else ": no difference that shows"
+        yield f"{found.chosen} as in config.yaml loses {behind} more than {best}{shows}"
+    yield ""
+    yield from proposal.lines()

@@ -1,0 +1,108 @@
+"""The best row of a comparison → what config.yaml has to say for it, as a diff."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import yaml
+from pydantic import BaseModel
+
+from skewless.core.config_reference import bounds_in_words
+from skewless.core.config_text import as_yaml, with_settings
+from skewless.core.escaping import printable
+from skewless.core.sections import choices
+from skewless.core.workspace import Workspace
+from skewless.training.comparison import Comparison, shared_keys
+
+SECTION: Final = "model"
+
+
+class Proposal(NamedTuple):
+    """What to write into config.yaml, for a person to accept."""
+
+    settings: Mapping[str, Any]
+    """Key of the section `model` → its value."""
+    removed: tuple[str, ...]
+    """Keys of it to take out, which are another estimator's."""
+    diff: str | None
+    """Unified; None if config.yaml is laid out so that it cannot be written."""
+
+    def lines(self) -> Iterator[str]:
+        """Write the diff, or say the changes."""
+        if self.diff is not None:
+            yield from self.diff.splitlines()
+            return
+        said = [f"{key}: {as_yaml(value)}" for key, value in self.settings.items()]
+        yield f"in the section {SECTION} of config.yaml, write {', '.join(said)}"
+        if self.removed:
+            yield f"and take out {', '.join(self.removed)}"
+
+
+def propose(
+    found: Comparison, work: Workspace, *, text: str, name: str
+) -> Proposal | None:
+    """Propose the best estimator with its knobs.
+
+    Parameters
+    ----------
+    found
+        The comparison.
+    work
+        The project.
+    text, name
+        Of config.yaml: what it says, and its path for the diff.
+
+    Returns
+    -------
+    Proposal or None
+        None if config.yaml says it already.
+    """
+    best = found.rows[0]
+    if best.name == found.chosen or best.trained is None:
+        return None
+    config = type(work.config)
+    estimator = best.trained.estimator
+    settings = {"estimator": estimator} | dict(best.trained.tuned)
+    said = yaml.safe_load(text)[SECTION]
+    removed: tuple[str, ...] = ()
+    if work.config.model.estimator != estimator:
+        kept = shared_keys(config) | set(settings)
+        removed = tuple(key for key in said if key not in kept)
+    comments = _comments(choices(config, SECTION)[estimator], best.trained.tuned)
+    changes = {f"{SECTION}.{key}": value for key, value in settings.items()}
+    taken_out = [f"{SECTION}.{key}" for key in removed]
+    try:
+        changed = with_settings(text, changes, comments=comments, removed=taken_out)
+    except LookupError:
+        return Proposal(settings, removed, None)
+    return Proposal(settings, removed, _diff(text, changed, name))
+
+
+def _comments(section: type[BaseModel], knobs: Iterable[str]) -> dict[str, str]:
+    """Take the comment of each knob from its field: what it is, and its range."""
+    schema = section.model_json_schema()["properties"]
+    comments = {}
+    for name in knobs:
+        said = schema[name].get("description") or name
+        # Comments in config.yaml begin with a small letter.
+        said = said[0].lower() + said[1:]
+        bounds = bounds_in_words(schema[name])
+        comments[name] = f"{said}; {bounds}" if bounds else said
+    return comments
+
+
+def _diff(before: str, after: str, name: str) -> str | None:
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        fromfile=f"a/{name}",
+        tofile=f"b/{name}",
+    )
+    ended = [
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in lines
+    ]
+    diff = "".join(ended)
+    # What is not shown as it is could not be applied, or is a secret.
+    is_plain = all(printable(line) == line for line in diff.splitlines())
+    return diff if is_plain else None
