@@ -21,7 +21,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(INSTALLED) ## make .venv with all it needs [EXTRAS=boosters] (PYTHON=python3.11 picks the interpreter)
+install: $(INSTALLED) ## make .venv with all it needs [EXTRAS="boosters tuning"] (PYTHON=python3.11 picks the interpreter)
 
 # An environment whose interpreter is gone, or was replaced by another Python, is made anew whatever the files say.
 ifneq ($(shell $(BIN)/python -c 'import uv' >/dev/null 2>&1 && echo works),works)
