@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from conftest import ROOT
 from pages import Block, Clone, read_page
 
 FIRST = read_page("from-your-notebook.md")
@@ -162,10 +164,36 @@ from sklearn.preprocessing import StandardScaler
 """
 
 
+def is_tuning(block: Block) -> bool:
+    """Tell whether a block of the page of estimators is about better knobs."""
+    return "--tune" in block.text and block.language == "console"
+
+
+def is_shown(block: Block) -> bool:
+    """Tell whether a block is not one to follow: tuning, or a part of config.py."""
+    return is_tuning(block) or (block.language == "python" and block.place is None)
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.needs("optuna")
+def test_an_estimator_is_tuned_as_the_page_says(clone: Clone):
+    blocks = read_page("another-estimator.md")
+    (tuning,) = filter(is_tuning, blocks)
+    declared = next(block.text for block in blocks if "Search(0.01" in block.text)
+
+    clone.follow([tuning])
+
+    model = yaml.safe_load((clone.folder / "config.yaml").read_text())["model"]
+    assert 0.01 <= model["learning_rate"] <= 0.3
+    assert model["learning_rate"] != 0.1
+    assert declared in (ROOT / "src/churn_service/config.py").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.posix
 def test_a_pipeline_answers_like_the_notebooks(clone: Clone):
-    blocks = read_page("another-estimator.md")
+    blocks = [each for each in read_page("another-estimator.md") if not is_shown(each)]
     trains = ["churn-service train" in block.text for block in blocks]
     first_train = trains.index(True)
     (cell,) = (block.text for block in blocks if block.place == "notebook.py")
@@ -208,7 +236,10 @@ def test_what_onnx_cannot_express_is_refused_and_then_served_as_the_page_says(
     clone: Clone,
 ):
     asked = [Block("console", None, ASKED)]
-    pages = read_page("another-estimator.md") + read_page("without-onnx.md")
+    estimators = [
+        each for each in read_page("another-estimator.md") if not is_shown(each)
+    ]
+    pages = estimators + read_page("without-onnx.md")
     clone.follow(pages + asked)
 
     words = ("score", "subscribers.csv", "out.csv")
