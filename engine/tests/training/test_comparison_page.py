@@ -82,13 +82,16 @@ def compared(
             compared(WORSE, baseline=UNSURE),
             "bad",
             "no better than the baseline",
-            "a comes first among the estimators, and chance explains the rest.",
+            (
+                "a comes first among the estimators, and chance explains its distance "
+                "to the baseline."
+            ),
         ),
         (
             compared(WORSE, baseline=BETTER),
             "bad",
             "no better than the baseline",
-            "a comes first among the estimators, and is worse than it.",
+            "a comes first among the estimators, and is worse than the baseline.",
         ),
     ],
 )

@@ -85,7 +85,9 @@ def judge(found: Comparison, *, has_proposal: bool) -> Verdict:
     best = found.rows[0]
     baseline = found.named[BASELINE].behind
     if baseline.low <= 0:
-        ahead = "is worse than it" if baseline.high < 0 else "chance explains the rest"
+        ahead = "chance explains its distance to the baseline"
+        if baseline.high < 0:
+            ahead = "is worse than the baseline"
         return Verdict(
             "bad",
             "no better than the baseline",
