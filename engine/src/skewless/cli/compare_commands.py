@@ -63,7 +63,6 @@ def compare(
     Example: compare --tune 30 --html compared.html | tee compared.txt
     """
     from skewless.training import comparison
-    from skewless.training.proposal import propose
     from skewless.training.tracking import refuse_without_mlflow
 
     if html is not None:
@@ -77,27 +76,30 @@ def compare(
         found = comparison.compare(
             work, estimators or [], trials=trials, advance=advance
         )
-    proposal = None
-    if trials:
-        proposal = propose(found, work, text=text, name=_from_here(path))
+    proposal = _proposal(found, work, text, path=path) if trials else None
     if html is not None:
         _write_page(html, found, proposal, trials=trials)
-    for name, why in found.left_out.items():
-        say(f"left out: {name}: {why}", err=True)
+    say(*(f"left out: {name}: {why}" for name, why in found.left_out.items()), err=True)
+    lines = list(_lines(found, proposal, trials=trials))
     told = _as_json(found, proposal)
-    lines = list(_table(found))
-    if trials:
-        lines += _tuning(found, proposal)
     if as_json:
         print_json(told)
     else:
         say(*lines)
     if is_logged:
-        _log(work, found, told, lines)
+        _log(work, found, told=told, lines=lines)
+
+
+def _proposal(
+    found: "Comparison", work: "Workspace", text: str, *, path: Path
+) -> "Proposal | None":
+    from skewless.training.proposal import propose
+
+    return propose(found, work, text=text, name=_from_here(path))
 
 
 def _log(
-    work: "Workspace", found: "Comparison", told: dict[str, Any], lines: list[str]
+    work: "Workspace", found: "Comparison", *, told: dict[str, Any], lines: list[str]
 ) -> None:
     from skewless.training.tracking import COMPARISON, log_comparison
 
@@ -144,6 +146,15 @@ def _as_json(found: "Comparison", proposal: "Proposal | None") -> dict[str, Any]
         "untuned": dict(found.untuned),
         "diff": None if proposal is None else proposal.diff,
     }
+
+
+def _lines(
+    found: "Comparison", proposal: "Proposal | None", *, trials: int
+) -> Iterator[str]:
+    """Write a comparison for people."""
+    yield from _table(found)
+    if trials:
+        yield from _tuning(found, proposal)
 
 
 def _table(found: "Comparison") -> Iterator[str]:
