@@ -4,7 +4,7 @@ set -eu
 # Where there is an init system Debian starts the servers among them; the tests start their own, on free ports.
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" # where Debian keeps PostgreSQL's programs
 packages=""
-programs="sha256sum:coreutils openssl:openssl"
+programs="sha256sum:coreutils openssl:openssl patch:patch"
 programs="$programs curl:curl wrk:wrk h2load:nghttp2-client redis-server:redis-server"
 programs="$programs prometheus:prometheus promtool:prometheus haproxy:haproxy nginx:nginx-light"
 programs="$programs buildah:buildah mmdebstrap:mmdebstrap runc:runc"

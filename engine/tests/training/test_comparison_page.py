@@ -30,7 +30,7 @@ EVIL = "<script>alert('$x$')</script>\u202e\x1b"
 def row(name: str, behind: Interval, *, costs: Costs | None = None) -> Row:
     """Make the row of an estimator; of what it is compared with if it costs nothing."""
     scores = dict.fromkeys(SCORES, Interval(0.7, 0.6, 0.8))
-    trained = None if costs is None else Trained(name, {}, costs)
+    trained = None if costs is None else Trained(name, {}, {}, costs)
     curves = Curves((0.0, 0.5, 1.0), (0.0, 0.8, 1.0), (TENTH, TENTH))
     return Row(name, scores, scores, behind, curves, trained)
 

@@ -79,7 +79,7 @@ def compare(
     proposal = _proposal(found, work, text, path=path) if trials else None
     if html is not None:
         _write_page(html, found, proposal, trials=trials)
-    say(*(f"left out: {name}: {why}" for name, why in found.left_out.items()), err=True)
+    _say_left_out(found)
     lines = list(_lines(found, proposal, trials=trials))
     told = _as_json(found, proposal)
     if as_json:
@@ -88,6 +88,11 @@ def compare(
         say(*lines)
     if is_logged:
         _log(work, found, told=told, lines=lines)
+
+
+def _say_left_out(found: "Comparison") -> None:
+    for name, why in found.left_out.items():
+        say(f"left out: {name}: {why}", err=True)
 
 
 def _proposal(
