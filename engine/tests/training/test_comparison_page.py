@@ -45,7 +45,7 @@ def compared(
         for name, behind in zip("abcd", (SAME, *others), strict=False)
     ]
     rows = (*estimators, row("baseline", baseline))
-    return Comparison(rows, left_out={}, untuned={}, chosen=chosen)
+    return Comparison(rows, left_out={}, untuned={}, chosen=chosen, data_sha256="")
 
 
 @pytest.mark.parametrize(
