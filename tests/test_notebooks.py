@@ -60,8 +60,9 @@ def test_training_on_a_table_is_compared_with_the_baseline_and_the_best_possible
         "baseline" in table and "best possible" in table and "roc_auc" in table
         for table in tables(outputs)
     )
+    assert any("logistic_regression" in table for table in tables(outputs))
     assert re.search(r"best on the holdout 0\.\d\d, cost / value \d\.\d\d", printed)
-    assert images(outputs) >= 2
+    assert images(outputs) >= 4
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)

@@ -21,7 +21,7 @@ from skewless.core.workspace import open_workspace
 from skewless.models.baseline import baseline_probability
 from skewless.tables.faults import check_table, find_faults
 from skewless.tables.simulate import simulate, true_probability
-from skewless.training.compare import beside_references
+from skewless.training.evaluation import beside_references
 
 WORK = open_workspace(PROJECT, ROOT / "config.yaml")
 CONFIG = WORK.config

@@ -119,7 +119,7 @@ def evaluate(
 
     Example: evaluate --version 0.1.0-1a2b3c4d
     """
-    from skewless.training.compare import evaluate_version
+    from skewless.training.evaluation import evaluate_version
 
     work = open_workspace(context, config)
     registry = open_registry(work)

@@ -120,8 +120,9 @@ def compare(
     work: Workspace,
     names: Sequence[str],
     *,
+    data: TrainingData | None = None,
     trials: int = 0,
-    advance: Callable[[int], None],
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Comparison:
     """Train estimators on the same folds, and measure them on the same rows.
 
@@ -132,6 +133,8 @@ def compare(
         one has those that it has by default.
     names
         Of estimators; all if empty, and then those that are not installed are left out.
+    data
+        Default: the table of `data.path`.
     trials
         How many sets of knobs to try of each estimator, in the ranges that it declares;
         the best of them is another row. 0: knobs stay as they are.
@@ -152,7 +155,8 @@ def compare(
     if trials:
         load_optuna()
         _check_ranges(sections)
-    data = _read_proven(work)
+    data = read_training_data(work) if data is None else data
+    _check(data)
     bench = _Bench(data, work.project.load_training(), trials, advance)
     found = _Tried({}, {}, {}, {})
     for name, section in sections.items():
@@ -171,13 +175,11 @@ def compare(
     )
 
 
-def _read_proven(work: Workspace) -> TrainingData:
-    """Read the training table, and see that one can train on it."""
-    data = read_training_data(work)
+def _check(data: TrainingData) -> None:
+    """See that one can train on a table, and that features are of each row alone."""
     side = ~data.is_held_out
     check_training(data.matrix[side], data.target[side], data.names)
     prove_features(data.features, data.table, data.matrix)
-    return data
 
 
 def shared_keys(config: type[Any]) -> set[str]:

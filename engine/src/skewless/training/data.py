@@ -14,6 +14,8 @@ from skewless.core.workspace import Workspace
 from skewless.models.baseline import check_baseline
 from skewless.models.boosters import BOOSTERS, not_installed
 from skewless.models.exportable import check_training, made_exportable
+from skewless.tables.faults import check_table
+from skewless.tables.simulate import simulate
 from skewless.tables.split import is_holdout, read_keyed
 from skewless.training.proof import Features
 
@@ -59,16 +61,38 @@ def read_training_data(work: Workspace) -> TrainingData:
     TableError
         The table breaks the contract, or holds too little to train on.
     """
+    data = work.config.data
+    path = work.root / data.path
+    table, keys = read_keyed(path, work.contract, data.format, split=data.split)
+    return _prepared(work, table, keys)
+
+
+def read_or_simulate(work: Workspace) -> TrainingData:
+    """Read the training table, or make it up while there is no file of that name.
+
+    Raises
+    ------
+    ConfigError, TableError
+        See `read_training_data`.
+    """
+    data = work.config.data
+    if (work.root / data.path).exists():
+        return read_training_data(work)
+    sample = data.sample
+    made_up = simulate(sample.rows, sample.random_state, work.contract)
+    table = check_table(pd.DataFrame(made_up), work.contract)
+    return _prepared(work, table, table[work.contract.id])
+
+
+def _prepared(work: Workspace, table: pd.DataFrame, keys: pd.Series) -> TrainingData:
+    """Split a checked table and compute its features."""
     config = work.config
-    contract = work.contract
-    path = work.root / config.data.path
     split = config.data.split
-    table, keys = read_keyed(path, contract, config.data.format, split=split)
     is_held_out = is_holdout(keys, fraction=split.fraction, salt=split.salt)
     names = tuple(features_of(work.project, table[:1], config.features))
     check_baseline(config, names)
     features = Features(work.project, config.features, names)
-    target = table[contract.target].to_numpy()
+    target = table[work.contract.target].to_numpy()
     return TrainingData(
         table, target, keys.to_numpy(), is_held_out, features, features.matrix(table)
     )

@@ -5,12 +5,13 @@ are for the records that share a value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from skewless.core.contract import Column, Contract
 from skewless.core.metrics import log_losses
+from skewless.models.predict import Scorer
 from skewless.models.quality import (
     FEWEST_OUTCOMES,
     FEWEST_ROWS,
@@ -21,9 +22,11 @@ from skewless.models.quality import (
     mean_of,
     share_of,
 )
-from skewless.models.reference import is_missing
+from skewless.models.reference import importances, is_missing
 from skewless.training.data import TrainingData
 from skewless.training.intervals import measured
+
+IMPORTANCE_ROWS: Final = 10_000
 
 
 def measure_holdout(
@@ -59,6 +62,38 @@ def measure_holdout(
             contract.columns, records, probabilities=model, outcomes=outcomes
         ),
     }
+
+
+def column_importances(
+    data: TrainingData, contract: Contract, score: Scorer
+) -> dict[str, float]:
+    """Measure what each column of a record is worth to a model, by shuffling it.
+
+    Parameters
+    ----------
+    data
+        The table; rows held out are shuffled, `IMPORTANCE_ROWS` at most.
+    contract
+        Its columns.
+    score
+        The model: float32 features (n, k) → probabilities (n,).
+
+    Returns
+    -------
+    dict of str to float
+        Nats of log loss per record that are lost; see `importances`.
+    """
+    some = np.flatnonzero(data.is_held_out)[:IMPORTANCE_ROWS]
+    records = {
+        column.name: data.table[column.name].to_numpy()[some]
+        for column in contract.columns
+    }
+
+    def loss(shuffled: Mapping[str, np.ndarray], outcomes: np.ndarray) -> float:
+        probabilities = score(data.features.matrix(shuffled))
+        return float(log_losses(probabilities, outcomes).mean())
+
+    return importances(records, data.target[some], loss)
 
 
 def measure_segments(

@@ -10,7 +10,6 @@ from typing import Any, Final
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.metrics import log_loss
 
 from skewless.core.arrays import to_arrays, to_json
 from skewless.core.checkout import read_checkout
@@ -42,23 +41,22 @@ from skewless.models.predict import (
     onnx_scorer,
     open_predictor,
 )
-from skewless.models.reference import Reference, freeze, importances
+from skewless.models.reference import Reference, freeze
 from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
 from skewless.tables.simulate import simulate
 from skewless.tables.split import ids_hash, repeated
 from skewless.tables.table import data_hash
-from skewless.training.compare import beside_references, measure
 from skewless.training.data import TrainingData, fit, read_training_data
-from skewless.training.holdout import measure_holdout
+from skewless.training.evaluation import beside_references, measure
+from skewless.training.holdout import column_importances, measure_holdout
 from skewless.training.proof import prove_features, prove_model
 
 LOCK: Final = "requirements-dev.lock"
 NO_LOCK: Final = "no lock"  # in place of its hash
 GOLDEN_ROWS = 16
 GOLDEN_SEED = 1
-IMPORTANCE_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -196,19 +194,8 @@ def _reference(
     data: TrainingData, scores: np.ndarray, *, work: Workspace, score: Scorer
 ) -> Reference:
     """Freeze the table's columns and the holdout's scores; live rows are compared."""
-    known = {
-        column.name: data.table[column.name].to_numpy()
-        for column in work.contract.columns
-    }
-    some = np.flatnonzero(data.is_held_out)[:IMPORTANCE_ROWS]
-
-    def loss(records: Mapping[str, np.ndarray], outcomes: np.ndarray) -> float:
-        probabilities = score(data.features.matrix(records))
-        return float(log_loss(outcomes, probabilities, labels=[0, 1]))
-
-    sample = {name: values[some] for name, values in known.items()}
-    worth = importances(sample, data.target[some], loss)
-    frozen = {name: freeze(values, worth[name]) for name, values in known.items()}
+    worth = column_importances(data, work.contract, score)
+    frozen = {name: freeze(data.table[name].to_numpy(), worth[name]) for name in worth}
     return Reference(columns=frozen, score=freeze(scores))
 
 
