@@ -193,6 +193,15 @@ OTHERS = {
 WITHOUT_SPLITS = {"linear", "scaled and linear", "linear, sigmoid"}
 
 
+def test_onnx_runtime_has_nothing_to_say_of_a_vote(capfd: pytest.CaptureFixture[str]):
+    matrix, target = training_data()
+    exported = export_model(clone(VOTE).fit(matrix, target), matrix.shape[1])
+
+    onnx_scorer(exported)
+
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_estimator_answers_alike_missing_values_and_splits_included(name: str):
     matrix, target = training_data()

@@ -58,8 +58,14 @@ def _convert_vote(scope: Any, operator: Any, container: Any) -> None:
     operator.raw_operator.flatten_transform = False
     if vote.weights is not None:
         operator.raw_operator.weights = np.asarray(vote.weights)
+    before = len(container.initializers)
     convert_voting_classifier(scope, operator, container)
     operator.raw_operator = vote
+    # It writes classes that a soft vote does not use; ONNX Runtime would warn of them.
+    used = {name for node in container.nodes for name in node.input}
+    container.initializers[before:] = [
+        each for each in container.initializers[before:] if each.name in used
+    ]
 
 
 def _imputer_shape(operator: Any) -> None:
