@@ -36,6 +36,8 @@ DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 settings.register_profile("some", deadline=None, max_examples=25)
 settings.register_profile("all", deadline=None)
 
+LONGEST = {"template", "testing"}  # folders whose tests copy and build projects
+
 absent_programs: dict[str, int] = {}
 
 
@@ -90,7 +92,8 @@ def pytest_collection_modifyitems(
         )
         raise pytest.UsageError(message)
     config.hook.pytest_deselected(items=left_out)
-    items[:] = kept
+    # What takes longest begins first, so that no process ends alone with it.
+    items[:] = sorted(kept, key=lambda item: item.path.parent.name not in LONGEST)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -26,7 +26,8 @@ PINNED = re.compile(
 LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
 ENVIRONMENT = os.environ  # noqa: TID251 - of the programs that install, not ours
 NEWER = "9999"
-OLDEST_PIP = {"3.11": "22.3", "3.12": "23.2.1", "3.13": "24.2", "3.14": "25.2"}
+# Python 3.12 and its pip lie between the others.
+OLDEST_PIP = {"3.11": "22.3", "3.13": "24.2", "3.14": "25.2"}
 """Python → the pip in the first release of that Python (CPython's Lib/ensurepip)."""
 
 
