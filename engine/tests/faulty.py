@@ -61,12 +61,40 @@ def not_to_be_written(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
     return make_pipeline(nothing, trees).fit(matrix, target)
 
 
+def without_return(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    HistGradientBoostingClassifier(max_iter=5).fit(matrix, target)
+
+
+def not_fitted(*_: Any) -> Any:
+    return HistGradientBoostingClassifier(max_iter=5)
+
+
+class Sevens(DecisionTreeClassifier):
+    """A tree that is sure beyond measure."""
+
+    def predict_proba(self, matrix: np.ndarray) -> np.ndarray:
+        return 7 * super().predict_proba(matrix)
+
+
+def beyond_one(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    return Sevens(max_depth=2).fit(matrix, target)
+
+
+def without_seed(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
+    forest = RandomForestClassifier(10, max_depth=6)
+    return make_pipeline(SimpleImputer(), forest).fit(matrix, target)
+
+
 def constant(matrix: np.ndarray, target: np.ndarray, _: Any) -> Any:
     one = DecisionTreeClassifier(max_depth=1, min_samples_split=len(target) + 1)
     calibrated = CalibratedClassifierCV(one, method="isotonic", ensemble=False)
     return calibrated.fit(matrix, target)
 
 
+returnless = Training(train=without_return, evaluate=evaluate)
+unfitted = Training(train=not_fitted, evaluate=evaluate)
+sevens = Training(train=beyond_one, evaluate=evaluate)
+unseeded = Training(train=without_seed, evaluate=evaluate)
 elsewhere = Training(train=of_another_package, evaluate=evaluate)
 complete = Training(train=line_of_complete_rows, evaluate=evaluate)
 silent = Training(train=without_probabilities, evaluate=evaluate)

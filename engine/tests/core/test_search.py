@@ -58,8 +58,11 @@ def test_every_range_beyond_what_config_yaml_may_say_is_named_with_what_may():
     ],
 )
 def test_a_range_without_room_is_refused(words: dict[str, float], said: str):
-    with pytest.raises(ValueError, match=said):
-        Search(**words)
+    class Wrong(ModelSection):
+        trees: Annotated[int, Search(**words)] = 3
+
+    with pytest.raises(ConfigError, match=f"Wrong.trees declares .*, and {said}"):
+        searched_knobs(Wrong)
 
 
 @pytest.mark.parametrize("name", choices(Config, "model"))

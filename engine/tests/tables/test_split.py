@@ -92,6 +92,16 @@ def test_a_group_that_is_not_known_is_refused(
         read_split(tmp_path / "table.csv", CONTRACT, FormatConfig(), split=split)
 
 
+def test_what_is_predicted_is_no_group(tmp_path: Path):
+    write_table(
+        pd.DataFrame(simulate(60, 3, CONTRACT)), tmp_path / "table.csv", CONTRACT
+    )
+    split = HALF.model_copy(update={"group": TARGET})
+
+    with pytest.raises(TableError, match="is what is predicted"):
+        read_split(tmp_path / "table.csv", CONTRACT, FormatConfig(), split=split)
+
+
 def test_records_that_repeat_under_other_ids_are_counted():
     table = pd.DataFrame(simulate(60, 3, CONTRACT))
     copied = table.assign(**{ID: [f"copy-{row}" for row in range(60)]})

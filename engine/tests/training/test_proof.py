@@ -104,6 +104,14 @@ def test_a_feature_that_depends_on_other_rows_is_refused_with_what_to_do(
     assert said.endswith("docs/features-of-other-rows.md")
 
 
+def test_a_feature_of_chance_is_called_that():
+    random = np.random.default_rng(1)
+
+    said = refusal(lambda values: values * random.random())
+
+    assert said.startswith("features.py: slip is another value each time")
+
+
 def test_a_feature_that_rounds_otherwise_alone_is_refused():
     def circled(values: Any) -> Any:
         if np.ndim(values):

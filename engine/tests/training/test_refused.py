@@ -14,7 +14,12 @@ import yaml
 from conftest import ROOT
 from fields import NUMBERS, field
 from own import CONTRACT, PROJECT
-from skewless.core.errors import ConfigError, ParityError, SkewlessError
+from skewless.core.errors import (
+    ConfigError,
+    ParityError,
+    SkewlessError,
+    TableError,
+)
 from skewless.models.export import PARITY
 from skewless.tables.simulate import simulate
 from skewless.tables.table import write_table
@@ -121,6 +126,59 @@ def test_what_gives_no_probabilities_or_cannot_be_written_is_told(
     folder: Path, training: str, told: str
 ):
     assert re.search(told, refusal(with_table(folder), ParityError, training=training))
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ("faulty:returnless", "train returned nothing. End it with `return "),
+        ("faulty:unfitted", "train returned a HistGradientBoostingClassifier, which"),
+    ],
+)
+def test_a_train_that_returns_no_fitted_model_is_told_so(
+    folder: Path, training: str, told: str
+):
+    assert told in refusal(with_table(folder), ConfigError, training=training)
+
+
+def test_what_is_no_probability_is_refused_with_the_value(folder: Path):
+    path = with_table(folder)
+    document = yaml.safe_load(path.read_text())
+    document["serving"] |= {"runtime": "scikit-learn", "allow_pickle": True}
+    path.write_text(yaml.safe_dump(document))
+
+    said = refusal(path, ParityError, training="faulty:sevens")
+
+    assert re.search(r"Sevens gives \d\S* as a probability, and what is not from", said)
+
+
+def test_a_split_that_holds_nobody_out_is_refused_before_training(folder: Path):
+    path = with_table(folder)
+    document = yaml.safe_load(path.read_text())
+    document["data"]["holdout_fraction"] = 1e-9
+    path.write_text(yaml.safe_dump(document))
+
+    said = refusal(path, TableError, training="faulty:line")
+
+    assert said.startswith("no record is held out: data.holdout_salt put all 1,500 ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import no_such_package\n", "ModuleNotFoundError: .*; line 1: import no_such"),
+        ("training = (\n", r"SyntaxError: .*\(broken.py, line 1\)"),
+    ],
+)
+def test_training_code_that_cannot_be_imported_is_told_with_its_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+):
+    (folder / "broken.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+
+    said = refusal(with_table(folder), ConfigError, training="broken:training")
+
+    assert re.match(f"broken.py: {told}", said)
 
 
 def test_a_model_that_always_says_the_same_is_exported(folder: Path):

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from skewless.registry.registry import EVENTS
 from skewless.tables.faults import check_table
 from skewless.tables.table import data_hash, read_table, write_table
 from skewless.training import pipeline, reproduce
+from skewless.training.pipeline import train_version
 
 
 @pytest.fixture
@@ -433,3 +435,14 @@ def test_a_knob_that_changes_no_answer_changes_no_version_and_the_first_record_i
     assert trained_again["version"] == version.name
     assert trained_again["training"] == recorded.model_dump(mode="json")["training"]
     assert "baseline" in trained_again["training"]
+
+
+def test_a_model_of_chance_is_told_to_get_a_seed(own: Path):
+    project = replace(PROJECT, training="faulty:unseeded")
+    work = open_workspace(project, own / "config.yaml")
+    trained = train_version(work, say=lambda _: None)
+
+    done = reproduce.reproduce(trained.metadata.version, work, say=lambda _: None)
+
+    with pytest.raises(ReproductionError, match="give it a seed, random_state"):
+        done.refuse_another()

@@ -298,7 +298,7 @@ def test_a_version_that_no_server_took_is_there_and_is_logged_the_next_time(
     assert failed.returncode == TrackingError.exit_code
     assert f"{version.name} registered" in failed.stdout
     assert "error: MLflow at http://***@127.0.0.1" in failed.stderr
-    assert "Run `train` again when the server answers" in failed.stderr
+    assert "Mend that and run `train` again" in failed.stderr
     assert "SECRET" not in failed.stdout + failed.stderr
     assert f"run {version.name} of experiment {NAME} logged" in done.stderr
 

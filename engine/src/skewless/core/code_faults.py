@@ -25,7 +25,14 @@ def fault_in_code(
         What to do about it, after the lines; nothing is added to an error that says
         what to do itself.
     """
-    file = Path(inspect.getfile(inspect.unwrap(function)))
+    return fault_in_file(error, Path(inspect.getfile(inspect.unwrap(function))), advice)
+
+
+def fault_in_file(error: Exception, file: Path, advice: str = "") -> ConfigError:
+    """Name the lines of a file of the project, and of those beside it.
+
+    See `fault_in_code`.
+    """
     lines = dict[str, None]()  # each once, in their order
     for step in traceback.extract_tb(error.__traceback__):
         place = Path(step.filename)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
 
+from skewless.core.code_faults import fault_in_file
 from skewless.core.contract import Columns, Contract, TableFormat
 from skewless.core.errors import ConfigError
 from skewless.core.sections import BaseConfig, ModelSection, Section
@@ -76,8 +78,21 @@ class Project(Generic[FeaturesT, ModelT]):
         return resolve_name, (self.place,)
 
     def load_training(self) -> "Training[ModelT]":
-        """Import what trains."""
-        found: Training[ModelT] = resolve_name(self.training)
+        """Import what trains.
+
+        Raises
+        ------
+        ConfigError
+            Its module cannot be imported; the message names the line.
+        """
+        try:
+            found: Training[ModelT] = resolve_name(self.training)
+        except Exception as error:  # a module raises whatever it runs into
+            module = find_spec(self.training.partition(":")[0])
+            if module is None or module.origin is None:
+                msg = f"project.py: there is no {self.training}, which training names"
+                raise ConfigError(msg) from error
+            raise fault_in_file(error, Path(module.origin)) from error
         return found
 
     def load_app(self) -> Any:

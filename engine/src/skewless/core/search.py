@@ -24,24 +24,11 @@ class Search:
     log
         Whether a factor matters, and not a difference: as many values are tried between
         0.01 and 0.1 as between 0.1 and 1.
-
-    Raises
-    ------
-    ValueError
-        `low` is not below `high`, or not above 0 where `log` is set.
     """
 
     low: float
     high: float
     log: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            msg = f"{self}: low must be below high"
-            raise ValueError(msg)
-        if self.log and self.low <= 0:
-            msg = f"{self}: low must be above 0 where log is set"
-            raise ValueError(msg)
 
 
 class Knob(NamedTuple):
@@ -58,7 +45,7 @@ def searched_knobs(section: type[BaseModel]) -> Mapping[str, Knob]:
     Raises
     ------
     ConfigError
-        A range holds what config.yaml may not say; all of them are named.
+        A range is empty, or holds what config.yaml may not say; all are named.
     """
     found = {}
     faults = []
@@ -78,7 +65,11 @@ def searched_knobs(section: type[BaseModel]) -> Mapping[str, Knob]:
 
 
 def _faults(section: type[BaseModel], field: FieldInfo, search: Search) -> list[str]:
-    """Say which bound config.yaml may not say, and why not."""
+    """Say what is wrong with a range, also that config.yaml may not say a bound."""
+    if not search.low < search.high:
+        return ["low must be below high"]
+    if search.log and search.low <= 0:
+        return ["low must be above 0 where log is set"]
     annotated: Any = Annotated[field.annotation, *field.metadata]
     allowed = TypeAdapter[Any](annotated, config=section.model_config)
     faults = []

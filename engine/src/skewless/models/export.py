@@ -118,7 +118,7 @@ def probabilities_of(
     """
     kind = type(fitted).__name__
     try:
-        return np.asarray(fitted.predict_proba(matrix)[:, 1], dtype=np.float64)
+        found = np.asarray(fitted.predict_proba(matrix)[:, 1], dtype=np.float64)
     except AttributeError as error:
         msg = (
             f"train.py: {kind} gives no probabilities ({error}). Choose another "
@@ -139,6 +139,15 @@ def probabilities_of(
                 "missing, which schema.py allows: put a SimpleImputer before it"
             )
         raise ParityError(msg) from error
+    wrong = ~((found >= -PARITY) & (found <= 1 + PARITY))  # NaN is wrong
+    if wrong.any():
+        msg = (
+            f"train.py: {kind} gives {found[wrong][0]:.9g} as a probability, and what "
+            f"is not from 0 to 1 in {np.sum(wrong):,} of {len(found):,} rows. "
+            "Choose another estimator, or mend its predict_proba"
+        )
+        raise ParityError(msg)
+    return found
 
 
 def check_classes(fitted: Any) -> None:
@@ -167,9 +176,11 @@ def _differing(
     names: Sequence[str],
 ) -> str:
     """Tell in which rows a model and what is served differ, and by how much."""
-    largest = np.nanmax(differences, initial=0)
+    apart = f"{np.nanmax(differences, initial=0):.2g} away from what was trained"
+    if np.isnan(differences[wrong]).all():
+        apart = "no number"
     told = (
-        f"what would be served is {largest:.2g} away from what was trained, in "
+        f"what would be served is {apart}, in "
         f"{np.sum(wrong):,} of {len(rows):,} rows; at most {PARITY:g} is allowed"
     )
     is_missing = np.isnan(rows)
@@ -194,7 +205,10 @@ def _differing(
             f"{name} {value:.9g}"
             for name, value in zip(names, rows[np.argmax(wrong)], strict=True)
         )
-        told += f". The first: {shown}. Choose another estimator in train.py"
+        told += (
+            f". The first: {shown}. In train.py, take out what scales columns before "
+            "trees, as trees need none of it, or choose another estimator"
+        )
     return told
 
 

@@ -17,7 +17,7 @@ from skewless.models.tree import round_down
 from skewless.models.trees import leaves
 
 # Of the rarer kind: a calibration has five folds, and each needs one.
-FEWEST_OUTCOMES = 5
+FEWEST_TO_TRAIN = 5
 # Between the knots of an isotonic calibration, see `_with_spaced_knots`.
 LOG_ODDS_SPACING = 0.5
 PROBABILITY_SPACING = 0.1
@@ -28,10 +28,10 @@ def check_training(
 ) -> None:
     """Refuse what no estimator can learn from, before it fails in its own words."""
     smallest = min(np.sum(target == 0), np.sum(target == 1))
-    if smallest < FEWEST_OUTCOMES:
+    if smallest < FEWEST_TO_TRAIN:
         msg = (
             f"{len(target)} records are left to train on, {smallest} of them with the "
-            f"rarer outcome; at least {FEWEST_OUTCOMES} are needed. "
+            f"rarer outcome; at least {FEWEST_TO_TRAIN} are needed. "
             "Give a larger table or lower data.holdout_fraction"
         )
         raise TableError(msg)

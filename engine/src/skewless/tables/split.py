@@ -60,14 +60,17 @@ def read_keyed(
     table = check_table(read, contract)
     keys = table[contract.id]
     if split.group is not None:
-        keys = _groups(read, split.group)
+        keys = _groups(read, split.group, target=contract.target)
     elif split.together:
         keys = keys.str.replace(OF_CONTENT, r"\1", regex=True)
     return table, keys
 
 
-def _groups(table: pd.DataFrame, column: str) -> pd.Series:
+def _groups(table: pd.DataFrame, column: str, *, target: str) -> pd.Series:
     """Return what keeps rows together, as text."""
+    if column == target:
+        msg = f"data.group: {column} is what is predicted, and keeps no rows together"
+        raise TableError(msg)
     if column not in table:
         msg = (
             f"data.group: the table has no column {column}; it has "

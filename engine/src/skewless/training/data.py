@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skewless.core.code_faults import fault_in_code
+from skewless.core.errors import ConfigError, TableError
 from skewless.core.feature_matrix import features_of
 from skewless.core.project import Training
 from skewless.core.workspace import Workspace
@@ -89,6 +90,14 @@ def _prepared(work: Workspace, table: pd.DataFrame, keys: pd.Series) -> Training
     config = work.config
     split = config.data.split
     is_held_out = is_holdout(keys, fraction=split.fraction, salt=split.salt)
+    if not is_held_out.any():
+        kept_together = "records" if split.group is None else split.group
+        msg = (
+            f"no record is held out: data.holdout_salt put all {keys.nunique():,} "
+            f"{kept_together} on the side to train on. "
+            "Give a larger table, or another salt or holdout_fraction"
+        )
+        raise TableError(msg)
     names = tuple(features_of(work.project, table[:1], config.features))
     check_baseline(config, names)
     features = Features(work.project, config.features, names)
@@ -125,9 +134,21 @@ def fit_rows(
         See `fit`.
     """
     try:
-        return training.train(matrix, target, config)
+        fitted = training.train(matrix, target, config)
     except Exception as error:  # an estimator raises whatever it likes
         if isinstance(error, ModuleNotFoundError) and error.name in BOOSTERS:
             raise not_installed(error.name) from error
         advice = NO_MISSING if "NaN" in str(error) else ""
         raise fault_in_code(error, training.train, advice) from error
+    if not hasattr(fitted, "classes_"):
+        kind = "nothing"
+        if fitted is not None:
+            kind = (
+                f"a {type(fitted).__name__}, which was not fitted or is no classifier"
+            )
+        msg = (
+            f"train.py: train returned {kind}. "
+            "End it with `return build_model(model).fit(matrix, target)`"
+        )
+        raise ConfigError(msg)
+    return fitted

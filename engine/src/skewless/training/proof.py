@@ -120,6 +120,7 @@ def prove_rows(features: Features, table: pd.DataFrame, matrix: np.ndarray) -> i
     places = np.linspace(0, len(table) - 1, min(len(table), PROVEN_ROWS)).astype(int)
     some = table.iloc[places]
     backwards = features.matrix(some[::-1])[::-1]
+    _refuse_chance(backwards, features.matrix(some[::-1])[::-1], names)
     _refuse_another(matrix[places], backwards, names, how="in another order")
     alone = features.alone(_requests(some, contract))
     _refuse_another(matrix[places], alone, names, how="alone")
@@ -223,6 +224,18 @@ def _as_json(columns: Columns, contract: Contract) -> dict[str, list[Any]]:
     }
 
 
+def _refuse_chance(first: np.ndarray, second: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse features that differ when the same rows are computed again."""
+    is_same = (first == second) | (np.isnan(first) & np.isnan(second))
+    if not is_same.all():
+        msg = (
+            f"features.py: {names[int(np.argmin(is_same.all(axis=0)))]} is another "
+            "value each time that it is computed. Compute it from the record alone, "
+            "without chance, and without what was computed before"
+        )
+        raise ConfigError(msg)
+
+
 def _refuse_another(
     expected: np.ndarray, found: np.ndarray, names: Sequence[str], *, how: str
 ) -> None:
@@ -236,8 +249,8 @@ def _refuse_another(
     (rows,) = np.nonzero(wrong[:, feature])
     first = rows[0]
     msg = (
-        f"features.py: {names[feature]} depends on other records. Of {len(expected)} "
-        f"records {len(rows)} get another value {how}; the first "
+        f"features.py: {names[feature]} depends on other records. Of "
+        f"{len(expected):,} records {len(rows):,} get another value {how}; the first "
         f"{expected[first, feature]:.9g} among the others, "
         f"{found[first, feature]:.9g} {how}. {ALONE}"
     )
@@ -300,7 +313,7 @@ def _refuse_infinite(
         f"{name} {value}" for name, (value,) in _as_json(first, contract).items()
     )
     msg = (
-        f"features.py: {names[feature]} is infinite for {len(rows)} of {len(matrix)} "
-        f"records, the first with {shown}{GUARD}"
+        f"features.py: {names[feature]} is infinite for {len(rows):,} of "
+        f"{len(matrix):,} records, the first with {shown}{GUARD}"
     )
     raise ConfigError(msg)

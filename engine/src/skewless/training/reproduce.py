@@ -67,11 +67,19 @@ class Reproduction:
             It did not.
         """
         if not self.identical:
-            msg = (
-                f"{self.version} came out as {self.rebuilt}; "
-                f"what differs: {', '.join(self._decisive)}. "
+            advice = (
                 "Put back the table, the lock, the commit and the environment that it "
                 "records, and try again"
+            )
+            different = {group for group, facts in self.differences.items() if facts}
+            if different <= {"model", "code"}:
+                advice = (
+                    "If the code is the same, the estimator gives another model each "
+                    "time: give it a seed, random_state for most"
+                )
+            msg = (
+                f"{self.version} came out as {self.rebuilt}; "
+                f"what differs: {', '.join(self._decisive)}. {advice}"
             )
             raise ReproductionError(msg)
 

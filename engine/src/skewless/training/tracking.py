@@ -5,13 +5,14 @@ imports it, when something is logged. What is logged is what a version records o
 itself. No record of the table is.
 """
 
+import io
 import json
 import logging
 import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.metadata import version as library_version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ import onnx
 
 from skewless.core.bootstrap import Interval
 from skewless.core.errors import NotInstalledError, TrackingError
+from skewless.core.escaping import masked
 from skewless.core.settings import Settings, set_unset_variables
 from skewless.core.url import Url
 from skewless.core.workspace import Workspace
@@ -47,16 +49,16 @@ VARIABLES: Final = {
 }
 """What is set before MLflow is imported, unless the environment sets it."""
 LONGEST_DIGEST: Final = 36  # characters that a server keeps of a data set's digest
-LONGEST_REASON: Final = 300  # characters
+LONGEST_REASON: Final = 600  # characters
 LOGGED_FILES: Final = (CARD, CARD_PAGE, METADATA, *PICTURES)
 NOT_IN_A_NAME: Final = re.compile(r"[^\w. /-]")
 VERSION_TAG: Final = "version"
 VERSION_KEPT: Final = (
-    "The version is registered here, whole. Run `train` again when the server answers: "
-    "it makes the same version and logs it. Or unset MLFLOW_TRACKING_URI"
+    "The version is registered here, whole. Mend that and run `train` again: it makes "
+    "the same version and logs it. Or unset MLFLOW_TRACKING_URI"
 )
 COMPARISON_SHOWN: Final = (
-    "The comparison is above. Run `compare` again when the server answers, or unset "
+    "The comparison is above. Mend that and run `compare` again, or unset "
     "MLFLOW_TRACKING_URI"
 )
 COMPARISON: Final = "comparison"
@@ -171,20 +173,18 @@ def _server(settings: Settings, advice: str) -> Iterator[Any]:
         try:
             mlflow.set_tracking_uri(uri.get_secret_value())
             yield mlflow
-        # A server that is none answers what MLflow does not expect, and a store may
-        # need a package that is not installed.
-        except (mlflow.MlflowException, OSError, ImportError, ValueError) as error:
+        except Exception as error:  # a store raises whatever its library does
             raise _failed(uri, error, advice) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Show no warning of MLflow's code, and none of each attempt before the error."""
+    """Show nothing that MLflow says, and none of each attempt before the error."""
     logger = logging.getLogger("urllib3")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -192,7 +192,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _failed(uri: Url, error: Exception, advice: str) -> TrackingError:
-    reason = " ".join(str(error).split())
+    reason = masked(" ".join(str(error).split()))
     if uri.shows_secret(reason) or not reason:
         reason = type(error).__name__
     if len(reason) > LONGEST_REASON:
