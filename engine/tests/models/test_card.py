@@ -220,8 +220,22 @@ def test_the_importances_on_the_card_are_those_of_the_metadata(
     card = (version / "card.md").read_text()
     said = Outline(page).said.replace("\u2212", "-")
     for name, worth in found.items():
-        assert f"| `{name}` | {worth:.4f} |" in card
-        assert re.search(rf"{re.escape(name)} .*{re.escape(f'{worth:.4f}')}", said)
+        assert f"| `{name}` | {worth:z.4f} |" in card
+        assert re.search(rf"{re.escape(name)} .*{re.escape(f'{worth:z.4f}')}", said)
+
+
+def test_a_column_of_no_use_is_worth_zero_and_not_less(metadata: Metadata):
+    (name, column), *_ = metadata.reference.columns.items()
+    of_no_use = column.model_copy(update={"importance": -0.00001})
+    columns = metadata.reference.columns | {name: of_no_use}
+    reference = metadata.reference.model_copy(update={"columns": columns})
+    changed = metadata.model_copy(update={"reference": reference})
+
+    card = render_card(changed, PROJECT)
+    said = Outline(render_card_page(changed, PROJECT)).said
+
+    assert f"| `{name}` | 0.0000 |" in card
+    assert not re.search("[-\u2212]0\\.0000", card + said)
 
 
 def test_the_confusion_on_the_card_is_that_of_the_metadata(
