@@ -37,8 +37,13 @@ const clipped = [...document.querySelectorAll("svg text")].filter(text => {
 all = text.ownerSVGElement.getBoundingClientRect();
   return own.left < all.left - 1 || own.right > all.right + 1;
 }).map(text => text.textContent);
+const cut = [...document.querySelectorAll(".scroll")]
+  .filter(part => part.scrollWidth > part.clientWidth).map(part => part.ariaLabel);
+const filled = [...document.querySelectorAll(".card > svg")]
+  .map(svg => svg.clientWidth / svg.parentElement.clientWidth);
 const page = document.documentElement;
-const said = {width: innerWidth, scrolled: page.scrollWidth, contrasts: found, clipped};
+const said = {width: innerWidth, scrolled: page.scrollWidth, contrasts: found, \
+clipped, cut, filled};
 const result = parent.document.createElement("pre");
 result.textContent = JSON.stringify(said);
 result.id = "measured";
@@ -103,7 +108,8 @@ def photograph(page: Path, folder: Path, scheme: Scheme, *, width: int) -> Any:
 def measure(page: Path, folder: Path, scheme: Scheme, *, width: int) -> dict[str, Any]:
     """Measure the widths of a page, its contrasts and its clipped texts.
 
-    `scrolled` is the width of its content. A clipped text is cut by its picture.
+    `scrolled` is the width of its content. A clipped text is cut by its picture, a part
+    that is cut has to be scrolled, and a picture has filled a share of its card.
     """
     dom = open_page(
         framed(page, folder, width=width, script=MEASURE), folder, scheme, "--dump-dom"

@@ -545,6 +545,27 @@ def test_training_twice_gives_pages_that_differ_in_their_moment_only(
 
 @pytest.mark.needs("chromium")
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 900, 1200])
+def test_what_became_of_the_records_is_never_cut(
+    version: Path, tmp_path: Path, width: int
+):
+    found = measure(version / CARD_PAGE, tmp_path, "light", width=width)
+
+    assert "Confusion" not in found["cut"]
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 900, 1200])
+def test_a_picture_fills_its_card(version: Path, tmp_path: Path, width: int):
+    found = measure(version / CARD_PAGE, tmp_path, "light", width=width)
+
+    assert len(found["filled"]) == 7
+    assert min(found["filled"]) > 0.8
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_the_page_whole_and_legible(
