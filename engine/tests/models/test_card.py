@@ -32,7 +32,12 @@ from skewless.core.contract import Column
 from skewless.models.artifact import CARD_PAGE, read_artifact
 from skewless.models.card import render_card
 from skewless.models.card_page import render_card_page
-from skewless.models.card_words import importance_of, missing_values, verdict
+from skewless.models.card_words import (
+    importance_of,
+    missing_values,
+    name_of,
+    verdict,
+)
 from skewless.models.fitted import describe
 from skewless.models.metadata import Metadata
 from skewless.models.quality import (
@@ -338,6 +343,38 @@ def test_a_missing_number_or_truth_value_is_a_segment_too(kind: str):
             ],
         }[kind]
     )
+
+
+def halves(column: str, missing: int) -> list[Segment]:
+    return [
+        Segment(column=column, kind=kind, rows=rows, events=1, state="too_few")
+        for kind, rows in (("present", 600 - missing), ("missing", missing))
+    ]
+
+
+def test_a_page_of_many_segments_keeps_choices_and_the_rarer_halves(
+    metadata: Metadata,
+):
+    plans = [
+        Segment(
+            column="plan", kind="value", value=value, rows=9, events=1, state="too_few"
+        )
+        for value in ("basic", "pro")
+    ]
+    mostly_known = [each for n in range(30) for each in halves(f"known_{n}", 10)]
+    mostly_missing = [each for n in range(8) for each in halves(f"rare_{n}", 590)]
+    segments = (*mostly_known, *mostly_missing, *plans)
+    changed = metadata.model_copy(update={"segments": segments})
+
+    page = Outline(render_card_page(changed, PROJECT)).said
+    card = render_card(changed, PROJECT)
+
+    kept = [f"known_{n}: missing" for n in range(30)]
+    kept += [f"rare_{n}: present" for n in range(8)]
+    kept += ["plan = basic", "plan = pro"]
+    assert [name for name in kept if name not in page] == []
+    assert "38 more segments are in card.md" in page
+    assert [each for each in segments if f"`{name_of(each)}`" not in card] == []
 
 
 def test_a_segment_whose_probabilities_are_off_is_something_to_watch_out_for(

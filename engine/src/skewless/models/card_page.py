@@ -20,7 +20,7 @@ from skewless.models.page import render_page
 from skewless.models.quality import Segment
 
 MOST_IMPORTANCES: Final = 15  # in picture and table; card.md has all
-MOST_SEGMENTS: Final = 40  # in picture and table; those of the most records
+MOST_SEGMENTS: Final = 40  # in picture and table; card.md has all
 
 
 def render_card_page(metadata: Metadata, project: Project[Any, Any]) -> str:
@@ -31,7 +31,7 @@ def render_card_page(metadata: Metadata, project: Project[Any, Any]) -> str:
     contract = project.contract
     model = Metrics.model_validate(metadata.metrics["model"])
     importances = card_words.importance_of(metadata)
-    segments = _largest(metadata.segments)
+    segments = _most_telling(metadata.segments)
     return render_page(
         "models/card.html.jinja",
         m=metadata,
@@ -78,9 +78,25 @@ def _pictures(
     return pictures
 
 
-def _largest(segments: tuple[Segment, ...]) -> list[Segment]:
-    """Keep the segments of the most records, in the order of the contract."""
-    places = sorted(range(len(segments)), key=lambda place: -segments[place].rows)
+def _most_telling(segments: tuple[Segment, ...]) -> list[Segment]:
+    """Keep `MOST_SEGMENTS`, in the order of the contract.
+
+    First the values of choices, then of each column the smaller part of the records
+    with and without a value, as the larger part is nearly all records; among alike
+    those of the most records.
+    """
+    smaller: dict[str, Segment] = {}
+    for each in segments:
+        known = smaller.get(each.column)
+        if each.kind != "value" and (known is None or each.rows < known.rows):
+            smaller[each.column] = each
+
+    def rank(place: int) -> tuple[bool, bool, int]:
+        each = segments[place]
+        is_value = each.kind == "value"
+        return not is_value, each is not smaller.get(each.column), -each.rows
+
+    places = sorted(range(len(segments)), key=rank)
     return [segments[place] for place in sorted(places[:MOST_SEGMENTS])]
 
 
