@@ -28,11 +28,14 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from browser import Scheme, measure
 from conftest import Run, make_project
 from own import CONTRACT, PROJECT
+from skewless.cli.training_commands import say_what_it_is_worth
 from skewless.core.contract import Column
 from skewless.models.artifact import CARD_PAGE, read_artifact
 from skewless.models.card import render_card
 from skewless.models.card_page import render_card_page
 from skewless.models.card_words import (
+    capital,
+    cautions,
     importance_of,
     missing_values,
     name_of,
@@ -389,22 +392,91 @@ def test_a_segment_whose_probabilities_are_off_is_something_to_watch_out_for(
     assert "99.9 % on average" in changed
 
 
+def with_outcomes(metadata: Metadata, rows: int, events: int) -> Metadata:
+    """Let another number of records have been held out; its model is calibrated."""
+    decided = (rows - events, 0, events, 0)
+    (one, *_) = metadata.metrics["model"]["calibration"]
+    bins = [one | {"predicted": events / rows, "rows": rows}]
+    few = metadata.metrics["model"] | {
+        "rows": rows,
+        "event_rate": events / rows,
+        "confusion": decided,
+        "calibration": bins,
+    }
+    metrics = metadata.metrics | {"model": few}
+    return metadata.model_copy(update={"metrics": metrics})
+
+
+def with_distance(metadata: Metadata, low: float, high: float) -> Metadata:
+    behind = Estimate(mean=(low + high) / 2, low=low, high=high)
+    return metadata.model_copy(update={"behind_baseline": behind})
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "expected"),
+    ("low", "high", "expected", "is_advised_against"),
     [
-        (-0.2, -0.1, "better than the baseline"),
-        (-0.2, 0.1, "not shown to be better than the baseline"),
-        (0.1, 0.2, "worse than the baseline"),
+        (-0.2, -0.1, "better than the baseline", False),
+        (-0.2, 0.1, "not shown to be better than the baseline", False),
+        (-0.1, 0.2, "no better than the baseline", True),
+        (0.1, 0.2, "worse than the baseline", True),
     ],
 )
-def test_the_verdict_is_that_of_the_paired_interval(
-    metadata: Metadata, low: float, high: float, expected: str
+def test_the_verdict_of_card_and_command_is_that_of_the_paired_interval(
+    metadata: Metadata,
+    capsys: pytest.CaptureFixture[str],
+    low: float,
+    high: float,
+    expected: str,
+    *,
+    is_advised_against: bool,
 ):
-    behind = Estimate(mean=(low + high) / 2, low=low, high=high)
-    changed = metadata.model_copy(update={"behind_baseline": behind})
+    changed = with_distance(metadata, low, high)
 
-    assert verdict(changed).said == expected
+    say_what_it_is_worth(changed)
+    worth = verdict(changed)
+
+    assert worth.said == expected
     assert f"<h1><span>{expected}</span>" in render_card_page(changed, PROJECT)
+    assert f"**{capital(expected)}.** {worth.reason}" in render_card(changed, PROJECT)
+    assert f"{capital(expected)}. {worth.reason}\n" in capsys.readouterr().out
+    assert ("do not use" in worth.reason) == is_advised_against
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word", "interval"),
+    [
+        (-0.25, -0.05, "0.150 nats of log loss per record better", "+0.050 to +0.250"),
+        (-0.086, 0.214, "0.064 nats of log loss per record worse", "-0.086 to +0.214"),
+    ],
+)
+def test_the_interval_of_a_distance_has_the_sign_of_its_word(
+    metadata: Metadata, low: float, high: float, word: str, interval: str
+):
+    reason = verdict(with_distance(metadata, low, high)).reason
+
+    assert f"{word} than the baseline (95 % interval {interval})" in reason
+
+
+@pytest.mark.parametrize(
+    ("rows", "events", "is_few"),
+    [(6, 3, True), (49, 20, True), (900, 9, True), (900, 891, True), (50, 10, False)],
+)
+def test_a_holdout_too_small_to_judge_is_said_and_no_success_is_claimed(
+    metadata: Metadata, rows: int, events: int, *, is_few: bool
+):
+    changed = with_outcomes(with_distance(metadata, -0.2, -0.1), rows, events)
+
+    said = " ".join(headline for headline, _ in cautions(changed))
+
+    assert ("Too few records were held out to judge it." in said) == is_few
+    few = "not judged, as too few records were held out"
+    assert verdict(changed).said == (few if is_few else "better than the baseline")
+
+
+def test_too_few_records_do_not_hide_that_the_baseline_is_better(metadata: Metadata):
+    changed = with_outcomes(with_distance(metadata, 0.1, 0.2), 6, 3)
+
+    assert verdict(changed).said == "worse than the baseline"
 
 
 def test_a_threshold_that_no_probability_reaches_is_told_in_words(metadata: Metadata):

@@ -82,7 +82,7 @@ def _say_trained(trained: "Trained") -> None:
     from skewless.models.artifact import CARD_PAGE
 
     print_metrics(trained.metadata.metrics)
-    _say_what_it_is_worth(trained.metadata)
+    say_what_it_is_worth(trained.metadata)
     outcome = "registered"
     if trained.already_there:
         outcome = "was trained before: verified and kept, with its first metrics"
@@ -168,9 +168,10 @@ def _reproduce(name: str, work: "Workspace", *, as_json: bool) -> None:
         say(f"identical: {done.version}")
 
 
-def _say_what_it_is_worth(metadata: "Metadata") -> None:
-    model = metadata.metrics["model"]["roc_auc"]
-    baseline = metadata.metrics["baseline"]["roc_auc"]
+def say_what_it_is_worth(metadata: "Metadata") -> None:
+    """Say what speaks for a version and against it, ending with its card's verdict."""
+    from skewless.models.card_words import capital, verdict
+
     if "best possible" in metadata.metrics:
         say("the table is the simulator's: this model knows nothing of your data")
     again = metadata.holdout.repeated
@@ -191,5 +192,5 @@ def _say_what_it_is_worth(metadata: "Metadata") -> None:
             f"the probabilities are {measured.predicted_rate:.1%} on average where "
             f"{measured.event_rate:.1%} have the event: model.calibration maps them"
         )
-    if model <= baseline:
-        say("the model is no better than the baseline: do not use it")
+    worth = verdict(metadata)
+    say(f"{capital(worth.said)}. {worth.reason}")

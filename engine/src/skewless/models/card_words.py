@@ -18,7 +18,7 @@ from skewless.models.metadata import (
     Proof,
     Step,
 )
-from skewless.models.quality import FEWEST_OUTCOMES, FEWEST_ROWS, Segment
+from skewless.models.quality import FEWEST_OUTCOMES, FEWEST_ROWS, Estimate, Segment
 
 FEW: Final = 100  # of fewer records, counts are said and no rounded share
 STATES: Final = {
@@ -45,22 +45,53 @@ def verdict(metadata: Metadata) -> Verdict:
             "not compared",
             "It is from before versions were compared with the baseline by interval.",
         )
-    figures = (
-        f"{abs(behind.mean):.3f} nats of log loss per record "
-        f"{'better' if behind.mean < 0 else 'worse'} than the baseline"
-    )
-    # Of how much better it is, which is the other sign.
-    interval = f"95 % interval {-behind.high:+.3f} to {-behind.low:+.3f}"
-    reason = f"On the records held out it is {figures} ({interval})."
+    reason = _distance(behind)
+    if behind.low > 0:
+        return Verdict(
+            "bad",
+            "worse than the baseline",
+            f"{reason} The baseline is better: do not use the model.",
+        )
+    if behind.mean >= 0:
+        return Verdict(
+            "bad",
+            "no better than the baseline",
+            f"{reason} The difference may be chance, but it is on the baseline's side: "
+            "do not use the model.",
+        )
+    if has_few_held_out(metadata):
+        return Verdict("unsure", "not judged, as too few records were held out", reason)
     if behind.high < 0:
         return Verdict("good", "better than the baseline", reason)
-    if behind.low > 0:
-        return Verdict("bad", "worse than the baseline", f"{reason} Do not use it.")
     return Verdict(
         "warn",
         "not shown to be better than the baseline",
         f"{reason} The difference may be chance.",
     )
+
+
+def _distance(behind: Estimate) -> str:
+    """Say how far a model is from the baseline; the interval has the word's sign."""
+    word, low, high = "worse", behind.low, behind.high
+    if behind.mean < 0:
+        word, low, high = "better", -behind.high, -behind.low
+    return (
+        f"On the records held out it is {abs(behind.mean):.3f} nats of log loss per "
+        f"record {word} than the baseline (95 % interval {low:+z.3f} to {high:+z.3f})."
+    )
+
+
+def has_few_held_out(metadata: Metadata) -> bool:
+    """Tell whether the holdout is smaller than a segment that is measured."""
+    rows, events = _held_out(metadata)
+    return rows < FEWEST_ROWS or min(events, rows - events) < FEWEST_OUTCOMES
+
+
+def _held_out(metadata: Metadata) -> tuple[int, int]:
+    """Count the records held out, and those of them with the event."""
+    model = Metrics.model_validate(metadata.metrics["model"])
+    _, _, missed, found = model.confusion
+    return model.rows, missed + found
 
 
 def capital(text: str) -> str:
@@ -97,6 +128,8 @@ def cautions(metadata: Metadata) -> Iterator[tuple[str, str]]:
     if "best possible" in metadata.metrics:
         meaning = "This version knows nothing of your data."
         yield "The table is the simulator's.", meaning
+    if has_few_held_out(metadata):
+        yield "Too few records were held out to judge it.", _how_few(metadata)
     yield from _of_calibration(metadata)
     yield from _of_holdout(metadata.holdout)
     yield (
@@ -107,6 +140,15 @@ def cautions(metadata: Metadata) -> Iterator[tuple[str, str]]:
     yield (
         "It does not say why.",
         "Nothing here says why the event happens, nor that anything would prevent it.",
+    )
+
+
+def _how_few(metadata: Metadata) -> str:
+    rows, events = _held_out(metadata)
+    return (
+        f"{rows:,} records, {events:,} of them with the event; "
+        f"{FEWEST_ROWS} records and {FEWEST_OUTCOMES} of each outcome are the fewest "
+        "that say anything. Scores and intervals here may be chance."
     )
 
 
