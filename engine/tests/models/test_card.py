@@ -42,7 +42,7 @@ from skewless.models.card_words import (
     verdict,
 )
 from skewless.models.fitted import describe
-from skewless.models.metadata import Metadata
+from skewless.models.metadata import Fitted, Metadata, Step
 from skewless.models.quality import (
     HUNDREDTHS,
     Estimate,
@@ -477,6 +477,56 @@ def test_too_few_records_do_not_hide_that_the_baseline_is_better(metadata: Metad
     changed = with_outcomes(with_distance(metadata, 0.1, 0.2), 6, 3)
 
     assert verdict(changed).said == "worse than the baseline"
+
+
+WEIGHTED = LogisticRegression(class_weight="balanced")
+
+
+def boosted(weight: float) -> Fitted:
+    knobs = {"scale_pos_weight": weight}
+    step = Step(name="XGBClassifier", depth=0, knobs=knobs)
+    return Fitted(steps=(step,), missing="read")
+
+
+def fitted_to_gaps(model: Any) -> Fitted:
+    matrix, target = gaps()
+    return describe(model.fit(np.nan_to_num(matrix), target))
+
+
+@pytest.mark.parametrize(
+    ("fitted", "expected"),
+    [
+        (fitted_to_gaps(WEIGHTED), "class_weight='balanced'"),
+        (
+            fitted_to_gaps(make_pipeline(StandardScaler(), WEIGHTED)),
+            "class_weight='balanced'",
+        ),
+        (boosted(4.0), "scale_pos_weight=4.0"),
+        (boosted(1.0), ""),
+        (fitted_to_gaps(LogisticRegression()), ""),
+        (
+            fitted_to_gaps(CalibratedClassifierCV(WEIGHTED, cv=2, ensemble=False)),
+            "",
+        ),
+    ],
+)
+def test_weights_that_nothing_calibrates_are_something_to_watch_out_for(
+    metadata: Metadata,
+    capsys: pytest.CaptureFixture[str],
+    fitted: Fitted,
+    expected: str,
+):
+    few = with_outcomes(metadata, 100, 35)  # and its rates are not off
+    changed = few.model_copy(update={"fitted": fitted})
+
+    say_what_it_is_worth(changed)
+
+    said = f"It was trained with {expected}, which makes an outcome look more likely"
+    meaning = dict(cautions(changed)).get("The probabilities are not calibrated.", "")
+    assert (said in meaning) == bool(expected)
+    printed = capsys.readouterr().out
+    assert (said.lower() in printed) == bool(expected)
+    assert ("model.calibration maps" in printed) == bool(expected)
 
 
 def test_a_threshold_that_no_probability_reaches_is_told_in_words(metadata: Metadata):

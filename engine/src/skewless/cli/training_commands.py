@@ -170,7 +170,7 @@ def _reproduce(name: str, work: "Workspace", *, as_json: bool) -> None:
 
 def say_what_it_is_worth(metadata: "Metadata") -> None:
     """Say what speaks for a version and against it, ending with its card's verdict."""
-    from skewless.models.card_words import capital, verdict
+    from skewless.models.card_words import capital, verdict, weights_of
 
     if "best possible" in metadata.metrics:
         say("the table is the simulator's: this model knows nothing of your data")
@@ -187,10 +187,16 @@ def say_what_it_is_worth(metadata: "Metadata") -> None:
             "so no commit is known to rebuild it from"
         )
     measured = Metrics.model_validate(metadata.metrics["model"])
+    weights = weights_of(metadata)
     if measured.is_off:
         say(
             f"the probabilities are {measured.predicted_rate:.1%} on average where "
             f"{measured.event_rate:.1%} have the event: model.calibration maps them"
+        )
+    elif weights:
+        say(
+            f"it was trained with {weights}, which makes an outcome look more likely "
+            "than it is: model.calibration maps the probabilities"
         )
     worth = verdict(metadata)
     say(f"{capital(worth.said)}. {worth.reason}")

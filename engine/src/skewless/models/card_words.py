@@ -21,6 +21,8 @@ from skewless.models.metadata import (
 from skewless.models.quality import FEWEST_OUTCOMES, FEWEST_ROWS, Estimate, Segment
 
 FEW: Final = 100  # of fewer records, counts are said and no rounded share
+WEIGHTS: Final = ("class_weight", "scale_pos_weight")
+CALIBRATION: Final = "CalibratedClassifierCV"
 STATES: Final = {
     "measured": "measured",
     "too_few": f"fewer than {FEWEST_ROWS} records, or {FEWEST_OUTCOMES} of an outcome",
@@ -154,17 +156,40 @@ def _how_few(metadata: Metadata) -> str:
 
 def _of_calibration(metadata: Metadata) -> Iterator[tuple[str, str]]:
     model = Metrics.model_validate(metadata.metrics["model"])
+    reasons = []
     if model.is_off:
-        rates = _averages(model.predicted_rate, model.event_rate)
+        reasons.append(_averages(model.predicted_rate, model.event_rate))
+    weights = weights_of(metadata)
+    if weights:
+        reasons.append(
+            f"It was trained with {weights}, which makes an outcome look more likely "
+            "than it is."
+        )
+    if reasons:
         meaning = (
-            f"{rates} They rank records, and say nothing of how likely it is; "
-            "model.calibration maps them."
+            f"{' '.join(reasons)} They rank records, and say nothing of how likely it "
+            "is; model.calibration maps them."
         )
         yield "The probabilities are not calibrated.", meaning
     for each in metadata.segments:
         if is_off(each):
             rates = _averages(each.predicted_rate or 0, each.events / each.rows)
             yield f"The probabilities are off where {name_of(each)}.", rates
+
+
+def weights_of(metadata: Metadata) -> str:
+    """Name the weights of outcomes that no calibration makes up for; empty if none."""
+    if metadata.fitted is None:
+        return ""
+    calibrated: int | None = None  # depth of the calibration that holds a step
+    for step in metadata.fitted.steps:
+        if calibrated is not None and step.depth > calibrated:
+            continue
+        calibrated = step.depth if step.name == CALIBRATION else None
+        for name in WEIGHTS:
+            if step.knobs.get(name) not in {None, 1}:
+                return f"{name}={step.knobs[name]!r}"
+    return ""
 
 
 def _averages(predicted: float, happened: float) -> str:
