@@ -29,6 +29,7 @@ from browser import Scheme, measure
 from conftest import Run, make_project
 from own import CONTRACT, PROJECT
 from skewless.cli.training_commands import say_what_it_is_worth
+from skewless.core.checkout import Checkout
 from skewless.core.contract import Column
 from skewless.models.artifact import CARD_PAGE, read_artifact
 from skewless.models.card import render_card
@@ -527,6 +528,34 @@ def test_weights_that_nothing_calibrates_are_something_to_watch_out_for(
     printed = capsys.readouterr().out
     assert (said.lower() in printed) == bool(expected)
     assert ("model.calibration maps" in printed) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("checkout", "expected"),
+    [
+        (Checkout("clean", "abc"), None),
+        (
+            Checkout("dirty", "abc"),
+            "its code is commit abc with changes that are not committed, so",
+        ),
+        (Checkout("dirty"), "nothing of its code is committed yet, so"),
+        (
+            Checkout("unknown", reason="not a git repository"),
+            "git cannot tell which commit its code is of: not a git repository, so",
+        ),
+    ],
+)
+def test_training_says_why_no_commit_can_rebuild_a_version(
+    metadata: Metadata,
+    capsys: pytest.CaptureFixture[str],
+    checkout: Checkout,
+    expected: str | None,
+):
+    say_what_it_is_worth(metadata.model_copy(update={"checkout": checkout}))
+
+    said = capsys.readouterr().out
+    assert ("no commit can rebuild it" in said) == (expected is not None)
+    assert (expected or "") in said
 
 
 def test_a_threshold_that_no_probability_reaches_is_told_in_words(metadata: Metadata):

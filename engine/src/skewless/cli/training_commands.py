@@ -182,10 +182,7 @@ def say_what_it_is_worth(metadata: "Metadata") -> None:
             "data.group names a column that keeps rows together"
         )
     if metadata.checkout.state != "clean":
-        say(
-            f"its code is of commit {metadata.commit}, "
-            "so no commit is known to rebuild it from"
-        )
+        say(f"{_where_its_code_is(metadata)}, so no commit can rebuild it")
     measured = Metrics.model_validate(metadata.metrics["model"])
     weights = weights_of(metadata)
     if measured.is_off:
@@ -200,3 +197,13 @@ def say_what_it_is_worth(metadata: "Metadata") -> None:
         )
     worth = verdict(metadata)
     say(f"{capital(worth.said)}. {worth.reason}")
+
+
+def _where_its_code_is(metadata: "Metadata") -> str:
+    """Say why no commit holds the code that trained a version."""
+    checkout = metadata.checkout
+    if checkout.state == "unknown":
+        return f"git cannot tell which commit its code is of: {checkout.reason}"
+    if checkout.commit is None:
+        return "nothing of its code is committed yet"
+    return f"its code is commit {checkout.commit} with changes that are not committed"
