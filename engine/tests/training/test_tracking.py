@@ -167,7 +167,7 @@ def test_a_version_is_a_run_of_its_name_with_its_knobs_metrics_and_origin(
     assert run.data.tags["version"] == version.name
     assert run.data.tags["commit"] == metadata.commit
     assert run.data.tags["lock_sha256"] == metadata.identity.lock_sha256
-    assert f"run {version.name} of experiment {NAME} logged" in trained.stderr
+    assert f"logged run {version.name} in experiment {NAME}" in trained.stderr
 
 
 @needs_mlflow
@@ -241,7 +241,7 @@ def test_the_same_training_again_keeps_the_run_that_is_there(
     with logging_to(server):
         again = run_command(PROJECT, folder, "train")
 
-    assert f"run {version.name} of experiment {NAME} was logged before" in again.stderr
+    assert f"already has run {version.name} in experiment {NAME}" in again.stderr
     assert [run.info for run in runs_of(client)] == [run.info for run in before]
     assert len(client.search_model_versions(f"name='{NAME}'")) == 1
 
@@ -300,7 +300,7 @@ def test_a_version_that_no_server_took_is_there_and_is_logged_the_next_time(
     assert "error: MLflow at http://***@127.0.0.1" in failed.stderr
     assert "Mend that and run `train` again" in failed.stderr
     assert "SECRET" not in failed.stdout + failed.stderr
-    assert f"run {version.name} of experiment {NAME} logged" in done.stderr
+    assert f"logged run {version.name} in experiment {NAME}" in done.stderr
 
 
 @needs_mlflow

@@ -111,7 +111,7 @@ def _log(
     say("logging to MLflow", err=True)
     log_comparison(work, found, told=told, table="\n".join([*lines, ""]))
     name = work.project.name
-    say(f"MLflow: run {COMPARISON} of experiment {name} logged", err=True)
+    say(f"MLflow: logged run {COMPARISON} in experiment {name}", err=True)
 
 
 def _write_page(

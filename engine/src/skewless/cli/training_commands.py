@@ -96,9 +96,9 @@ def _log_version(work: "Workspace", trained: "Trained") -> None:
 
     say("logging to MLflow", err=True)
     logged = log_version(work, read_artifact(trained.folder))
-    done = "was logged before: kept" if logged.was_there else "logged"
+    done = "already has" if logged.was_there else "logged"
     name = trained.metadata.version
-    say(f"MLflow: run {name} of experiment {work.project.name} {done}", err=True)
+    say(f"MLflow: {done} run {name} in experiment {work.project.name}", err=True)
     model = f"model {logged.model}"
     if logged.model is None:
         model = "no model is logged, as a pickle is all that there is of it"
