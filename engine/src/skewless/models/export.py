@@ -176,13 +176,13 @@ def _differing(
     names: Sequence[str],
 ) -> str:
     """Tell in which rows a model and what is served differ, and by how much."""
-    apart = f"{np.nanmax(differences, initial=0):.2g} away from what was trained"
-    if np.isnan(differences[wrong]).all():
-        apart = "no number"
+    largest = np.nanmax(differences, initial=0)
     told = (
-        f"what would be served is {apart}, in "
+        f"what would be served is {largest:.2g} away from what was trained, in "
         f"{np.sum(wrong):,} of {len(rows):,} rows; at most {PARITY:g} is allowed"
     )
+    if np.isnan(differences[wrong]).all():
+        told = f"what would be served is no number in {np.sum(wrong):,} rows"
     is_missing = np.isnan(rows)
     lacking = [
         name

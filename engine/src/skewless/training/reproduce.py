@@ -66,22 +66,21 @@ class Reproduction:
         ReproductionError
             It did not.
         """
-        if not self.identical:
-            advice = (
-                "Put back the table, the lock, the commit and the environment that it "
-                "records, and try again"
+        if self.identical:
+            return
+        msg = (
+            f"{self.version} came out as {self.rebuilt}; "
+            f"what differs: {', '.join(self._decisive)}. "
+            "Put back the table, the lock, the commit and the environment that it "
+            "records, and try again"
+        )
+        different = {group for group, facts in self.differences.items() if facts}
+        if different <= {"model", "code"}:
+            msg += (
+                ". If the code is the same, the estimator gives another model each "
+                "time: give it a seed, random_state for most"
             )
-            different = {group for group, facts in self.differences.items() if facts}
-            if different <= {"model", "code"}:
-                advice = (
-                    "If the code is the same, the estimator gives another model each "
-                    "time: give it a seed, random_state for most"
-                )
-            msg = (
-                f"{self.version} came out as {self.rebuilt}; "
-                f"what differs: {', '.join(self._decisive)}. {advice}"
-            )
-            raise ReproductionError(msg)
+        raise ReproductionError(msg)
 
 
 def reproduce(
