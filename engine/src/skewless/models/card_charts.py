@@ -5,18 +5,22 @@ from typing import Final, Literal
 
 from matplotlib.axes import Axes
 
-from skewless.core.escaping import in_html
 from skewless.core.metrics import CalibrationBin
 from skewless.core.sections import DecisionConfig
 from skewless.models.card_words import name_of
-from skewless.models.page import COLOURS, chart, write_share
+from skewless.models.page import (
+    COLOURS,
+    FEW_TICKS,
+    TICKS,
+    chart,
+    short_name,
+    write_share,
+)
 from skewless.models.quality import Scores, Segment, share_of
 
 MOST_LETTERS: Final = 26  # of a name beside a picture
-KEPT: Final = (MOST_LETTERS - 1) // 2  # on either side of what is cut out
 ROW: Final = 0.34  # inches of a name's line
 FRAME: Final = 0.7  # inches above and below the lines
-TICKS: Final = 5
 
 
 def scores_chart(scores: Scores, decision: DecisionConfig) -> str:
@@ -105,7 +109,7 @@ def importances_chart(importances: Sequence[tuple[str, float]]) -> str:
         )
         _name_lines(axes, [name for name, _ in importances])
         axes.axvline(0, color=COLOURS["muted"], linewidth=0.8)
-        axes.locator_params(axis="x", nbins=TICKS - 1)
+        axes.locator_params(axis="x", nbins=FEW_TICKS)
 
     return chart("importances", draw, height=FRAME + ROW * len(importances))
 
@@ -171,17 +175,11 @@ def ranking_chart(segments: Sequence[Segment], all_records: float) -> str:
 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:
     """Write names beside the lines of a picture, the first on top."""
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_yticks(
+        range(len(names)), [short_name(name, MOST_LETTERS) for name in names]
+    )
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
-
-
-def _short(name: str) -> str:
-    """Cut a long name in its middle: a segment's begins alike and ends in its value."""
-    plain: str = in_html(name)
-    if len(plain) <= MOST_LETTERS:
-        return plain
-    return f"{plain[:KEPT]}…{plain[-KEPT:]}"
 
 
 def _shares(axes: Axes, axis: Literal["x", "y"]) -> None:

@@ -19,6 +19,8 @@ from skewless.core.escaping import in_html
 from skewless.models.plots import as_svg
 
 WIDTH, HEIGHT = 5.0, 2.9  # inches, of 72 units of the page
+TICKS: Final = 5
+FEW_TICKS: Final = 4  # where their labels are long
 NAMES: Final = (
     "muted",
     "line",
@@ -51,6 +53,19 @@ MARK: Final = re.compile(r'(id="|#)(?=[a-z][0-9a-f]{10}\b)')
 def write_share(value: float, _: float) -> str:
     """Write a tick of an axis with all its digits: a rounded one would lie."""
     return f"{100 * value:g}%"
+
+
+def short_name(name: str, most: int) -> str:
+    """Cut a name in its middle to `most` letters: many begin alike and differ behind.
+
+    >>> short_name("a_column_with_a_long_name = value", 20)
+    'a_column_…e = value'
+    """
+    plain: str = in_html(name)
+    if len(plain) <= most:
+        return plain
+    kept = (most - 1) // 2  # on either side of what is cut out
+    return f"{plain[:kept]}…{plain[-kept:]}"
 
 
 def chart(name: str, draw: Callable[[Axes], None], height: float = HEIGHT) -> str:
