@@ -4,7 +4,9 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from own import PROJECT
 from skewless.core.config_text import with_settings
+from skewless.core.sections import choices
 
 TEXT = (ROOT / "config.yaml").read_text(encoding="utf-8")
 
@@ -26,6 +28,15 @@ def test_the_settings_keep_their_comments_and_the_other_keys():
         "features",
         "baseline",
     }
+
+
+@pytest.mark.parametrize("estimator", choices(PROJECT.config, "model"))
+def test_the_comment_of_the_estimator_stays_true_whichever_is_chosen(estimator: str):
+    changed = with_settings(TEXT, {"model.estimator": estimator}, comments={})
+
+    (line,) = [each for each in changed.splitlines() if "  estimator: " in each]
+    assert line.startswith(f"  estimator: {estimator} ")
+    assert estimator in changed.partition("# one of ")[2].partition(";")[0]
 
 
 def test_a_comment_of_several_lines_stays_where_its_value_changes():
