@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from own import PROJECT
-from skewless.core.errors import ConfigError, NotInstalledError
+from skewless.core.errors import (
+    ConfigError,
+    NotInstalledError,
+    ParityError,
+    TableError,
+)
+from skewless.models.predict import joblib_scorer
 from skewless.testing import make_project, open_workspace, run_command
-from skewless.training import comparison, cross_validation
+from skewless.training import comparison, cross_validation, pipeline
+from skewless.training import data as training_data
 from skewless.training.comparison import compare
 from skewless.training.data import read_training_data
 
@@ -136,14 +143,14 @@ def absent(*_: Any, **__: Any) -> Any:
 def test_what_is_not_installed_is_left_out_unless_it_was_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    fit_rows = cross_validation.fit_rows
+    fit_rows = training_data.fit_rows
 
     def some(*words: Any, config: Any) -> Any:
         if config.estimator != "logistic_regression":
             absent()
         return fit_rows(*words, config=config)
 
-    monkeypatch.setattr(cross_validation, "fit_rows", some)
+    monkeypatch.setattr(training_data, "fit_rows", some)
     work = open_workspace(PROJECT, folder / "config.yaml")
 
     found = compare(work, [], advance=lambda _: None)
@@ -153,3 +160,121 @@ def test_what_is_not_installed_is_left_out_unless_it_was_asked_for(
     assert found.chosen is None
     with pytest.raises(ConfigError, match="is not installed"):
         compare(work, ["xgboost"], advance=lambda _: None)
+
+
+@pytest.fixture
+def where_trees_are_turned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a workspace in whose train.py trees have the classes of a notebook."""
+    training = PROJECT.load_training()
+
+    def train(matrix: Any, target: Any, model: Any) -> Any:
+        if model.estimator == "logistic_regression":
+            return training.train(matrix, target, model)
+        fitted = training.train(matrix, target, model)
+        fitted.classes_ = np.array(["no", "yes"])
+        return fitted
+
+    changed = replace(training, train=train)
+    monkeypatch.setattr(type(PROJECT), "load_training", lambda _: changed)
+    work = open_workspace(PROJECT, folder / "config.yaml")
+    choices = comparison.choices
+
+    def two(*words: Any) -> Any:
+        return {name: kind for name, kind in choices(*words).items() if name in TWO}
+
+    monkeypatch.setattr(comparison, "choices", two)
+    return work
+
+
+@pytest.mark.slow
+def test_what_train_would_refuse_takes_no_part_and_its_reason_is_told(
+    where_trees_are_turned: Any,
+):
+    found = compare(where_trees_are_turned, [])
+
+    assert [row.name for row in found.rows if row.trained] == ["logistic_regression"]
+    assert found.left_out.keys() == {"hist_gradient_boosting"}
+    reason = found.left_out["hist_gradient_boosting"]
+    assert reason.startswith("train would refuse it: ")
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize("name", ["hist_gradient_boosting"])
+def test_what_train_would_refuse_is_refused_before_the_folds_where_it_is_asked_for(
+    where_trees_are_turned: Any, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setattr(comparison, "cross_validated", None)
+
+    with pytest.raises(ParityError):
+        compare(where_trees_are_turned, [name])
+
+
+def test_a_difference_between_what_is_served_and_what_was_trained_is_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load = pipeline.load_scorer
+    monkeypatch.setattr(
+        comparison, "load_scorer", lambda models: lambda rows: load(models)(rows) + 0.1
+    )
+    work = open_workspace(PROJECT, folder / "config.yaml")
+
+    with pytest.raises(ParityError, match="away from what was trained"):
+        compare(work, ["logistic_regression"])
+
+
+def test_where_no_estimator_is_left_all_reasons_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training_data, "fit_rows", absent)
+    work = open_workspace(PROJECT, folder / "config.yaml")
+
+    with pytest.raises(ParityError) as refused:
+        compare(work, [])
+
+    assert "no estimator is left to compare" in str(refused.value)
+    assert "random_forest: xgboost is not installed" in str(refused.value)
+
+
+def test_a_holdout_of_one_outcome_is_refused_before_anything_is_trained(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training_data, "fit_rows", None)
+    work = open_workspace(PROJECT, folder / "config.yaml")
+    data = read_training_data(work)
+    same = replace(data, target=np.where(data.is_held_out, 1, data.target))
+
+    with pytest.raises(TableError, match="of the holdout have the same outcome"):
+        compare(work, TWO, data=same)
+
+
+@pytest.mark.slow
+def test_the_time_is_that_of_what_would_be_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = make_project(
+        ROOT, tmp_path, serving={"runtime": "scikit-learn", "allow_pickle": True}
+    )
+    run_command(PROJECT, folder, "sample")
+    loaded = []
+
+    def watched(model: bytes) -> Any:
+        loaded.append(len(model))
+        return joblib_scorer(model)
+
+    monkeypatch.setattr(pipeline, "joblib_scorer", watched)
+
+    done = run_command(PROJECT, folder, "compare", "logistic_regression")
+
+    assert done.returncode == 0, done.stderr
+    assert "scikit-learn, a row" in done.stdout
+    assert "ONNX" not in done.stdout
+    assert f"{loaded[0] / 1024:9.0f} kB" in done.stdout
+
+
+def test_a_pickle_that_nobody_allowed_is_not_compared(tmp_path: Path):
+    folder = make_project(ROOT, tmp_path, serving={"runtime": "scikit-learn"})
+
+    done = run_command(PROJECT, folder, "compare")
+
+    assert done.returncode == ConfigError.exit_code
+    assert "serving.allow_pickle: true allows it" in done.stderr

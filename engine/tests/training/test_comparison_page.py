@@ -12,10 +12,13 @@ import pytest
 from browser import Scheme, measure, photograph
 from conftest import ROOT
 from own import PROJECT
+from skewless.cli import compare_commands
 from skewless.core.bootstrap import Interval
+from skewless.core.errors import TrackingError
 from skewless.core.metrics import SCORES, CalibrationBin
 from skewless.testing import make_project, run_command
-from skewless.training.comparison import Comparison, Costs, Curves, Row, Trained
+from skewless.training import comparison, tracking
+from skewless.training.comparison import Candidate, Comparison, Costs, Curves, Row
 from skewless.training.comparison_page import judge, render_comparison, rivals
 from skewless.training.proposal import Proposal
 
@@ -30,7 +33,7 @@ EVIL = "<script>alert('$x$')</script>\u202e\x1b"
 def row(name: str, behind: Interval, *, costs: Costs | None = None) -> Row:
     """Make the row of an estimator; of what it is compared with if it costs nothing."""
     scores = dict.fromkeys(SCORES, Interval(0.7, 0.6, 0.8))
-    trained = None if costs is None else Trained(name, {}, {}, costs)
+    trained = None if costs is None else Candidate(name, {}, {}, costs)
     curves = Curves((0.0, 0.5, 1.0), (0.0, 0.8, 1.0), (TENTH, TENTH))
     return Row(name, scores, scores, behind, curves, trained)
 
@@ -45,7 +48,14 @@ def compared(
         for name, behind in zip("abcd", (SAME, *others), strict=False)
     ]
     rows = (*estimators, row("baseline", baseline))
-    return Comparison(rows, left_out={}, untuned={}, chosen=chosen, data_sha256="")
+    return Comparison(
+        rows,
+        left_out={},
+        untuned={},
+        chosen=chosen,
+        data_sha256="",
+        runtime="scikit-learn",
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,14 +160,127 @@ def test_a_name_cannot_become_markup_or_a_formula():
     assert all(line.isprintable() for line in page.split("\n"))
 
 
-def test_an_estimator_without_an_onnx_form_is_named_and_drawn_where_it_can_be():
-    found = compared(WORSE)
-    costs = Costs(0.5, None, None)
-    rows = (*found.rows[:1], row("b", WORSE, costs=costs), *found.rows[2:])
+def test_the_time_to_answer_is_said_to_be_that_of_what_would_be_served():
+    page = render_comparison(compared(WORSE), None, trials=0)
 
-    page = render_comparison(replace(found, rows=rows), None, trials=0)
+    assert "a single row by scikit-learn" in page
+    assert "ONNX" not in page
 
-    assert "b: no ONNX form" in page
+
+def test_the_legend_names_what_is_drawn_and_nothing_else():
+    own = compared(WORSE)
+    simulated = replace(own, rows=(*own.rows, row("best possible", BETTER)))
+
+    assert "baseline, best possible" in render_comparison(simulated, None, trials=0)
+    assert "best possible" not in render_comparison(own, None, trials=0)
+
+
+def test_one_trial_is_one_and_intervals_are_explained_as_what_they_are():
+    page = render_comparison(compared(), None, trials=1)
+
+    assert "searched in 1 trial each" in page
+    assert "about 95 of their intervals would hold the true score" in page
+
+
+@pytest.mark.parametrize("name", ["taken", "taken/page.html", "taken/below/page.html"])
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    folder = make_project(ROOT, tmp_path)
+    (folder / "taken").write_text("a file, and no folder")
+    monkeypatch.setattr(comparison, "read_training_data", None)
+
+    done = run_command(PROJECT, folder, "compare", "--html", name)
+
+    assert done.returncode == 2
+    assert "name another" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.yaml",
+        "requirements-dev.lock",
+        "taken",
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder takes no file here")
+def test_a_folder_that_takes_no_file_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = make_project(ROOT, tmp_path)
+    monkeypatch.setattr(comparison, "read_training_data", None)
+
+    done = run_command(PROJECT, folder, "compare", "--html", "/proc/x.html")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --html /proc/x.html: no file can be written")
+
+
+def test_a_page_cannot_be_printed(tmp_path: Path):
+    done = run_command(PROJECT, make_project(ROOT, tmp_path), "compare", "--html", "-")
+
+    assert done.returncode == 2
+    assert "name a file, for example compared.html" in done.stderr
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Comparison:
+    """Compare nothing: the command gets this comparison."""
+    found = compared(WORSE, chosen="b")
+    monkeypatch.setattr(comparison, "compare", lambda *_, **__: found)
+    return found
+
+
+def test_what_was_compared_is_printed_though_the_page_fails(
+    tmp_path: Path, quick: Comparison, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compare_commands, "replace_file", fail)
+
+    done = run_command(
+        PROJECT, make_project(ROOT, tmp_path), "compare", "--html", "page.html"
+    )
+
+    assert done.returncode == 1
+    assert f"log loss more than {quick.rows[0].name}" in done.stdout
+    assert "No space left on device). The comparison is above" in done.stderr
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_page_is_written_though_mlflow_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> None:
+        msg = "no server"
+        raise TrackingError(msg)
+
+    monkeypatch.setattr(tracking, "refuse_without_mlflow", lambda _: True)
+    monkeypatch.setattr(tracking, "log_comparison", fail)
+    folder = make_project(ROOT, tmp_path)
+
+    done = run_command(PROJECT, folder, "compare", "--html", "page.html")
+
+    assert done.returncode == TrackingError.exit_code
+    assert "error: no server" in done.stderr
+    assert (folder / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_who_interrupts_is_told_that_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "compare", interrupted)
+    folder = make_project(ROOT, tmp_path)
+
+    done = run_command(PROJECT, folder, "compare", "--html", "page.html")
+
+    assert done.returncode == 130
+    assert done.stderr == (
+        "interrupted: what was compared is lost, nothing was written\n"
+    )
+    assert not (folder / "page.html").exists()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import yaml
 
 from conftest import ROOT
 from own import PROJECT
+from skewless.core.bootstrap import Interval
 from skewless.core.errors import ConfigError, NotInstalledError
 from skewless.testing import make_project, open_workspace, run_command
 from skewless.training import comparison, cross_validation, tuning
@@ -183,7 +184,10 @@ def test_the_same_seed_prints_the_same_diff(folder: Path, told: str):
 
     found = json.loads(run_command(PROJECT, folder, *words).stdout)
 
-    assert told.endswith(found["diff"])
+    proposal = found["proposal"]
+    assert told.endswith(proposal["diff"])
+    assert proposal["removed"] == []
+    assert proposal["settings"].keys() > {"estimator", "learning_rate"}
     best = next(iter(found["rows"].values()))
     assert best["estimator"] == "hist_gradient_boosting"
     assert set(best["tuned"]) > {"learning_rate", "max_iter"}
@@ -270,6 +274,145 @@ def test_where_no_diff_can_be_shown_the_changes_are_said(
         "in the section model of config.yaml, write estimator: logistic_regression",
         "and take out learning_rate",
     ]
+
+
+@pytest.mark.slow
+def test_line_ends_of_windows_make_no_diff_that_could_not_be_applied(
+    folder: Path, of_another: comparison.Comparison
+):
+    text = (folder / "config.yaml").read_text().replace("\n", "\r\n")
+
+    found = proposed(of_another, folder, text)
+
+    assert found is not None
+    assert found.diff is None
+    assert next(found.lines()).endswith("write estimator: logistic_regression")
+
+
+@pytest.fixture
+def compared(
+    of_another: comparison.Comparison, monkeypatch: pytest.MonkeyPatch
+) -> comparison.Comparison:
+    """Compare nothing: the command gets what was compared before."""
+    monkeypatch.setattr(comparison, "compare", lambda *_, **__: of_another)
+    return of_another
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compared")
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_the_command_reads_line_ends_as_they_are(
+    folder: Path, tmp_path: Path, line_end: str
+):
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    text = (own / "config.yaml").read_text(encoding="utf-8")
+    (own / "config.yaml").write_bytes(text.replace("\n", line_end).encode())
+
+    done = run_command(PROJECT, own, "compare", "--tune", "1")
+
+    assert ("--- a/config.yaml" in done.stdout) == (line_end == "\n")
+    assert ("in the section model of config.yaml" in done.stdout) == (
+        line_end == "\r\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compared")
+def test_a_diff_of_another_folder_says_which_and_applies_there(
+    folder: Path, tmp_path: Path
+):
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    (own / "inner").mkdir()
+
+    done = run_command(
+        PROJECT, own / "inner", "compare", "--tune", "1", "--config", "../config.yaml"
+    )
+
+    assert "to be applied in the folder ..\n" in done.stdout
+    subprocess.run(["git", "apply"], cwd=own, input=done.stdout, text=True, check=True)
+    model = yaml.safe_load((own / "config.yaml").read_text())["model"]
+    assert model["estimator"] == "logistic_regression"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compared")
+def test_a_program_gets_what_is_proposed_though_there_is_no_diff(
+    folder: Path, tmp_path: Path
+):
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    document = yaml.safe_load((own / "config.yaml").read_text(encoding="utf-8"))
+    lines = [f"{key}: {json.dumps(value)}\n" for key, value in document.items()]
+    (own / "config.yaml").write_text("".join(lines), encoding="utf-8")
+
+    done = run_command(PROJECT, own, "compare", "--tune", "1", "--json")
+
+    assert json.loads(done.stdout)["proposal"] == {
+        "settings": {"estimator": "logistic_regression"},
+        "removed": ["max_iter", "learning_rate"],
+        "diff": None,
+        "folder": None,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "behind", "told"),
+    [
+        ({"chosen": None}, None, "Name that, too, to compare both"),
+        (
+            {"chosen": None, "left_out": {"hist_gradient_boosting": "why"}},
+            None,
+            "hist_gradient_boosting, which config.yaml chooses, was left out",
+        ),
+        ({}, Interval(0.1, -0.1, 0.3), "no estimator is better than the baseline"),
+    ],
+)
+def test_nothing_is_proposed_without_a_reason_to_change_and_that_is_said(
+    folder: Path,
+    of_another: comparison.Comparison,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    behind: Interval | None,
+    told: str,
+):
+    rows = tuple(
+        replace(row, behind=behind or row.behind)
+        if row.name == comparison.BASELINE
+        else row
+        for row in of_another.rows
+    )
+    found = replace(of_another, rows=rows, **changes)
+    monkeypatch.setattr(comparison, "compare", lambda *_, **__: found)
+
+    done = run_command(PROJECT, folder, "compare", "--tune", "1")
+
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout
+    assert "+++" not in done.stdout
+    assert proposed(found, folder) is None
+
+
+@pytest.mark.slow
+@pytest.mark.needs("optuna")
+def test_best_knobs_that_train_would_refuse_are_no_row_and_the_reason_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load = comparison.load_scorer
+    calls = []
+
+    def wrong_the_second_time(models: Any) -> Any:
+        calls.append(models)
+        score = load(models)
+        return score if len(calls) == 1 else lambda rows: score(rows) + 0.1
+
+    monkeypatch.setattr(comparison, "load_scorer", wrong_the_second_time)
+    work = open_workspace(PROJECT, folder / "config.yaml")
+
+    found = compare(work, ["hist_gradient_boosting"], trials=TRIALS)
+
+    reason = found.untuned["hist_gradient_boosting"]
+    assert reason.startswith("with the best knobs, train would refuse it: ")
+    assert [row.name for row in found.rows if row.trained] == ["hist_gradient_boosting"]
 
 
 def test_without_optuna_nothing_is_trained_and_the_command_that_installs_it_is_named(

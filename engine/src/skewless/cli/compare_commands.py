@@ -1,6 +1,8 @@
 """The command that puts estimators side by side: compare."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,7 @@ from skewless.cli.terminal import (
     say,
 )
 from skewless.core.atomic import replace_file
+from skewless.core.errors import ConfigError, SkewlessError
 from skewless.core.metrics import SCORES
 
 if TYPE_CHECKING:
@@ -65,29 +68,61 @@ def compare(
     from skewless.training import comparison
     from skewless.training.tracking import refuse_without_mlflow
 
-    if html is not None:
-        refuse_existing([html], overwrite=overwrite)
+    _check_page(html, overwrite=overwrite)
     trials = tune or 0
     work = open_workspace(context, config)
     is_logged = refuse_without_mlflow(work.settings)
     path = config or work.settings.config
-    text = path.read_text(encoding="utf-8")
-    with progress("comparing", unit="fits") as advance:
+    text = path.read_bytes().decode()  # its line ends as they are
+    with _interruptible(), progress("comparing", unit="fits") as advance:
         found = comparison.compare(
             work, estimators or [], trials=trials, advance=advance
         )
     proposal = _proposal(found, work, text, path=path) if trials else None
-    if html is not None:
-        _write_page(html, found, proposal, trials=trials)
     _say_left_out(found)
-    lines = list(_lines(found, proposal, trials=trials))
+    lines = list(_lines(found, proposal, work, trials=trials))
     told = _as_json(found, proposal)
     if as_json:
         print_json(told)
     else:
         say(*lines)
-    if is_logged:
-        _log(work, found, told=told, lines=lines)
+    # Whatever becomes of the one that comes first, the other is tried.
+    try:
+        if is_logged:
+            _log(work, found, told=told, lines=lines)
+    finally:
+        _write_page(html, found, proposal, trials=trials)
+
+
+def _check_page(path: Path | None, *, overwrite: bool) -> None:
+    """Refuse a page that could not be written, before the work that it would show."""
+    if path is None:
+        return
+    if str(path) == "-":
+        msg = "--html -: a page is not printed; name a file, for example compared.html"
+        raise ConfigError(msg)
+    refuse_existing([path], overwrite=overwrite)
+    folder = next(each for each in path.absolute().parents if each.exists())
+    try:
+        # Under another name, so that a page that is there stays.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".compare-"):
+            pass
+    except OSError as error:
+        msg = (
+            f"--html {path}: no file can be written in {folder} ({error.strerror}); "
+            "name another place"
+        )
+        raise ConfigError(msg) from error
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Say what is lost where a person stops the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted: what was compared is lost, nothing was written", err=True)
+        raise
 
 
 def _say_left_out(found: "Comparison") -> None:
@@ -100,7 +135,8 @@ def _proposal(
 ) -> "Proposal | None":
     from skewless.training.proposal import propose
 
-    return propose(found, work, text=text, name=_from_here(path))
+    name, folder = _place(path)
+    return propose(found, work, text=text, name=name, folder=folder)
 
 
 def _log(
@@ -115,19 +151,36 @@ def _log(
 
 
 def _write_page(
-    path: Path, found: "Comparison", proposal: "Proposal | None", *, trials: int
+    path: Path | None,
+    found: "Comparison",
+    proposal: "Proposal | None",
+    *,
+    trials: int,
 ) -> None:
+    if path is None:
+        return
     from skewless.training.comparison_page import render_comparison
 
-    replace_file(path, render_comparison(found, proposal, trials=trials).encode())
+    page = render_comparison(found, proposal, trials=trials).encode()
+    try:
+        replace_file(path, page)
+    except OSError as error:
+        msg = (
+            f"{path}: the page could not be written ({error.strerror}). The comparison "
+            "is above; name another place with --html to have it as a page"
+        )
+        raise SkewlessError(msg) from error
 
 
-def _from_here(path: Path) -> str:
-    """Name config.yaml as a diff does that is applied where the command ran."""
+def _place(path: Path) -> tuple[str, str | None]:
+    """Name config.yaml as a diff does, and the folder that it is applied in.
+
+    That is None where the command ran.
+    """
     here = Path.cwd()
     if path.resolve().is_relative_to(here):
-        return path.resolve().relative_to(here).as_posix()
-    return path.name
+        return path.resolve().relative_to(here).as_posix(), None
+    return path.name, str(path.parent)
 
 
 def _as_json(found: "Comparison", proposal: "Proposal | None") -> dict[str, Any]:
@@ -149,17 +202,18 @@ def _as_json(found: "Comparison", proposal: "Proposal | None") -> dict[str, Any]
         "rows": rows,
         "left_out": dict(found.left_out),
         "untuned": dict(found.untuned),
-        "diff": None if proposal is None else proposal.diff,
+        "runtime": found.runtime,
+        "proposal": None if proposal is None else proposal._asdict(),
     }
 
 
 def _lines(
-    found: "Comparison", proposal: "Proposal | None", *, trials: int
+    found: "Comparison", proposal: "Proposal | None", work: "Workspace", *, trials: int
 ) -> Iterator[str]:
     """Write a comparison for people."""
     yield from _table(found)
     if trials:
-        yield from _tuning(found, proposal)
+        yield from _tuning(found, proposal, work)
 
 
 def _table(found: "Comparison") -> Iterator[str]:
@@ -179,7 +233,8 @@ def _table(found: "Comparison") -> Iterator[str]:
     yield "on the holdout, which is no reason to choose"
     yield from _scores(found.rows, lambda row: row.holdout, width)
     yield ""
-    yield f"  {'costs':{width}}{'to train':>12}{'ONNX, a row':>14}{'size':>12}"
+    by = f"{found.runtime}, a row"
+    yield f"  {'costs':{width}}{'to train':>12}{by:>22}{'size':>12}"
     for row in found.rows:
         if row.trained is not None:
             yield f"  {row.name:{width}}{_costs(row.trained.costs)}"
@@ -189,10 +244,10 @@ def _table(found: "Comparison") -> Iterator[str]:
 
 
 def _costs(costs: "Costs") -> str:
-    taken = f"{costs.train_seconds:10.1f} s"
-    if costs.microseconds is None or costs.bytes is None:
-        return f"{taken}  it has no ONNX form"
-    return f"{taken}{costs.microseconds:11.0f} µs{costs.bytes / 1024:9.0f} kB"
+    return (
+        f"{costs.train_seconds:10.1f} s{costs.microseconds:19.0f} µs"
+        f"{costs.bytes / 1024:9.0f} kB"
+    )
 
 
 def _scores(
@@ -211,8 +266,12 @@ def _scores(
         yield f"  {row.name:{width}}{cells}"
 
 
-def _tuning(found: "Comparison", proposal: "Proposal | None") -> Iterator[str]:
+def _tuning(
+    found: "Comparison", proposal: "Proposal | None", work: "Workspace"
+) -> Iterator[str]:
     """Say which knobs were found, and what to write into config.yaml."""
+    from skewless.training.proposal import why_nothing
+
     yield ""
     yield "tuned on the training side, in other folds"
     for row in found.rows:
@@ -222,15 +281,14 @@ def _tuning(found: "Comparison", proposal: "Proposal | None") -> Iterator[str]:
     for name, why in found.untuned.items():
         yield f"  {name}: {why}"
     yield ""
-    if proposal is None:
-        yield "config.yaml says the best already: there is nothing to change"
+    nothing = why_nothing(found, work.config.model.estimator)
+    if nothing is not None:
+        yield nothing
+    if proposal is None or found.chosen is None:
         return
     best = found.rows[0].name
-    if found.chosen is None:
-        yield f"{best} is best; config.yaml's own estimator was not compared"
-    else:
-        behind = found.named[found.chosen].behind
-        shows = "" if behind.low > 0 else ": no difference that shows"
-        yield f"{found.chosen} as in config.yaml loses {behind} more than {best}{shows}"
+    behind = found.named[found.chosen].behind
+    shows = "" if behind.low > 0 else ": no difference that shows"
+    yield f"{found.chosen} as in config.yaml loses {behind} more than {best}{shows}"
     yield ""
     yield from proposal.lines()

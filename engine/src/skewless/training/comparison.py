@@ -15,29 +15,39 @@ from sklearn.metrics import roc_curve
 
 from skewless.core.bootstrap import Interval, paired_bootstrap
 from skewless.core.errors import (
+    ArtifactError,
     ConfigError,
     NotInstalledError,
     ParityError,
+    TableError,
 )
 from skewless.core.metrics import CalibrationBin, calibration, log_losses
 from skewless.core.search import searched_knobs
-from skewless.core.sections import choices
+from skewless.core.sections import ServingConfig, choices
 from skewless.core.workspace import Workspace
+from skewless.models.artifact import JOBLIB, ONNX
 from skewless.models.baseline import baseline_probability
-from skewless.models.export import export_model, probabilities_of
+from skewless.models.export import probabilities_of
 from skewless.models.exportable import check_training
 from skewless.models.plots import ROC_POINTS
-from skewless.models.predict import onnx_scorer
 from skewless.tables.simulate import is_simulated, true_probability
 from skewless.tables.table import data_hash
 from skewless.training.cross_validation import cross_validated
 from skewless.training.data import TrainingData, fit, read_training_data
 from skewless.training.intervals import measured
-from skewless.training.proof import prove_features
-from skewless.training.tuning import load_optuna, tune
+from skewless.training.pipeline import (
+    load_scorer,
+    refuse_unasked_pickle,
+    write_models,
+)
+from skewless.training.proof import Proven, prove_features, prove_model
+from skewless.training.tuning import Tuned, counted_trials, load_optuna, tune
 
 ASKED: Final = 200  # single rows whose time is taken
 TUNED: Final = "{}, tuned"  # the name of an estimator's row with searched knobs
+BASELINE: Final = "baseline"
+RUNTIMES: Final = {"onnx": "ONNX", "scikit-learn": "scikit-learn"}
+"""`serving.runtime` → its name for people."""
 
 
 class Costs(NamedTuple):
@@ -45,13 +55,13 @@ class Costs(NamedTuple):
 
     train_seconds: float
     """To fit on the training side, once."""
-    microseconds: float | None
-    """Median of a single row by ONNX; None if it has no ONNX form."""
-    bytes: int | None
-    """Of its model.onnx."""
+    microseconds: float
+    """Median of a single row, asked of what would be served."""
+    bytes: int
+    """Of the file that would be served."""
 
 
-class Trained(NamedTuple):
+class Candidate(NamedTuple):
     """An estimator that was trained."""
 
     estimator: str
@@ -85,7 +95,7 @@ class Row:
     """How much more log loss per row than the best estimator, row by row; 0 for it."""
     curves: Curves
     """Cross-validated."""
-    trained: Trained | None
+    trained: Candidate | None
     """None for what is no estimator."""
 
 
@@ -95,13 +105,15 @@ class Comparison:
 
     rows: tuple[Row, ...]
     left_out: Mapping[str, str]
-    """Estimator that could not be trained → why."""
+    """Estimator that is not installed or that `train` would refuse → why."""
     untuned: Mapping[str, str]
     """Estimator whose knobs were to be searched, without success → why."""
     chosen: str | None
     """Which of them config.yaml chooses."""
     data_sha256: str
     """Of the table; see `skewless.tables.table.data_hash`."""
+    runtime: str
+    """What answers, as people call it; see `RUNTIMES`."""
 
     @property
     def named(self) -> Mapping[str, Row]:
@@ -126,13 +138,17 @@ def compare(
 ) -> Comparison:
     """Train estimators on the same folds, and measure them on the same rows.
 
+    Each is first trained on all of the training side, and proven as `train` proves it:
+    what no version could be made of takes no part.
+
     Parameters
     ----------
     work
         The project. The estimator that config.yaml chooses has its knobs; every other
         one has those that it has by default.
     names
-        Of estimators; all if empty, and then those that are not installed are left out.
+        Of estimators; all if empty, and then those are left out that are not installed
+        or that `train` would refuse.
     data
         Default: the table of `data.path`.
     trials
@@ -148,38 +164,71 @@ def compare(
         or knobs are to be searched and no estimator declares a range.
     NotInstalledError
         Knobs are to be searched, and Optuna is not installed.
+    ParityError
+        `train` would refuse an estimator that was asked for, or all of them.
     TableError
-        The table breaks the contract, or holds too little to train on.
+        The table breaks the contract, holds too little to train on, or all rows that
+        are held out have the same outcome.
     """
+    refuse_unasked_pickle(work.config.serving)
     sections = dict(_sections(work, names))
     if trials:
         load_optuna()
         _check_ranges(sections)
     data = read_training_data(work) if data is None else data
-    _check(data)
-    bench = _Bench(data, work.project.load_training(), trials, advance)
+    proven = _check(data)
+    training = work.project.load_training()
+    bench = _Bench(data, training, work.config.serving, proven, trials, advance)
     found = _Tried({}, {}, {}, {})
     for name, section in sections.items():
         try:
             bench.try_out(section, found)
-        except NotInstalledError as error:
+        except (NotInstalledError, ArtifactError) as error:
             if names:
                 raise
-            found.left_out[name] = str(error)
+            found.left_out[name] = _why(error)
+    _refuse_nothing_left(found)
     rows = _rows(found.answers | _references(data, work), found.trained, data)
     chosen = getattr(work.config.model, "estimator", None)
     if chosen not in found.trained:
         chosen = None
     return Comparison(
-        rows, found.left_out, found.untuned, chosen, data_hash(data.table)
+        rows,
+        found.left_out,
+        found.untuned,
+        chosen,
+        data_hash(data.table),
+        RUNTIMES[work.config.serving.runtime],
     )
 
 
-def _check(data: TrainingData) -> None:
+def _why(error: NotInstalledError | ArtifactError) -> str:
+    """Say in one line why an estimator takes no part."""
+    said = " ".join(str(error).split())
+    if isinstance(error, NotInstalledError):
+        return said
+    return f"train would refuse it: {said}"
+
+
+def _refuse_nothing_left(found: "_Tried") -> None:
+    if not found.trained:
+        reasons = [f"{name}: {why}" for name, why in found.left_out.items()]
+        msg = "no estimator is left to compare"
+        raise ParityError(msg, *reasons)
+
+
+def _check(data: TrainingData) -> Proven:
     """See that one can train on a table, and that features are of each row alone."""
     side = ~data.is_held_out
     check_training(data.matrix[side], data.target[side], data.names)
-    prove_features(data.features, data.table, data.matrix)
+    outcomes = data.target[data.is_held_out]
+    if len(np.unique(outcomes)) < 2:  # noqa: PLR2004 - both outcomes
+        msg = (
+            f"all {len(outcomes)} records of the holdout have the same outcome; both "
+            "are needed to compare. Give a larger table or raise data.holdout_fraction"
+        )
+        raise TableError(msg)
+    return prove_features(data.features, data.table, data.matrix)
 
 
 def shared_keys(config: type[Any]) -> set[str]:
@@ -189,7 +238,7 @@ def shared_keys(config: type[Any]) -> set[str]:
 
 
 def _check_ranges(sections: Mapping[str, Any]) -> None:
-    """See that ranges are what config.yaml may say, and that there is one at all."""
+    """Refuse to search where no knob declares a range."""
     declared = [searched_knobs(type(section)) for section in sections.values()]
     if not any(declared):
         msg = (
@@ -228,7 +277,7 @@ class _Tried(NamedTuple):
     """What came of the estimators so far, each by name."""
 
     answers: dict[str, _Answers]
-    trained: dict[str, Trained]
+    trained: dict[str, Candidate]
     left_out: dict[str, str]
     untuned: dict[str, str]
 
@@ -239,6 +288,8 @@ class _Bench:
 
     data: TrainingData
     training: Any
+    serving: ServingConfig
+    proven: Proven
     trials: int
     advance: Callable[[int], None]
 
@@ -251,50 +302,63 @@ class _Bench:
         found = tune(
             self.data, self.training, section, trials=self.trials, advance=self.advance
         )
-        if found.knobs:
-            name = TUNED.format(name)
-            tried = self._try(found.section, found.knobs)
-            into.answers[name], into.trained[name] = tried
-        elif found.trials:
-            into.untuned[name] = f"no better knobs in {self.trials} trials"
-        else:
+        if not found.trials:
             into.untuned[name] = "config.py declares no range for its knobs"
+        elif not found.knobs:
+            into.untuned[name] = f"no better knobs in {counted_trials(self.trials)}"
+        else:
+            self._try_tuned(found, name, into)
 
-    def _try(self, section: Any, tuned: Mapping[str, Any]) -> tuple[_Answers, Trained]:
-        """Train an estimator on each fold and on all, and let it answer."""
+    def _try_tuned(self, found: Tuned, name: str, into: _Tried) -> None:
+        """Try an estimator with the best knobs, unless `train` would refuse those."""
+        try:
+            answers, candidate = self._try(found.section, found.knobs)
+        except ArtifactError as error:
+            into.untuned[name] = f"with the best knobs, {_why(error)}"
+            return
+        into.answers[TUNED.format(name)] = answers
+        into.trained[TUNED.format(name)] = candidate
+
+    def _try(
+        self, section: Any, tuned: Mapping[str, Any]
+    ) -> tuple[_Answers, Candidate]:
+        """Train an estimator on all rows and on each fold, and let it answer.
+
+        What `train` would refuse is refused before the folds.
+        """
         data = self.data
-        on_folds = cross_validated(data, self.training, section, advance=self.advance)
         started = time.perf_counter()
         fitted = fit(self.training, data, section)
         seconds = time.perf_counter() - started
         self.advance(1)
+        costs = self._proven_costs(fitted, seconds)
+        on_folds = cross_validated(data, self.training, section, advance=self.advance)
         held_out = data.matrix[data.is_held_out]
         on_holdout = probabilities_of(fitted, held_out, data.names)
-        costs = _costs(fitted, data, seconds)
         knobs = section.model_dump(mode="json")
-        trained = Trained(section.estimator, knobs, tuned, costs)
-        return _Answers(on_folds, on_holdout), trained
+        candidate = Candidate(section.estimator, knobs, tuned, costs)
+        return _Answers(on_folds, on_holdout), candidate
 
-
-def _costs(fitted: Any, data: TrainingData, seconds: float) -> Costs:
-    try:
-        exported = export_model(fitted, len(data.names))
-    except ParityError:
-        return Costs(seconds, None, None)
-    score = onnx_scorer(exported)
-    times = []
-    for row in data.matrix[:ASKED, np.newaxis]:
-        started = time.perf_counter()
-        score(row)
-        times.append(time.perf_counter() - started)
-    return Costs(seconds, 1e6 * float(np.median(times)), len(exported))
+    def _proven_costs(self, fitted: Any, seconds: float) -> Costs:
+        """Prove what would be served as `train` does, and measure what it takes."""
+        data = self.data
+        models = write_models(fitted, self.serving, len(data.names))
+        score = load_scorer(models)
+        prove_model(fitted, score, data.matrix, names=data.names, proven=self.proven)
+        times = []
+        for row in data.matrix[:ASKED, np.newaxis]:
+            started = time.perf_counter()
+            score(row)
+            times.append(time.perf_counter() - started)
+        served = models.get(ONNX, models[JOBLIB])
+        return Costs(seconds, 1e6 * float(np.median(times)), len(served))
 
 
 def _references(data: TrainingData, work: Workspace) -> dict[str, _Answers]:
     """Answer by the baseline and, on the simulator's table, by the true probability."""
     trained_on = data.table[~data.is_held_out]
     found = {
-        "baseline": _Answers(
+        BASELINE: _Answers(
             *(
                 baseline_probability(work.project, rows, work.config)
                 for rows in (trained_on, data.holdout)
@@ -312,7 +376,9 @@ def _references(data: TrainingData, work: Workspace) -> dict[str, _Answers]:
 
 
 def _rows(
-    answers: Mapping[str, _Answers], trained: Mapping[str, Trained], data: TrainingData
+    answers: Mapping[str, _Answers],
+    trained: Mapping[str, Candidate],
+    data: TrainingData,
 ) -> tuple[Row, ...]:
     """Measure all, the estimators by their cross-validated log loss first."""
     target = data.target[~data.is_held_out]

@@ -9,11 +9,18 @@ from typing import Final, NamedTuple
 from matplotlib.axes import Axes
 
 from skewless.core.bootstrap import Interval
-from skewless.core.escaping import printable
 from skewless.core.metrics import SCORES
-from skewless.models.page import COLOURS, chart, render_page, write_share
-from skewless.training.comparison import Comparison, Row
-from skewless.training.proposal import Proposal
+from skewless.models.page import (
+    COLOURS,
+    FEW_TICKS,
+    chart,
+    render_page,
+    short_name,
+    write_share,
+)
+from skewless.training.comparison import BASELINE, Comparison, Row
+from skewless.training.proposal import Proposal, beats_baseline
+from skewless.training.tuning import counted_trials
 
 MEANINGS: Final = {
     "roc_auc": "0.5 is chance, 1 is perfect; higher is better",
@@ -22,13 +29,11 @@ MEANINGS: Final = {
     "log_loss": "nats per record; lower is better, and decides",
 }
 """Score → what its numbers mean."""
-BASELINE: Final = "baseline"
 MOST_LETTERS: Final = 44  # of a name in a picture
 ROW_INCHES: Final = 0.46  # of a name with what is drawn below it
-TICKS: Final = 4
 
 
-class Verdict(NamedTuple):
+class Conclusion(NamedTuple):
     """What a comparison comes to."""
 
     tone: str
@@ -65,7 +70,7 @@ def render_comparison(
     return render_page(
         "training/comparison.html.jinja",
         found=found,
-        verdict=judge(found, has_proposal=proposal is not None),
+        conclusion=judge(found, has_proposal=proposal is not None),
         scores=[
             (name, MEANINGS[name], scores_chart(found.rows, name)) for name in SCORES
         ],
@@ -75,20 +80,21 @@ def render_comparison(
         curves=curves_chart(found.rows),
         calibrated=calibration_chart(found.rows),
         costs=costs_charts(estimators),
-        trials=trials,
+        references=[row.name for row in found.rows if row.trained is None],
+        trials=counted_trials(trials) if trials else None,
         changes=[] if proposal is None else list(proposal.lines()),
     )
 
 
-def judge(found: Comparison, *, has_proposal: bool) -> Verdict:
+def judge(found: Comparison, *, has_proposal: bool) -> Conclusion:
     """Say in words what the paired differences show."""
     best = found.rows[0]
     baseline = found.named[BASELINE].behind
-    if baseline.low <= 0:
+    if not beats_baseline(found):
         ahead = "chance explains its distance to the baseline"
         if baseline.high < 0:
             ahead = "is worse than the baseline"
-        return Verdict(
+        return Conclusion(
             "bad",
             "no better than the baseline",
             f"{best.name} comes first among the estimators, and {ahead}.",
@@ -112,7 +118,7 @@ def judge(found: Comparison, *, has_proposal: bool) -> Verdict:
             f"{best.name} comes first; chance explains the distance to "
             f"{_listed(equal)}.{rest}"
         )
-    return Verdict(
+    return Conclusion(
         "good", word, sentence, tuple(_to_do(found, has_proposal=has_proposal))
     )
 
@@ -121,7 +127,10 @@ def _to_do(found: Comparison, *, has_proposal: bool) -> list[str]:
     best = found.rows[0].name
     to_do = []
     if found.chosen is None:
-        to_do.append("The estimator of config.yaml was not compared.")
+        to_do.append(
+            "The estimator of config.yaml was not compared: compare it, too, before "
+            "you change anything."
+        )
     elif found.chosen == best:
         to_do.append(f"Nothing: config.yaml has {best}.")
     elif found.named[found.chosen].behind.low <= 0:
@@ -204,7 +213,7 @@ def _marks_chart(name: str, marks: Sequence[Mark], *, zero: bool) -> str:
         if zero:
             axes.axvline(0, color=COLOURS["muted"], linewidth=1)
         _finish(axes, [mark.name for mark in marks])
-        axes.locator_params(axis="x", nbins=TICKS)
+        axes.locator_params(axis="x", nbins=FEW_TICKS)
 
     return chart(name, draw, height=0.5 + ROW_INCHES * len(marks))
 
@@ -215,7 +224,7 @@ def _finish(axes: Axes, names: Sequence[str]) -> None:
         axes.text(
             0,
             place - 0.14,
-            _short(name),
+            short_name(name, MOST_LETTERS),
             transform=axes.get_yaxis_transform(),
             color=COLOURS["muted"],
             verticalalignment="bottom",
@@ -224,13 +233,6 @@ def _finish(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.6, -0.8)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-
-
-def _short(name: str) -> str:
-    shown = printable(name)
-    if len(shown) <= MOST_LETTERS:
-        return shown
-    return f"{shown[: MOST_LETTERS - 1]}…"
 
 
 def curves_chart(rows: Sequence[Row]) -> str:
@@ -279,24 +281,18 @@ def _square(axes: Axes) -> None:
 def costs_charts(estimators: Sequence[Row]) -> list[tuple[str, str]]:
     """Draw what each estimator costs, as title and picture."""
     known = [(row, row.trained.costs) for row in estimators if row.trained is not None]
-    exported = [
-        (row, costs.microseconds, costs.bytes / 1024)
-        for row, costs in known
-        if costs.microseconds is not None and costs.bytes is not None
-    ]
     measures = [
         (
             "Time to train",
             "seconds",
-            [(row, costs.train_seconds) for row, costs in known],
+            [(row, each.train_seconds) for row, each in known],
         ),
-        ("Time to answer", "µs", [(row, each) for row, each, _ in exported]),
-        ("Size of the model", "kB", [(row, each) for row, _, each in exported]),
+        ("Time to answer", "µs", [(row, each.microseconds) for row, each in known]),
+        ("Size of the model", "kB", [(row, each.bytes / 1024) for row, each in known]),
     ]
     return [
         (title, _bars_chart(title.lower().replace(" ", "-"), unit, bars))
         for title, unit, bars in measures
-        if bars
     ]
 
 

@@ -118,7 +118,7 @@ def make_version(
         The model cannot be exported faithfully.
     """
     config = work.config
-    _refuse_unasked_pickle(config.serving)
+    refuse_unasked_pickle(config.serving)
     checkout = read_checkout(work.root)  # before the work, as the code is loaded by now
     training = work.project.load_training()
     say(f"reading and checking {config.data.path}")
@@ -130,8 +130,8 @@ def make_version(
     say(f"training on {rows:,} records, {len(data.holdout):,} held out")
     fitted = fit(training, data, config.model)
     say("comparing what will be served with what was trained")
-    models = _models(fitted, work, len(data.names))
-    score = _scorer(models)
+    models = write_models(fitted, config.serving, len(data.names))
+    score = load_scorer(models)
     proof = prove_model(fitted, score, data.matrix, proven=proven, names=data.names)
 
     say("evaluating on the holdout")
@@ -169,7 +169,14 @@ def make_version(
     return metadata, models | pictures
 
 
-def _refuse_unasked_pickle(serving: ServingConfig) -> None:
+def refuse_unasked_pickle(serving: ServingConfig) -> None:
+    """Refuse to train what scikit-learn would serve, unless config.yaml allows it.
+
+    Raises
+    ------
+    ConfigError
+        `serving.allow_pickle` is not set.
+    """
     if serving.runtime != "onnx" and not serving.allow_pickle:
         msg = (
             "serving.runtime: scikit-learn serves a pickle, which can run any code; "
@@ -199,8 +206,16 @@ def _reference(
     return Reference(columns=frozen, score=freeze(scores))
 
 
-def _models(fitted: Any, work: Workspace, features: int) -> dict[str, bytes]:
-    """Write the model as a version's files: ONNX too, unless scikit-learn serves."""
+def write_models(
+    fitted: Any, serving: ServingConfig, features: int
+) -> dict[str, bytes]:
+    """Write the model as a version's files: ONNX too, unless scikit-learn serves.
+
+    Raises
+    ------
+    ParityError
+        It cannot be pickled, or ONNX cannot express it.
+    """
     buffer = io.BytesIO()
     try:
         joblib.dump(fitted, buffer)
@@ -211,13 +226,13 @@ def _models(fitted: Any, work: Workspace, features: int) -> dict[str, bytes]:
         )
         raise ParityError(msg) from error
     models = {JOBLIB: buffer.getvalue()}
-    if work.config.serving.runtime == "onnx":
+    if serving.runtime == "onnx":
         models[ONNX] = export_model(fitted, features)
     return models
 
 
-def _scorer(models: Mapping[str, bytes]) -> Scorer:
-    """Load what will be served."""
+def load_scorer(models: Mapping[str, bytes]) -> Scorer:
+    """Load what will be served of the files that `write_models` returned."""
     if ONNX in models:
         return onnx_scorer(models[ONNX])
     return joblib_scorer(models[JOBLIB])

@@ -57,6 +57,15 @@ def load_optuna() -> Any:
     return optuna
 
 
+def counted_trials(trials: int) -> str:
+    """Write a number of trials.
+
+    >>> counted_trials(1), counted_trials(30)
+    ('1 trial', '30 trials')
+    """
+    return "1 trial" if trials == 1 else f"{trials:,} trials"
+
+
 def tune(
     data: TrainingData,
     training: Any,
