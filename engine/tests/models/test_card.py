@@ -361,7 +361,12 @@ def test_a_page_of_many_segments_keeps_choices_and_the_rarer_halves(
 ):
     plans = [
         Segment(
-            column="plan", kind="value", value=value, rows=9, events=1, state="too_few"
+            column="tariff",
+            kind="value",
+            value=value,
+            rows=9,
+            events=1,
+            state="too_few",
         )
         for value in ("basic", "pro")
     ]
@@ -375,7 +380,7 @@ def test_a_page_of_many_segments_keeps_choices_and_the_rarer_halves(
 
     kept = [f"known_{n}: missing" for n in range(30)]
     kept += [f"rare_{n}: present" for n in range(8)]
-    kept += ["plan = basic", "plan = pro"]
+    kept += ["tariff = basic", "tariff = pro"]
     assert [name for name in kept if name not in page] == []
     assert "38 more segments are in card.md" in page
     assert [each for each in segments if f"`{name_of(each)}`" not in card] == []
