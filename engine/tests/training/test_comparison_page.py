@@ -11,6 +11,7 @@ import pytest
 
 from browser import Scheme, measure, photograph
 from conftest import ROOT
+from outline import check_loads_nothing
 from own import PROJECT
 from skewless.cli import compare_commands
 from skewless.core.bootstrap import Interval
@@ -144,6 +145,12 @@ def test_a_proposed_change_is_on_the_page_as_it_is():
     assert html.unescape(page.split("<pre>")[1].split("</pre>")[0]) == diff
     assert "&lt;x&gt;" in page
     assert "searched in 3 trials each" in page
+
+
+def test_the_page_is_one_small_file_that_loads_nothing_and_runs_nothing():
+    page = render_comparison(compared(WORSE), None, trials=0)
+
+    check_loads_nothing(page, most_bytes=300_000)
 
 
 def test_a_name_cannot_become_markup_or_a_formula():
