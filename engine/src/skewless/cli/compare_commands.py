@@ -42,7 +42,7 @@ def compare(
             metavar="TRIALS",
             min=1,
             max=100_000,
-            help="Also search the knobs of each, in so many trials",
+            help="Search the knobs of each estimator, too, in this many trials",
             show_default=False,
         ),
     ] = None,
@@ -173,9 +173,9 @@ def _write_page(
 
 
 def _place(path: Path) -> tuple[str, str | None]:
-    """Name config.yaml as a diff does, and the folder that it is applied in.
+    """Return the path of config.yaml for a diff, and the folder to apply the diff in.
 
-    That is None where the command ran.
+    Without a folder, it is applied where the command ran.
     """
     here = Path.cwd()
     if path.resolve().is_relative_to(here):
@@ -186,17 +186,21 @@ def _place(path: Path) -> tuple[str, str | None]:
 def _as_json(found: "Comparison", proposal: "Proposal | None") -> dict[str, Any]:
     rows = {}
     for row in found.rows:
-        trained = row.trained
-        rows[row.name] = {
+        told: dict[str, Any] = {
             "cross_validated": {
                 name: each._asdict() for name, each in row.cross_validated.items()
             },
             "holdout": {name: each._asdict() for name, each in row.holdout.items()},
             "behind": row.behind._asdict(),
-            "estimator": None if trained is None else trained.estimator,
-            "tuned": {} if trained is None else dict(trained.tuned),
-            "costs": None if trained is None else trained.costs._asdict(),
+            "estimator": None,
+            "tuned": {},
+            "costs": None,
         }
+        if row.trained is not None:
+            told["estimator"] = row.trained.estimator
+            told["tuned"] = dict(row.trained.tuned)
+            told["costs"] = row.trained.costs._asdict()
+        rows[row.name] = told
     return {
         "chosen": found.chosen,
         "rows": rows,
