@@ -61,12 +61,18 @@ class Metrics(BaseModel, frozen=True, extra="forbid"):
     def is_off(self) -> bool:
         """Tell whether probabilities are too high or too low on the whole.
 
-        That is, whether the event rate is more than `MOST_ERRORS` standard errors away
-        from the mean probability.
+        See `are_apart`.
         """
-        rate = self.predicted_rate
-        error = math.sqrt(rate * (1 - rate) / self.rows)
-        return abs(self.event_rate - rate) > MOST_ERRORS * error
+        return are_apart(self.predicted_rate, self.event_rate, self.rows)
+
+
+def are_apart(predicted: float, happened: float, rows: int) -> bool:
+    """Tell whether a mean probability and an event rate are too far apart for chance.
+
+    That is, by more than `MOST_ERRORS` standard errors of a rate of `rows` records.
+    """
+    error = math.sqrt(predicted * (1 - predicted) / rows)
+    return abs(happened - predicted) > MOST_ERRORS * error
 
 
 SCORES: Final = ("roc_auc", "average_precision", "brier", "log_loss")

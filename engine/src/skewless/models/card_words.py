@@ -4,11 +4,10 @@ Each follows from what was measured or fitted. They are plain text: names in the
 from outside, and whoever shows them escapes them.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from skewless.core.metrics import MOST_ERRORS, Metrics
+from skewless.core.metrics import Metrics, are_apart
 from skewless.models.metadata import (
     Fitted,
     Holdout,
@@ -215,15 +214,11 @@ def _of_holdout(holdout: Holdout) -> Iterator[tuple[str, str]]:
 
 
 def is_off(segment: Segment) -> bool:
-    """Tell whether a segment's probabilities are too high or too low on the whole.
-
-    That is, by the rule of `Metrics.is_off`.
-    """
-    rate = segment.predicted_rate
-    if rate is None:
+    """Tell whether a segment's probabilities are too high or too low on the whole."""
+    if segment.predicted_rate is None:
         return False
-    error = math.sqrt(rate * (1 - rate) / segment.rows)
-    return abs(segment.events / segment.rows - rate) > MOST_ERRORS * error
+    happened = segment.events / segment.rows
+    return are_apart(segment.predicted_rate, happened, segment.rows)
 
 
 def name_of(segment: Segment) -> str:

@@ -6,7 +6,7 @@ All of it is read off the object: config.yaml may hold knobs that nobody read.
 import inspect
 import math
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
@@ -17,9 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
-from skewless.models.metadata import Fitted, Imputation, Step
+from skewless.models.metadata import Fitted, Imputation, Step, Treatment
 
-Treatment = Literal["read", "imputed", "partly_imputed", "refused", "unknown"]
 Imputer = (SimpleImputer, KNNImputer)
 PLAIN: Final = (bool, int, float, str, type(None))
 

@@ -111,13 +111,16 @@ class Imputation(BaseModel, frozen=True, extra="ignore"):
     """Whether the model is told, by a column of its own, that the value was missing."""
 
 
+Treatment = Literal["read", "imputed", "partly_imputed", "refused", "unknown"]
+"""Who deals with a missing value: the estimator, a step before it, or nobody."""
+
+
 class Fitted(BaseModel, frozen=True, extra="ignore"):
     """What was fitted, read off the object itself and not off config.yaml."""
 
     steps: tuple[Step, ...]
     """In the order in which a record passes them; what holds others stands first."""
-    missing: Literal["read", "imputed", "partly_imputed", "refused", "unknown"]
-    """Who deals with a missing value: the estimator, a step before it, or nobody."""
+    missing: Treatment
     imputations: tuple[Imputation, ...] = ()
 
 
