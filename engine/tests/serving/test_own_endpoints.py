@@ -109,6 +109,35 @@ def test_an_own_endpoint_answers_as_the_service_does(client: TestClient):
     assert own == {"score": service, "ticket": "7"}
 
 
+def test_own_endpoints_are_found_first_and_in_their_order():
+    app = fresh_app()
+
+    async def nothing() -> None:
+        """Answer nothing."""
+
+    for path in ("/fixed", "/health", "/after", "/{any}", "/late"):
+        app.get(path)(nothing)
+    before = [route.path for route in app.router.routes]
+    with connect(app, open_workspace(project)):
+        after = [route.path for route in app.router.routes]
+
+    moved = ["/predict", "/predict/batch", "/fixed"]
+    assert after == moved + [path for path in before if path not in moved]
+
+
+@pytest.mark.parametrize("path", ["/health", "/model", "/metrics", "/docs"])
+def test_no_own_endpoint_takes_a_path_of_the_engine(path: str):
+    app = fresh_app()
+
+    @app.get(path)
+    @app.get("/{anything}")
+    async def other() -> str:
+        return "other"
+
+    with connect(app, open_workspace(project)) as client:
+        assert client.get(path).text != '"other"'
+
+
 def test_a_body_is_bounded_whoever_declared_it(client: TestClient):
     wide = EXAMPLE | {f"x{number}": 1 for number in range(10_000)}
     ticket = {"X-Ticket": "7"}

@@ -5,13 +5,16 @@ A project adds its own endpoints.
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skewless.core.answer import Answer
@@ -53,13 +56,14 @@ def create_app(
         Says an answer in the words of the project's API. Its return annotation is the
         response model of ``/models/{name}/predict``.
     """
+    engine: list[BaseRoute] = []
     app: FastAPI = FastAPIOffline(
         title=project.name,
         version="1",
         description=(
             "The probability that a record's event happens, by a versioned model."
         ),
-        lifespan=_lifespan(project),
+        lifespan=_lifespan(project, engine),
         responses=PROBLEMS,
         redirect_slashes=False,  # a redirect would repeat the Host header that was sent
     )
@@ -72,17 +76,42 @@ def create_app(
     add_figures(app)
     add_reload(app)
     outcome_endpoint.add_endpoint(app, project.contract)
+    engine.extend(app.router.routes)
     return app
 
 
-def _lifespan(project: Project[Any, Any]) -> Callable[[FastAPI], Any]:
+def _lifespan(
+    project: Project[Any, Any], engine: Sequence[BaseRoute]
+) -> Callable[[FastAPI], Any]:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        _put_first(app, engine)
         service = service_of(app) or Service.open(open_workspace(project), app)
         async with service.running():
             yield {BOUNDS: service.state.serving}
 
     return lifespan
+
+
+def _put_first(app: FastAPI, engine: Sequence[BaseRoute]) -> None:
+    """Let the router find the project's endpoints before the engine's.
+
+    They are asked the most, and the router tries one route after the other. Only those
+    are moved for which that changes nothing: their path has no parameter, the engine
+    has no such path, and no other kind of route was declared before them.
+    """
+    taken = {getattr(route, "path", None) for route in engine}
+
+    def may_be_first(route: BaseRoute) -> bool:
+        return (
+            isinstance(route, APIRoute)
+            and not route.param_convertors
+            and route.path not in taken
+        )
+
+    added = [route for route in app.router.routes if route not in engine]
+    first = list(takewhile(may_be_first, added))
+    app.router.routes.sort(key=lambda route: route not in first)
 
 
 class Layers:
