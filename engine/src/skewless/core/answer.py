@@ -53,10 +53,10 @@ def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.nd
     PredictionError
         One of them is no probability.
     """
-    # NaN fails both comparisons, too.
-    if not (probabilities.min(initial=0) >= 0 and probabilities.max(initial=0) <= 1):
-        wrong = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
-        msg = f"{source.version} answered {wrong[0]}, which is no probability"
+    right = (probabilities >= 0) & (probabilities <= 1)  # NaN is neither
+    if not right.all():
+        wrong = probabilities[~right][0]
+        msg = f"{source.version} answered {wrong}, which is no probability"
         raise PredictionError(msg)
     bounds = np.array([source.decision.medium_risk, source.decision.high_risk])
     places = bounds.searchsorted(probabilities, side="right")
@@ -66,7 +66,8 @@ def decide(probabilities: np.ndarray, source: Source) -> tuple[np.ndarray, np.nd
 ID_DIGITS: Final = 32  # hexadecimal, of a prediction's random id
 
 
-class Answer(NamedTuple):
+@dataclass(slots=True)
+class Answer:
     """What the model says of one record."""
 
     probability: float

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
-from skewless.core.answer import Answered
+from skewless.core.answer import Answer, Answered
 from skewless.core.errors import ConfigError
 from skewless.core.sections import Privacy
 from skewless.core.settings import Settings
@@ -16,6 +16,7 @@ from skewless.core.settings import Settings
 HASH_DIGITS = 32
 SMALLEST_EXPONENT = -307  # of ten; a smaller power has lost digits, or is 0
 FACTS: Final = TypeAdapter(dict[str, Any]).serializer
+ANSWER: Final = TypeAdapter(Answer).serializer
 
 Hide = Callable[[Any], Any]
 
@@ -92,7 +93,7 @@ class PredictionLog:
         head = FACTS.to_json(shared)[:-1]
         return [
             b'%s,"record":%s,"answer":%s}\n'
-            % (head, self._record(record), FACTS.to_json(given._asdict()))
+            % (head, self._record(record), ANSWER.to_json(given))
             for record, given in zip(answer.records, answer.answers, strict=True)
         ]
 
