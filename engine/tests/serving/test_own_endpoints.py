@@ -109,7 +109,7 @@ def test_an_own_endpoint_answers_as_the_service_does(client: TestClient):
     assert own == {"score": service, "ticket": "7"}
 
 
-def test_own_endpoints_are_found_first_and_in_their_order():
+def test_own_endpoints_are_found_first_and_in_their_order(trained: Path):
     app = fresh_app()
 
     async def nothing() -> None:
@@ -118,7 +118,7 @@ def test_own_endpoints_are_found_first_and_in_their_order():
     for path in ("/fixed", "/health", "/after", "/{any}", "/late"):
         app.get(path)(nothing)
     before = [route.path for route in app.router.routes]
-    with connect(app, open_workspace(project)):
+    with connect(app, open_workspace(project, trained / "config.yaml")):
         after = [route.path for route in app.router.routes]
 
     moved = ["/predict", "/predict/batch", "/fixed"]
@@ -126,7 +126,7 @@ def test_own_endpoints_are_found_first_and_in_their_order():
 
 
 @pytest.mark.parametrize("path", ["/health", "/model", "/metrics", "/docs"])
-def test_no_own_endpoint_takes_a_path_of_the_engine(path: str):
+def test_no_own_endpoint_takes_a_path_of_the_engine(path: str, trained: Path):
     app = fresh_app()
 
     @app.get(path)
@@ -134,7 +134,7 @@ def test_no_own_endpoint_takes_a_path_of_the_engine(path: str):
     async def other() -> str:
         return "other"
 
-    with connect(app, open_workspace(project)) as client:
+    with connect(app, open_workspace(project, trained / "config.yaml")) as client:
         assert client.get(path).text != '"other"'
 
 
