@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from skewless.core.errors import ConfigError
+from skewless.core.nouns import Noun
 from skewless.core.record import DAY, NO_CONTROLS
 
 Kind = Literal["integer", "number", "boolean", "category", "date"]
@@ -141,6 +142,11 @@ class Contract:
             for name, spec in properties.items()
             if name != self.id
         )
+
+    @cached_property
+    def noun(self) -> Noun:
+        """What a sentence calls a record: the name of its class, in small letters."""
+        return Noun.of_class(self.record)
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
