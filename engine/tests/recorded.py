@@ -11,6 +11,12 @@ import numpy as np
 from own import ID
 from skewless.monitoring.drift_figures import Figures, Finding, State
 from skewless.monitoring.outcomes import OUTCOMES
+from skewless.monitoring.performance_figures import (
+    Measured,
+    PerformanceFigures,
+    WeekFigures,
+)
+from skewless.monitoring.performance_figures import State as WeekState
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 VERSION = "0.1.0-0123abcd"
@@ -84,10 +90,12 @@ def weeks_of(
     outcomes: Sequence[np.ndarray],
     *,
     lag_days: float,
+    start: int = 0,
 ) -> Path:
     """Write a week of predictions per array, and their outcomes.
 
-    An outcome of -1 is none; the others come so long after the answer.
+    An outcome of -1 is none; the others come so long after the answer. The first week
+    begins so many days after `START`.
     """
     answered, said = [], []
     for week, (chances, results) in enumerate(
@@ -96,7 +104,8 @@ def weeks_of(
         for row, (chance, result) in enumerate(
             zip(chances.tolist(), results.tolist(), strict=True)
         ):
-            number, days = 1_000_000 * week + row, 7 * week + 7 * row / len(chances)
+            number = 1_000_000 * week + row
+            days = start + 7 * week + 7 * row / len(chances)
             answered.append(prediction(number, days, f"c-{row}", chance))
             if result >= 0:
                 said.append(
@@ -126,3 +135,16 @@ def figures(states: dict[str, State], checked_at: datetime = START) -> Figures:
     )
     span = {"since": START, "until": checked_at, "checked_at": checked_at}
     return Figures(version=VERSION, hidden=(), findings=findings, **span, **rows)
+
+
+def week_figures(state: WeekState, checked_at: datetime = START) -> PerformanceFigures:
+    """Make what a performance job would have found of the latest week."""
+    week = WeekFigures(
+        week="2026-W02",
+        state=state,
+        predicted=400,
+        labelled=300,
+        log_loss=Measured(realised=0.7, expected=0.5),
+        event_rate=Measured(realised=0.6, expected=0.4),
+    )
+    return PerformanceFigures(checked_at=checked_at, week=week)

@@ -2,37 +2,52 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from conftest import ROOT, Run
+from own import PROJECT, service_of
 from recorded import (
     at,
     outcome,
     prediction,
     prediction_id,
+    week_figures,
     weeks_of,
     write,
     write_outcomes,
 )
+from scraped import read
+from skewless.core.config_file import load_config
+from skewless.core.settings import Settings
+from skewless.core.workspace import Workspace
 from skewless.monitoring.performance import (
     MOST_UNITS,
     RESAMPLES,
-    State,
     Week,
+    latest_figures,
     measure,
     weekly,
 )
+from skewless.monitoring.performance_figures import (
+    FILE,
+    PerformanceFigures,
+    State,
+    performance_gauges,
+)
+from skewless.serving.follow import find_models
 from versions import put
 
 HORIZON = timedelta(days=10)
@@ -439,3 +454,126 @@ def test_an_alias_stands_for_its_version(
         version.name,
         [1],
     )
+
+
+def week_of(state: State) -> Week:
+    """Make a week that is judged so, whatever its measures."""
+    rows = answered(np.full(200, 0.5))
+    week = judged(rows, events(np.random.default_rng(1), np.full(200, 0.5)))
+    return dataclasses.replace(week, state=state)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["ok", "concept_drift", "waiting", "waiting"], "concept_drift"),
+        (["concept_drift", "ok", "too_few"], "ok"),
+        (["ok", "one_sided", "waiting"], "one_sided"),
+        (["too_few", "waiting"], "waiting"),
+    ],
+)
+def test_the_service_shows_the_latest_week_that_is_judged_else_the_latest(
+    states: list[State], expected: State
+):
+    weeks = [
+        dataclasses.replace(week_of(state), week=f"2026-W{10 + place}")
+        for place, state in enumerate(states)
+    ]
+
+    week = latest_figures(weeks, checked_at=at(50)).week
+
+    place = len(states) - 1 - states[::-1].index(expected)
+    assert (week.week, week.state) == (f"2026-W{10 + place}", expected)
+    assert (week.log_loss is None) == (expected == "waiting")
+    assert (week.event_rate is None) == (expected == "waiting")
+
+
+def test_no_week_shows_only_when_it_was_looked(tmp_path: Path):
+    latest_figures([], checked_at=at(50)).write(tmp_path)
+
+    (family,) = performance_gauges(tmp_path).collect()
+
+    assert family.name == "performance_checked_timestamp_seconds"
+    assert family.samples[0].value == at(50).timestamp()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"week": {"week": "soon"}},
+        {"week": {"predicted": 0}},
+        {"week": {"state": "drift"}},
+        {"week": {"log_loss": {"realised": "x", "expected": 1}}},
+        {"checked_at": "2026-01-01"},
+    ],
+)
+def test_figures_that_are_damaged_are_no_gauges_and_no_error(
+    tmp_path: Path, change: dict
+):
+    gauges, path = performance_gauges(tmp_path), tmp_path / FILE
+    week_figures("ok").write(tmp_path)
+    before = {family.name for family in gauges.collect()}
+    told = json.loads(path.read_text())
+    told |= {**change, "week": told["week"] | change.get("week", {})}
+    path.write_text(json.dumps(told))
+    os.utime(path, ns=(1, 1))
+
+    assert {"performance_state", "performance_log_loss"} < before
+    assert list(gauges.collect()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "is_left"),
+    [
+        ([], True),
+        (["--as-of", "0h"], False),
+        (["--weeks", 26], False),
+    ],
+)
+def test_what_was_found_of_now_and_of_all_is_left_for_the_service(
+    watched: Path, run: Run, words: list, *, is_left: bool
+):
+    run(watched, "performance", *words)
+
+    assert (watched / "predictions" / FILE).exists() == is_left
+
+
+@pytest.mark.slow
+def test_a_service_shows_what_the_command_found(
+    trained: Path, run: Run, tmp_path: Path
+):
+    own = Path(
+        shutil.copytree(
+            trained, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
+        )
+    )
+    random = np.random.default_rng(10)
+    chances = [random.beta(1.5, 2.5, 300) for _ in range(2)]
+    monday = datetime.now(UTC).date() - timedelta(weeks=20)
+    start = (monday - timedelta(days=monday.weekday()) - at(0).date()).days
+    outcomes = [events(random, chances[0]), 1 - events(random, chances[1])]
+    weeks_of(own / "predictions", chances, outcomes, lag_days=20, start=start)
+    assert run(own, "performance").returncode == 3
+    quiet = Settings(_env_file=None, log_level="warning")
+    work = Workspace(PROJECT, load_config(own / "config.yaml", PROJECT), own, quiet)
+    service = service_of(find_models(work), work)
+
+    with TestClient(
+        service.app, base_url="http://localhost", client=("127.0.0.1", 1)
+    ) as client:
+        shown = read(client.get("/metrics").text)
+
+    figures = PerformanceFigures.model_validate_json(
+        (own / "predictions" / FILE).read_bytes()
+    )
+    present = [labels for labels, value in shown["performance_state"].items() if value]
+    assert present == [("concept_drift",)]
+    assert shown["performance_log_loss"] == {
+        ("realised",): figures.week.log_loss.realised,
+        ("expected",): figures.week.log_loss.expected,
+    }
+    assert shown["performance_event_rate"]["realised",] > 0.5
+    assert shown["performance_outcomes_known_ratio"] == {(): 1}
+    assert shown["performance_week_timestamp_seconds"] == {
+        (): at(start + 7).timestamp()
+    }

@@ -65,11 +65,13 @@ def test_every_scenario_of_the_rules_comes_out():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def drifts(folder: Path, **states: str) -> None:
-    """Leave what a drift job would."""
-    from recorded import figures
+def drifts(folder: Path, outcomes: str = "ok", **states: str) -> None:
+    """Leave what a daily report would."""
+    from recorded import figures, week_figures
 
-    figures(states, datetime.now(UTC)).write(folder / "predictions")
+    now = datetime.now(UTC)
+    figures(states, now).write(folder / "predictions")
+    week_figures(outcomes, now).write(folder / "predictions")
 
 
 def fail(url: str) -> None:
@@ -136,8 +138,9 @@ def test_a_service_that_does_well_raises_no_alarm_and_what_breaks_raises_its_own
     for _ in range(20):
         fail(watched.url)
     wait_for("ChurnFailing", "firing")
-    drifts(watched.folder, revenue="drift", city="broken")
+    drifts(watched.folder, "concept_drift", revenue="drift", city="broken")
     wait_for("ChurnDrift", "firing")
+    wait_for("ChurnConceptDrift", "firing")
     wait_for("ChurnColumnBroken", "firing")
     watched.process.kill()
     wait_for("ChurnServiceDown", "pending")

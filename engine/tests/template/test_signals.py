@@ -46,9 +46,10 @@ def named(query: str) -> set[str]:
 def shown(tmp_path_factory: pytest.TempPathFactory, build, connect) -> set[str]:
     """Name every series that a service shows, even if nothing has counted it yet."""
     root = tmp_path_factory.mktemp("shown")
-    from recorded import figures
+    from recorded import figures, week_figures
 
     figures({"revenue": "drift"}).write(root / "predictions")
+    week_figures("ok").write(root / "predictions")
     with connect(build(root=root)) as asked:
         asked.post("/predict/batch", json={"customers": [CONTRACT.example()] * 2})
         text = asked.get("/metrics").text

@@ -19,6 +19,7 @@ from skewless.cli.terminal import (
 )
 from skewless.core.errors import RefusedError, TableError
 from skewless.core.formats import READABLE
+from skewless.monitoring.performance_figures import WEEKS
 from skewless.monitoring.place import Log, open_log
 
 if TYPE_CHECKING:
@@ -91,11 +92,21 @@ def performance(
     context: typer.Context,
     *,
     as_of: Annotated[
-        str, typer.Option(help="7d, or a date or time: as was known then (UTC)")
-    ] = "0h",
+        str | None,
+        typer.Option(
+            help="7d, or a date or time: as was known then (UTC); default: now",
+            show_default=False,
+        ),
+    ] = None,
     weeks: Annotated[
-        int, typer.Option(min=1, max=520, help="How many, the last that of --as-of")
-    ] = 26,
+        int | None,
+        typer.Option(
+            min=1,
+            max=520,
+            help=f"How many, the last that of --as-of; default: {WEEKS}",
+            show_default=False,
+        ),
+    ] = None,
     version: Annotated[
         str | None, typer.Option(help="A version or an alias; default: of all")
     ] = None,
@@ -104,18 +115,26 @@ def performance(
 ) -> None:
     """Compare outcomes with what was predicted, week by week.
 
-    Exit 3: in some week the outcomes contradict the probabilities.
+    Exit 3: in some week the outcomes contradict the predictions. Without options, what
+    is found also goes to performance.json in the prediction log, where a service reads
+    it for its metrics.
 
     Example: performance --as-of 2026-06-01
     """
-    from skewless.monitoring.checks import check_performance
+    from skewless.monitoring.checks import check_performance, publish_performance
     from skewless.monitoring.words import ADVICE
 
     work = open_workspace(context, config)
-    as_of_moment = moment(as_of, datetime.now(UTC))
+    now = datetime.now(UTC)
+    as_of_moment = moment(as_of or "0h", now)
     if version:
         version = open_registry(work).load(version).metadata.version
-    found = check_performance(work, as_of=as_of_moment, weeks=weeks, version=version)
+    found = check_performance(
+        work, as_of=as_of_moment, weeks=weeks or WEEKS, version=version
+    )
+    # Of fewer weeks, or of a version, an alarm of the others would be lost.
+    if as_of is None and weeks is None and version is None:
+        publish_performance(work, found, checked_at=now)
     states = {week.state for week in found}
     if as_json:
         told = [{**asdict(week), "coverage": week.coverage} for week in found]

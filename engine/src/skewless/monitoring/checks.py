@@ -1,5 +1,6 @@
 """Project, registry and log → what drifts, and how well predictions came true."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from skewless.core.workspace import Workspace
@@ -7,7 +8,7 @@ from skewless.models.predict import open_predictor
 from skewless.monitoring.drift_job import Found, Span, find_drift
 from skewless.monitoring.history import read_predictions
 from skewless.monitoring.labels import join_outcomes
-from skewless.monitoring.performance import Week, weekly
+from skewless.monitoring.performance import Week, latest_figures, weekly
 from skewless.monitoring.place import open_log
 from skewless.monitoring.postgres_entries import Window
 from skewless.registry.registry import Registry
@@ -78,3 +79,24 @@ def check_performance(
         open_log(work), work.contract.id, as_of=moment, horizon=horizon, which=which
     )
     return weekly(joined, as_of=moment, horizon=horizon)
+
+
+def publish_drift(work: Workspace, registry: Registry, found: Found) -> None:
+    """Leave what was found where a service reads it for its metrics.
+
+    Figures of a version that does not answer are not left: they would take the place of
+    those that matter.
+    """
+    figures = found.figures
+    holder = registry.state().holder("production")
+    is_serving = figures.version == holder if holder else figures.rows > 0
+    if is_serving:
+        figures.write(open_log(work).folder)
+
+
+def publish_performance(
+    work: Workspace, weeks: Sequence[Week], *, checked_at: datetime
+) -> None:
+    """Leave what was found of all versions where a service reads it for its metrics."""
+    figures = latest_figures(weeks, checked_at=checked_at)
+    figures.write(open_log(work).folder)

@@ -3,25 +3,18 @@
 The service reads that file, so nothing here needs scipy.
 """
 
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 from pydantic import AwareDatetime, BaseModel
 
 from skewless.core.atomic import replace_file
+from skewless.monitoring.file_gauges import FileGauges
 
 FILE: Final = "drift.json"
-MOST_BYTES: Final = 1024 * 1024  # of it; a finding takes 300
-READING: Final = (
-    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-)
-"""Wait for no pipe and follow no link; Windows knows neither."""
 State = Literal["broken", "drift", "insufficient_data", "ok"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 """The worst first."""
@@ -92,45 +85,15 @@ class Figures(Rows, frozen=True):
         replace_file(folder / FILE, self.model_dump_json(indent=2).encode() + b"\n")
 
 
-class DriftGauges(Collector):
-    """The last figures as metrics.
-
-    There are none while there is no file of at most 1 MB, or none that can be read.
+def drift_gauges(folder: Path) -> FileGauges[Figures]:
+    """Show the last figures as metrics.
 
     Parameters
     ----------
     folder
         `monitoring.prediction_log`.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
-        self._read_at: int | None = None
-        self._figures: Figures | None = None
-
-    def collect(self) -> Iterator[Metric]:
-        """Look whether there are new figures, and return the newest."""
-        try:
-            found = self._path.lstat()
-            if found.st_mtime_ns != self._read_at:
-                is_small = stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES
-                self._figures = (
-                    Figures.model_validate_json(_read(self._path)) if is_small else None
-                )
-                self._read_at = found.st_mtime_ns
-        except (OSError, ValueError):
-            # Pydantic's are ValueErrors; a scrape goes on without.
-            self._figures = self._read_at = None
-        if self._figures is not None:
-            yield from _gauges(self._figures)
-
-
-def _read(path: Path) -> bytes:
-    """Read what was a small file a moment ago; if it is a pipe now, do not wait."""
-    with open(
-        path, "rb", buffering=0, opener=lambda name, _: os.open(name, READING)
-    ) as file:
-        return file.read(MOST_BYTES)
+    return FileGauges(folder / FILE, Figures.model_validate_json, _gauges)
 
 
 def _gauges(figures: Figures) -> Iterator[Metric]:

@@ -7,16 +7,22 @@ records of the same kind end differently than in training: concept drift, which 
 statistic of what was asked can see.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from skewless.core.bootstrap import draw_sums, percentile_interval
 from skewless.core.metrics import EPSILON
+from skewless.monitoring.performance_figures import (
+    JUDGED,
+    Measured,
+    PerformanceFigures,
+    State,
+    WeekFigures,
+)
 
 RESAMPLES = 500
 # Drawn in a resample; more records are drawn in groups, by their hashes.
@@ -25,13 +31,6 @@ MIN_RECORDS = 100  # with an outcome, for an alarm
 # For an alarm; nats or event rate. A good model was off by 0.009 without any drift.
 MIN_DIFFERENCE = 0.02
 MONDAY = 4  # of 1970, counted from its first day
-
-State = Literal["waiting", "too_few", "one_sided", "ok", "concept_drift"]
-"""How the outcomes of a week stand.
-
-Some are still due; too few came; all are the same, as if others were never recorded; or
-what was found.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,25 @@ def weekly(joined: pd.DataFrame, *, as_of: datetime, horizon: timedelta) -> list
     return [_week(name, rows, due) for name, rows in _by_week(joined)]
 
 
+def latest_figures(
+    weeks: Sequence[Week], *, checked_at: datetime
+) -> PerformanceFigures:
+    """Choose what the service shows: the latest week that is judged, else the latest.
+
+    Parameters
+    ----------
+    weeks
+        Of all versions, the latest last.
+    checked_at
+        When they were measured, with an offset.
+    """
+    judged = [week for week in weeks if week.state in JUDGED]
+    latest = (judged or weeks)[-1:]
+    return PerformanceFigures(
+        checked_at=checked_at, week=_week_figures(latest[0]) if latest else None
+    )
+
+
 def measure(rows: pd.DataFrame, chances: np.ndarray) -> Measures:
     """Measure predictions against outcomes, or against their own probabilities.
 
@@ -178,6 +196,25 @@ def _week(name: str, rows: pd.DataFrame, due: np.datetime64) -> Week:
         realised=realised,
         state="waiting" if waits else _judge(realised, expected, records),
     )
+
+
+def _week_figures(week: Week) -> WeekFigures:
+    log_loss = event_rate = None
+    if week.state in JUDGED and week.realised and week.expected:
+        log_loss = _measured(week.realised.log_loss, week.expected.log_loss)
+        event_rate = _measured(week.realised.event_rate, week.expected.event_rate)
+    return WeekFigures(
+        week=week.week,
+        state=week.state,
+        predicted=week.predicted,
+        labelled=week.labelled,
+        log_loss=log_loss,
+        event_rate=event_rate,
+    )
+
+
+def _measured(realised: Band, expected: Band) -> Measured:
+    return Measured(realised=realised.value, expected=expected.value)
 
 
 def _judge(realised: Measures | None, expected: Measures | None, records: int) -> State:

@@ -19,9 +19,10 @@ from skewless.core.errors import ConfigError, RefusedError
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.predict import Predictor
-from skewless.monitoring.drift_figures import DriftGauges
+from skewless.monitoring.drift_figures import drift_gauges
 from skewless.monitoring.line_log import SHADOW, LineLog
 from skewless.monitoring.outcomes import Outcomes
+from skewless.monitoring.performance_figures import performance_gauges
 from skewless.monitoring.place import Log, find_database
 from skewless.monitoring.shadow import Shadow
 from skewless.monitoring.sinks import open_outcomes, open_predictions
@@ -118,7 +119,7 @@ class Service:
         aside = (self._meter.lines_aside.inc, warn)
         predictions = open_predictions(log, self._work, lost=lost, aside=aside)
         self._closers.insert(0, predictions.close)
-        self._meter.others.append(DriftGauges(folder))
+        self._meter.others += [drift_gauges(folder), performance_gauges(folder)]
         self._observers.append(predictions.observe)
         self._outcomes = open_outcomes(
             log, monitoring, settings, contract=self._work.contract
