@@ -18,8 +18,8 @@ env-file: ## write .env from the variable SERVICE_ENV, for its owner alone
 	@umask 077 && printf '%s\n' "$$SERVICE_ENV" > .env
 
 .PHONY: report
-report: $(INSTALLED) ## write the page on what moved since a version was trained: [VERSION=] [REPORT=]
-	@$(BIN)/churn-service drift --version "$$VERSION" --report "$$REPORT" || [ $$? = 3 ]
+report: $(INSTALLED) ## write the page on whether the model is healthy: [VERSION=] [REPORT=FILE]
+	@$(BIN)/churn-service report $${REPORT:+"$$REPORT"} $${VERSION:+--version "$$VERSION"} || [ $$? = 3 ]
 
 .PHONY: drill
 drill: $(INSTALLED) ## rehearse drift, retraining, promotion and rollback in a folder of their own

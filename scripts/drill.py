@@ -142,7 +142,8 @@ def raise_alarm(
     step("Customers change: an alarm")
     since = datetime.now(UTC).isoformat()
     given = answers(url, shifted, version(url))
-    do("drift", "--since", since, "--report", report, code=3, shows=" drift ")
+    do("drift", "--since", since, code=3, shows=" drift ")
+    do("report", report, "--since", since, code=3, shows="page: ")
     size = report.stat().st_size
     expect(size, f"the report is in {report}, {size:,} bytes")
 

@@ -34,10 +34,11 @@ from skewless.models.predict import Predictor, load_predictor
 from skewless.models.reference import Reference, freeze, is_missing, psi
 from skewless.monitoring import window
 from skewless.monitoring.drift import SCORE
-from skewless.monitoring.drift_figures import FILE, MOST_BYTES, DriftGauges, Figures
+from skewless.monitoring.drift_figures import FILE, Figures, drift_gauges
 from skewless.monitoring.drift_job import Span, find_drift
+from skewless.monitoring.file_gauges import MOST_BYTES
 from skewless.monitoring.history import History
-from skewless.monitoring.impact import map_back, mean_changes
+from skewless.monitoring.impact import column_effects, map_back
 from skewless.monitoring.window import gather
 from skewless.serving.follow import find_models as models
 from steady import configure
@@ -156,11 +157,11 @@ def test_a_person_reads_the_worst_first_and_what_to_do(
 
     lines = run(own, "drift").stdout.splitlines()
 
-    assert f"{ROWS} records in {ROWS} answers" in lines[0]
+    assert f"{ROWS} {CONTRACT.noun.many} in {ROWS} answers" in lines[0]
     rows = [line.split()[:2] for line in lines[2:-1]]
     assert rows == sorted(rows, key=lambda row: ["drift", "ok"].index(row[1]))
     assert [MOVED, "drift"] in rows
-    assert lines[-1].startswith("what to do: look at what changed")
+    assert lines[-1].startswith("what to do: look where the first of these")
 
 
 def test_a_column_that_no_longer_comes_is_broken(
@@ -190,7 +191,7 @@ def test_what_privacy_hides_is_not_judged_and_that_is_said(
         False,
     )
     assert {each["mean_change"] for each in found["findings"]} == {None}
-    assert f"monitoring.privacy hides {MOVED}: not judged" in said
+    assert f"not judged, as monitoring.privacy hides it: {MOVED}" in said
 
 
 def test_few_customers_are_no_alarm_and_the_number_that_is_needed_is_said(
@@ -254,7 +255,7 @@ def test_what_another_version_answered_does_not_count(
         (["--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h"),
         (["--until", "2999-01-01"], "2999-01-01 is in the future"),
         (["--since", "0001-01-01"], "0001-01-01 is before 2000, when no log was kept"),
-        (["--until", "0001-01-02", "--report", "a.html"], "0001-01-02 is before 2000"),
+        (["--until", "0001-01-02"], "0001-01-02 is before 2000"),
         (["--since", "0001-01-01T00:00+05:00"], "is no time"),
         (["--since", "1e300d"], "is no time"),
         (["--since", "nand"], "is no time"),
@@ -406,15 +407,18 @@ def test_each_column_alone_is_mapped_back_and_what_it_raised_is_above_zero():
     moved = {"raised": 0.5, "lowered": -0.25, "same": 0.0}
     window = {name: random.normal(mean, 1, 5_000) for name, mean in moved.items()}
 
-    found = mean_changes(
+    found = column_effects(
         window,
         reference,
         lambda each: 0.5 + sum(0.1 * values for values in each.values()),
+        bounds=(0.5, 0.6),
     )
 
-    assert found == pytest.approx(
+    assert {name: each.mean_change for name, each in found.items()} == pytest.approx(
         {"raised": 0.05, "lowered": -0.025, "same": 0}, abs=0.004
     )
+    assert found["same"].tier_change < 0.02 < found["lowered"].tier_change
+    assert found["lowered"].tier_change < found["raised"].tier_change
 
 
 @pytest.mark.posix
@@ -423,7 +427,7 @@ def test_each_column_alone_is_mapped_back_and_what_it_raised_is_above_zero():
 def test_what_is_no_small_file_is_not_read_as_figures_and_nobody_waits_for_it(
     tmp_path: Path, kind: str
 ):
-    gauges, path, aside = DriftGauges(tmp_path), tmp_path / FILE, tmp_path / "aside"
+    gauges, path, aside = drift_gauges(tmp_path), tmp_path / FILE, tmp_path / "aside"
     figures = Figures(
         version="v",
         since=NOW,
@@ -463,7 +467,7 @@ def test_a_file_that_becomes_a_pipe_while_it_is_looked_at_holds_nobody_up(
     os.mkfifo(path)
     monkeypatch.setattr(Path, "lstat", lambda _: aside.stat())
 
-    assert list(DriftGauges(tmp_path).collect()) == []
+    assert list(drift_gauges(tmp_path).collect()) == []
 
 
 @pytest.mark.parametrize("words", [["--version", "newest"], ["--until", "0h"]])
@@ -529,7 +533,7 @@ def test_the_gauges_follow_the_file_and_a_damaged_one_is_no_error(
     own: Path, ask: Callable[..., Values], run: Run
 ):
     ask()
-    gauges, path = DriftGauges(own / "predictions"), own / "predictions" / FILE
+    gauges, path = drift_gauges(own / "predictions"), own / "predictions" / FILE
     before = list(gauges.collect())
     run(own, "drift")
     shown = {family.name: family.samples for family in gauges.collect()}

@@ -9,7 +9,8 @@ import json
 import re
 import shutil
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,21 +22,26 @@ from browser import Scheme, measure, photograph
 from conftest import Run
 from fields import NUMBERS, movable, moved
 from outline import Outline, check_loads_nothing
-from own import CONTRACT, PROJECT
+from own import CONTRACT, PROJECT, TARGET
 from recorded import outcome, write_outcomes
+from skewless.core.nouns import Noun
 from skewless.models.artifact import read_artifact
 from skewless.models.predict import load_predictor
 from skewless.models.reference import Reference, freeze
+from skewless.monitoring.charts import Scale
 from skewless.monitoring.drift_figures import Figures, Finding
 from skewless.monitoring.drift_job import Found
 from skewless.monitoring.performance import Band, Measures, Week
-from skewless.monitoring.report import Report, render
-from skewless.monitoring.words import describe, verdict
+from skewless.monitoring.report import Onset, Report, summarise, verdict
+from skewless.monitoring.report_page import render
+from skewless.monitoring.words import day, describe
 from steady import configure
 from versions import put
 from windows import SCORE, customers, write_log
 
 WEEKS, ROWS = 4, 240
+CUSTOMER = Noun.of("customer")
+BEGAN = datetime(2026, 2, 3, 4, 5, tzinfo=UTC)
 MOVED = movable().name
 MEANINGS = {column.name: column.description for column in CONTRACT.columns}
 VARIABLE = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
@@ -95,7 +101,7 @@ def told(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(told: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    done = run(told, "drift", "--report", path)
+    done = run(told, "report", path)
     assert done.returncode == 3, done.stderr
     return path
 
@@ -107,7 +113,7 @@ def finding(
         "psi": 0.5,
         "psi_corrected": 0.4,
         "p": 0.0,
-        "rows_needed": 100,
+        "rows_needed": 120,
         "impact": 0.1,
     }
     return Finding(name=name, kind=kind, state=state, **figures | known)
@@ -136,6 +142,19 @@ def weeks(*states: str) -> list[Week]:
         dataclasses.replace(week, week=f"2026-W{5 + place:02}", state=state)
         for place, state in enumerate(states)
     ]
+
+
+def reported(found: Found, made: Sequence[Week] = (), **known: Any) -> Report:
+    """Make a report of these findings and weeks."""
+    others = {
+        "onsets": {},
+        "production": [],
+        "answers": {found.figures.until.date(): Counter()},
+        "versions": Counter(),
+        "record": CUSTOMER,
+        "target": "left",
+    }
+    return Report(found=found, weeks=made, **others | known)
 
 
 @pytest.mark.slow
@@ -168,18 +187,48 @@ def test_a_reader_who_cannot_see_it_is_told_what_it_shows(page: Path):
 def test_an_owner_reads_what_changed_in_the_words_of_the_contract(page: Path):
     said = Outline(page.read_text()).said
 
-    lie = r"lie above [\d,.-]+" if movable().kind in NUMBERS else "have .+"
+    lie = r"are above [\d,.-]+" if movable().kind in NUMBERS else "have .+"
     phrase = (
         re.escape(f"{MEANINGS[MOVED]} ( {MOVED} ) ")
-        + f"(More|Fewer) records than before {lie}"
+        + rf"\d+% of {CONTRACT.noun.many} {lie}; in training it was [\d.]+%\. "
     )
-    shares = (
-        r": \d+% instead of \d+%\. That alone (raises|lowers) "
-        r"the predicted probability by \d+\.\d points\."
+    effect = (
+        rf"That alone (raises|lowers) the predicted probability of {TARGET} by "
+        rf"\d+\.\d points on average and puts about \d+ of {ROWS} "
+        rf"{CONTRACT.noun.many} into another tier\. It began"
     )
-    assert re.search(phrase + shares, said)
+    assert re.search(phrase + effect, said)
     assert "by ada@host" in said
-    assert "came true: " in said
+
+
+def test_an_owner_reads_on_top_since_when_what_it_means_and_what_to_do(page: Path):
+    text = page.read_text()
+    top = Outline(text[: text.index("</header>")]).said
+
+    today = datetime.now(UTC)
+    days = [today - timedelta(days=1), today]  # the test may run at midnight
+    since = "|".join(re.escape(day(each)) for each in days)
+    whom = f"{ROWS} {CONTRACT.noun.many}"
+    assert re.search(rf"began (about|before or on) ({since})\.", top)
+    assert re.search(rf"alone puts about \d+ of {whom} into another tier\.", top)
+    assert re.search(
+        rf"whose outcome is known, the event \({TARGET}\) followed \d+ times?; "
+        r"expected: \d+\.",
+        top,
+    )
+    assert "What to do Look where the columns below come from" in top
+
+
+def test_the_charts_mark_when_a_version_was_put_into_production(page: Path):
+    outline = Outline(page.read_text())
+
+    marked = [
+        each["aria-label"]
+        for each in outline.all("svg")
+        if "versions put into production" in each["aria-label"]
+    ]
+    assert len(marked) == 4  # answers, log loss, event rate, coverage
+    assert "a version is put into production, with its number" in outline.said
 
 
 @pytest.mark.parametrize("change", ["answers", "outcomes", "promotion"])
@@ -195,7 +244,7 @@ def test_a_report_of_a_moment_stays_the_same_whatever_comes_later(
         "--until",
         until.isoformat(),
     ]
-    run(folder, "drift", *moment, "--report", "before.html")
+    run(folder, "report", *moment, "before.html")
     later = datetime.now(UTC) + timedelta(seconds=1)
     (version,) = (folder / "models").glob("*-*")
 
@@ -216,9 +265,47 @@ def test_a_report_of_a_moment_stays_the_same_whatever_comes_later(
     else:
         shutil.copytree(version, folder / "models" / "0.1.0-ffffffff")
         put(folder, "0.1.0-ffffffff")
-    run(folder, "drift", *moment, "--report", "after.html")
+    run(folder, "report", *moment, "after.html")
 
     assert (folder / "after.html").read_bytes() == (folder / "before.html").read_bytes()
+
+
+def test_without_a_name_the_page_is_beside_the_configuration_and_is_replaced(
+    told: Path, run: Run, tmp_path: Path
+):
+    folder = Path(shutil.copytree(told, tmp_path / "own"))
+    path = folder / "reports/report.html"
+
+    first = run(folder, "report")
+    path.write_text("old")
+    again = run(folder, "report", "--json")
+
+    summary = json.loads(again.stdout)
+    assert (first.returncode, again.returncode) == (3, 3), first.stderr
+    assert first.stdout == (
+        f"{summary['verdict']}: {summary['headline']}\npage: {path}\n"
+    )
+    assert summary["page"] == str(path)
+    assert path.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_left"),
+    [([], True), (["--version", "newest"], False), (["--until", "1h"], False)],
+)
+@pytest.mark.slow
+def test_the_service_is_told_what_a_report_of_now_found(
+    told: Path, run: Run, tmp_path: Path, words: list[str], *, is_left: bool
+):
+    folder = Path(
+        shutil.copytree(told, tmp_path / "own", ignore=shutil.ignore_patterns("*.json"))
+    )
+    shutil.copytree(told / "models", folder / "models", dirs_exist_ok=True)
+
+    run(folder, "report", *words)
+
+    left = {path.name for path in (folder / "predictions").glob("*.json")}
+    assert left == ({"drift.json", "performance.json"} if is_left else set())
 
 
 def test_a_report_from_before_there_was_a_version_is_refused(
@@ -226,13 +313,12 @@ def test_a_report_from_before_there_was_a_version_is_refused(
 ):
     done = run(
         told,
-        "drift",
+        "report",
+        tmp_path / "a.html",
         "--until",
         "2020-01-01",
         "--since",
         "2019-12-01",
-        "--report",
-        tmp_path / "a.html",
     )
 
     assert (done.returncode, "there was no version yet" in done.stderr) == (3, True)
@@ -246,11 +332,11 @@ def test_a_page_that_is_there_is_kept_unless_told_otherwise(
     path = tmp_path / "report.html"
     path.write_text("mine")
 
-    refused = run(told, "drift", "--report", path)
+    refused = run(told, "report", path)
 
     assert (refused.returncode, path.read_text()) == (2, "mine")
     assert "--overwrite" in refused.stderr
-    assert run(told, "drift", "--report", path, "--overwrite", "--json").returncode == 3
+    assert run(told, "report", path, "--overwrite", "--json").returncode == 3
     assert path.read_text().startswith("<!DOCTYPE html>")
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
 
@@ -259,7 +345,7 @@ def test_a_folder_is_no_place_for_a_page(told: Path, run: Run, tmp_path: Path):
     folder = tmp_path / "page"
     folder.mkdir()
 
-    done = run(told, "drift", "--report", folder, "--overwrite")
+    done = run(told, "report", folder, "--overwrite")
 
     assert (
         done.returncode,
@@ -274,7 +360,7 @@ def test_a_page_that_cannot_be_written_is_named_as_it_was_given(
 ):
     path = tmp_path / f"{'x' * 300}.html"  # no system takes so long a name
 
-    done = run(told, "drift", "--report", path)
+    done = run(told, "report", path)
 
     assert (done.returncode, f"too long: '{path}'" in done.stderr) == (1, True)
     assert not list(tmp_path.iterdir())
@@ -313,7 +399,7 @@ def test_each_state_has_its_words(
     counts[SCORE] = np.array(reference.score.counts)[::-1]
     made = weeks(*states)
     found = Found(figures, counts, metadata, reference)
-    page = render(Report(found, made, [], {figures.until.date(): Counter()}))
+    page = render(reported(found, made))
 
     said = Outline(page).said
 
@@ -321,17 +407,166 @@ def test_each_state_has_its_words(
     assert f"<h1><span>{expected}</span>" in page
     doings = {
         "healthy": "Nothing. Look again",
-        "not enough data": "100 records can show every shift",
+        "not enough data": "120 customers can show every shift that matters.",
     }
     assert doings.get(expected, "What to do") in said
     if ("column", "broken") in findings:
-        assert "No longer comes with a value that training knew." in said
-    assert f"answers in {len(states)} {'week' if len(states) == 1 else 'weeks'}" in said
+        assert "No value arrives that the model knows from training." in said
+    answers, weeks_said = 9 * len(states), Noun.of("week").count(len(states))
+    assert f"of {answers} answers in {weeks_said}" in said
     if "concept_drift" in states:
-        assert (
-            "Outcomes contradict the predictions "
-            f"in 2026-W{5 + states.index('concept_drift'):02}." in said
+        week = f"2026-W{5 + states.index('concept_drift'):02}"
+        assert f"They contradict the predictions in {week}." in said
+
+
+def headline(
+    *findings: Finding, states: Sequence[str] = (), rows: int = 100, **known: Any
+) -> tuple[str, str]:
+    """Summarise findings, and weeks of these states: the headline, and since when."""
+    figures = figured(*findings).model_copy(update={"rows": rows})
+    score = freeze(np.linspace(0, 1, 100))
+    found = Found(
+        figures,
+        {SCORE: np.array(score.counts)[::-1]},
+        None,
+        Reference(columns={}, score=score),
+    )
+    summary = summarise(reported(found, weeks(*states), **known))
+    return summary.headline, summary.since
+
+
+SCORED = finding(SCORE, "score")
+
+
+@pytest.mark.parametrize(
+    ("findings", "states", "rows", "said"),
+    [
+        ([SCORED], [], 1, "The 1 customer asked about is like those of training."),
+        ([SCORED], [], 1200, "The 1,200 customers asked about are like those of "),
+        (
+            [finding("a", state="insufficient_data"), SCORED],
+            [],
+            1,
+            "1 customer is too few to tell whether anything moved.",
+        ),
+        (
+            [finding("a", state="insufficient_data")],
+            [],
+            0,
+            "No customer was asked about, so nothing can be told.",
+        ),
+        (
+            [finding("a", state="insufficient_data", rows_needed=None)],
+            [],
+            9,
+            "The training table is too small to tell whether anything moved.",
+        ),
+        (
+            [finding("a", state="broken"), finding("b"), SCORED],
+            [],
+            9,
+            "1 of 2 columns brings no value that the model knows from training: a.",
+        ),
+        (
+            [finding("a", state="drift"), finding("b", state="drift"), SCORED],
+            [],
+            9,
+            "2 of 2 columns moved since training; the predicted probabilities did not",
+        ),
+        (
+            [finding(SCORE, "score", "drift")],
+            [],
+            9,
+            "The model answers differently from training: ",
+        ),
+        (
+            [SCORED],
+            ["concept_drift", "ok"],
+            9,
+            "Outcomes contradicted the predictions in 1 week, last in the week from ",
+        ),
+        (
+            [SCORED],
+            ["one_sided", "ok"],
+            9,
+            "All outcomes of the week from 26 January 2026 are the same, ",
+        ),
+    ],
+)
+def test_the_headline_is_the_most_urgent_in_right_numbers(
+    findings: list[Finding], states: list[str], rows: int, said: str
+):
+    assert headline(*findings, states=states, rows=rows)[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (
+            ["ok", "concept_drift", "concept_drift"],
+            "week from 2 February 2026 (2 weeks)",
+        ),
+        (["concept_drift", "waiting"], "week from 26 January 2026 or before (1 week)"),
+        (["ok", "ok", "waiting"], "in all 2 weeks that can be judged, since the week "),
+    ],
+)
+def test_the_top_says_since_which_week_outcomes_are_so(states: list[str], said: str):
+    assert said in headline(SCORED, states=states)[1]
+
+
+@pytest.mark.parametrize(
+    ("onsets", "said"),
+    [
+        ({}, "When the change began is not known: "),
+        (
+            {"a": Onset(BEGAN, timedelta(days=1), was_well=True)},
+            "The change of a began about 3 February 2026.",
+        ),
+        (
+            {"a": Onset(BEGAN, timedelta(hours=1), was_well=False)},
+            "The change of a began before or on 3 February 2026 04:05 UTC.",
+        ),
+    ],
+)
+def test_the_top_says_since_when_a_column_is_so_as_exactly_as_is_known(
+    onsets: dict[str, Onset], said: str
+):
+    assert headline(finding("a", state="drift"), onsets=onsets)[1].startswith(said)
+
+
+@pytest.mark.slow
+def test_the_beginning_of_a_change_is_found_in_the_log(
+    told: Path, run: Run, tmp_path: Path
+):
+    folder = Path(
+        shutil.copytree(
+            told, tmp_path / "own", ignore=shutil.ignore_patterns("predictions")
         )
+    )
+    (version,) = (folder / "models").glob("*-*")
+    predictor, now = load_predictor(version, PROJECT), datetime.now(UTC)
+    for days in range(6):
+        values = customers(ROWS, days)
+        if days < 3:
+            values[MOVED] = moved(values[MOVED], movable())
+        values[SCORE] = predictor.probabilities(values)
+        time = now - timedelta(days=days, hours=2)
+        ids = [f"c-{days}-{row}" for row in range(ROWS)]
+        write_log(folder / "predictions", version.name, values, time=time, ids=ids)
+
+    summary = json.loads(run(folder, "report", "--json").stdout)
+
+    began = [now - timedelta(days=3), datetime.now(UTC) - timedelta(days=3)]
+    assert any(f"began about {day(each)}." in summary["since"] for each in began)
+
+
+def test_a_version_put_into_production_is_marked_where_it_was():
+    scale = Scale(date(2026, 1, 5), timedelta(weeks=1), bars=4)
+
+    places = [scale.place(datetime(2026, 1, day, tzinfo=UTC)) for day in (5, 12, 31)]
+
+    assert places == pytest.approx([-0.5, 0.5, 0.5 + 19 / 7])
+    assert scale.left <= places[0] <= places[-1] <= scale.right
 
 
 def test_a_name_cannot_become_markup_or_a_formula(told: Path):
@@ -350,10 +585,10 @@ def test_a_name_cannot_become_markup_or_a_formula(told: Path):
         figures, counts, metadata.model_copy(update={"identity": identity}), reference
     )
 
-    page = render(Report(found, [], [], {figures.until.date(): Counter(LOW=1)}))
+    page = render(reported(found))
 
     assert "<script" not in page
-    assert f"have {evil}: 90% instead of 50%" in html.unescape(page)
+    assert f"have the value {evil}; in training it was 50%" in html.unescape(page)
     assert "&lt;script&gt;alert('$x…" in page  # the name of a bar, cut short
     assert r">\u202e\x1b<" in page
     assert all(line.isprintable() for line in page.split("\n"))
@@ -372,7 +607,7 @@ def test_who_decided_and_why_is_text_whatever_it_holds(
         json.dumps(json.loads(path.read_text()) | {"who": evil, "reason": evil})
     )
 
-    done = run(folder, "drift", "--report", "report.html")
+    done = run(folder, "report", "report.html")
 
     page = (folder / "report.html").read_text()
     assert done.returncode == 3, done.stderr
@@ -390,22 +625,22 @@ def test_who_decided_and_why_is_text_whatever_it_holds(
         (
             [1.0, 2.0] * 50,
             [10, 90, 0, 0, 0],
-            "fewer records than before have 1: 10% instead of 50%",
+            "10% of customers have the value 1; in training it was 50%",
         ),
         (
             ["a"] * 100,
             [50, 0, 50, 0],
-            "fewer records than before have a: 50% instead of 100%",
+            "50% of customers have the value a; in training it was 100%",
         ),
         (
             list(range(1000)),
             [0] * 9 + [100, 0],
-            "more records than before lie above 899: 100% instead of 10%",
+            "100% of customers are above 899; in training it was 10%",
         ),
         (
             list(range(1000)),
             [5] * 10 + [50],
-            "more records than before have no value: 50% instead of 0%",
+            "50% of customers have no value; in training it was 0%",
         ),
     ],
 )
@@ -419,7 +654,7 @@ def test_the_share_that_changed_most_is_named(
     )
     found = Found(figured(), {"x": np.array(counts)}, None, reference)
 
-    assert describe(finding("x", state="drift"), found) == said
+    assert describe(finding("x", state="drift"), found, CUSTOMER) == said
 
 
 def test_every_text_stands_out_from_its_ground_in_light_and_dark(page: Path):

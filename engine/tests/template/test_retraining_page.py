@@ -16,11 +16,9 @@ from skewless.core.sections import RetrainConfig
 PAGE = (ROOT / "docs/monitoring/retraining.md").read_text()
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text())
 STEPS = WORKFLOW["jobs"]["retrain"]["steps"]
-DRIFT = """#!/bin/sh
-case "$*" in
-*--help*) echo '--report PATH' ;;
-*) echo "$*" > asked; exit %d ;;
-esac
+REPORT = """#!/bin/sh
+echo "$*" > asked
+exit %d
 """
 
 
@@ -47,10 +45,10 @@ def test_the_workflow_does_nothing_until_the_repository_says_that_it_is_operated
 def collect(tmp_path: Path):
     """Run the step that collects what the pull request holds."""
 
-    def collected(said: str, drift: int = 0) -> subprocess.CompletedProcess[str]:
+    def collected(said: str, report: int = 0) -> subprocess.CompletedProcess[str]:
         command = tmp_path / ".venv/bin/churn-service"
         command.parent.mkdir(parents=True)
-        command.write_text(DRIFT % drift)
+        command.write_text(REPORT % report)
         command.chmod(0o755)
         python = command.with_name("python")  # make asks it whether it works
         python.write_text("#!/bin/sh\n")
@@ -82,21 +80,21 @@ def collect(tmp_path: Path):
 
 @pytest.mark.posix
 # make says 2 of any failure
-@pytest.mark.parametrize(("drift", "code"), [(0, 0), (3, 0), (1, 2)])
+@pytest.mark.parametrize(("report", "code"), [(0, 0), (3, 0), (1, 2)])
 def test_the_pull_request_holds_the_record_and_the_report(
-    tmp_path: Path, collect, drift: int, code: int
+    tmp_path: Path, collect, report: int, code: int
 ):
     (tmp_path / "a.json").write_text("{}")
 
     done = collect(
-        f"0.1.0-a answers\nstaging: x\nrecord: {tmp_path / 'a.json'}\n", drift
+        f"0.1.0-a answers\nstaging: x\nrecord: {tmp_path / 'a.json'}\n", report
     )
 
     assert done.returncode == code, done.stderr
     assert (tmp_path / "reports/retrain/a.json").exists()
     assert (
         tmp_path / "asked"
-    ).read_text() == "drift --version 0.1.0-a --report reports/retrain/a.html\n"
+    ).read_text() == "report reports/retrain/a.html --version 0.1.0-a\n"
     assert (tmp_path / "output").exists() == (code == 0)
 
 

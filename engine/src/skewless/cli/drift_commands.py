@@ -1,7 +1,6 @@
 """The command `drift`."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,22 +8,25 @@ import typer
 from skewless.cli.terminal import (
     ConfigOption,
     JsonOption,
-    OverwriteOption,
     VersionOption,
     open_registry,
     open_workspace,
     print_json,
-    refuse_existing,
     say,
 )
-from skewless.core.atomic import replace_file
 from skewless.core.errors import ConfigError, RefusedError
-from skewless.core.workspace import Workspace
+from skewless.core.nouns import ANSWER, Noun
 
 if TYPE_CHECKING:
-    from skewless.monitoring.drift_figures import Figures
+    from skewless.monitoring.drift_figures import Figures, Finding
     from skewless.monitoring.drift_job import Span
 
+SinceOption = Annotated[
+    str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")
+]
+UntilOption = Annotated[
+    str | None, typer.Option(help="The same; default: now", show_default=False)
+]
 # Files of a log are of days from then on.
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 UNITS: Final = {"d": "days", "h": "hours"}
@@ -33,20 +35,9 @@ UNITS: Final = {"d": "days", "h": "hours"}
 def drift(
     context: typer.Context,
     *,
-    since: Annotated[
-        str, typer.Option(help="7d, 12h, or a date or time (UTC unless it says)")
-    ] = "7d",
-    until: Annotated[
-        str | None, typer.Option(help="The same; default: now", show_default=False)
-    ] = None,
+    since: SinceOption = "7d",
+    until: UntilOption = None,
     version: VersionOption = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a page about it, and about the outcomes", show_default=False
-        ),
-    ] = None,
-    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -54,34 +45,42 @@ def drift(
 
     Exit 3: something drifts or is broken. Without --version and --until, what is found
     of the version in production also goes to drift.json in the prediction log, where a
-    service reads it for its metrics. A report is about the version that was in
-    production at --until.
+    service reads it for its metrics. `report` writes a page about it.
 
-    Example: drift --since 7d --report drift.html
+    Example: drift --since 7d
+    """
+    from skewless.monitoring.checks import check_drift, publish_drift
+
+    span = read_span(since, until)
+    work = open_workspace(context, config)
+    registry = open_registry(work)
+    found = check_drift(work, registry, span=span, version=version)
+    if version is None and until is None:
+        publish_drift(work, registry, found)
+    if as_json:
+        print_json(found.figures.model_dump(mode="json"))
+    else:
+        _print(found.figures, work.contract.noun)
+    if found.figures.is_alarm:
+        raise typer.Exit(RefusedError.exit_code)
+
+
+def read_span(since: str, until: str | None) -> "Span":
+    """Read a span of a log, as of now.
+
+    Raises
+    ------
+    ConfigError
+        One of the moments is none, or ahead; or the span would be empty.
     """
     from skewless.monitoring.drift_job import Span
-    from skewless.monitoring.place import open_log
 
     now = datetime.now(UTC)
     span = Span(moment(since, now), moment(until or "0h", now), now)
     if span.since >= span.until:
         msg = f"--since {since} is not before --until {until or 'now'}"
         raise ConfigError(msg)
-    if report is not None:
-        refuse_existing([report], overwrite=overwrite)
-    work = open_workspace(context, config)
-    log = open_log(work)
-    figures = _find(work, span=span, version=version, report=report)
-    holder = open_registry(work).state().holder("production")
-    is_serving = figures.version == holder if holder else figures.rows > 0
-    if is_serving and version is None and until is None:
-        figures.write(log.folder)
-    if as_json:
-        print_json(figures.model_dump(mode="json"))
-    else:
-        _print(figures)
-    if figures.is_alarm:
-        raise typer.Exit(RefusedError.exit_code)
+    return span
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -122,46 +121,49 @@ def moment(text: str, now: datetime) -> datetime:
     return found
 
 
-def _find(
-    work: Workspace, *, span: "Span", version: str | None, report: Path | None
-) -> "Figures":
-    from skewless.monitoring.checks import check_drift
-
-    registry = open_registry(work)
-    if report is None:
-        return check_drift(work, registry, span=span, version=version).figures
-    from skewless.monitoring.report import render
-    from skewless.monitoring.report_job import gather_report
-
-    page = gather_report(work, registry, span=span, version=version)
-    replace_file(report, render(page).encode())
-    return page.found.figures
-
-
-def _print(figures: "Figures") -> None:
+def _print(figures: "Figures", record: Noun) -> None:
     from skewless.monitoring.words import DOINGS
 
     span = f"{figures.since:%Y-%m-%d %H:%M} to {figures.until:%Y-%m-%d %H:%M} UTC"
     say(
-        f"{figures.version}: {figures.rows:,} records "
-        f"in {figures.rows_logged:,} answers, {span}"
+        f"{figures.version}: {record.count(figures.rows)} "
+        f"in {ANSWER.count(figures.rows_logged)}, {span}"
     )
     if figures.rows_without_id:
-        say(f"{figures.rows_without_id:,} answers have no id; each counts as one")
+        count = figures.rows_without_id
+        verbs = ("has", "counts") if count == 1 else ("have", "count")
+        say(
+            f"{ANSWER.count(count)} {verbs[0]} no id and {verbs[1]} "
+            f"as one {record.one} each"
+        )
     if figures.rows_unreadable:
-        say(f"{figures.rows_unreadable:,} lines cannot be read")
+        say(f"unreadable lines in the log: {figures.rows_unreadable:,}")
     if figures.hidden:
-        say(f"monitoring.privacy hides {', '.join(figures.hidden)}: not judged")
-    say(f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}{'mean':>9}{'needs':>9}")
+        say(f"not judged, as monitoring.privacy hides it: {', '.join(figures.hidden)}")
+    say(
+        f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}"
+        f"{'points':>9}{'tier':>9}{'needs':>9}"
+    )
     for each in figures.findings:
         if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
             continue
-        impact = _number(each.impact, ".4f")
-        change = _number(each.mean_change, "+.4f")
-        needed = _number(each.rows_needed, ",d")
-        figured = f"{each.psi:9.3f}{each.p:9.2g}{impact:>9}{change:>9}{needed:>9}"
-        say(f"{each.name:32}{each.state:18}{figured}")
+        say(f"{each.name:32}{each.state:18}{_cells(each, figures.rows)}")
     say(f"what to do: {DOINGS[figures.findings[0].state]}")
+
+
+def _cells(finding: "Finding", rows: int) -> str:
+    points = tier = None
+    if finding.mean_change is not None:
+        points = 100 * finding.mean_change
+    if finding.tier_change is not None:
+        tier = round(rows * finding.tier_change)
+    cells = (
+        _number(finding.impact, ".4f"),
+        _number(points, "+z.1f"),
+        _number(tier, ",d"),
+        _number(finding.rows_needed, ",d"),
+    )
+    return f"{finding.psi:9.3f}{finding.p:9.2g}" + "".join(f"{x:>9}" for x in cells)
 
 
 def _number(value: float | None, layout: str) -> str:

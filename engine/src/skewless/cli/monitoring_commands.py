@@ -8,11 +8,13 @@ from skewless.cli import outcome_commands
 from skewless.cli.drift_commands import drift
 from skewless.cli.log_commands import log_commands
 from skewless.cli.registry_commands import SHOWN
+from skewless.cli.report_commands import report
 from skewless.core.workspace import Workspace
 
 
 def add_commands(app: typer.Typer) -> None:
     """Register these commands, and extend `registry show` by a challenger's answers."""
+    app.command()(report)
     app.command()(drift)
     app.add_typer(log_commands, name="log")
     outcome_commands.add_commands(app)

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
-from typing import Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +18,40 @@ MOST_BINS = 14  # of a column; those that differ most
 MOST_BARS = 45  # of answers; more days than that share bars
 MOST_LETTERS = 18  # of a bin's name
 TICKS = 5
+MARGIN: Final = 0.25  # of a bar's width, beside the first and the last
+CLOSEST: Final = 1 / 16  # of a picture's width, between two labels above it
+
+
+class Mark(NamedTuple):
+    """A moment at which something was decided, and its number."""
+
+    moment: datetime
+    number: int
+
+
+class Scale(NamedTuple):
+    """An axis of time: a bar's middle is a whole number, that of the first is 0."""
+
+    first: date
+    """On which the first bar begins, in UTC."""
+    width: timedelta
+    """Time that a bar takes."""
+    bars: int
+
+    @property
+    def left(self) -> float:
+        """Where the first bar begins."""
+        return -0.5
+
+    @property
+    def right(self) -> float:
+        """Where the last bar ends."""
+        return self.bars - 0.5
+
+    def place(self, moment: datetime) -> float:
+        """Return where a moment is."""
+        start = datetime.combine(self.first, datetime.min.time(), UTC)
+        return self.left + (moment - start) / self.width
 
 
 def bins_chart(name: str, trained: Distribution, actual: np.ndarray) -> str:
@@ -52,7 +86,9 @@ def bins_chart(name: str, trained: Distribution, actual: np.ndarray) -> str:
 
 
 def weeks_chart(
-    weeks: Sequence[Week], measure: Literal["log_loss", "event_rate"]
+    weeks: Sequence[Week],
+    measure: Literal["log_loss", "event_rate"],
+    marks: Sequence[Mark],
 ) -> str:
     """Draw a measure by week, as it came out and as it was to be expected.
 
@@ -65,6 +101,8 @@ def weeks_chart(
         At least one, the latest last.
     measure
         Which one.
+    marks
+        Moments to mark, the first first; those outside the weeks are left out.
     """
     places = _places(weeks)
     # NaN, so that no line crosses an absent week.
@@ -108,26 +146,31 @@ def weeks_chart(
             [week.week[5:] for week in weeks],
             write="{x:,.10g}" if measure == "log_loss" else write_share,
         )
+        _mark(axes, marks, _by_week(weeks))
 
     return chart(measure.replace("_", "-"), draw)
 
 
-def coverage_chart(weeks: Sequence[Week]) -> str:
-    """Draw of which share of each week's answers the outcome is known."""
+def coverage_chart(weeks: Sequence[Week], marks: Sequence[Mark]) -> str:
+    """Draw of which share of each week's answers the outcome is known.
+
+    Moments are marked as in `weeks_chart`.
+    """
     places = _places(weeks)
 
     def draw(axes: Axes) -> None:
         axes.bar(places, [week.coverage for week in weeks], 0.7, color=COLOURS["now"])
         axes.set_ylim(0, 1)
         _finish(axes, places, [week.week[5:] for week in weeks], write=write_share)
+        _mark(axes, marks, _by_week(weeks))
 
     return chart("coverage", draw)
 
 
-def answers_chart(answers: Mapping[date, Counter[str]]) -> str:
+def answers_chart(answers: Mapping[date, Counter[str]], marks: Sequence[Mark]) -> str:
     """Draw how many answers were given, by day and tier.
 
-    Every day of the span is a key of `answers`.
+    Every day of the span is a key of `answers`. Moments are marked as in `weeks_chart`.
     """
     days = sorted(answers)
     step = -(-len(days) // MOST_BARS)
@@ -152,8 +195,39 @@ def answers_chart(answers: Mapping[date, Counter[str]]) -> str:
             [f"{bar[0]:%b} {bar[0].day}" for bar in bars],
             write="{x:,.10g}",
         )
+        _mark(axes, marks, Scale(days[0], timedelta(days=step), len(bars)))
 
     return chart("answers", draw)
+
+
+def _by_week(weeks: Sequence[Week]) -> Scale:
+    first = date.fromisoformat(weeks[0].week)
+    return Scale(first, timedelta(weeks=1), _places(weeks)[-1] + 1)
+
+
+def _mark(axes: Axes, marks: Sequence[Mark], scale: Scale) -> None:
+    """Draw a line at each moment within the bars, with its number above."""
+    labels = list[tuple[float, list[int]]]()
+    for each in marks:
+        place = scale.place(each.moment)
+        if not scale.left <= place <= scale.right:
+            continue
+        axes.axvline(place, color=COLOURS["muted"], linewidth=1.5, linestyle=":")
+        if labels and place - labels[-1][0] < CLOSEST * scale.bars:
+            labels[-1][1].append(each.number)
+        else:
+            labels.append((place, [each.number]))
+    for place, numbers in labels:
+        axes.annotate(
+            "-".join(map(str, dict.fromkeys((numbers[0], numbers[-1])))),
+            (place, 1),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            color=COLOURS["muted"],
+        )
+    axes.set_xlim(scale.left - MARGIN, scale.right + MARGIN)
 
 
 def _places(weeks: Sequence[Week]) -> list[int]:

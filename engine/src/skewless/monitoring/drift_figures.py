@@ -43,6 +43,8 @@ class Finding(BaseModel, frozen=True):
     """psi_corrected times the column's importance, nats; None for the score."""
     mean_change: float | None = None
     """Of the mean probability, by this column alone; None if it was not measured."""
+    tier_change: float | None = None
+    """Share of records that this column alone puts into another tier; None likewise."""
 
     @property
     def column(self) -> str:

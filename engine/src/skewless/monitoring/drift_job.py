@@ -1,6 +1,6 @@
 """A version and the log of its answers → what drifted, and how that moves them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from skewless.models.metadata import Metadata
 from skewless.models.predict import Predictor
 from skewless.models.reference import Reference
 from skewless.monitoring.drift import judge
-from skewless.monitoring.drift_figures import Figures
+from skewless.monitoring.drift_figures import Figures, Finding
 from skewless.monitoring.history import History
-from skewless.monitoring.impact import mean_changes
+from skewless.monitoring.impact import Effect, column_effects
 from skewless.monitoring.window import gather
 
 
@@ -74,18 +74,26 @@ def find_drift(
     ]
     window = gather(parts, reference, judged, contract=predictor.contract)
     findings = judge(reference, window.counts, window.absent)
-    changes = dict[str, float]()
+    effects = dict[str, Effect]()
     if window.rows.rows and len(judged) == len(metadata.identity.columns):
         sample = {name: window.sample[name].to_numpy() for name in reference.columns}
-        changes = mean_changes(sample, reference, predictor.probabilities)
+        decision = metadata.identity.decision
+        effects = column_effects(
+            sample,
+            reference,
+            predictor.probabilities,
+            bounds=(decision.medium_risk, decision.high_risk),
+        )
     figures = Figures(
         version=metadata.version,
         hidden=tuple(sorted(set(hidden) & set(reference.columns))),
-        findings=tuple(
-            each.model_copy(update={"mean_change": changes.get(each.name)})
-            for each in findings
-        ),
+        findings=tuple(_with_effect(each, effects) for each in findings),
         **span._asdict(),
         **window.rows.model_dump(),
     )
     return Found(figures, window.counts, metadata, reference)
+
+
+def _with_effect(finding: Finding, effects: Mapping[str, Effect]) -> Finding:
+    effect = effects.get(finding.name)
+    return finding if effect is None else finding.model_copy(update=effect._asdict())

@@ -1,6 +1,7 @@
-"""A window's rows → by how much each column alone moves the mean probability."""
+"""A window's rows → what each column alone does to the answers."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,12 +10,30 @@ from skewless.models.reference import LEVELS, Distribution, Reference, is_missin
 SEED = 1
 
 
-def mean_changes(
+class Effect(NamedTuple):
+    """What a column alone does to the answers."""
+
+    mean_change: float
+    """Mean probability now, less that with the column as in training.
+
+    0.02 is two more events in a hundred records.
+    """
+    tier_change: float
+    """Share of records, at least, whose tier differs from that; 0 to 1.
+
+    It is half the sum of the differences of the tiers' shares, so that records which
+    change places count for nothing.
+    """
+
+
+def column_effects(
     records: Mapping[str, np.ndarray],
     reference: Reference,
     probabilities: Callable[[Mapping[str, np.ndarray]], np.ndarray],
-) -> dict[str, float]:
-    """Measure by how much each column alone moves the mean probability.
+    *,
+    bounds: tuple[float, float],
+) -> dict[str, Effect]:
+    """Measure what each column alone does to the answers.
 
     The model's answers are compared with those to the same rows, one column mapped back
     to training.
@@ -22,25 +41,33 @@ def mean_changes(
     Parameters
     ----------
     records
-        The record's columns, each (n,).
+        The record's columns, each (n,), n at least 1.
     reference, probabilities
         Of the version that answers.
-
-    Returns
-    -------
-    dict of str to float
-        Column → mean probability now, less that with the column as in training; 0.02 is
-        two more events in a hundred records.
+    bounds
+        Of its decision: the lowest probability of MEDIUM, and that of HIGH.
     """
-    now = probabilities(records).mean()
-    mapped = {
-        name: map_back(values, reference.columns[name])
-        for name, values in records.items()
-    }
-    return {
-        name: float(now - probabilities({**records, name: mapped[name]}).mean())
-        for name in mapped
-    }
+    now = probabilities(records)
+    effects = {}
+    for name, values in records.items():
+        mapped = map_back(values, reference.columns[name])
+        before = probabilities({**records, name: mapped})
+        moved = tier_shares(now, bounds) - tier_shares(before, bounds)
+        effects[name] = Effect(
+            mean_change=float(now.mean() - before.mean()),
+            tier_change=float(np.abs(moved).sum() / 2),
+        )
+    return effects
+
+
+def tier_shares(probabilities: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Return the shares of LOW, MEDIUM and HIGH; a bound belongs to the tier above.
+
+    >>> tier_shares(np.array([0.1, 0.3, 0.5, 0.9]), (0.3, 0.6)).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    places = np.searchsorted(bounds, probabilities, side="right")
+    return np.bincount(places, minlength=len(bounds) + 1) / len(probabilities)
 
 
 def map_back(values: np.ndarray, trained: Distribution) -> np.ndarray:

@@ -1,22 +1,55 @@
-"""What was found → one page that opens anywhere.
+"""All that was found → what a product owner reads first.
 
-It begins with words for the product's owner; the figures are below.
+Is the model healthy, since when is it so, what does it mean, and what is to be done?
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal, NamedTuple
 
-from skewless.core.bootstrap import LEVEL
-from skewless.models.page import render_page
-from skewless.monitoring import charts, drift, performance, words
+from skewless.core.nouns import ANSWER, WEEK, Noun
+from skewless.monitoring.drift import SCORE
+from skewless.monitoring.drift_figures import Figures, Finding
 from skewless.monitoring.drift_job import Found
-from skewless.monitoring.performance import Week
+from skewless.monitoring.performance import MIN_RECORDS, Measures, Week
+from skewless.monitoring.performance_figures import JUDGED
+from skewless.monitoring.words import (
+    about,
+    alarms,
+    day,
+    describe,
+    listed,
+    percent,
+)
 from skewless.registry.events import Event
 
-MOST_COLUMNS = 5  # that are drawn, beside the score
-MOST_ROWS = 100  # of the table of findings
+Verdict = Literal["healthy", "watch", "act", "not enough data"]
+ALARMS: Final[frozenset[Verdict]] = frozenset({"watch", "act"})
+COLUMN: Final = Noun.of("column")
+TIME: Final = Noun.of("time")
+
+
+class Onset(NamedTuple):
+    """When a column or the score began to drift or to be broken."""
+
+    since: datetime
+    precision: timedelta
+    """Length of the part of the span whose beginning `since` is."""
+    was_well: bool
+    """Whether the part before was seen to be well; if not, it may be older."""
+
+
+class Summary(NamedTuple):
+    """The top of a report; each text is a sentence, or several."""
+
+    verdict: Verdict
+    headline: str
+    since: str
+    """Since when it is so, as far as it is known."""
+    meaning: tuple[str, ...]
+    """What that is in records and answers."""
+    doing: tuple[str, ...]
 
 
 class Report(NamedTuple):
@@ -25,47 +58,330 @@ class Report(NamedTuple):
     found: Found
     weeks: Sequence[Week]
     """Of all versions, the latest last."""
+    onsets: Mapping[str, Onset]
+    """Finding → when it began; of one that is left out nobody can tell."""
     production: Sequence[Event]
     """What was put there, the latest first."""
     answers: Mapping[date, Counter[str]]
     """Day of the span (UTC) → tier → answers of all versions."""
+    versions: Counter[str]
+    """Version → answers in the span."""
+    record: Noun
+    target: str
+    """What is predicted, as the table calls it."""
 
 
-def render(report: Report) -> str:
-    """Render the page, as HTML; the same values give the same text."""
-    found, weeks = report.found, report.weeks
-    findings = found.figures.findings
-    shown = [
-        each
-        for each in findings
-        if each.kind != "missing" or each.state in {"broken", "drift"}
-    ]
-    score = [each for each in shown if each.kind == "score"]
-    drawn = score + [each for each in shown if each.kind == "column"][:MOST_COLUMNS]
-    known = {**found.reference.columns, drift.SCORE: found.reference.score}
-    return render_page(
-        "monitoring/report.html.jinja",
-        report=report,
-        columns={column.name: column for column in found.metadata.identity.columns},
-        verdict=words.verdict(found.figures, weeks),
-        changes=words.changes(found),
-        modules={"words": words, "drift": drift, "performance": performance},
-        band_level=LEVEL,
-        most_bins=charts.MOST_BINS,
-        shown=shown[:MOST_ROWS],
-        left_out=len(shown[MOST_ROWS:]),
-        answers=charts.answers_chart(report.answers),
-        losses=charts.weeks_chart(weeks, "log_loss") if weeks else "",
-        rates=charts.weeks_chart(weeks, "event_rate") if weeks else "",
-        coverage=charts.coverage_chart(weeks) if weeks else "",
-        drawn=[
-            (
-                each,
-                words.describe(each, found),
-                charts.bins_chart(
-                    f"bins-{place}", known[each.name], found.counts[each.name]
-                ),
-            )
-            for place, each in enumerate(drawn if found.figures.rows else ())
-        ],
+def verdict(figures: Figures, weeks: Sequence[Week]) -> Verdict:
+    """Sum up what was found.
+
+    Act where answers moved or are wrong; watch where only what they are made of did.
+    """
+    judged = [week.state for week in weeks if week.state in JUDGED]
+    states = {each.state for each in figures.findings}
+    scores = {each.state for each in figures.findings if each.kind == "score"}
+    if "broken" in states or "drift" in scores or judged[-1:] == ["concept_drift"]:
+        return "act"
+    if figures.is_alarm or not {"concept_drift", "one_sided"}.isdisjoint(judged):
+        return "watch"
+    return "not enough data" if "insufficient_data" in states else "healthy"
+
+
+def summarise(report: Report) -> Summary:
+    """Say what was found to somebody who reads nothing else."""
+    return Summary(
+        verdict=verdict(report.found.figures, report.weeks),
+        headline=_headline(report),
+        since=" ".join(_since(report)),
+        meaning=tuple(_meaning(report)),
+        doing=tuple(_doing(report)),
     )
+
+
+def _headline(report: Report) -> str:
+    """Name the most urgent thing; the order is that of the verdict."""
+    figures = report.found.figures
+    broken = _columns(figures, "broken")
+    if broken:
+        return (
+            f"{_of_all(broken, figures)} {_verb(broken, 'brings', 'bring')} no value "
+            f"that the model knows from training: {listed(broken)}."
+        )
+    score = next((each for each in figures.findings if each.kind == "score"), None)
+    if score is not None and score.state in {"drift", "broken"}:
+        said = describe(score, report.found, report.record)
+        return f"The model answers differently from training: {said}."
+    judged = _judged(report.weeks)
+    if judged and judged[-1].state == "concept_drift":
+        said = _contradiction(judged[-1], report.target)
+        return f"Outcomes contradict the predictions: {said}."
+    drifting = _columns(figures, "drift")
+    if drifting:
+        moved = f"{_of_all(drifting, figures)} moved since training"
+        if score is not None and score.state == "ok":
+            return f"{moved}; the predicted probabilities did not, so far."
+        return f"{moved}."
+    return _calm_headline(report, judged)
+
+
+def _calm_headline(report: Report, judged: Sequence[Week]) -> str:
+    """Say it where nothing drifts and the latest outcomes contradict nothing."""
+    wrong = [week for week in judged if week.state == "concept_drift"]
+    if wrong:
+        return (
+            f"Outcomes contradicted the predictions in {WEEK.count(len(wrong))}, "
+            f"last in {_week(wrong[-1])}, and do so no longer."
+        )
+    one_sided = [week for week in judged if week.state == "one_sided"]
+    if one_sided:
+        return (
+            f"All outcomes of {_week(one_sided[-1])} are the same, "
+            "so nobody can tell whether its predictions came true."
+        )
+    figures, record = report.found.figures, report.record
+    if not figures.rows:
+        return f"No {record.one} was asked about, so nothing can be told."
+    if verdict(figures, report.weeks) == "not enough data":
+        if _rows_needed(figures) is None:
+            return "The training table is too small to tell whether anything moved."
+        return (
+            f"{record.count(figures.rows)} {_verb(figures.rows, 'is', 'are')} too few "
+            "to tell whether anything moved."
+        )
+    return (
+        f"The {record.count(figures.rows)} asked about "
+        f"{_verb(figures.rows, 'is', 'are')} like those of training."
+    )
+
+
+def _since(report: Report) -> Iterator[str]:
+    """Say since when, of what drifts and of what outcomes contradict."""
+    figures = report.found.figures
+    moved = alarms(figures.findings)
+    streak = _streak(report.weeks)
+    if streak:
+        limit = "or before " if len(streak) == len(_judged(report.weeks)) else ""
+        yield (
+            f"Outcomes have contradicted the predictions since {_week(streak[0])} "
+            f"{limit}({WEEK.count(len(streak))})."
+        )
+    if moved:
+        yield _began(moved, report)
+    calm = verdict(figures, report.weeks) != "not enough data"
+    if calm and not moved and figures.rows:
+        yield (
+            "No column moved enough to matter "
+            f"from {_moment(figures.since)} to {_moment(figures.until)}."
+        )
+    yield from _came_true_since(report.weeks)
+
+
+def _came_true_since(weeks: Sequence[Week]) -> Iterator[str]:
+    """Say since when outcomes are as predicted, if none contradict."""
+    judged = _judged(weeks)
+    true = [week for week in judged if week.state == "ok"]
+    if len(true) == len(judged) > 1:
+        yield (
+            f"Outcomes are as predicted in all {WEEK.count(len(true))} that can be "
+            f"judged, since {_week(true[0])}."
+        )
+
+
+def _began(moved: Sequence[Finding], report: Report) -> str:
+    begun = [
+        (report.onsets[each.name], each.column)
+        for each in moved
+        if each.name in report.onsets
+    ]
+    if not begun:
+        return (
+            "When the change began is not known: "
+            "the latest part of this time, taken alone, does not show it."
+        )
+    first, column = min(begun)
+    said = about(first.since, first.precision)
+    limit = "about" if first.was_well else "before or on"
+    name = "the predicted probability" if column == SCORE else column
+    return f"The change of {name} began {limit} {said}."
+
+
+def _meaning(report: Report) -> Iterator[str]:
+    figures, record = report.found.figures, report.record
+    effects = [
+        (each.tier_change, each.name)
+        for each in figures.findings
+        if each.tier_change is not None
+        and any(alarm.column == each.name for alarm in alarms(figures.findings))
+    ]
+    if effects:
+        share, name = max(effects)
+        number = round(share * figures.rows)
+        whom = record.count(figures.rows)
+        yield (
+            f"The change of {name} alone puts about {number:,} of {whom} "
+            "into another tier."
+            if number
+            else f"No changed column alone puts any of {whom} into another tier."
+        )
+    yield _outcomes(report)
+
+
+def _outcomes(report: Report) -> str:
+    """Say whether predictions come true, by the latest week that can tell."""
+    judged = [week for week in _judged(report.weeks) if week.state != "one_sided"]
+    if judged:
+        return _came_true(judged[-1], report.target)
+    unknown = "Whether the predictions come true is not known yet"
+    if not report.weeks:
+        return f"{unknown}: nothing was predicted."
+    waiting = [week for week in report.weeks if week.state == "waiting"]
+    if waiting:
+        predicted = sum(week.predicted for week in waiting)
+        missing = predicted - sum(week.labelled for week in waiting)
+        return (
+            f"{unknown}: {missing:,} of {ANSWER.count(predicted)} in "
+            f"{WEEK.count(len(waiting))} still "
+            f"{_verb(missing, 'waits', 'wait')} for an outcome."
+        )
+    if any(week.state == "one_sided" for week in report.weeks):
+        return f"{unknown}: all outcomes of a week are the same."
+    most = max(week.records for week in report.weeks)
+    return (
+        f"{unknown}: outcomes of {report.record.count(most)} in a week are too few; "
+        f"{MIN_RECORDS} are enough."
+    )
+
+
+def _contradiction(week: Week, target: str) -> str:
+    """Say of a week with concept drift what was expected and what came."""
+    real, expected = _measures(week)
+    if real.event_rate.contradicts(expected.event_rate):
+        return (
+            f"in {_week(week)}, {percent(real.event_rate.value)} of answers were "
+            f"followed by the event ({target}); "
+            f"{percent(expected.event_rate.value)} were expected"
+        )
+    return (
+        f"in {_week(week)}, the log loss was {real.log_loss.value:.2f}; "
+        f"{expected.log_loss.value:.2f} was expected"
+    )
+
+
+def _came_true(week: Week, target: str) -> str:
+    real, expected = _measures(week)
+    came = round(real.event_rate.value * week.labelled)
+    due = round(expected.event_rate.value * week.labelled)
+    said = (
+        f"Of {ANSWER.count(week.labelled)} in {_week(week)} whose outcome is known, "
+        f"the event ({target}) followed {TIME.count(came)}; expected: {due:,}"
+    )
+    if week.state == "ok":
+        return f"{said}. The difference may be chance, or is too small to matter."
+    if real.event_rate.contradicts(expected.event_rate):
+        return f"{said}. Chance does not explain that."
+    losses = f"{real.log_loss.value:.2f} instead of {expected.log_loss.value:.2f}"
+    return f"{said}, but after other answers: the log loss is {losses}."
+
+
+def _doing(report: Report) -> Iterator[str]:
+    figures = report.found.figures
+    broken = _columns(figures, "broken")
+    if broken:
+        them = "it" if len(broken) == 1 else "them"
+        yield (
+            f"Ask who sends {listed(broken)} what changed, and have it mended. "
+            f"Until then the model answers without {them}."
+        )
+    states = {week.state for week in report.weeks}
+    if "concept_drift" in states:
+        yield (
+            f"Check how outcomes are recorded. If that is right, {report.record.many} "
+            "with the same values end differently than in training: "
+            "train on newer outcomes."
+        )
+    if any(each.state == "drift" for each in figures.findings):
+        yield (
+            "Look where the columns below come from, the first one first, and what "
+            "changed there. If the change will stay, train on newer rows."
+        )
+    if "one_sided" in states:
+        yield (
+            "Record the other outcomes, too: "
+            "an answer without an outcome does not count as 0."
+        )
+    yield from _calm_doing(report)
+
+
+def _calm_doing(report: Report) -> Iterator[str]:
+    figures = report.found.figures
+    said = verdict(figures, report.weeks)
+    if said == "healthy":
+        yield "Nothing. Look again in a week."
+    if said == "not enough data":
+        needed = _rows_needed(figures)
+        if needed is None:
+            yield "Train on a larger table."
+        else:
+            yield (
+                "Look again later, or further back with an earlier --since: "
+                f"{report.record.count(needed)} can show every shift that matters."
+            )
+
+
+def _columns(figures: Figures, state: str) -> list[str]:
+    """Name each column of which something has a state, the worst first."""
+    names = [
+        each.column
+        for each in figures.findings
+        if each.state == state and each.kind != "score"
+    ]
+    return list(dict.fromkeys(names))
+
+
+def _of_all(names: Sequence[str], figures: Figures) -> str:
+    judged = {each.column for each in figures.findings if each.kind != "score"}
+    return f"{len(names)} of {COLUMN.count(len(judged))}"
+
+
+def _verb(number: int | Sequence[str], one: str, many: str) -> str:
+    count = number if isinstance(number, int) else len(number)
+    return one if count == 1 else many
+
+
+def _rows_needed(figures: Figures) -> int | None:
+    """Return how many records can show every shift; None if no number can."""
+    needed = [
+        each.rows_needed
+        for each in figures.findings
+        if each.state == "insufficient_data"
+    ]
+    return max((each for each in needed if each is not None), default=None)
+
+
+def _judged(weeks: Sequence[Week]) -> list[Week]:
+    return [week for week in weeks if week.state in JUDGED]
+
+
+def _streak(weeks: Sequence[Week]) -> list[Week]:
+    """Return the weeks at the end, of those that are judged, with concept drift."""
+    streak = list[Week]()
+    for week in reversed(_judged(weeks)):
+        if week.state != "concept_drift":
+            break
+        streak.insert(0, week)
+    return streak
+
+
+def _week(week: Week) -> str:
+    return f"the week from {day(date.fromisoformat(week.week))}"
+
+
+def _moment(moment: datetime) -> str:
+    return about(moment.astimezone(UTC), timedelta())
+
+
+def _measures(week: Week) -> tuple[Measures, Measures]:
+    """Return what came of a week that is judged, and what was to be expected."""
+    if week.realised is None or week.expected is None:
+        msg = f"{week.week} is {week.state}, and has no measures"
+        raise LookupError(msg)
+    return week.realised, week.expected

@@ -12,14 +12,16 @@ from typing import Final
 from skewless.core.errors import ArtifactNotFoundError
 from skewless.core.workspace import Workspace
 from skewless.monitoring.checks import check_drift, check_performance
-from skewless.monitoring.drift_job import Span
-from skewless.monitoring.history import read_predictions
+from skewless.monitoring.drift_job import Found, Span
+from skewless.monitoring.history import History, read_predictions
+from skewless.monitoring.performance_figures import WEEKS
 from skewless.monitoring.place import Log, open_log
-from skewless.monitoring.report import Report
+from skewless.monitoring.report import Onset, Report
+from skewless.monitoring.words import alarms
 from skewless.registry.events import ALIASES, Event, fold
 from skewless.registry.registry import NEWEST, Registry
 
-WEEKS = 26
+PARTS: Final = 7  # of a span, in which to look for the beginning of a change
 MOVES: Final = {"promote", "rollback"}
 
 
@@ -53,16 +55,47 @@ def gather_report(
         )
     )
     found = check_drift(work, registry, span=span, version=_standing(events, version))
+    answers, versions = _answers(open_log(work), span)
     return Report(
         found=found,
         weeks=check_performance(work, as_of=span.until, weeks=WEEKS),
+        onsets=_onsets(work, registry, found),
         production=[
             each
             for each in reversed(events)
             if each.alias == "production" and each.kind in MOVES
         ],
-        answers=_answers(open_log(work), span),
+        answers=answers,
+        versions=versions,
+        record=work.contract.noun,
+        target=work.contract.target,
     )
+
+
+def _onsets(work: Workspace, registry: Registry, found: Found) -> dict[str, Onset]:
+    """Look at the parts of the span, the latest first, for where each alarm begins.
+
+    A part with too few records to tell neither ends an alarm nor makes it longer.
+    """
+    figures = found.figures
+    length = (figures.until - figures.since) / PARTS
+    open_alarms = {each.name for each in alarms(figures.findings)}
+    onsets = dict[str, Onset]()
+    for part in reversed(range(PARTS)):
+        if not open_alarms:
+            break
+        since = figures.since + part * length
+        span = Span(since, since + length, figures.checked_at)
+        then = check_drift(work, registry, span=span, version=figures.version)
+        states = {each.name: each.state for each in then.figures.findings}
+        moved = {each.name for each in alarms(then.figures.findings)}
+        well = {name for name in open_alarms if states.get(name) == "ok"}
+        for name in open_alarms & moved:
+            onsets[name] = Onset(since, length, was_well=False)
+        for name in well & onsets.keys():
+            onsets[name] = onsets[name]._replace(was_well=True)
+        open_alarms -= well
+    return onsets
 
 
 def _standing(events: Sequence[Event], name: str | None) -> str:
@@ -79,16 +112,22 @@ def _standing(events: Sequence[Event], name: str | None) -> str:
     return version
 
 
-def _answers(log: Log, span: Span) -> dict[date, Counter[str]]:
+def _answers(log: Log, span: Span) -> tuple[dict[date, Counter[str]], Counter[str]]:
+    """Count the answers of a span by day and tier, and by version."""
     first, last = span.since.date(), (span.until - timedelta(microseconds=1)).date()
     days = {
         first + timedelta(days=day): Counter[str]()
         for day in range((last - first).days + 1)
     }
+    versions = Counter[str]()
     for part in read_predictions(log, since=span.since, until=span.until):
         if len(part.answers):
-            counts = part.answers["tier"].value_counts()
-            days[part.answers["time"].iloc[0].date()].update(
-                {str(tier): n for tier, n in counts.items()}
-            )
-    return days
+            day = days[part.answers["time"].iloc[0].date()]
+            day.update(_counts(part, "tier"))
+            versions.update(_counts(part, "model_version"))
+    return days, versions
+
+
+def _counts(part: History, column: str) -> dict[str, int]:
+    counts = part.answers[column].value_counts()
+    return {str(value): n for value, n in counts.items()}

@@ -1,50 +1,68 @@
-"""What was found → what it means and what to do.
+"""What was found → sentences for whoever answers for the product.
 
-It is said in words for whoever answers for the product.
+Names in them are from outside, and whoever shows them escapes them.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from skewless.core.escaping import printable
+from skewless.core.nouns import Noun
 from skewless.models.reference import Distribution
-from skewless.monitoring.drift_figures import Figures, Finding
+from skewless.monitoring.drift_figures import Finding, State
 from skewless.monitoring.drift_job import Found
-from skewless.monitoring.performance import Week
+from skewless.monitoring.performance_figures import State as WeekState
 
-Verdict = Literal["healthy", "watch", "act", "not enough data"]
-
-DOINGS: Final = {
-    "broken": "mend what sends the broken column first: the model answers without it",
+DOINGS: Final[dict[State, str]] = {
+    "broken": (
+        "ask who sends the broken columns what changed, and have it mended; "
+        "until then the model answers without them"
+    ),
     "drift": (
-        "look at what changed where the first of these come from; "
-        "if it will stay, train on newer rows"
+        "look where the first of these columns come from, and what changed there; "
+        "if the change will stay, train on newer rows"
     ),
     "insufficient_data": (
-        "too few records to rule drift out; ask again later, or with an earlier --since"
+        "this is too little to rule drift out: look again later, "
+        "or further back with an earlier --since"
     ),
     "ok": "nothing",
 }
-ADVICE: Final = {
+ADVICE: Final[dict[WeekState, str]] = {
     "concept_drift": (
-        "outcomes contradict the probabilities: "
-        "the same records end differently than in training; train on newer outcomes"
+        "outcomes contradict the predictions: the same values lead to other outcomes "
+        "than in training. Check how outcomes are recorded, "
+        "then train on newer outcomes"
     ),
     "one_sided": (
-        "all outcomes of a week are the same: "
-        "record the others too, as silence is not 0"
+        "all outcomes of a week are the same: record the others, too. "
+        "An answer without an outcome does not count as 0"
     ),
-    "ok": "outcomes are what the probabilities let expect",
+    "ok": "outcomes are as predicted",
     "waiting": (
-        "outcomes are not all due yet; `expected` is what the probabilities let expect"
+        "some outcomes are still due, so nothing is judged yet; "
+        "`expected` comes from the predictions alone"
     ),
-    "too_few": "outcomes of too few records to judge",
+    "too_few": "too few outcomes are known to judge",
 }
 """What the states of all weeks come to, the most urgent first."""
-BROKEN: Final = "no longer comes with a value that training knew"
+STATE_WORDS: Final[dict[State | WeekState, str]] = {
+    "broken": "broken",
+    "drift": "drift",
+    "insufficient_data": "too few to tell",
+    "concept_drift": "concept drift",
+    "one_sided": "all the same",
+    "ok": "ok",
+    "waiting": "waiting",
+    "too_few": "too few",
+}
+"""The states, as a badge says them."""
+BROKEN: Final = "no value arrives that the model knows from training"
+SMALL: Final = 0.1  # a share below this is told with two digits
 
 
 class Change(NamedTuple):
@@ -52,46 +70,41 @@ class Change(NamedTuple):
 
     column: str
     said: str
-    effect: float | None
-    """Change of the mean probability by this column alone; None if not measured."""
+    finding: Finding
+    """The worst of the column."""
+    mean_change: float | None
+    """Of the mean probability by this column alone; None if not measured."""
+    tier_change: float | None
+    """Share of records that it alone puts into another tier; None likewise."""
 
 
-def verdict(figures: Figures, weeks: Sequence[Week]) -> Verdict:
-    """Sum up what was found.
-
-    Act where answers moved or are wrong; watch where only what they are made of did.
-    """
-    judged = [
-        week.state
-        for week in weeks
-        if week.state in {"ok", "concept_drift", "one_sided"}
-    ]
-    states = {each.state for each in figures.findings}
-    scores = {each.state for each in figures.findings if each.kind == "score"}
-    if "broken" in states or "drift" in scores or judged[-1:] == ["concept_drift"]:
-        return "act"
-    if figures.is_alarm or not {"concept_drift", "one_sided"}.isdisjoint(judged):
-        return "watch"
-    return "not enough data" if "insufficient_data" in states else "healthy"
-
-
-def changes(found: Found) -> list[Change]:
+def changes(found: Found, record: Noun) -> list[Change]:
     """Say what drifted or is broken, by impact like the findings; each column once."""
-    alarms = [
-        each for each in found.figures.findings if each.state in {"drift", "broken"}
-    ]
-    effects = {each.name: each.mean_change for each in found.figures.findings}
-    first = {each.column: each for each in reversed(alarms)}  # the worst of each column
-    return [
-        Change(each.column, describe(each, found), effects[each.column])
-        for each in alarms
-        if first[each.column] is each
-    ]
+    findings = {each.name: each for each in found.figures.findings}
+    said = dict[str, Change]()
+    for each in alarms(found.figures.findings):
+        effect = findings.get(each.column, each)
+        said.setdefault(
+            each.column,
+            Change(
+                column=each.column,
+                said=describe(each, found, record),
+                finding=each,
+                mean_change=effect.mean_change,
+                tier_change=effect.tier_change,
+            ),
+        )
+    return list(said.values())
 
 
-def describe(finding: Finding, found: Found) -> str:
-    """Say which share of records changed most, and how."""
-    if finding.state == "broken":
+def alarms(findings: Sequence[Finding]) -> list[Finding]:
+    """Keep what drifts or is broken."""
+    return [each for each in findings if each.state in {"drift", "broken"}]
+
+
+def describe(finding: Finding, found: Found, record: Noun) -> str:
+    """Say which share of records changed most, now and in training."""
+    if finding.state == "broken" and finding.kind != "score":
         return BROKEN
     name = finding.column
     trained = (
@@ -100,11 +113,52 @@ def describe(finding: Finding, found: Found) -> str:
         else found.reference.columns[name]
     )
     parts = list(_parts(trained, np.array(trained.counts), found.counts[name]))
-    phrase, was, now = max(
-        parts[-1:] if finding.kind == "missing" else parts, key=_difference
+    if finding.kind == "missing":
+        parts = parts[-1:]
+    phrase, was, now = max(parts, key=_difference)
+    return (
+        f"{percent(now)} of {record.many} {phrase}; in training it was {percent(was)}"
     )
-    more = "more" if now > was else "fewer"
-    return f"{more} records than before {phrase}: {now:.0%} instead of {was:.0%}"
+
+
+def percent(share: float) -> str:
+    """Write a share for the eye; a small one keeps two digits.
+
+    >>> [percent(share) for share in (0, 0.00432, 0.0567, 0.345, 1)]
+    ['0%', '0.43%', '5.7%', '34%', '100%']
+    """
+    if 0 < share < SMALL:
+        return f"{float(f'{100 * share:.2g}'):g}%"
+    return f"{share:.0%}"
+
+
+def day(moment: date) -> str:
+    """Write a day.
+
+    >>> day(date(2026, 11, 3))
+    '3 November 2026'
+    """
+    return f"{moment.day} {moment:%B} {moment.year}"
+
+
+def about(moment: datetime, precision: timedelta) -> str:
+    """Write a moment in UTC, as exactly as it is known."""
+    if precision >= timedelta(days=1):
+        return day(moment)
+    return f"{day(moment)} {moment:%H:%M} UTC"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """List names in a sentence; of many, only the first.
+
+    >>> listed(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    >>> listed(["a", "b"])
+    'a and b'
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def bin_names(trained: Distribution) -> list[str]:
@@ -113,7 +167,7 @@ def bin_names(trained: Distribution) -> list[str]:
         return [
             *map(_plain, trained.values),
             "a rarer value",
-            "a value never seen",
+            "a new value",
             "missing",
         ]
     edges = [_plain(edge) for edge in trained.edges]
@@ -129,9 +183,10 @@ def _parts(
     Of a number they are the shares above each edge.
     """
     shares = [each / max(each.sum(), 1) for each in counts]
-    phrases = ["have " + name for name in bin_names(trained)[:-1]]
+    phrases = [f"have the value {_plain(value)}" for value in trained.values]
+    phrases += ["have one of the rarer values", "have a value new since training"]
     if trained.edges:
-        phrases = [f"lie above {_plain(edge)}" for edge in trained.edges]
+        phrases = [f"are above {_plain(edge)}" for edge in trained.edges]
         shares = [np.append(each[-2:0:-1].cumsum()[::-1], each[-1]) for each in shares]
     yield from zip(
         [*phrases, "have no value"], *(each.tolist() for each in shares), strict=True

@@ -1,0 +1,89 @@
+"""A report → one page that opens anywhere.
+
+It begins with words for the product's owner; the figures are below.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from skewless.core.bootstrap import LEVEL
+from skewless.core.nouns import ANSWER, WEEK, Noun
+from skewless.models.page import render_page
+from skewless.monitoring import charts, drift, performance, words
+from skewless.monitoring.charts import Mark
+from skewless.monitoring.drift_figures import Figures, Finding
+from skewless.monitoring.report import Report, summarise
+from skewless.registry.events import Event
+
+MOST_COLUMNS = 5  # that are drawn, beside the score
+MOST_ROWS = 100  # of the table of findings
+MOST_MOVES: Final = 10  # promotions and rollbacks that are listed and marked
+DAY: Final = Noun.of("day")
+
+
+def render(report: Report) -> str:
+    """Render the page, as HTML; the same values give the same text."""
+    found, weeks = report.found, report.weeks
+    shown = _shown(found.figures)
+    moves = list(enumerate(reversed(report.production[:MOST_MOVES]), start=1))
+    marks = [Mark(_moment(event), number) for number, event in moves]
+    pictures = {"answers": charts.answers_chart(report.answers, marks)}
+    if weeks:
+        pictures |= {
+            "log_loss": charts.weeks_chart(weeks, "log_loss", marks),
+            "event_rate": charts.weeks_chart(weeks, "event_rate", marks),
+            "coverage": charts.coverage_chart(weeks, marks),
+        }
+    return render_page(
+        "monitoring/report.html.jinja",
+        report=report,
+        summary=summarise(report),
+        columns={column.name: column for column in found.metadata.identity.columns},
+        changes=words.changes(found, report.record),
+        describe=partial(words.describe, found=found, record=report.record),
+        words=words,
+        rules=drift,
+        weekly=performance,
+        nouns={"answer": ANSWER, "week": WEEK, "day": DAY},
+        band_level=LEVEL,
+        most_bins=charts.MOST_BINS,
+        shown=shown[:MOST_ROWS],
+        left_out=len(shown[MOST_ROWS:]),
+        moves=moves[::-1],
+        older_moves=len(report.production[MOST_MOVES:]),
+        pictures=pictures,
+        drawn=_drawn(report, shown),
+    )
+
+
+def _shown(figures: Figures) -> list[Finding]:
+    """Leave out missing rates that did not move."""
+    return [
+        each
+        for each in figures.findings
+        if each.kind != "missing" or each.state in {"broken", "drift"}
+    ]
+
+
+def _drawn(report: Report, shown: list[Finding]) -> list[tuple[Finding, str]]:
+    """Draw the score and the worst columns, then and now."""
+    found = report.found
+    if not found.figures.rows:
+        return []
+    score = [each for each in shown if each.kind == "score"]
+    columns = [each for each in shown if each.kind == "column"][:MOST_COLUMNS]
+    known = {**found.reference.columns, drift.SCORE: found.reference.score}
+    return [
+        (
+            each,
+            charts.bins_chart(
+                f"bins-{place}", known[each.name], found.counts[each.name]
+            ),
+        )
+        for place, each in enumerate(score + columns)
+    ]
+
+
+def _moment(event: Event) -> datetime:
+    return datetime.fromisoformat(event.time).astimezone(UTC)
