@@ -285,7 +285,7 @@ def test_the_jobs_are_commands_and_no_server_to_send_requests_to(run):
         re.search(r"-m churn_service ([a-z]+)((?: --[a-z]+)*)", each) for each in words
     }
 
-    assert {found[1] for found in commands} == {"drift", "retrain"}
+    assert {found[1] for found in commands} == {"report", "retrain"}
     for found in commands:
         said = run(ROOT, found[1], "--help")
         assert (
@@ -322,6 +322,6 @@ def test_only_the_job_that_trains_may_write_to_the_registry_or_sign():
 
     assert granted == {
         "churn-service": ("churn-service-store", False),
-        "churn-service-drift": ("churn-service-store", False),
+        "churn-service-report": ("churn-service-store", False),
         "churn-service-retrain": ("churn-service-store-write", True),
     }
