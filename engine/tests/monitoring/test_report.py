@@ -407,7 +407,7 @@ def test_each_state_has_its_words(
     assert f"<h1><span>{expected}</span>" in page
     doings = {
         "healthy": "Nothing. Look again",
-        "not enough data": "120 customers can show every shift that matters.",
+        "not enough data": "120 customers can show every change that matters.",
     }
     assert doings.get(expected, "What to do") in said
     if ("column", "broken") in findings:
@@ -447,7 +447,7 @@ SCORED = finding(SCORE, "score")
             [finding("a", state="insufficient_data"), SCORED],
             [],
             1,
-            "1 customer is too few to tell whether anything moved.",
+            "1 customer is too few to show every change that matters.",
         ),
         (
             [finding("a", state="insufficient_data")],
@@ -459,7 +459,7 @@ SCORED = finding(SCORE, "score")
             [finding("a", state="insufficient_data", rows_needed=None)],
             [],
             9,
-            "The training table is too small to tell whether anything moved.",
+            "The training table is too small to show every change that matters.",
         ),
         (
             [finding("a", state="broken"), finding("b"), SCORED],

@@ -195,6 +195,7 @@ def answers_chart(answers: Mapping[date, Counter[str]], marks: Sequence[Mark]) -
             [f"{bar[0]:%b} {bar[0].day}" for bar in bars],
             write="{x:,.10g}",
         )
+        axes.locator_params(axis="y", integer=True)  # there is no half answer
         _mark(axes, marks, Scale(days[0], timedelta(days=step), len(bars)))
 
     return chart("answers", draw)

@@ -142,10 +142,10 @@ def _calm_headline(report: Report, judged: Sequence[Week]) -> str:
         return f"No {record.one} was asked about, so nothing can be told."
     if verdict(figures, report.weeks) == "not enough data":
         if _rows_needed(figures) is None:
-            return "The training table is too small to tell whether anything moved."
+            return "The training table is too small to show every change that matters."
         return (
             f"{record.count(figures.rows)} {_verb(figures.rows, 'is', 'are')} too few "
-            "to tell whether anything moved."
+            "to show every change that matters."
         )
     return (
         f"The {record.count(figures.rows)} asked about "
@@ -291,8 +291,7 @@ def _doing(report: Report) -> Iterator[str]:
             f"Ask who sends {listed(broken)} what changed, and have it mended. "
             f"Until then the model answers without {them}."
         )
-    states = {week.state for week in report.weeks}
-    if "concept_drift" in states:
+    if _streak(report.weeks):
         yield (
             f"Check how outcomes are recorded. If that is right, {report.record.many} "
             "with the same values end differently than in training: "
@@ -303,12 +302,20 @@ def _doing(report: Report) -> Iterator[str]:
             "Look where the columns below come from, the first one first, and what "
             "changed there. If the change will stay, train on newer rows."
         )
-    if "one_sided" in states:
+    yield from _doing_about_weeks(report)
+    yield from _calm_doing(report)
+
+
+def _doing_about_weeks(report: Report) -> Iterator[str]:
+    """Say what to do about weeks that are over, or that nobody can judge."""
+    wrong = [week for week in report.weeks if week.state == "concept_drift"]
+    if wrong and not _streak(report.weeks):
+        yield f"Find out what was different in {_week(wrong[-1])}."
+    if any(week.state == "one_sided" for week in report.weeks):
         yield (
             "Record the other outcomes, too: "
             "an answer without an outcome does not count as 0."
         )
-    yield from _calm_doing(report)
 
 
 def _calm_doing(report: Report) -> Iterator[str]:
@@ -322,8 +329,8 @@ def _calm_doing(report: Report) -> Iterator[str]:
             yield "Train on a larger table."
         else:
             yield (
-                "Look again later, or further back with an earlier --since: "
-                f"{report.record.count(needed)} can show every shift that matters."
+                "Look again later, or further back: "
+                f"{report.record.count(needed)} can show every change that matters."
             )
 
 
