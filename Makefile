@@ -133,7 +133,7 @@ notebook: $(INSTALLED) ## open the notebooks in JupyterLab
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url \
 	--python-version 3.11 --custom-compile-command "make lock" $(UPGRADE)
 DECLARED = pyproject.toml engine/pyproject.toml
-SERVING_EXTRAS = --extra service --extra monitoring
+SERVING_EXTRAS = --extra service --extra postgres
 # An extra with a file requirements-<extra>.lock is locked there, and every other one in requirements-dev.lock.
 ALL_EXTRAS = $(sort $(shell $(BIN)/python -c 'import sys, tomllib; [print(*tomllib.load(open(name, "rb"))["project"].get( \
 	"optional-dependencies", ())) for name in sys.argv[1:]]' $(DECLARED)))

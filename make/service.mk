@@ -56,7 +56,7 @@ smoke: $(INSTALLED) ## run the images confined: answer, train, score, stop
 
 .PHONY: lock-jobs
 lock-jobs: lock-all
-	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --extra train --extra dask $(EXTRAS:%=--extra %) \
+	$(COMPILE) $(DECLARED) $(SERVING_EXTRAS) --extra train --extra monitoring --extra dask $(EXTRAS:%=--extra %) \
 		--constraint requirements-dev.lock $(EXTRAS:%=--constraint requirements-%.lock) --output-file requirements-jobs.lock
 
 .PHONY: source-date

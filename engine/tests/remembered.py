@@ -3,14 +3,15 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from own import CONTRACT, ID
 from skewless.core.url import Url
-from skewless.monitoring.history import History, read_predictions
+from skewless.core.contract import Contract
 from skewless.monitoring.place import Database, Log
+from skewless.monitoring.views import Window, literal, open_views
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSION = "0.1.0-00000000"
@@ -63,20 +64,37 @@ def log_file(
     return path
 
 
-def remembered(folder: Path, url: str | None = None, **asked: Any) -> History:
-    """Read all parts of a log as one, in the order of time."""
-    parts = list(
-        read_predictions(Log(folder, database_at(url) if url else None), **asked)
-    )
-    if not any(len(part.answers) for part in parts):
-        return History(
-            pd.DataFrame(), pd.DataFrame(), sum(part.unreadable for part in parts)
+class History(NamedTuple):
+    """What was asked and answered; the same row of both is the same prediction."""
+
+    answers: pd.DataFrame
+    records: pd.DataFrame
+    unreadable: int
+
+
+def remembered(
+    folder: Path, url: str | None = None, contract: Contract = CONTRACT, **asked: Any
+) -> History:
+    """Read a log as one table, in the order of time."""
+    window = Window(**asked)
+    log = Log(folder, database_at(url) if url else None)
+    with open_views(log, contract, window) as views:
+        found = views.table(
+            f"FROM predictions WHERE {window.condition} ORDER BY time, prediction_id"
         )
-    answers = pd.concat([part.answers for part in parts], ignore_index=True)
-    records = pd.concat([part.records for part in parts], ignore_index=True)
-    order = answers["time"].sort_values(kind="stable").index
-    tables = (table.loc[order].reset_index(drop=True) for table in (answers, records))
-    return History(*tables, sum(part.unreadable for part in parts))
+        unreadable = views.ask("SELECT count(*) FROM entries WHERE NOT readable")[0][0]
+    records = pd.DataFrame(found.pop("record").tolist())
+    return History(found, records, unreadable)
+
+
+def told(folder: Path, url: str | None = None, **bounds: datetime) -> pd.DataFrame:
+    """Read all outcomes that were recorded before a moment, in that order."""
+    log = Log(folder, database_at(url) if url else None)
+    with open_views(log, CONTRACT) as views:
+        return views.table(
+            f"FROM outcomes WHERE recorded_at < {literal(bounds['before'])} "
+            "ORDER BY recorded_at, observed_at, outcome"
+        )
 
 
 def ids(history: History) -> list[str]:

@@ -16,10 +16,9 @@ from own import CONTRACT, ID
 from recorded import outcome
 from remembered import NOON, ids, line, log_file, remembered
 from skewless.monitoring.compact import compact, prune
-from skewless.monitoring.history import COMPACT
+from skewless.monitoring.views import COMPACT
 from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.outcome_file import read_file
-from skewless.monitoring.outcome_history import read_outcomes
 from skewless.monitoring.place import Log
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
@@ -77,7 +76,7 @@ def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(
     good = [line(number) for number in range(4)]
     log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
 
-    labelled = join_outcomes(Log(tmp_path), ID, as_of=LATER, horizon=timedelta(days=90))
+    labelled = join_outcomes(Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90))
     before = remembered(tmp_path)
     (done,) = compacted(tmp_path)
 
@@ -96,7 +95,7 @@ def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
 
     assert (ids(found), found.unreadable) == ([], 1)
     assert (
-        len(join_outcomes(Log(tmp_path), ID, as_of=LATER, horizon=timedelta(days=90)))
+        len(join_outcomes(Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90)))
         == 0
     )
     assert [(done.rows, done.unreadable) for done in compacted(tmp_path)] == [(0, 1)]
@@ -149,7 +148,7 @@ def test_names_that_are_no_files_of_a_log_are_passed_over(tmp_path: Path):
     )
 
     assert ids(remembered(tmp_path)) == GOOD
-    assert len(read_outcomes(Log(tmp_path), before=LATER)) == 0
+    assert len(told(tmp_path, before=LATER)) == 0
     assert [done.rows for done in compacted(tmp_path)] == [4]
     assert ids(remembered(tmp_path)) == GOOD
     assert (
@@ -199,7 +198,7 @@ def test_what_is_no_outcome_is_ignored(tmp_path: Path):
         day="2026-01-05",
     )
 
-    assert read_outcomes(Log(tmp_path), before=LATER)["outcome"].tolist() == [1]
+    assert told(tmp_path, before=LATER)["outcome"].tolist() == [1]
 
 
 def test_a_late_line_of_a_compacted_day_is_read_beside_it(tmp_path: Path):
@@ -334,7 +333,6 @@ def test_a_moment_at_the_ends_of_the_calendar_is_recorded_as_the_service_would(
         0,
         moment,
     ), done.stderr
-    known = read_outcomes(
-        Log(project / "predictions"), before=datetime.now(UTC) + timedelta(days=1)
+    known = told(project / "predictions", before=datetime.now(UTC) + timedelta(days=1)
     )
     assert (known["observed_at"] <= known["recorded_at"]).tolist() == [True]

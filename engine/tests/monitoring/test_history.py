@@ -17,8 +17,6 @@ from skewless.core.errors import LogStoreError
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.predict import load_predictor
-from skewless.monitoring import blocks
-from skewless.monitoring.history import read_predictions
 from skewless.monitoring.place import Log
 from skewless.serving.follow import Models
 

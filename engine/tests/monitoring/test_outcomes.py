@@ -28,7 +28,6 @@ from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.predict import Predictor, load_predictor
 from skewless.monitoring import labels
-from skewless.monitoring.outcome_history import read_outcomes
 from skewless.monitoring.outcomes import (
     OUTCOMES,
     OfPrediction,
@@ -312,7 +311,7 @@ def test_what_could_not_be_taken_back_is_ended_before_the_next(tmp_path: Path):
 
     sink.add([OfPrediction(prediction_id=B, outcome=0)])
 
-    assert len(read_outcomes(Log(tmp_path), before=at(1))) == 2
+    assert len(told(tmp_path, before=at(1))) == 2
 
 
 @contextlib.contextmanager
@@ -355,8 +354,7 @@ def test_a_killed_server_keeps_every_outcome_that_it_accepted(
         load.join()
 
     accepted = sum(answer.body["accepted"] for answer in load.answers)
-    known = read_outcomes(
-        Log(own / "predictions"), before=datetime.fromisoformat("9999-01-01T00:00:00Z")
+    known = told(own / "predictions", before=datetime.fromisoformat("9999-01-01T00:00:00Z")
     )
     assert accepted >= 40 * 500
     assert len(known) >= accepted

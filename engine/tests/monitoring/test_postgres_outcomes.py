@@ -16,7 +16,6 @@ from skewless.core.config_file import load_config
 from skewless.core.settings import Settings
 from skewless.monitoring import postgres_outcomes
 from skewless.monitoring.compact import prune
-from skewless.monitoring.outcome_history import read_outcomes
 from skewless.monitoring.outcomes import (
     OUTCOMES,
     OfPrediction,

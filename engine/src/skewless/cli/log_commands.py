@@ -84,10 +84,10 @@ def compact_log(
 
     now = datetime.now(UTC)
     first = min(before.date(), now.date()) if before else now.date()
-    folder = open_log(open_workspace(context, config)).folder
+    log = open_log(open_workspace(context, config))
     found = []
     with progress("compacting", unit="predictions") as advance:
-        for each in compact(folder, before=first, now=now.timestamp()):
+        for each in compact(log, before=first, now=now.timestamp()):
             found.append(each)
             advance(each.rows)
     done = [each for each in found if each.left is None]

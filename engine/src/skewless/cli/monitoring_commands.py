@@ -10,6 +10,7 @@ from skewless.cli.log_commands import log_commands
 from skewless.cli.registry_commands import SHOWN
 from skewless.cli.report_commands import report
 from skewless.core.workspace import Workspace
+from skewless.monitoring.place import find_log
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -24,12 +25,12 @@ def add_commands(app: typer.Typer) -> None:
 def _as_challenger(work: Workspace, version: str) -> Iterator[str]:
     """Compare a challenger's answers with production's, of which each has one."""
     from skewless.models.reference import shift
-    from skewless.monitoring.history import read_challenges
+    from skewless.monitoring.challenges import read_challenges
 
-    folder = work.config.monitoring.prediction_log
-    if folder is None:
+    log = find_log(work)
+    if log is None:
         return
-    found = read_challenges(work.root / folder, version)
+    found = read_challenges(log, version)
     if found.empty:
         return
     flipped = (found["decision"] != found["challenger_decision"]).mean()

@@ -17,6 +17,7 @@ from skewless.cli.terminal import (
     print_json,
     say,
 )
+from skewless.core.contract import Contract
 from skewless.core.errors import RefusedError, TableError
 from skewless.core.formats import READABLE
 from skewless.monitoring.performance_figures import WEEKS
@@ -62,7 +63,7 @@ def outcomes(
     recorded_at = sink.add(said)
     if not as_json:
         say(f"{source}: {len(said):,} outcomes recorded")
-    counts = _review(log, contract.id, recorded_at)
+    counts = _review(log, contract, recorded_at)
     if as_json:
         print_json(
             {"accepted": len(said), **counts, "recorded_at": recorded_at.isoformat()}
@@ -75,11 +76,13 @@ def outcomes(
         say(f"  ids that no logged prediction has: {counts['unknown']:,}")
 
 
-def _review(log: Log, id_name: str, recorded_at: datetime) -> Mapping[str, int | None]:
+def _review(
+    log: Log, contract: Contract, recorded_at: datetime
+) -> Mapping[str, int | None]:
     from skewless.monitoring.labels import review
 
     try:
-        return review(log, id_name, recorded_at)
+        return review(log, contract, recorded_at)
     except Exception as error:  # noqa: BLE001 - outcomes are recorded whatever it was
         say(
             f"warning: recorded, but what is new among them cannot be told: {error}",

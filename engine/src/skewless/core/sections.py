@@ -426,6 +426,15 @@ class MonitoringConfig(Section):
             "predictions so long before; days",
         ),
     ] = 90
+    memory_mb: Annotated[
+        int,
+        Field(
+            ge=100,
+            le=1_000_000,
+            description="Memory that reading the log may take, besides Python's own; "
+            "what needs more goes to a temporary folder; MB",
+        ),
+    ] = 500
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ This tells how many decisions would change.
 import statistics
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -14,13 +15,15 @@ import pandas as pd
 from skewless.core.sections import GateConfig, Privacy
 from skewless.lifecycle.gate import Replayed, check_replay
 from skewless.models.predict import GOLDEN_TOLERANCE, Predictor
-from skewless.monitoring.history import History, read_predictions
 from skewless.monitoring.place import Log
+from skewless.monitoring.views import Window, open_views
 from skewless.registry.events import Check
 from skewless.tables.faults import find_faults
 from skewless.tables.table import typed
 
 TIMED_REQUESTS = 200
+DAYS_BACK: Final = (1, 7, 60, None)
+"""How far the log is read, until there are enough requests; None is all of it."""
 OTHERWISE: Final = (
     "the log does not hold what was asked, as production answers it otherwise now; "
     "was monitoring.privacy changed since? "
@@ -65,9 +68,7 @@ def replay(
         )
     if log is None:
         return _missing("there is no prediction log, so no request can be repeated")
-    history = _last(log, production.version, gate.replay_requests)
-    answers = history.answers
-    records = history.records
+    answers, records = _last(log, production, gate.replay_requests)
     if len(answers) < gate.replay_requests:
         found = (
             f"the log here holds {len(answers):,} records "
@@ -105,26 +106,23 @@ def replay(
     )
 
 
-def _last(log: Log, version: str, count: int) -> History:
-    """Read no further back than to have so many requests."""
-    last = History(pd.DataFrame(), pd.DataFrame(), 0)
-    for found in read_predictions(log, version=version):
-        if found.answers.empty:
-            continue
-        if len(last.answers) == count:
-            newest_found = found.answers["time"].iloc[-1]
-            oldest_kept = last.answers["time"].iloc[0]
-            if newest_found.date() < oldest_kept.date():
+def _last(
+    log: Log, production: Predictor, count: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read no further back than it takes to have N requests, answers and records."""
+    now = datetime.now(UTC)
+    for days in DAYS_BACK:
+        since = None if days is None else now - timedelta(days=days)
+        window = Window(since, version=production.version)
+        with open_views(log, production.contract, window) as views:
+            found = views.table(
+                f"FROM predictions WHERE {window.condition} "
+                f"ORDER BY time DESC, prediction_id LIMIT {count}"
+            )
+            if len(found) == count or days is None:
                 break
-        answers = pd.concat([last.answers, found.answers], ignore_index=True)
-        records = pd.concat([last.records, found.records], ignore_index=True)
-        rows = answers["time"].sort_values(kind="stable").index[-count:]
-        last = History(
-            answers.loc[rows].reset_index(drop=True),
-            records.loc[rows].reset_index(drop=True),
-            0,
-        )
-    return last
+    records = pd.DataFrame(found.pop("record").tolist())
+    return found, records
 
 
 def _comes_out_again(

@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from skewless.core.workspace import Workspace
 from skewless.models.predict import open_predictor
 from skewless.monitoring.drift_job import Found, Span, find_drift
-from skewless.monitoring.history import read_predictions
 from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.performance import Week, latest_figures, weekly
 from skewless.monitoring.place import open_log
-from skewless.monitoring.postgres_entries import Window
+from skewless.monitoring.views import Window, open_views
 from skewless.registry.registry import Registry
 
 
@@ -40,12 +39,11 @@ def check_drift(
     artifact = registry.load(version)
     metadata = artifact.metadata
     predictor = open_predictor(artifact, work.project, work.config.serving)
-    asked = read_predictions(
-        open_log(work), since=span.since, until=span.until, version=metadata.version
-    )
-    return find_drift(
-        asked, metadata, predictor, hidden=work.config.monitoring.hidden, span=span
-    )
+    window = Window(span.since, span.until, metadata.version)
+    with open_views(open_log(work), work.contract, window) as views:
+        return find_drift(
+            views, metadata, predictor, hidden=work.config.monitoring.hidden, span=span
+        )
 
 
 def check_performance(
@@ -76,7 +74,7 @@ def check_performance(
     horizon = timedelta(days=work.config.monitoring.outcome_days)
     which = Window(since=monday - timedelta(weeks=weeks - 1), version=version)
     joined = join_outcomes(
-        open_log(work), work.contract.id, as_of=moment, horizon=horizon, which=which
+        open_log(work), work.contract, as_of=moment, horizon=horizon, which=which
     )
     return weekly(joined, as_of=moment, horizon=horizon)
 

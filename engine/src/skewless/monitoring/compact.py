@@ -6,29 +6,50 @@ until then only the file is read: a crash at any moment neither loses nor double
 prediction.
 """
 
+import json
 import os
 import secrets
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
+from glob import escape
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
+import duckdb
 
-from skewless.core.atomic import atomic_path, flush_folder
-from skewless.monitoring.blocks import EMPTY, blocks, table
-from skewless.monitoring.history import CLOSED, COMPACT, version_folder
-from skewless.monitoring.line_log import SHADOW
+from skewless.core.atomic import flush_folder
+from skewless.monitoring.line_log import SHADOW, private
 from skewless.monitoring.outcomes import OUTCOMES
 from skewless.monitoring.place import DAYS, Log, day_files
-from skewless.monitoring.postgres_entries import delete_entries
+from skewless.monitoring.views import (
+    CLOSED,
+    COMPACT,
+    connected,
+    flat_sql,
+    lines_sql,
+    literal,
+    read_json,
+    sealed_name,
+    version_folder,
+)
 
 STILL_SECONDS = 60 * 60  # that nobody wrote to a file, before it counts as left
-VERSION = "answer.model_version"
+COUNTED: Final = "SELECT CASE WHEN readable THEN model_version END, count(*)"
+STRUCTURE: Final = """
+    SELECT json_group_structure(record) FILTER (json_type(record) = 'OBJECT'),
+        json_group_structure(records) FILTER (json_type(records) = 'OBJECT')
+"""
+KINDS_OF_JSON: Final = {
+    "NULL": "NULL",
+    "BOOLEAN": "BOOLEAN",
+    "BIGINT": "BIGINT",
+    "UBIGINT": "BIGINT",
+    "DOUBLE": "DOUBLE",
+}
 
 
 class Compacted(NamedTuple):
@@ -56,13 +77,13 @@ class Pruned(NamedTuple):
     dry_run: bool
 
 
-def compact(folder: Path, *, before: date, now: float) -> Iterator[Compacted]:
+def compact(log: Log, *, before: date, now: float) -> Iterator[Compacted]:
     """Turn the files of closed days into Parquet, a file per version and day.
 
     Parameters
     ----------
-    folder
-        `monitoring.prediction_log`.
+    log
+        Where it is.
     before
         The first day (UTC) that stays as it is.
     now
@@ -73,16 +94,15 @@ def compact(folder: Path, *, before: date, now: float) -> Iterator[Compacted]:
     Iterator of Compacted
         What became of each file, when it is done.
     """
-    for day, path in day_files(folder):
-        if day < before:
+    closed = [path for day, path in day_files(log.folder) if day < before]
+    with TemporaryDirectory() as name, connected(log, Path(name)) as connection:
+        for path in closed:
             # Somebody else may just have compacted or pruned it.
             with suppress(FileNotFoundError):
-                quiet = now - path.stat().st_mtime > STILL_SECONDS
-                yield (
-                    _compact(path)
-                    if quiet
-                    else Compacted(path.name, left="written to within the hour")
-                )
+                if now - path.stat().st_mtime <= STILL_SECONDS:
+                    yield Compacted(path.name, left="written to within the hour")
+                else:
+                    yield _compact(path, connection)
 
 
 def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
@@ -118,6 +138,11 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     size, moment = 0, datetime.combine(before, time(), UTC)
     rows = 0
     if log.database is not None:
+        # Not always needed.
+        from skewless.monitoring.postgres_entries import (  # noqa: PLC0415 - slow
+            delete_entries,
+        )
+
         rows = delete_entries(log.database, moment, outcomes=outcomes, dry_run=dry_run)
     for path in old:
         with suppress(FileNotFoundError):  # somebody else has just removed it
@@ -129,19 +154,24 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     return Pruned(first, len(old), size, rows, dry_run)
 
 
-def _compact(path: Path) -> Compacted:
+def _compact(path: Path, connection: duckdb.DuckDBPyConnection) -> Compacted:
     path = path if CLOSED in path.stem else _close(path)
     before = path.stat().st_size
-    try:
-        together, unreadable = _read(path)
-    except pa.ArrowException as error:
-        return Compacted(path.name, left=f"no table can hold it: {error}")
+    kinds = _kinds(path, connection)
+    lines = lines_sql([str(path)], kinds)
+    counts = dict(connection.execute(f"{COUNTED} FROM ({lines}) GROUP BY 1").fetchall())
+    unreadable = counts.pop(None, 0)
     day = path.parent / COMPACT / f"date={path.name[:10]}"
-    after = 0
-    for version in pc.unique(together[VERSION]).to_pylist():
-        target = day / version_folder(version) / f"{path.stem}.parquet"
-        _write(together.filter(pc.equal(together[VERSION], version)), target)
-        after += target.stat().st_size
+    written = set()
+    for version in counts:
+        rows = (
+            f"SELECT {flat_sql(kinds)} FROM ({lines}) "
+            f"WHERE readable AND model_version = {literal(version)} ORDER BY time"
+        )
+        written.add(_write(rows, day / version_folder(version) / path.stem, connection))
+    # What a run that was killed had made of it, before more was written to it.
+    for stale in set(day.glob(f"*/{escape(path.stem)}*.parquet")) - written:
+        stale.unlink()
     for folder in filter(
         Path.exists, (*day.glob("version=*"), day, day.parent, path.parent)
     ):
@@ -150,7 +180,8 @@ def _compact(path: Path) -> Compacted:
     if path.stat().st_size != before:
         return Compacted(path.name, left="written to meanwhile")
     path.unlink()
-    return Compacted(path.name, len(together), unreadable, before, after)
+    after = sum(each.stat().st_size for each in written)
+    return Compacted(path.name, sum(counts.values()), unreadable, before, after)
 
 
 def _close(path: Path) -> Path:
@@ -162,22 +193,50 @@ def _close(path: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[pa.Table, int]:
-    tables, unreadable = [EMPTY], 0
-    with path.open("rb") as file:
-        for rows, torn in map(table, blocks(file)):
-            tables.append(rows)
-            unreadable += torn
-    return pa.concat_tables(tables, promote_options="permissive"), unreadable
+def _kinds(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Find the columns of a file's records, and the types that hold all their cells.
+
+    They need not be those of the contract: another version may have had others, and
+    privacy turns a number into a hash.
+    """
+    read = read_json([str(path)], {"record": "JSON", "records": "JSON"})
+    (found,) = connection.execute(f"{STRUCTURE} FROM {read}").fetchall()
+    kinds: dict[str, set[str]] = defaultdict(set)
+    one, several = (json.loads(structure or "{}") for structure in found)
+    for name, kind in one.items():
+        kinds[name].add(_kind(kind))
+    for name, kind in several.items():
+        kinds[name].add(_kind(kind[0] if isinstance(kind, list) else kind))
+    return {name: _common(kinds[name] - {"NULL"}) for name in sorted(kinds)}
 
 
-def _write(rows: pa.Table, path: Path) -> None:
-    """Write a file that is whole, on disk and only its owner's, or is not there."""
-    with atomic_path(path) as unfinished:
-        unfinished.chmod(0o600)
-        with unfinished.open("wb") as file:
-            pyarrow.parquet.write_table(
-                rows, file, compression="zstd", write_page_checksum=True
-            )
-            file.flush()
+def _kind(kind: Any) -> str:
+    """Turn a kind of JSON into the type of a column; lists and objects stay text."""
+    return KINDS_OF_JSON.get(kind, "VARCHAR") if isinstance(kind, str) else "VARCHAR"
+
+
+def _common(kinds: set[str]) -> str:
+    if kinds == {"BIGINT", "DOUBLE"}:
+        return "DOUBLE"
+    return kinds.pop() if len(kinds) == 1 else "VARCHAR"
+
+
+def _write(rows: str, path: Path, connection: duckdb.DuckDBPyConnection) -> Path:
+    """Write a file that is whole, on disk and only its owner's, or is not there.
+
+    Its name ends in its digest.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.parquet")
+    try:
+        with open(unfinished, "xb", opener=private):
+            pass
+        connection.execute(
+            f"COPY ({rows}) TO {literal(str(unfinished))} "
+            "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
+        )
+        with unfinished.open("rb") as file:
             os.fsync(file.fileno())
+        return unfinished.replace(path.with_name(sealed_name(path.name, unfinished)))
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ window.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -98,9 +98,7 @@ def rows_needed(expected: int, bins: int, family: int) -> int | None:
     )
 
 
-def judge(
-    reference: Reference, counts: Mapping[str, np.ndarray], absent: Collection[str] = ()
-) -> list[Finding]:
+def judge(reference: Reference, counts: Mapping[str, np.ndarray]) -> list[Finding]:
     """Judge a window: every column, every column's missing rate, and the score.
 
     Parameters
@@ -109,8 +107,6 @@ def judge(
         Of the version that answered.
     counts
         Of the window, by column and `SCORE`; what is left out is not judged.
-    absent
-        Columns that no row of the window had.
 
     Returns
     -------
@@ -122,7 +118,6 @@ def judge(
         _finding(
             member,
             Shift(*(values[place] for values in shift)),
-            absent=absent,
             family=len(family),
         )
         for place, member in enumerate(family)
@@ -175,9 +170,7 @@ def _rate(counts: np.ndarray) -> np.ndarray:
     return np.stack([counts[..., :-1].sum(axis=-1), counts[..., -1]], axis=-1)
 
 
-def _finding(
-    member: Member, shift: Shift, *, absent: Collection[str], family: int
-) -> Finding:
+def _finding(member: Member, shift: Shift, *, family: int) -> Finding:
     expected, rows = int(member.expected.sum()), int(member.actual.sum())
     needed = rows_needed(
         expected, int(np.sum(member.expected + member.actual > 0)), family
@@ -187,7 +180,7 @@ def _finding(
     )
     if is_drift(shift.psi, shift.p):
         state = "drift"
-    if member.name in absent or _is_lost(member, rows, LEVEL / family):
+    if _is_lost(member, rows, LEVEL / family):
         state = "broken"
     corrected = float(shift.corrected)
     return Finding(

@@ -73,6 +73,11 @@ class Figures(Rows, frozen=True):
     checked_at: AwareDatetime
     hidden: tuple[str, ...]
     """Columns that monitoring.privacy hides, so that nobody judges them."""
+    left_out: dict[str, int] = {}
+    """Column → records that it was hidden of, while others are judged.
+
+    monitoring.privacy was changed inside the window.
+    """
     findings: tuple[Finding, ...]
 
     @property

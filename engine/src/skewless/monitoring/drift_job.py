@@ -1,6 +1,6 @@
 """A version and the log of its answers → what drifted, and how that moves them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from skewless.models.predict import Predictor
 from skewless.models.reference import Reference
 from skewless.monitoring.drift import judge
 from skewless.monitoring.drift_figures import Figures, Finding
-from skewless.monitoring.history import History
 from skewless.monitoring.impact import Effect, column_effects
+from skewless.monitoring.views import Views, Window
 from skewless.monitoring.window import gather
 
 
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 def find_drift(
-    parts: Iterable[History],
+    views: Views,
     metadata: Metadata,
     predictor: Predictor,
     *,
@@ -48,8 +48,8 @@ def find_drift(
 
     Parameters
     ----------
-    parts
-        Of the prediction log: that version's rows of that span, in any order.
+    views
+        Of the prediction log, at least of that span.
     metadata, predictor
         The version.
     hidden
@@ -72,11 +72,21 @@ def find_drift(
     judged = [
         column for column in metadata.identity.columns if column.name not in hidden
     ]
-    window = gather(parts, reference, judged, contract=predictor.contract)
-    findings = judge(reference, window.counts, window.absent)
+    asked = gather(
+        views,
+        Window(span.since, span.until, metadata.version),
+        reference,
+        judged,
+        contract=predictor.contract,
+    )
+    findings = judge(reference, asked.counts)
     effects = dict[str, Effect]()
-    if window.rows.rows and len(judged) == len(metadata.identity.columns):
-        sample = {name: window.sample[name].to_numpy() for name in reference.columns}
+    if (
+        asked.rows.rows
+        and not asked.left_out
+        and len(judged) == len(metadata.identity.columns)
+    ):
+        sample = {name: asked.sample[name].to_numpy() for name in reference.columns}
         decision = metadata.identity.decision
         effects = column_effects(
             sample,
@@ -87,11 +97,12 @@ def find_drift(
     figures = Figures(
         version=metadata.version,
         hidden=tuple(sorted(set(hidden) & set(reference.columns))),
+        left_out=asked.left_out,
         findings=tuple(_with_effect(each, effects) for each in findings),
         **span._asdict(),
-        **window.rows.model_dump(),
+        **asked.rows.model_dump(),
     )
-    return Found(figures, window.counts, metadata, reference)
+    return Found(figures, asked.counts, metadata, reference)
 
 
 def _with_effect(finding: Finding, effects: Mapping[str, Effect]) -> Finding:

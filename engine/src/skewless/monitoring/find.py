@@ -1,16 +1,22 @@
 """A prediction's id → what was asked and answered, and what became of the record."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from skewless.core.contract import Contract
-from skewless.monitoring.history import read_predictions
-from skewless.monitoring.outcome_history import hashes, read_outcomes
 from skewless.monitoring.place import Log
+from skewless.monitoring.views import (
+    ANSWER,
+    OF_BATCH,
+    SHARED,
+    Views,
+    literal,
+    literals,
+    open_views,
+)
 
 
 def find(
@@ -41,45 +47,95 @@ def find(
         it be kept; `outcomes`, in the order in which they were recorded: the last one
         counts.
     """
-    parts = (
-        part
-        for part in read_predictions(log, prediction=prediction_id)
-        if len(part.answers)
-    )
-    part = next(parts, None)
-    if part is None:
-        return None
-    whole = {column.name for column in contract.columns if column.kind == "integer"}
-    record, time = _first(part.records, whole), part.answers["time"].iloc[0]
-    known = read_outcomes(log, before=now)
-    by_id, seen = known["of_record"].astype(bool), known["observed_at"]
-    own, named = (
-        hashes(pd.Series([each]))[0]
-        for each in (prediction_id, record.get(contract.id))
-    )
-    within = by_id & (known["id"] == named) & seen.between(time, time + horizon)
-    told = known.loc[
-        within | (~by_id & (known["id"] == own)),
-        ["outcome", "observed_at", "recorded_at"],
+    with open_views(log, contract) as views:
+        found = _in_lines(views, prediction_id) or _in_parquet(views, prediction_id)
+        if found is None:
+            return None
+        condition = f"record IS NULL AND prediction_id = {literal(prediction_id)}"
+        named = found["record"].get(contract.id)
+        if named is not None:
+            first = found["time"]
+            condition = (
+                f"{condition} OR record = {literal(str(named))} AND observed_at "
+                f"BETWEEN {literal(first)} AND {literal(first + horizon)}"
+            )
+        told = views.ask(
+            "SELECT outcome, observed_at, recorded_at FROM outcomes "
+            f"WHERE recorded_at < {literal(now)} AND ({condition}) "
+            "ORDER BY recorded_at, observed_at, outcome"
+        )
+    outcomes = [
+        {
+            "outcome": outcome,
+            "observed_at": observed_at.isoformat(),
+            "recorded_at": recorded_at.isoformat(),
+        }
+        for outcome, observed_at, recorded_at in told
     ]
-    outcomes = [_first(told.iloc[[row]], whole) for row in range(len(told))]
-    return {**_first(part.answers, whole), "record": record, "outcomes": outcomes}
+    return found | {"time": found["time"].isoformat(), "outcomes": outcomes}
 
 
-def _first(table: pd.DataFrame, whole: Collection[str]) -> dict[str, Any]:
-    """Return a table's first row as JSON's values.
-
-    `whole` names the columns of whole numbers: where another row lacks one, the table
-    holds them as floats.
-    """
-    first = table.iloc[0].items()
-    return {str(name): _plain(value, is_whole=name in whole) for name, value in first}
-
-
-def _plain(value: Any, *, is_whole: bool) -> Any:
-    if pd.isna(value):
+def _in_lines(views: Views, prediction_id: str) -> dict[str, Any] | None:
+    paths = views.lines
+    if not paths:
         return None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if is_whole and isinstance(value, float) else value
+    sql = (
+        f"SELECT json FROM read_json_objects({literals(paths)}, "
+        "format='newline_delimited', ignore_errors=true) "
+        f"WHERE contains(json::VARCHAR, {literal(prediction_id)})"
+    )
+    for (line,) in views.ask(sql):
+        # What is no prediction is not what is looked for.
+        with suppress(ValueError, LookupError, TypeError, AttributeError):
+            found = _row(json.loads(line), prediction_id)
+            if found is not None:
+                return found
+    return None
+
+
+def _row(entry: dict[str, Any], prediction_id: str) -> dict[str, Any] | None:
+    """Pick one answer out of a line."""
+    if "answer" in entry:
+        answer = entry["answer"]
+        record = entry["record"]
+    else:
+        answers = entry["answers"]
+        if prediction_id not in answers["prediction_id"]:
+            return None
+        row = answers["prediction_id"].index(prediction_id)
+        answer = {
+            name: values if name in OF_BATCH else values[row]
+            for name, values in answers.items()
+        }
+        record = {name: values[row] for name, values in entry["records"].items()}
+    if answer["prediction_id"] != prediction_id:
+        return None
+    return _found({**entry, **answer}, record)
+
+
+def _in_parquet(views: Views, prediction_id: str) -> dict[str, Any] | None:
+    if not views.files.parquet:
+        return None
+    read = f"read_parquet({literals(views.files.parquet)}, union_by_name=true)"
+    wanted = f'"answer.prediction_id" = {literal(prediction_id)}'
+    # A struct keeps whole numbers whole, where a DataFrame makes floats of them.
+    for (row,) in views.ask(
+        f"SELECT found FROM {read} AS found WHERE {wanted} LIMIT 1"
+    ):
+        record = {
+            name.removeprefix("record."): value
+            for name, value in row.items()
+            if name.startswith("record.")
+        }
+        flat = {name.removeprefix("answer."): value for name, value in row.items()}
+        return _found(flat, record)
+    return None
+
+
+def _found(facts: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Order what was found as it is shown."""
+    names = [name for name in (*SHARED, *ANSWER) if facts.get(name) is not None]
+    found = {name: facts[name] for name in names}
+    if isinstance(found["time"], str):
+        found["time"] = datetime.fromisoformat(found["time"])
+    return found | {"record": dict(record)}

@@ -6,26 +6,52 @@ horizon after it. A mere repetition does not count as recorded again. What is re
 later changes nothing that is dated earlier.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from skewless.monitoring.history import History, read_predictions
-from skewless.monitoring.outcome_history import hashes, read_outcomes
+from skewless.core.contract import Contract
 from skewless.monitoring.place import Log
-from skewless.monitoring.postgres_entries import Window
+from skewless.monitoring.views import EVERY, Window, literal, open_views, quoted
 
 MICROSECONDS: Final = "datetime64[us]"
 ENDS: Final = np.array(["0001-01-01", "9999-12-31"], dtype=MICROSECONDS)
-UNKNOWN = -1  # as an outcome
-EVERY: Final = Window()
+UNKNOWN: Final = -1  # as an outcome
+KNOWN: Final = """
+    SELECT record IS NOT NULL AS of_record, hash(coalesce(record, prediction_id)) AS id,
+        outcome, observed_at::TIMESTAMP AS observed_at
+    FROM outcomes WHERE recorded_at < {before} AND NOT repeats
+    ORDER BY recorded_at, observed_at, outcome, id
+"""
+PREDICTED: Final = """
+    SELECT hash(prediction_id) AS prediction,
+        hash(coalesce(record.{id}, prediction_id)) AS record,
+        time::TIMESTAMP AS time, model_version AS version,
+        probability, decision AS predicted
+    FROM predictions WHERE {condition}
+"""
+REVIEWED: Final = """
+    WITH new AS (SELECT * FROM outcomes WHERE recorded_at = {moment})
+    SELECT count(*) FILTER (WHERE repeats) AS duplicates,
+        count(*) FILTER (WHERE corrects) AS corrections,
+        (SELECT count(DISTINCT record) FROM new
+            WHERE record NOT IN (SELECT record.{id} FROM predictions
+                WHERE record.{id} IS NOT NULL))
+        + (SELECT count(DISTINCT prediction_id) FROM new
+            WHERE record IS NULL
+                AND prediction_id NOT IN (SELECT prediction_id FROM predictions)
+        ) AS unknown
+    FROM new
+"""
 
 
 def join_outcomes(
     log: Log,
-    id_name: str,
+    contract: Contract,
     *,
     as_of: datetime,
     horizon: timedelta,
@@ -37,8 +63,8 @@ def join_outcomes(
     ----------
     log
         Where both are kept.
-    id_name
-        The contract's id.
+    contract
+        What a record is.
     as_of
         Only what was answered and recorded before this moment counts.
     horizon
@@ -54,46 +80,24 @@ def join_outcomes(
         outcome (1, 0, or -1: not known), lag_days (from the answer until the outcome
         was observed; NaN if it is not known). Each prediction once.
     """
-    known = read_outcomes(log, before=as_of)
-    known = known[~known["repeats"]].reset_index(drop=True)
-    of_record = known["of_record"].to_numpy(dtype=bool)
-    finders = [_Finder(known[~of_record]), _Finder(known[of_record])]
-    outcomes = np.append(known["outcome"].to_numpy("int8"), np.int8(UNKNOWN))
-    observed = np.append(_moments(known["observed_at"]), np.datetime64("NaT", "us"))
-    codes: dict[str, int] = {}
-    parts = [_empty()]
-    for chunk in read_predictions(
-        log, since=which.since, until=as_of, version=which.version
-    ):
-        part = _slim(chunk, codes, id_name)
-        times = part["time"].to_numpy(MICROSECONDS)
-        first, last = np.broadcast_to(ENDS[:, np.newaxis], (2, len(part)))
-        by_prediction = finders[0].newest(part["prediction"].to_numpy(), first, last)
-        by_record = finders[1].newest(
-            part["record"].to_numpy(), times, times + np.timedelta64(horizon)
+    window = which._replace(until=as_of)
+    with open_views(log, contract, window) as views:
+        known = views.table(KNOWN.format(before=literal(as_of)))
+        labels = _Labels(known, horizon)
+        joined = views.batches(
+            PREDICTED.format(id=quoted(contract.id), condition=window.condition),
+            labels.join,
         )
-        newest = np.maximum(by_prediction, by_record)
-        part["outcome"] = outcomes[newest]
-        lag_days = (observed[newest] - times) / np.timedelta64(1, "D")
-        part["lag_days"] = lag_days.astype("float32")
-        parts.append(part)
-    joined = pd.concat(parts, ignore_index=True)
-    parts.clear()  # else there would be three copies while it is sorted
-    joined["version"] = pd.Categorical.from_codes(
-        joined["version"].to_numpy(), pd.Index(list(codes))
-    )
     joined = joined.sort_values(["time", "prediction"], ignore_index=True)
     predictions = joined["prediction"].to_numpy()
     # A file of the log may be there twice.
     again = predictions[1:] == predictions[:-1]
-    return (
-        joined[np.append([True], ~again)].reset_index(drop=True)
-        if again.any()
-        else joined
-    )
+    if again.any():
+        joined = joined[np.append([True], ~again)].reset_index(drop=True)
+    return joined
 
 
-def review(log: Log, id_name: str, recorded_at: datetime) -> dict[str, int]:
+def review(log: Log, contract: Contract, recorded_at: datetime) -> dict[str, int]:
     """Count the repetitions, corrections and unknown ids in a batch of outcomes.
 
     The batch is what was recorded at `recorded_at`.
@@ -101,29 +105,68 @@ def review(log: Log, id_name: str, recorded_at: datetime) -> dict[str, int]:
     Returns
     -------
     dict
-        duplicates and corrections (outcomes; see `read_outcomes`), unknown (ids that no
-        prediction has).
+        duplicates and corrections (outcomes; see the view `outcomes`), unknown (ids
+        that no prediction has).
     """
-    known = read_outcomes(log, before=recorded_at + timedelta(microseconds=1))
-    new = known[known["recorded_at"] == recorded_at]
-    names = ("prediction", "record")
-    left = [
-        new.loc[new["of_record"] == of_record, "id"].unique()
-        for of_record in (False, True)
-    ]
-    for chunk in read_predictions(log):
-        part = _slim(chunk, {}, id_name)
-        left = [
-            ids[~np.isin(ids, part[name])]
-            for ids, name in zip(left, names, strict=True)
-        ]
-        if not any(map(len, left)):
-            break
-    said = {
-        "duplicates": int(new["repeats"].sum()),
-        "corrections": int(new["corrects"].sum()),
-    }
-    return said | {"unknown": sum(map(len, left))}
+    asked = REVIEWED.format(moment=literal(recorded_at), id=quoted(contract.id))
+    with open_views(log, contract) as views:
+        (row,) = views.table(asked).to_dict("records")
+    return {str(name): int(count) for name, count in row.items()}
+
+
+class _Labels:
+    """Finds the label of each prediction, a batch of predictions at a time.
+
+    DuckDB's `ASOF JOIN` finds the nearest outcome; the one that counts is the one that
+    was recorded last of several in a span, in whatever order they were observed.
+    """
+
+    def __init__(self, known: pd.DataFrame, horizon: timedelta) -> None:
+        of_record = known["of_record"].to_numpy(dtype=bool)
+        self._by_prediction = _Finder(known[~of_record])
+        self._by_record = _Finder(known[of_record])
+        self._outcomes = np.append(known["outcome"].to_numpy("int8"), np.int8(UNKNOWN))
+        observed = known["observed_at"].to_numpy(MICROSECONDS)
+        self._observed = np.append(observed, np.datetime64("NaT", "us"))
+        self._horizon = np.timedelta64(horizon)
+
+    def join(self, batches: Iterable[pa.RecordBatch]) -> pd.DataFrame:
+        """Label all predictions."""
+        codes: dict[str, int] = {}
+        parts = [_empty()]
+        for batch in batches:
+            versions = batch.column("version").dictionary_encode()
+            known = [
+                codes.setdefault(version, len(codes))
+                for version in versions.dictionary.to_pylist()
+            ]
+            part = batch.drop_columns(["version"]).to_pandas()
+            places = versions.indices.to_numpy()
+            part["version"] = np.array(known, dtype="int16")[places]
+            parts.append(self._label(part))
+        joined = pd.concat(parts, ignore_index=True)
+        parts.clear()  # else there would be three copies while it is sorted
+        joined["version"] = pd.Categorical.from_codes(
+            joined["version"].to_numpy(), pd.Index(list(codes))
+        )
+        return joined
+
+    def _label(self, part: pd.DataFrame) -> pd.DataFrame:
+        times = part["time"].to_numpy(MICROSECONDS)
+        first, last = np.broadcast_to(ENDS[:, np.newaxis], (2, len(part)))
+        by_prediction = self._by_prediction.newest(
+            part["prediction"].to_numpy(), first, last
+        )
+        by_record = self._by_record.newest(
+            part["record"].to_numpy(), times, times + self._horizon
+        )
+        newest = np.maximum(by_prediction, by_record)
+        lag_days = (self._observed[newest] - times) / np.timedelta64(1, "D")
+        return part.assign(
+            time=times,
+            outcome=self._outcomes[newest],
+            lag_days=lag_days.astype("float32"),
+        )[list(_empty())]
 
 
 class _Finder:
@@ -134,7 +177,7 @@ class _Finder:
             known["id"].to_numpy("uint64"), return_inverse=True
         )
         self._moments, moment_codes = np.unique(
-            _moments(known["observed_at"]), return_inverse=True
+            known["observed_at"].to_numpy(MICROSECONDS), return_inverse=True
         )
         self._width = len(self._moments) + 1
         keys = id_codes * self._width + moment_codes
@@ -168,27 +211,6 @@ class _Finder:
         return newest
 
 
-def _slim(chunk: History, codes: dict[str, int], id_name: str) -> pd.DataFrame:
-    """Keep of a chunk what performance is made of."""
-    answers = chunk.answers
-    prediction = hashes(answers["prediction_id"])
-    ids = chunk.records.get(id_name, answers["prediction_id"])
-    record = np.where(ids.isna(), prediction, hashes(ids))
-    version = answers["model_version"].map(
-        lambda name: codes.setdefault(name, len(codes))
-    )
-    return pd.DataFrame(
-        {
-            "prediction": prediction,
-            "record": record,
-            "time": _moments(answers["time"]),
-            "version": version.to_numpy("int16"),
-            "probability": answers["probability"].to_numpy("float64"),
-            "predicted": answers["decision"].to_numpy("bool"),
-        }
-    )
-
-
 def _empty() -> pd.DataFrame:
     """Return no rows, in the right types."""
     types = {
@@ -196,16 +218,9 @@ def _empty() -> pd.DataFrame:
         "record": "uint64",
         "time": MICROSECONDS,
         "version": "int16",
-    }
-    types |= {
         "probability": "float64",
         "predicted": "bool",
         "outcome": "int8",
         "lag_days": "float32",
     }
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
-
-
-def _moments(values: pd.Series) -> np.ndarray:
-    found: np.ndarray = values.dt.tz_convert(None).to_numpy(MICROSECONDS)
-    return found

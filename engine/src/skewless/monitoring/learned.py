@@ -1,6 +1,5 @@
 """Training table and logged records with an outcome → the next training table."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -9,10 +8,9 @@ from pydantic import BaseModel
 
 from skewless.core.contract import Contract
 from skewless.core.workspace import Workspace
-from skewless.monitoring.history import read_predictions
 from skewless.monitoring.labels import join_outcomes
-from skewless.monitoring.outcome_history import hashes
 from skewless.monitoring.place import Log
+from skewless.monitoring.views import Window, open_views
 from skewless.tables.faults import find_faults
 from skewless.tables.table import typed
 
@@ -62,10 +60,7 @@ def grow(
         return table, Growth(rows=len(table))
     contract = work.contract
     horizon = timedelta(days=work.config.monitoring.outcome_days)
-    known = pd.concat(
-        [_nobody(contract), *_labelled(log, contract, now=now, horizon=horizon)],
-        ignore_index=True,
-    ).infer_objects()  # dates are days, which are told from text by their type
+    known = _labelled(log, contract, now=now, horizon=horizon)
     ids = known[contract.id]
     # A file of the log may be there twice.
     known = known[~(ids.notna() & ids.duplicated())]
@@ -99,19 +94,17 @@ def _nobody(contract: Contract) -> pd.DataFrame:
 
 def _labelled(
     log: Log, contract: Contract, *, now: datetime, horizon: timedelta
-) -> Iterator[pd.DataFrame]:
+) -> pd.DataFrame:
     """Find each id's latest record that has a label."""
-    joined = join_outcomes(log, contract.id, as_of=now, horizon=horizon)
+    joined = join_outcomes(log, contract, as_of=now, horizon=horizon)
     joined = joined[joined["outcome"] >= 0].drop_duplicates("record", keep="last")
-    labels = pd.Series(
-        joined["outcome"].to_numpy(), index=joined["prediction"].to_numpy()
-    )
-    names = _nobody(contract).columns[:-1]
-    for part in read_predictions(log, until=now) if len(labels) else ():
-        if len(part.answers):
-            prediction = hashes(part.answers["prediction_id"])
-            wanted = np.isin(prediction, labels.index)
-            rows = part.records[wanted].reindex(columns=names)
-            yield rows.assign(
-                **{contract.target: labels.loc[prediction[wanted]].to_numpy()}
-            )
+    columns = _nobody(contract).columns
+    if joined.empty:
+        return _nobody(contract)
+    with open_views(log, contract, Window(until=now)) as views:
+        views.connection.register("labels", joined[["prediction", "outcome"]])
+        rows = views.table(
+            "SELECT record.*, outcome FROM predictions "
+            "JOIN labels ON prediction = hash(prediction_id)"
+        )
+    return rows.rename(columns={"outcome": contract.target})[columns]

@@ -37,7 +37,7 @@ class LineLog:
         self._lost, self._warn = report
         self._warned = -WARN_SECONDS
         self._part = 0
-        self._writer = BackgroundWriter[tuple[datetime, bytes]](
+        self._writer = BackgroundWriter[tuple[datetime, bytes, int]](
             self._write,
             partial(self.report_lost, reason="too slow a disk"),
             most=MOST_WAITING,
@@ -45,34 +45,37 @@ class LineLog:
         )
 
     def put(self, time: datetime, lines: bytes, count: int) -> None:
-        """Hand whole lines over, of which so many are lost if too much waits."""
-        self._writer.put((time, lines), weight=count)
+        """Hand whole lines over, with their number of rows.
+
+        All are lost if too much waits.
+        """
+        self._writer.put((time, lines, count), weight=count)
 
     def close(self) -> None:
         """Write what waits."""
         self._writer.close()
 
-    def _write(self, parts: list[tuple[datetime, bytes]]) -> None:
-        """Write to the day's file; say how many lines did not go there."""
-        for day, together in itertools.groupby(parts, key=lambda part: part[0].date()):
-            data = b"".join(lines for _, lines in together)
+    def _write(self, parts: list[tuple[datetime, bytes, int]]) -> None:
+        """Write to the day's file; say how many rows did not go there."""
+        for day, group in itertools.groupby(parts, key=lambda part: part[0].date()):
+            together = list(group)
             written, reason = 0, "disk full"
             try:
-                written = self._append(data, day)
+                written = self._append(b"".join(part[1] for part in together), day)
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-            if missing := data.count(b"\n") - written:
+            if missing := _rows_beyond(written, together):
                 self.report_lost(missing, reason)
 
-    def report_lost(self, lines: int, reason: str) -> None:
-        """Count lines that are kept nowhere, and warn of them now and then."""
-        self._lost(lines)
+    def report_lost(self, rows: int, reason: str) -> None:
+        """Count rows that are kept nowhere, and warn of them now and then."""
+        self._lost(rows)
         if time.monotonic() - self._warned >= WARN_SECONDS:
             self._warned = time.monotonic()
-            self._warn("the prediction log loses lines", lines=lines, reason=reason)
+            self._warn("the prediction log loses lines", rows=rows, reason=reason)
 
     def _append(self, data: bytes, day: date) -> int:
-        """Append to the day's file; return how many lines are whole on it."""
+        """Append to the day's file; return how many bytes are on it."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{day.isoformat()}.{self._process}.{self._part:03}.jsonl"
         with open(path, "ab+", buffering=0, opener=private) as file:
@@ -82,7 +85,15 @@ class LineLog:
             written = file.write(data)
         if size + written > MOST_BYTES:
             self._part += 1
-        return data.count(b"\n", 0, written)
+        return written
+
+
+def _rows_beyond(written: int, parts: list[tuple[datetime, bytes, int]]) -> int:
+    """Count the rows of parts that are not whole within the first bytes."""
+    ends = itertools.accumulate(len(lines) for _, lines, _ in parts)
+    return sum(
+        count for end, (_, _, count) in zip(ends, parts, strict=True) if end > written
+    )
 
 
 def process_name() -> str:

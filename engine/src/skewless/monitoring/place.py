@@ -19,6 +19,9 @@ from skewless.core.workspace import Workspace
 DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
 
 
+MEMORY_MB: Final = 500
+
+
 class Database(NamedTuple):
     """A database of PostgreSQL that keeps predictions and outcomes."""
 
@@ -37,6 +40,15 @@ class Log(NamedTuple):
 
     The folder then takes what the database could not.
     """
+    memory_mb: int = MEMORY_MB
+    """`monitoring.memory_mb`: what reading may take, beside Python itself."""
+
+
+class Stored(NamedTuple):
+    """Files of lines with what a database holds."""
+
+    predictions: str
+    outcomes: str
 
 
 def find_database(settings: Settings) -> Database | None:
@@ -54,7 +66,11 @@ def find_log(work: Workspace) -> Log | None:
     return (
         None
         if folder is None
-        else Log(work.root / folder, find_database(work.settings))
+        else Log(
+            work.root / folder,
+            find_database(work.settings),
+            work.config.monitoring.memory_mb,
+        )
     )
 
 

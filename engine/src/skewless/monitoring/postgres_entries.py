@@ -1,14 +1,13 @@
-"""The table of predictions → its entries as of one moment, in bounded parts.
+"""The tables of a database → files of lines, as of one moment.
 
 Old entries are deleted here, too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, date, datetime
-from itertools import chain
-from operator import eq, ge, lt
-from typing import Any, Final, NamedTuple
+from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,90 +20,33 @@ from sqlalchemy import (
     func,
     inspect,
     select,
-    text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from skewless.core.errors import LogStoreError
-from skewless.monitoring.place import Database
+from skewless.monitoring.place import Database, Stored
 from skewless.monitoring.postgres import bounded, engine
 from skewless.monitoring.postgres_log import OUTCOMES, PREDICTIONS
+from skewless.monitoring.views import Window
 
 ROWS: Final = 20_000  # in a part
 # A part may take so long, and pruning 60 times that; then the line is cut.
 READ_SECONDS = 60.0
-HELD: Final = text(
-    "SELECT prediction_id FROM predictions WHERE prediction_id = ANY(:ids)"
-)
 
 
-class Window(NamedTuple):
-    """What to read; None is without an end, any version, any prediction."""
+def copy_entries(database: Database, window: Window, folder: Path) -> Stored:
+    """Copy the tables to files of lines, as they were at one moment.
 
-    since: datetime | None = None
-    until: datetime | None = None
-    version: str | None = None
-    prediction: str | None = None
+    Memory does not grow with the tables.
 
-    @property
-    def limits(self) -> list[tuple[Callable[[Any, Any], Any], str, Any]]:
-        """Say it as comparisons with fields of an answer, or its time."""
-        names = ("time", "time", "model_version", "prediction_id")
-        return [
-            limit
-            for limit in zip((ge, lt, eq, eq), names, self, strict=True)
-            if limit[2] is not None
-        ]
-
-    @property
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Say it to the database."""
-        return [
-            compare(PREDICTIONS.c[name], value) for compare, name, value in self.limits
-        ]
-
-
-class Entries:
-    """The table as it was when it was first asked.
-
-    Whoever writes meanwhile changes nothing here.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def days(self, window: Window) -> Iterator[date]:
-        """Name the days (UTC) on which there are entries, newest first.
-
-        Each costs one look into an index.
-        """
-        while True:
-            newest = select(func.max(PREDICTIONS.c.time)).where(*window.conditions)
-            with bounded(self._connection, READ_SECONDS):
-                found = self._connection.scalar(newest)
-            if found is None:
-                return
-            day = found.astimezone(UTC)
-            yield day.date()
-            window = window._replace(
-                until=day.replace(hour=0, minute=0, second=0, microsecond=0)
-            )
-
-    def parts(self, window: Window) -> Iterator[bytes]:
-        """Give lines of JSON in parts, so that memory does not grow with the table."""
-        lines = select(cast(PREDICTIONS.c.entry, Text)).where(*window.conditions)
-        for texts in _parts(self._connection, lines):
-            yield "\n".join(texts).encode()
-
-    def held(self, ids: list[str]) -> set[str]:
-        """Tell which of these predictions are here."""
-        with bounded(self._connection, READ_SECONDS):
-            return set(self._connection.scalars(HELD, {"ids": ids}))
-
-
-@contextmanager
-def open_entries(database: Database) -> Iterator[Entries | None]:
-    """Give the entries; None if nothing was ever logged there.
+    Parameters
+    ----------
+    database
+        Where they are; what was never written to is empty.
+    window
+        Which predictions.
+    folder
+        Where the files go.
 
     Raises
     ------
@@ -113,26 +55,30 @@ def open_entries(database: Database) -> Iterator[Entries | None]:
     LogStoreError
         The database cannot be asked, or stops answering.
     """
+    tables = {
+        PREDICTIONS: select(cast(PREDICTIONS.c.entry, Text)).where(*_limits(window)),
+        OUTCOMES: select(cast(OUTCOMES.c.entry, Text)),
+    }
     with _asking(database, isolation="REPEATABLE READ") as connection:
-        yield Entries(connection) if _has(connection, PREDICTIONS) else None
+        for table, lines in tables.items():
+            with (folder / f"{table.name}.jsonl").open("w") as file:
+                for texts in (
+                    _parts(connection, lines) if _has(connection, table) else ()
+                ):
+                    file.writelines(f"{text}\n" for text in texts)
+    return Stored(*(str(folder / f"{table.name}.jsonl") for table in tables))
 
 
-def recorded_outcomes(database: Database, before: datetime) -> Iterator[str]:
-    """Give the outcomes that were recorded before a moment, as JSON.
-
-    Raises
-    ------
-    ConfigError
-        The URL is malformed.
-    LogStoreError
-        The database cannot be asked.
-    """
-    with _asking(database, isolation="READ COMMITTED") as connection:
-        if _has(connection, OUTCOMES):
-            lines = select(cast(OUTCOMES.c.entry, Text)).where(
-                OUTCOMES.c.recorded_at < before
-            )
-            yield from chain.from_iterable(_parts(connection, lines))
+def _limits(window: Window) -> list[ColumnElement[bool]]:
+    columns = PREDICTIONS.c
+    limits = []
+    if window.since is not None:
+        limits.append(columns.time >= window.since)
+    if window.until is not None:
+        limits.append(columns.time < window.until)
+    if window.version is not None:
+        limits.append(columns.model_version == window.version)
+    return limits
 
 
 def delete_entries(

@@ -1,7 +1,7 @@
 """Answers → JSON lines, with what privacy lets a line hold."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from math import floor, log10
 from typing import Any, Final, Protocol
@@ -17,6 +17,8 @@ HASH_DIGITS = 32
 SMALLEST_EXPONENT = -307  # of ten; a smaller power has lost digits, or is 0
 FACTS: Final = TypeAdapter(dict[str, Any]).serializer
 ANSWER: Final = TypeAdapter(Answer).serializer
+
+MOST_ROWS: Final = 1_000  # in a line: what a reader has to hold at once
 
 Hide = Callable[[Any], Any]
 
@@ -41,7 +43,7 @@ class Lines(Protocol):
     """Where lines go: files, or a database."""
 
     def put(self, time: datetime, lines: bytes, count: int) -> None:
-        """Take whole lines, at once."""
+        """Take whole lines, at once; `count` is the number of rows in them."""
 
     def close(self) -> None:
         """Write what waits."""
@@ -58,6 +60,8 @@ class PredictionLog:
         Column → how a line holds it.
     settings
         Hold the key of the columns to hash.
+    in_columns
+        Whether the rows of a batch may share a line, in columns.
 
     Raises
     ------
@@ -66,36 +70,78 @@ class PredictionLog:
     """
 
     def __init__(
-        self, log: Lines, privacy: Mapping[str, Privacy], settings: Settings
+        self,
+        log: Lines,
+        privacy: Mapping[str, Privacy],
+        settings: Settings,
+        *,
+        in_columns: bool = True,
     ) -> None:
         self._hide = hiding(privacy, settings)
+        self._privacy = {name: way for name, way in privacy.items() if way != "keep"}
         self._log = log
+        self._in_columns = in_columns
 
     def observe(self, note: Noted, answer: Answered) -> None:
-        """Log the predictions of one request, a line each."""
+        """Log the predictions of one request."""
         day = datetime.fromtimestamp(note.time, UTC)
-        lines = self._lines(note, day, answer)
-        self._log.put(day, b"".join(lines), len(lines))
-
-    def close(self) -> None:
-        """Write what waits."""
-        self._log.close()
-
-    def _lines(self, note: Noted, time: datetime, answer: Answered) -> list[bytes]:
-        """Write what all rows share once, and put each row's own JSON behind it."""
-        shared = {
-            "time": time,
+        shared: dict[str, Any] = {
+            "time": day,
             "request_id": note.request_id,
             "source": note.route,
             "threshold": answer.source.decision.threshold,
             "latency_ms": answer.latency_ms,
         }
+        if self._privacy:
+            shared["privacy"] = self._privacy
+        # What is the same for all lines is written once.
         head = FACTS.to_json(shared)[:-1]
-        return [
-            b'%s,"record":%s,"answer":%s}\n'
-            % (head, self._record(record), ANSWER.to_json(given))
-            for record, given in zip(answer.records, answer.answers, strict=True)
-        ]
+        if len(answer.answers) == 1 or not self._in_columns:
+            lines = self._lines(head, answer)
+        else:
+            lines = self._lines_of_columns(head, answer)
+        self._log.put(day, b"".join(lines), len(answer.answers))
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._log.close()
+
+    def _lines(self, head: bytes, answer: Answered) -> Iterator[bytes]:
+        """Write a line for each row."""
+        for record, given in zip(answer.records, answer.answers, strict=True):
+            yield b'%s,"record":%s,"answer":%s}\n' % (
+                head,
+                self._record(record),
+                ANSWER.to_json(given),
+            )
+
+    def _lines_of_columns(self, head: bytes, answer: Answered) -> Iterator[bytes]:
+        """Write lines of many rows, whose fields are lists."""
+        for start in range(0, len(answer.answers), MOST_ROWS):
+            records = answer.records[start : start + MOST_ROWS]
+            answers = answer.answers[start : start + MOST_ROWS]
+            said = {
+                "model_version": answer.source.version,
+                "trained_at": answer.source.trained_at,
+                "probability": [given.probability for given in answers],
+                "decision": [given.decision for given in answers],
+                "tier": [given.tier for given in answers],
+                "prediction_id": [given.prediction_id for given in answers],
+            }
+            yield b'%s,"records":%s,"answers":%s}\n' % (
+                head,
+                FACTS.to_json(self._columns(records)),
+                FACTS.to_json(said),
+            )
+
+    def _columns(self, records: Sequence[BaseModel]) -> dict[str, list[Any]]:
+        cells = [record.__dict__ for record in records]
+        columns = {}
+        for name in type(records[0]).model_fields:
+            hide = self._hide.get(name, keep)
+            if hide is not None:
+                columns[name] = [hide(row[name]) for row in cells]
+        return columns
 
     def _record(self, record: BaseModel) -> bytes:
         if not self._hide:
@@ -141,6 +187,11 @@ def hiding(
 
     ways: Final = {"drop": None, "hash": keyed, "bucket": bucket}
     return {name: ways[way] for name, way in privacy.items() if way != "keep"}
+
+
+def keep(value: Any) -> Any:
+    """Keep a value as it is."""
+    return value
 
 
 def bucket(value: Any) -> Any:

@@ -13,10 +13,10 @@ from skewless.core.errors import ArtifactNotFoundError
 from skewless.core.workspace import Workspace
 from skewless.monitoring.checks import check_drift, check_performance
 from skewless.monitoring.drift_job import Found, Span
-from skewless.monitoring.history import History, read_predictions
 from skewless.monitoring.performance_figures import WEEKS
-from skewless.monitoring.place import Log, open_log
+from skewless.monitoring.place import open_log
 from skewless.monitoring.report import Onset, Report
+from skewless.monitoring.views import Window, open_views
 from skewless.monitoring.words import alarms
 from skewless.registry.events import ALIASES, Event, fold
 from skewless.registry.registry import NEWEST, Registry
@@ -55,7 +55,7 @@ def gather_report(
         )
     )
     found = check_drift(work, registry, span=span, version=_standing(events, version))
-    answers, versions = _answers(open_log(work), span)
+    answers, versions = _answers(work, span)
     return Report(
         found=found,
         weeks=check_performance(work, as_of=span.until, weeks=WEEKS),
@@ -112,7 +112,9 @@ def _standing(events: Sequence[Event], name: str | None) -> str:
     return version
 
 
-def _answers(log: Log, span: Span) -> tuple[dict[date, Counter[str]], Counter[str]]:
+def _answers(
+    work: Workspace, span: Span
+) -> tuple[dict[date, Counter[str]], Counter[str]]:
     """Count the answers of a span by day and tier, and by version."""
     first, last = span.since.date(), (span.until - timedelta(microseconds=1)).date()
     days = {
@@ -120,14 +122,13 @@ def _answers(log: Log, span: Span) -> tuple[dict[date, Counter[str]], Counter[st
         for day in range((last - first).days + 1)
     }
     versions = Counter[str]()
-    for part in read_predictions(log, since=span.since, until=span.until):
-        if len(part.answers):
-            day = days[part.answers["time"].iloc[0].date()]
-            day.update(_counts(part, "tier"))
-            versions.update(_counts(part, "model_version"))
+    window = Window(span.since, span.until)
+    with open_views(open_log(work), work.contract, window) as views:
+        counted = views.ask(
+            "SELECT time::DATE, tier, model_version, count(*) FROM predictions "
+            f"WHERE {window.condition} GROUP BY ALL ORDER BY ALL"
+        )
+    for day, tier, version, count in counted:
+        days[day][str(tier)] += count
+        versions[version] += count
     return days, versions
-
-
-def _counts(part: History, column: str) -> dict[str, int]:
-    counts = part.answers[column].value_counts()
-    return {str(value): n for value, n in counts.items()}

@@ -29,12 +29,12 @@ from skewless.core.sections import Privacy
 from skewless.core.settings import load_settings
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import sha256
-from skewless.monitoring.history import COMPACT
 from skewless.monitoring.line_log import private
 from skewless.monitoring.place import Database, find_database, open_log
 from skewless.monitoring.postgres import engine
 from skewless.monitoring.postgres_log import REFUSED, Part, insert_parts, make_tables
 from skewless.monitoring.prediction_log import PredictionLog
+from skewless.monitoring.views import COMPACT
 
 LOG: Final = logging.getLogger(__name__)
 SLICE: Final = 1000  # lines that go to the database at a time
@@ -90,7 +90,7 @@ class Keeper:
         place = file if database is None else _Table(database, contract.id, file)
         predictions = _predictions(answers, source, name)
         answered = Answered(_records(records, contract), predictions, source, None)
-        log = PredictionLog(place, self.privacy, settings)
+        log = PredictionLog(place, self.privacy, settings, in_columns=database is None)
         log.observe(Batch(time.time(), f"score-{name}"), answered)
 
 

@@ -46,7 +46,7 @@ def open_predictions(
     table = PostgresLog(
         log.database, files, id_name=name, seconds=config.flush_seconds, report=aside
     )
-    return PredictionLog(table, config.privacy, work.settings)
+    return PredictionLog(table, config.privacy, work.settings, in_columns=False)
 
 
 def open_outcomes(

@@ -166,9 +166,9 @@ def _unguarded(holder: str | None) -> Reason:
 def _new_outcomes(work: Workspace, moments: tuple[datetime, datetime]) -> int:
     """Count the records of which something became known between two moments."""
     log, horizon = open_log(work), timedelta(days=work.config.monitoring.outcome_days)
-    name = work.contract.id
     joined = [
-        join_outcomes(log, name, as_of=moment, horizon=horizon) for moment in moments
+        join_outcomes(log, work.contract, as_of=moment, horizon=horizon)
+        for moment in moments
     ]
     before, now = (each[each["outcome"] >= 0] for each in joined)
     return int(

@@ -1,149 +1,208 @@
-"""The prediction log → counts in frozen bins and a sample, one row per id.
+"""What was asked in a window → counts in frozen bins and a sample, one row per id.
 
-Memory is bounded. Parts may come in any order. Of each id the latest row counts, so
-that none weighs more for being asked about every hour. What is kept of a row is its
-id's 64-bit hash, its time and a byte per column.
+Of each id the latest row counts, so that none weighs more for being asked about every
+hour. A row without an id stands for itself. What is kept of an id is a 64-bit hash and
+a byte per column.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from skewless.core.contract import Column, Contract, TableFormat
+from skewless.core.contract import Column, Contract
 from skewless.models.reference import Distribution, Reference
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.drift_figures import Rows
-from skewless.monitoring.history import History
-from skewless.tables.cells import read_cells
+from skewless.monitoring.views import Views, Window, literal, quoted
 
-SAMPLE = 10_000  # rows
-MERGE_ROWS = 1_000_000  # that wait before older rows of the same ids are dropped
-TIME: Final = "logged at"  # no column's name holds a space
+SAMPLE: Final = 10_000  # rows
+HASHES: Final = 2**64
+LEAST_ROW_BYTES: Final = 40  # of a log's file, per row; compressed they take more
+SPARE: Final = 20  # times the rows of the sample are kept at first, in case ids repeat
+HIDDEN: Final = 255
+"""Place of a cell that privacy did not keep as it was; no column has so many bins."""
 
 
-class Window(NamedTuple):
+class Asked(NamedTuple):
     """What was asked between two moments."""
 
     counts: dict[str, np.ndarray]
     """Column, or `SCORE` → records per bin."""
+    left_out: dict[str, int]
+    """Column → records that privacy hid while others were kept; none left out: absent.
+    """
     sample: pd.DataFrame
     """The columns of at most 10,000 records, drawn by chance, the same each time."""
-    absent: frozenset[str]
-    """Columns that no row has."""
     rows: Rows
 
 
 def gather(
-    parts: Iterable[History],
+    views: Views,
+    window: Window,
     reference: Reference,
     columns: Sequence[Column],
     *,
     contract: Contract,
-) -> Window:
+) -> Asked:
     """Count a window of the log.
 
     Parameters
     ----------
-    parts
-        Of the log, in any order.
+    views
+        Of the log, at least of that window.
+    window
+        Which predictions.
     reference
         Whose bins are counted in.
     columns
         The columns to count; privacy may have hidden others.
     contract
-        What a record is, and how a table spells it.
+        What a record is.
     """
-    bins = {column.name: reference.columns[column.name] for column in columns} | {
-        SCORE: reference.score
-    }
-    row = np.dtype(
-        [("record", np.uint64), ("time", np.int64), ("places", np.uint8, (len(bins),))]
-    )
-    named = [np.empty(0, row)]
-    counts = {name: np.zeros(each.bins, np.int64) for name, each in bins.items()}
-    sample, present, logged, unreadable = pd.DataFrame(), set[str](), 0, 0
-    for part in parts:
-        logged, unreadable = logged + len(part.answers), unreadable + part.unreadable
-        values = {
-            column.name: _cells(part.records, column, contract.table)
-            for column in columns
-        }
-        values[SCORE] = part.answers[SCORE].to_numpy(np.float64)
-        rows = np.empty(len(part.answers), row)
-        rows["record"], is_named = _keys(part, contract.id)
-        rows["time"] = part.answers["time"].dt.as_unit("us").astype(np.int64)
-        rows["places"] = np.column_stack(
-            [bins[name].place(cells) for name, cells in values.items()]
+    bins = {column.name: reference.columns[column.name] for column in columns}
+    places = [
+        f"CASE WHEN privacy[{literal(column.name)}] IS NOT NULL THEN {HIDDEN} "
+        f"ELSE {place_sql(bins[column.name], cell_sql(column))} END"
+        for column in columns
+    ]
+    bins[SCORE] = reference.score
+    places.append(place_sql(reference.score, "probability"))
+    cells = [(column.name, cell_sql(column)) for column in columns]
+    cells.append((SCORE, "probability"))
+    words = _words(places)
+    for cut in _cuts(views):
+        views.ask(
+            ROWS.format(
+                id=f"record.{quoted(contract.id)}",
+                words=", ".join(f"{word} AS {name}" for name, word in words.items()),
+                kept=", ".join(f"{literal(name)}: {cell}" for name, cell in cells),
+                cut=cut,
+                condition=window.condition,
+            )
         )
-        _add(counts, bins, rows["places"][~is_named])
-        named.append(rows[is_named])
-        # So each row is merged seldom.
-        if sum(map(len, named[1:])) > max(MERGE_ROWS, len(named[0])):
-            named = [_latest(named)]
-        sample = _sampled(
-            sample, pd.DataFrame(values | {TIME: rows["time"]}, index=rows["record"])
-        )
-        present |= set(part.records.columns)
-    without_id = int(counts[SCORE].sum())
-    _add(counts, bins, _latest(named)["places"])
-    absent = frozenset(
-        column.name for column in columns if logged and column.name not in present
+        latest = (f"arg_max({name}, {MOMENT}) AS {name}" for name in words)
+        views.ask(LATEST.format(words=", ".join(latest)))
+        (facts,) = views.table(FACTS).to_dict("records")
+        sample = views.table(SAMPLED.format(moment=MOMENT, rows=SAMPLE))
+        if len(sample) >= min(SAMPLE, facts["rows"]):
+            break
+    counts = views.batches(
+        f"SELECT {', '.join(words)} FROM latest WHERE who IS NOT NULL", _count
+    )[: len(bins)]
+    return Asked(
+        counts={
+            name: counts[place, : each.bins]
+            for place, (name, each) in enumerate(bins.items())
+        },
+        left_out={
+            column.name: int(counts[place, HIDDEN])
+            for place, column in enumerate(columns)
+            if counts[place, HIDDEN]
+        },
+        sample=sample,
+        rows=Rows.model_validate(facts),
     )
-    found = Rows(
-        rows=int(counts[SCORE].sum()),
-        rows_without_id=without_id,
-        rows_logged=logged,
-        rows_unreadable=unreadable,
-    )
-    return Window(counts, sample, absent, found)
 
 
-def _latest(parts: list[np.ndarray]) -> np.ndarray:
-    """Keep the latest row of each id."""
-    rows = np.concatenate(parts)
-    parts.clear()  # their memory is needed
-    order = np.lexsort((rows["time"], rows["record"]))
-    records = rows["record"][order]
-    is_last = np.append(
-        records[1:] != records[:-1], np.ones(min(len(rows), 1), dtype=bool)
-    )
-    return np.asarray(rows[order[is_last]])
+ROWS: Final = """
+    CREATE OR REPLACE TEMP TABLE rows AS
+    SELECT CASE WHEN readable THEN hash(coalesce({id}, prediction_id)) END AS who,
+        {id} IS NOT NULL AS is_named, time, hash(prediction_id) AS prediction, {words},
+        CASE WHEN who <= {cut} THEN {{{kept}}} END AS kept
+    FROM entries WHERE NOT readable OR ({condition})
+"""
+"""Lines that could not be read have no `who`."""
+
+MOMENT: Final = "(epoch_us(time)::HUGEINT << 64) + prediction"
+"""Orders rows in time, and those of one moment always in the same way."""
+
+LATEST: Final = """
+    CREATE OR REPLACE TEMP TABLE latest AS
+    SELECT who, count(*) AS answers, bool_or(is_named) AS is_named, {words}
+    FROM rows GROUP BY who
+"""
+FACTS: Final = """
+    SELECT count(who) AS rows,
+        count(*) FILTER (WHERE who IS NOT NULL AND NOT is_named) AS rows_without_id,
+        coalesce(sum(answers) FILTER (WHERE who IS NOT NULL), 0)::BIGINT AS rows_logged,
+        coalesce(sum(answers) FILTER (WHERE who IS NULL), 0)::BIGINT AS rows_unreadable
+    FROM latest
+"""
+SAMPLED: Final = """
+    SELECT unnest(arg_max(kept, {moment})) FROM rows
+    WHERE who IS NOT NULL AND kept IS NOT NULL
+    GROUP BY who ORDER BY who LIMIT {rows}
+"""
+"""The ids with the smallest hashes: a draw by chance, the same each time."""
+
+PLACES: Final = 8  # of a byte each, in a word of 64 bits
 
 
-def _cells(records: pd.DataFrame, column: Column, table: TableFormat) -> np.ndarray:
-    values = records.get(column.name, pd.Series(np.nan, index=records.index))
-    cells = read_cells(values, column, table)
-    return cells.to_numpy(object if column.kind == "category" else np.float64)
+def cell_sql(column: Column) -> str:
+    """Give a cell of a record as the features see it, in SQL."""
+    cell = f"record.{quoted(column.name)}"
+    if column.kind == "category":
+        return cell
+    if column.kind == "date":
+        return f"date_diff('day', DATE '1970-01-01', {cell})::DOUBLE"
+    return f"{cell}::DOUBLE"
 
 
-def _keys(part: History, id_name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Hash whom each row is of, else its own id; tell which rows name somebody."""
-    ids = part.records.get(id_name, pd.Series(np.nan, index=part.records.index))
-    named = ids.notna()
-    whom = ids.where(named, part.answers["prediction_id"]).astype(object)
-    return pd.util.hash_array(whom.to_numpy(), categorize=False), named.to_numpy()
+def place_sql(bins: Distribution, cell: str) -> str:
+    """Say in SQL in which bin a cell lies, as `Distribution.place` does."""
+    missing = bins.bins - 1
+    whens = [f"WHEN {cell} IS NULL THEN {missing}"]
+    if bins.edges:
+        whens += [
+            f"WHEN {cell} <= {edge!r}::DOUBLE THEN {place}"
+            for place, edge in enumerate(bins.edges)
+        ]
+        others = len(bins.edges)
+    else:
+        whens += [
+            f"WHEN {cell} = {_value_sql(value)} THEN {min(place, len(bins.values))}"
+            for place, value in enumerate(bins.values + bins.rare)
+        ]
+        others = bins.known_bins
+    return f"CASE {' '.join(whens)} ELSE {others} END"
 
 
-def _add(
-    counts: dict[str, np.ndarray], bins: Mapping[str, Distribution], places: np.ndarray
-) -> None:
-    for (name, each), column in zip(bins.items(), places.T, strict=True):
-        counts[name] += np.bincount(column, minlength=each.bins)
+def _value_sql(value: float | str) -> str:
+    return literal(value) if isinstance(value, str) else f"{value!r}::DOUBLE"
 
 
-def _sampled(sample: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep the records with the smallest hashes.
+def _cuts(views: Views) -> Iterator[int]:
+    """Guess the hash up to which rows must be kept for the sample, then keep all."""
+    paths = views.files.lines + views.files.parquet
+    most_rows = sum(Path(each).stat().st_size for each in paths) // LEAST_ROW_BYTES
+    guess = SAMPLE * SPARE * HASHES // max(most_rows, 1)
+    if guess < HASHES:
+        yield guess
+    yield HASHES - 1
 
-    That is a draw by chance that all parts agree on.
-    """
-    if len(sample) == SAMPLE:
-        rows = rows[rows.index <= sample.index[-1]]
-    together = pd.concat([sample, rows]) if len(sample) else rows
-    together = together.sort_values(TIME, kind="stable")
-    return (
-        together[~together.index.duplicated(keep="last")]
-        .sort_index(kind="stable")
-        .head(SAMPLE)
-    )
+
+def _words(places: Sequence[str]) -> dict[str, str]:
+    """Pack places into words, which DuckDB can move to a disk and lists it cannot."""
+    words = {}
+    for first in range(0, len(places), PLACES):
+        parts = [
+            f"(({place})::UBIGINT << {8 * number})"
+            for number, place in enumerate(places[first : first + PLACES])
+        ]
+        words[f"word_{first}"] = " | ".join(parts)
+    return words
+
+
+def _count(batches: Iterable[pa.RecordBatch]) -> np.ndarray:
+    """Count what is in each byte of the words of rows, (bytes of all words, 256)."""
+    counts = np.zeros((0, HIDDEN + 1), np.int64)
+    for batch in batches:
+        words = np.column_stack([column.to_numpy() for column in batch.columns])
+        places = words.astype("<u8", order="C").view(np.uint8)
+        found = [np.bincount(column, minlength=HIDDEN + 1) for column in places.T]
+        counts = np.stack(found) + (counts if len(counts) else 0)
+    return counts

@@ -1,0 +1,537 @@
+"""The log, files and database → two views of DuckDB: `predictions` and `outcomes`.
+
+Whatever is asked of the log offline is SQL over them. The files may have been left in
+any state: a line that is cut short, or that tells of no prediction, costs itself alone.
+
+A line of the log is one answer, or the answers of one batch in columns. Closed days are
+Parquet. A row of the views is one prediction wherever it comes from.
+"""
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from skewless.core.contract import Contract
+from skewless.core.errors import LogStoreError
+from skewless.monitoring.outcomes import OUTCOMES
+from skewless.monitoring.place import DAYS, Log, Stored, day_files
+
+COMPACT: Final = "compact"  # folder of days that are closed, in the log's
+# In the name of a file that no process appends to; it is compacted under that name.
+CLOSED: Final = ".closed-"
+DIGEST: Final = ".sha256-"
+"""In the name of a Parquet file, before the first 32 digits of its SHA-256.
+
+DuckDB does not look at the checksums of pages.
+"""
+DIGEST_DIGITS: Final = 32
+LINE_BYTES: Final = 16 * 1024 * 1024  # of the longest line, as it seems at first
+BATCH_ROWS: Final = 500_000
+DAY: Final = timedelta(days=1)
+RELISTINGS: Final = 20  # of files that somebody else renames or removes meanwhile
+SHARED: Final = {
+    "time": "TIMESTAMPTZ",
+    "request_id": "VARCHAR",
+    "source": "VARCHAR",
+    "threshold": "DOUBLE",
+    "latency_ms": "DOUBLE",
+    "privacy": "MAP(VARCHAR, VARCHAR)",
+}
+ANSWER: Final = {
+    "probability": "DOUBLE",
+    "decision": "BOOLEAN",
+    "tier": "VARCHAR",
+    "model_version": "VARCHAR",
+    "trained_at": "VARCHAR",
+    "prediction_id": "VARCHAR",
+}
+OF_BATCH: Final = ("model_version", "trained_at")
+"""What all answers of a batch share."""
+NEEDED: Final = ("decision", "model_version", "prediction_id")
+KINDS: Final = {
+    "number": "DOUBLE",
+    "integer": "BIGINT",
+    "boolean": "BOOLEAN",
+    "category": "VARCHAR",
+    "date": "DATE",
+}
+
+
+Taken = TypeVar("Taken")
+
+
+class Window(NamedTuple):
+    """Which predictions to read; None is without an end, or any version."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    """Exclusive."""
+    version: str | None = None
+
+    @property
+    def condition(self) -> str:
+        """Say it in SQL, of a row of `predictions`."""
+        limits = []
+        if self.since is not None:
+            limits.append(f"time >= {literal(self.since)}")
+        if self.until is not None:
+            limits.append(f"time < {literal(self.until)}")
+        if self.version is not None:
+            limits.append(f"model_version = {literal(self.version)}")
+        return " AND ".join(limits) or "true"
+
+    def holds(self, day: date) -> bool:
+        """Tell whether predictions of a day (UTC) may lie in it."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        is_late_enough = self.since is None or self.since - begin < DAY
+        is_early_enough = self.until is None or begin < self.until
+        return is_late_enough and is_early_enough
+
+
+EVERY: Final = Window()
+
+
+class Files(NamedTuple):
+    """The files that the views read."""
+
+    lines: tuple[str, ...]
+    parquet: tuple[str, ...]
+    outcomes: tuple[str, ...]
+
+
+class Views:
+    """A connection to DuckDB with the views; `open_views` makes it."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        log: Log,
+        contract: Contract,
+        *,
+        window: Window,
+        stored: Stored | None,
+    ) -> None:
+        self.connection = connection
+        self._log = log
+        self._contract = contract
+        self._window = window
+        self._stored = stored
+        self._line_bytes = LINE_BYTES
+        self.files = self._list()
+        self._define()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The files of lines, that of the database among them."""
+        stored = self._stored
+        return self.files.lines + ((stored.predictions,) if stored else ())
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask for rows.
+
+        Asked again if somebody compacted or removed a file meanwhile.
+
+        Raises
+        ------
+        LogStoreError
+            A file cannot be read.
+        """
+        return self._ask(lambda: self.connection.execute(sql).fetchall())
+
+    def table(self, sql: str) -> pd.DataFrame:
+        """Ask for a DataFrame; see `ask`."""
+        return self._ask(lambda: self.connection.execute(sql).df())
+
+    def batches(
+        self, sql: str, take: Callable[[Iterable[pa.RecordBatch]], Taken]
+    ) -> Taken:
+        """Ask for Arrow's batches, and return what is made of them; see `ask`."""
+        return self._ask(
+            lambda: take(self.connection.sql(sql).to_arrow_reader(BATCH_ROWS))
+        )
+
+    def _ask(self, fetch: Callable[[], Taken]) -> Taken:
+        for _ in range(RELISTINGS):
+            try:
+                return fetch()
+            except duckdb.InvalidInputException as error:
+                # A line of which nobody knows the end: look further.
+                if "maximum_object_size" not in str(error):
+                    raise
+                self._line_bytes *= 8
+                self._define()
+            except duckdb.IOException as error:
+                found = self._list()
+                if found == self.files:
+                    raise _unreadable("the log", error) from error
+                self.files = found
+                self._define()
+        msg = "the log's files change faster than they are read; try again"
+        raise LogStoreError(msg)
+
+    def _list(self) -> Files:
+        """List the files, until two lists are the same: they may be being renamed."""
+        found = self._look()
+        while (again := self._look()) != found:
+            found = again
+        for path in found.parquet:
+            verify(Path(path))
+        return found
+
+    def _look(self) -> Files:
+        folder = self._log.folder
+        window = self._window
+        lines = [path for day, path in day_files(folder) if window.holds(day)]
+        # Once a file of lines is gone, what it was compacted to is whole.
+        known = {path.stem for path in lines}
+        version = "*" if window.version is None else version_folder(window.version)
+        pattern = f"{COMPACT}/date={DAYS}/{version}/{DAYS}.*.parquet"
+        parquet = [
+            path
+            for day, path in day_files(folder, pattern)
+            if window.holds(day) and _stem(path) not in known
+        ]
+        outcomes = [path for _, path in day_files(folder / OUTCOMES)]
+        return Files(*(tuple(map(str, paths)) for paths in (lines, parquet, outcomes)))
+
+    def _define(self) -> None:
+        """Make the views anew."""
+        contract = self._contract
+        types = {contract.id: "VARCHAR"}
+        types |= {column.name: KINDS[column.kind] for column in contract.columns}
+        files = self.files
+        stored = self._stored
+        parts = [lines_sql(files.lines, types, self._line_bytes)]
+        if files.parquet:
+            parts.append(self._parquet_sql(files.parquet, types))
+        logged = " UNION ALL BY NAME ".join(parts)
+        outcomes = outcome_lines_sql(files.outcomes)
+        if stored is not None:
+            self._create(
+                "stored", lines_sql([stored.predictions], types, self._line_bytes)
+            )
+            is_stored = "prediction_id IN (SELECT prediction_id FROM stored)"
+            logged = (
+                f"FROM ({logged}) WHERE NOT readable OR NOT {is_stored} "
+                "UNION ALL BY NAME FROM stored"
+            )
+            outcomes += f" UNION ALL {outcome_lines_sql([stored.outcomes])}"
+        self._create("entries", logged)
+        self._create(
+            "predictions", "SELECT * EXCLUDE (readable) FROM entries WHERE readable"
+        )
+        self._create("outcomes", OUTCOMES_SQL.format(lines=outcomes))
+
+    def _create(self, name: str, sql: str) -> None:
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
+
+    def _parquet_sql(self, paths: Sequence[str], types: Mapping[str, str]) -> str:
+        read = f"read_parquet({literals(paths)}, union_by_name=true)"
+        try:
+            described = self.connection.execute(f"DESCRIBE FROM {read}").fetchall()
+        except duckdb.Error as error:
+            raise _unreadable("the log", error) from error
+        return parquet_sql(read, {row[0] for row in described}, types)
+
+
+@contextlib.contextmanager
+def open_views(log: Log, contract: Contract, window: Window = EVERY) -> Iterator[Views]:
+    """Open the views of a log.
+
+    Parameters
+    ----------
+    log
+        Where it is kept. What the database holds is copied to a temporary file, as of
+        one moment.
+    contract
+        What a record is.
+    window
+        Which predictions will be asked for. Files of other days are not opened; within
+        a day, all rows are there.
+
+    Raises
+    ------
+    ConfigError
+        The database's URL is malformed.
+    LogStoreError
+        The folder or the database cannot be read, or a Parquet file is damaged.
+    """
+    with tempfile.TemporaryDirectory() as name, connected(log, Path(name)) as made:
+        stored = None
+        if log.database is not None:
+            # Not always needed.
+            from skewless.monitoring.postgres_entries import (  # noqa: PLC0415 - slow
+                copy_entries,
+            )
+
+            stored = copy_entries(log.database, window, Path(name))
+        yield Views(made, log, contract, window=window, stored=stored)
+
+
+@contextlib.contextmanager
+def connected(log: Log, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect to DuckDB, with a bound on its memory; what is over goes to `folder`."""
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{log.memory_mb}MB",
+        "temp_directory": str(folder / "spilled"),
+        "preserve_insertion_order": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+    }
+    with duckdb.connect(config=options) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+# What the files hold, in SQL. A row of `entries` is a prediction, or a line that is
+# none: then `readable` is false.
+
+
+def lines_sql(
+    paths: Sequence[str], types: Mapping[str, str], line_bytes: int = LINE_BYTES
+) -> str:
+    """Read files of lines.
+
+    Parameters
+    ----------
+    paths
+        The files; none is a table without rows.
+    types
+        Column of the record → its type; a cell of another type is NULL.
+    line_bytes
+        Of the longest line.
+    """
+    of_batch = {name: kind for name, kind in ANSWER.items() if name in OF_BATCH}
+    of_row = {name: kind for name, kind in ANSWER.items() if name not in OF_BATCH}
+    columns = SHARED | {
+        "record": struct(types) if types else "JSON",
+        "answer": struct(ANSWER),
+        "records": struct(types, "[]") if types else "JSON",
+        "answers": struct(of_row, "[]", of_batch),
+    }
+    fields = [quoted(name) for name in SHARED]
+    fields += [
+        f"coalesce(answer.{name}, answers.{name}) AS {name}" for name in of_batch
+    ]
+    fields += [f"{_cell('answer', 'answers', name)} AS {name}" for name in of_row]
+    cells = [
+        f"{literal(name)}: {_cell('record', 'records', quoted(name))}" for name in types
+    ]
+    fields.append(f"{_struct_sql(cells)} AS record")
+    is_readable = " AND ".join(
+        [
+            "isfinite(time)",
+            "has_record",
+            "probability BETWEEN 0 AND 1",
+            *(f"{name} IS NOT NULL" for name in NEEDED),
+        ]
+    )
+    return (
+        f"SELECT * EXCLUDE (has_record), coalesce({is_readable}, false) AS readable "
+        f"FROM (SELECT {', '.join(fields)}, "
+        "coalesce(record IS NOT NULL OR records IS NOT NULL, false) AS has_record "
+        f"FROM ({ROWS} FROM {read_json(paths, columns, line_bytes)}))"
+    )
+
+
+def _cell(one: str, several: str, name: str) -> str:
+    """Take a cell of a single answer, or of a row of a batch."""
+    return (
+        f"CASE WHEN {several} IS NULL THEN {one}.{name} "
+        f"ELSE {several}.{name}[place] END"
+    )
+
+
+ROWS: Final = (
+    "SELECT *, unnest(range(1, coalesce(len(answers.probability), 1) + 1)) AS place"
+)
+"""Gives a row to each answer of a batch, and one to a single answer."""
+
+
+def flat_sql(names: Collection[str]) -> str:
+    """Name the columns of Parquet: those of `lines_sql`, and `record.…`, `answer.…`."""
+    answer = [f"{name} AS {quoted(f'answer.{name}')}" for name in ANSWER]
+    cells = [f"record.{quoted(name)} AS {quoted(f'record.{name}')}" for name in names]
+    return ", ".join([*SHARED, *answer, *cells])
+
+
+def _struct_sql(fields: Sequence[str]) -> str:
+    return f"{{{', '.join(fields)}}}" if fields else "NULL"
+
+
+def _each(one: str, several: str, name: str) -> str:
+    """Give a row to each answer of a batch, and one to a single answer."""
+    return f"unnest(coalesce({several}.{name}, [{one}.{name}]))"
+
+
+def parquet_sql(read: str, present: Collection[str], types: Mapping[str, str]) -> str:
+    """Read Parquet that `log compact` wrote; `present` are the columns there are."""
+
+    def cell(name: str, kind: str) -> str:
+        is_there = name in present
+        return f"TRY_CAST({quoted(name) if is_there else 'NULL'} AS {kind})"
+
+    shared = [f"{cell(name, kind)} AS {name}" for name, kind in SHARED.items()]
+    answer = [
+        f"{cell(f'answer.{name}', kind)} AS {name}" for name, kind in ANSWER.items()
+    ]
+    cells = [
+        f"{literal(name)}: {cell(f'record.{name}', kind)}"
+        for name, kind in types.items()
+    ]
+    record = f"{_struct_sql(cells)} AS record"
+    return (
+        f"SELECT {', '.join([*shared, *answer, record])}, true AS readable FROM {read}"
+    )
+
+
+def outcome_lines_sql(paths: Sequence[str]) -> str:
+    """Read files of outcomes."""
+    columns = {
+        "recorded_at": "TIMESTAMPTZ",
+        "observed_at": "TIMESTAMPTZ",
+        "outcome": "JSON",
+        "prediction_id": "VARCHAR",
+        "record": "VARCHAR",
+    }
+    return f"SELECT * FROM {read_json(paths, columns)}"
+
+
+OUTCOMES_SQL: Final = """
+    WITH told AS (
+        SELECT * REPLACE (outcome::VARCHAR::TINYINT AS outcome),
+            coalesce(record, prediction_id) AS whom, record IS NOT NULL AS of_record
+        FROM ({lines})
+        WHERE recorded_at IS NOT NULL AND outcome::VARCHAR IN ('0', '1')
+            AND coalesce(record, prediction_id) IS NOT NULL
+    ), ordered AS (
+        SELECT *, lag(outcome) OVER said AS outcome_before,
+            lag(observed_at) OVER said AS observed_before,
+            row_number() OVER said > 1 AS again
+        FROM told
+        WINDOW said AS (
+            PARTITION BY of_record, whom ORDER BY recorded_at, observed_at, outcome
+        )
+    )
+    SELECT recorded_at,
+        least(coalesce(observed_at, recorded_at), recorded_at) AS observed_at,
+        outcome, prediction_id, record,
+        coalesce(again AND outcome = outcome_before AND (
+            observed_at = observed_before OR (
+                observed_at IS NULL AND observed_before IS NULL AND NOT of_record
+            )
+        ), false) AS repeats,
+        again AND outcome != outcome_before AS corrects
+    FROM ordered
+"""
+"""Lines that tell of no outcome are left out."""
+
+
+def read_json(
+    paths: Sequence[str], columns: Mapping[str, str], line_bytes: int = LINE_BYTES
+) -> str:
+    """Read lines of JSON; one that cannot be read is a row of NULLs."""
+    if not paths:
+        nulls = (f"NULL::{kind} AS {quoted(name)}" for name, kind in columns.items())
+        return f"(SELECT {', '.join(nulls)} WHERE false)"
+    kinds = (f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
+    return (
+        f"read_json({literals(paths)}, format='newline_delimited', "
+        f"ignore_errors=true, maximum_object_size={line_bytes}, "
+        f"columns={{{', '.join(kinds)}}})"
+    )
+
+
+def struct(
+    types: Mapping[str, str], suffix: str = "", others: Mapping[str, str] | None = None
+) -> str:
+    """Name a type of structs; the suffix makes lists of its fields."""
+    fields = {name: kind + suffix for name, kind in types.items()} | dict(others or {})
+    return f"STRUCT({', '.join(f'{quoted(name)} {kind}' for name, kind in fields.items())})"
+
+
+def quoted(name: str) -> str:
+    """Write a name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | datetime) -> str:
+    """Write a value in SQL."""
+    if isinstance(value, datetime):
+        return f"TIMESTAMPTZ '{value.astimezone(UTC).isoformat()}'"
+    return "'" + value.replace("'", "''") + "'"
+
+
+def literals(values: Sequence[str]) -> str:
+    """Write a list of texts in SQL."""
+    return f"[{', '.join(map(literal, values))}]"
+
+
+# Files of Parquet.
+
+
+def version_folder(version: str) -> str:
+    """Name the folder of a version's answers in a closed day's."""
+    return f"version={quote(version, safe='')}"
+
+
+def sealed_name(stem: str, path: Path) -> str:
+    """Name a whole file of Parquet, with its digest."""
+    return f"{stem}{DIGEST}{_digest(path)}.parquet"
+
+
+def verify(path: Path) -> None:
+    """Refuse a damaged file.
+
+    A file from before names held a digest has checksums of its pages.
+
+    Raises
+    ------
+    LogStoreError
+        It is damaged, or is not this log's.
+    """
+    try:
+        if DIGEST not in path.stem:
+            _verify_pages(path)
+        elif path.stem.rpartition(DIGEST)[2] != _digest(path):
+            raise ValueError("it is not what was written")  # noqa: EM101, TRY003, TRY301 - as Arrow would say it
+    except FileNotFoundError:
+        return  # somebody has just removed it; the next list lacks it
+    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+        raise _unreadable(str(path), error) from error
+
+
+def _verify_pages(path: Path) -> None:
+    with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as parquet:
+        parquet.schema_arrow.empty_table().select(["time", "answer.prediction_id"])
+        for _ in parquet.iter_batches():
+            pass
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_DIGITS]
+
+
+def _stem(path: Path) -> str:
+    """Name the file of lines that a file of Parquet was made of."""
+    return path.stem.partition(DIGEST)[0]
+
+
+def _unreadable(what: str, error: Exception) -> LogStoreError:
+    msg = (
+        f"{what} cannot be read ({error}). Put the file back from a backup, "
+        "or move it away and do without it"
+    )
+    return LogStoreError(msg)
