@@ -1,10 +1,13 @@
-"""The commands `log`: find, compact, prune."""
+"""The commands `log`: query, find, compact, prune."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +15,18 @@ from skewless.cli.terminal import (
     ConfigOption,
     JsonOption,
     open_workspace,
+    print_csv,
     print_json,
     progress,
     say,
 )
-from skewless.core.errors import RefusedError
+from skewless.core.errors import ConfigError, LogStoreError, RefusedError
 from skewless.monitoring.place import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skewless.monitoring.views import Views
 
 log_commands = typer.Typer(
     help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True
@@ -56,6 +65,90 @@ def find_answer(
         )
         raise RefusedError(msg)
     _show(found, as_json=as_json)
+
+
+@log_commands.command("query")
+def query_log(
+    context: typer.Context,
+    sql: Annotated[
+        str | None,
+        typer.Argument(
+            help="A SELECT over predictions and outcomes; without it: a prompt",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Ask the log a question in SQL.
+
+    DuckDB answers, from files, Parquet and PostgreSQL alike; docs/monitoring/asking.md
+    has ten useful questions. It can read the log and nothing else.
+
+    Example: log query "SELECT model_version, count(*) FROM predictions GROUP BY ALL"
+    """
+    from skewless.monitoring.query import open_questions
+
+    if as_csv and as_json:
+        msg = "choose one of --csv and --json"
+        raise ConfigError(msg)
+    work = open_workspace(context, config)
+    if sql is None and not sys.stdin.isatty():
+        msg = (
+            'name a question, such as "SELECT count(*) FROM predictions"; '
+            "a terminal gets a prompt without one"
+        )
+        raise ConfigError(msg)
+    with open_questions(work) as views:
+        answer = partial(_answer, views, as_csv=as_csv, as_json=as_json)
+        if sql is None:
+            _prompt(answer)
+        else:
+            answer(sql)
+
+
+def _prompt(answer: Callable[[str], None]) -> None:
+    """Answer one question after the other, until the input or a line is empty."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives `input` a history
+
+    say("A question ends with a semicolon; an empty line ends this.", err=True)
+    while sql := _question():
+        try:
+            answer(sql)
+        except (ConfigError, LogStoreError) as error:
+            say(*str(error).splitlines(), err=True)
+        except KeyboardInterrupt:
+            say("stopped", err=True)
+
+
+def _question() -> str:
+    """Read lines up to a semicolon."""
+    lines: list[str] = []
+    while not (lines and lines[-1].rstrip().endswith(";")):
+        try:
+            lines.append(input("  ...> " if lines else "log> "))
+        except (EOFError, KeyboardInterrupt):
+            return ""
+        if not lines[-1].strip():
+            return ""
+    return "\n".join(lines)
+
+
+def _answer(views: Views, sql: str, *, as_csv: bool, as_json: bool) -> None:
+    from skewless.monitoring.query import ask, draw
+
+    if not (as_csv or as_json):
+        say(*draw(views, sql).splitlines())
+        return
+    with ask(views, sql) as (names, rows):
+        if as_csv:
+            print_csv(names, rows)
+            return
+        for row in rows:
+            print_json(dict(zip(names, row, strict=True)))
 
 
 @log_commands.command("compact")

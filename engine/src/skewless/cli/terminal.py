@@ -3,6 +3,7 @@
 A person reads them as text, a program as JSON.
 """
 
+import csv
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ import typer
 
 from skewless.core import workspace
 from skewless.core.errors import ConfigError
-from skewless.core.escaping import printable
+from skewless.core.escaping import printable, shown_only
 from skewless.core.project import Project
 from skewless.core.workspace import Workspace
 from skewless.models.signing import read_public_key
@@ -107,6 +108,23 @@ def say(*lines: str, err: bool = False) -> None:
 def print_json(result: dict[str, Any]) -> None:
     """Print one object on one line."""
     typer.echo(json.dumps(result))  # noqa: TID251 - JSON escapes all but ASCII
+
+
+def print_csv(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Print a table as CSV.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it, and a
+    value of several is JSON.
+    """
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(map(printable, names))
+    writer.writerows(map(_cell, row) for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return shown_only(printable(value)) if isinstance(value, str) else value
 
 
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:

@@ -119,9 +119,12 @@ class Views:
         contract: Contract,
         *,
         window: Window,
+        folder: Path,
         stored: Stored | None,
     ) -> None:
         self.connection = connection
+        self.folder = folder
+        """Temporary; what the database holds is there."""
         self._log = log
         self._contract = contract
         self._window = window
@@ -173,7 +176,7 @@ class Views:
             except duckdb.IOException as error:
                 found = self._list()
                 if found == self.files:
-                    raise _unreadable("the log", error) from error
+                    raise _unreadable("the log", str(error)) from error
                 self.files = found
                 self._define()
         msg = "the log's files change faster than they are read; try again"
@@ -240,7 +243,7 @@ class Views:
         try:
             described = self.connection.execute(f"DESCRIBE FROM {read}").fetchall()
         except duckdb.Error as error:
-            raise _unreadable("the log", error) from error
+            raise _unreadable("the log", str(error)) from error
         return parquet_sql(read, {row[0] for row in described}, types)
 
 
@@ -275,7 +278,9 @@ def open_views(log: Log, contract: Contract, window: Window = EVERY) -> Iterator
             )
 
             stored = copy_entries(log.database, window, Path(name))
-        yield Views(made, log, contract, window=window, stored=stored)
+        yield Views(
+            made, log, contract, window=window, folder=Path(name), stored=stored
+        )
 
 
 @contextlib.contextmanager
@@ -505,11 +510,11 @@ def verify(path: Path) -> None:
         if DIGEST not in path.stem:
             _verify_pages(path)
         elif path.stem.rpartition(DIGEST)[2] != _digest(path):
-            raise ValueError("it is not what was written")  # noqa: EM101, TRY003, TRY301 - as Arrow would say it
+            raise _unreadable(str(path), "it is not what was written")
     except FileNotFoundError:
         return  # somebody has just removed it; the next list lacks it
     except (OSError, ValueError, LookupError, pa.ArrowException) as error:
-        raise _unreadable(str(path), error) from error
+        raise _unreadable(str(path), str(error)) from error
 
 
 def _verify_pages(path: Path) -> None:
@@ -529,9 +534,9 @@ def _stem(path: Path) -> str:
     return path.stem.partition(DIGEST)[0]
 
 
-def _unreadable(what: str, error: Exception) -> LogStoreError:
+def _unreadable(what: str, why: str) -> LogStoreError:
     msg = (
-        f"{what} cannot be read ({error}). Put the file back from a backup, "
+        f"{what} cannot be read ({why}). Put the file back from a backup, "
         "or move it away and do without it"
     )
     return LogStoreError(msg)
