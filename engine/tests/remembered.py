@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from own import CONTRACT, ID
-from skewless.core.url import Url
 from skewless.core.contract import Contract
-from skewless.monitoring.place import Database, Log
-from skewless.monitoring.views import Window, literal, open_views
+from skewless.core.url import Url
+from skewless.monitoring.place import Database, Log, Window
+from skewless.monitoring.views import condition_sql, literal, open_views
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSION = "0.1.0-00000000"
@@ -80,7 +80,8 @@ def remembered(
     log = Log(folder, database_at(url) if url else None)
     with open_views(log, contract, window) as views:
         found = views.table(
-            f"FROM predictions WHERE {window.condition} ORDER BY time, prediction_id"
+            f"FROM predictions WHERE {condition_sql(window)} "
+            "ORDER BY time, prediction_id"
         )
         unreadable = views.ask("SELECT count(*) FROM entries WHERE NOT readable")[0][0]
     records = pd.DataFrame(found.pop("record").tolist())

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +20,8 @@ from remembered import NOON, line, log_file
 from skewless.core.errors import ConfigError
 from skewless.core.workspace import open_workspace
 from skewless.monitoring import connect
-from skewless.monitoring.place import open_log
 from skewless.monitoring.query import ask, draw, open_questions
 from skewless.monitoring.views import Views
-from skewless.testing import run_command
 from steady import configure
 
 PAGE = ROOT / "docs/monitoring/asking.md"
@@ -171,7 +171,10 @@ def test_what_cannot_be_answered_is_said_in_a_sentence(
 def test_nothing_in_the_log_runs_in_a_terminal_or_a_spreadsheet(own: Path, run: Run):
     hostile = line(99, record={ID: "=1+1"})
     log_file(own / "predictions", hostile, name="other.000")
-    sql = f"SELECT record.{ID} AS who, chr(27) AS sign FROM predictions WHERE prediction_id = 'p-99'"
+    sql = (
+        f"SELECT record.{ID} AS who, chr(27) AS sign FROM predictions "
+        "WHERE prediction_id = 'p-99'"
+    )
 
     for options in ([], ["--csv"], ["--json"]):
         assert "\x1b" not in run(own, "log", "query", sql, *options).stdout
@@ -201,8 +204,6 @@ def test_without_a_log_it_says_so(own: Path, run: Run):
 @pytest.mark.posix
 def test_a_terminal_gets_a_prompt(own: Path):
     import pty
-    import subprocess
-    import sys
 
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "churn_service", "log", "query"]

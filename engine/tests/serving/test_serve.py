@@ -147,6 +147,7 @@ def test_a_started_server_has_imported_no_pandas_scikit_learn_scipy_or_matplotli
         "matplotlib",
         "pandera",
         "pyarrow",
+        "duckdb",
         "onnx",
         "joblib",
     }

@@ -15,8 +15,8 @@ import pandas as pd
 from skewless.core.sections import GateConfig, Privacy
 from skewless.lifecycle.gate import Replayed, check_replay
 from skewless.models.predict import GOLDEN_TOLERANCE, Predictor
-from skewless.monitoring.place import Log
-from skewless.monitoring.views import Window, open_views
+from skewless.monitoring.place import Log, Window
+from skewless.monitoring.views import condition_sql, open_views
 from skewless.registry.events import Check
 from skewless.tables.faults import find_faults
 from skewless.tables.table import typed
@@ -116,7 +116,7 @@ def _last(
         window = Window(since, version=production.version)
         with open_views(log, production.contract, window) as views:
             found = views.table(
-                f"FROM predictions WHERE {window.condition} "
+                f"FROM predictions WHERE {condition_sql(window)} "
                 f"ORDER BY time DESC, prediction_id LIMIT {count}"
             )
             if len(found) == count or days is None:

@@ -8,8 +8,8 @@ from skewless.models.predict import open_predictor
 from skewless.monitoring.drift_job import Found, Span, find_drift
 from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.performance import Week, latest_figures, weekly
-from skewless.monitoring.place import open_log
-from skewless.monitoring.views import Window, open_views
+from skewless.monitoring.place import Window, open_log
+from skewless.monitoring.views import open_views
 from skewless.registry.registry import Registry
 
 

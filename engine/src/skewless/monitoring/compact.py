@@ -24,10 +24,9 @@ import duckdb
 from skewless.core.atomic import flush_folder
 from skewless.monitoring.line_log import SHADOW, private
 from skewless.monitoring.outcomes import OUTCOMES
-from skewless.monitoring.place import DAYS, Log, day_files
+from skewless.monitoring.place import COMPACT, DAYS, Log, day_files
 from skewless.monitoring.views import (
     CLOSED,
-    COMPACT,
     connected,
     flat_sql,
     lines_sql,

@@ -13,7 +13,8 @@ from skewless.models.reference import Reference
 from skewless.monitoring.drift import judge
 from skewless.monitoring.drift_figures import Figures, Finding
 from skewless.monitoring.impact import Effect, column_effects
-from skewless.monitoring.views import Views, Window
+from skewless.monitoring.place import Window
+from skewless.monitoring.views import Views
 from skewless.monitoring.window import gather
 
 
@@ -76,7 +77,7 @@ def find_drift(
         views,
         Window(span.since, span.until, metadata.version),
         reference,
-        judged,
+        columns=judged,
         contract=predictor.contract,
     )
     findings = judge(reference, asked.counts)

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from skewless.core.contract import Contract
-from skewless.monitoring.place import Log
-from skewless.monitoring.views import EVERY, Window, literal, open_views, quoted
+from skewless.monitoring.place import EVERY, Log, Window
+from skewless.monitoring.views import condition_sql, literal, open_views, quoted
 
 MICROSECONDS: Final = "datetime64[us]"
 ENDS: Final = np.array(["0001-01-01", "9999-12-31"], dtype=MICROSECONDS)
@@ -85,7 +85,7 @@ def join_outcomes(
         known = views.table(KNOWN.format(before=literal(as_of)))
         labels = _Labels(known, horizon)
         joined = views.batches(
-            PREDICTED.format(id=quoted(contract.id), condition=window.condition),
+            PREDICTED.format(id=quoted(contract.id), condition=condition_sql(window)),
             labels.join,
         )
     joined = joined.sort_values(["time", "prediction"], ignore_index=True)

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from skewless.core.contract import Contract
 from skewless.core.workspace import Workspace
 from skewless.monitoring.labels import join_outcomes
-from skewless.monitoring.place import Log
-from skewless.monitoring.views import Window, open_views
+from skewless.monitoring.place import Log, Window
+from skewless.monitoring.views import open_views
 from skewless.tables.faults import find_faults
 from skewless.tables.table import typed
 

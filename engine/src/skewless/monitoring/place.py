@@ -6,7 +6,7 @@ It also says in which files they are.
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,8 @@ from skewless.core.workspace import Workspace
 DAYS: Final = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
 
 
+COMPACT: Final = "compact"  # folder of days that are closed, in the log's
+DAY: Final = timedelta(days=1)
 MEMORY_MB: Final = 500
 
 
@@ -42,6 +44,25 @@ class Log(NamedTuple):
     """
     memory_mb: int = MEMORY_MB
     """`monitoring.memory_mb`: what reading may take, beside Python itself."""
+
+
+class Window(NamedTuple):
+    """Which predictions to read; None is without an end, or any version."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    """Exclusive."""
+    version: str | None = None
+
+    def holds(self, day: date) -> bool:
+        """Tell whether predictions of a day (UTC) may lie in it."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        is_late_enough = self.since is None or self.since - begin < DAY
+        is_early_enough = self.until is None or begin < self.until
+        return is_late_enough and is_early_enough
+
+
+EVERY: Final = Window()
 
 
 class Stored(NamedTuple):

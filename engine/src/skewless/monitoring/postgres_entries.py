@@ -24,10 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from skewless.core.errors import LogStoreError
-from skewless.monitoring.place import Database, Stored
+from skewless.monitoring.place import Database, Stored, Window
 from skewless.monitoring.postgres import bounded, engine
 from skewless.monitoring.postgres_log import OUTCOMES, PREDICTIONS
-from skewless.monitoring.views import Window
 
 ROWS: Final = 20_000  # in a part
 # A part may take so long, and pruning 60 times that; then the line is cut.

@@ -15,8 +15,8 @@ import duckdb
 
 from skewless.core.errors import ConfigError
 from skewless.core.workspace import Workspace
-from skewless.monitoring.place import Log, open_log
-from skewless.monitoring.views import Views, literals, open_views
+from skewless.monitoring.place import open_log
+from skewless.monitoring.views import Views, open_views
 
 FETCHED_ROWS: Final = 1_000
 ONLY_SELECT: Final = (
@@ -36,21 +36,8 @@ def open_questions(work: Workspace) -> Iterator[Views]:
     LogStoreError
         The log cannot be read.
     """
-    log = open_log(work)
-    with open_views(log, work.contract) as views:
-        lock(views, log)
+    with open_views(open_log(work), work.contract, locked=True) as views:
         yield views
-
-
-def lock(views: Views, log: Log) -> None:
-    """Let a connection read the log and nothing else, and keep it so."""
-    folders = [str(log.folder.resolve()), str(log.folder), str(views.folder)]
-    for setting in (
-        f"SET allowed_directories = {literals(folders)}",
-        "SET enable_external_access = false",
-        "SET lock_configuration = true",
-    ):
-        views.connection.execute(setting)
 
 
 def connect(work: Workspace) -> duckdb.DuckDBPyConnection:

@@ -14,9 +14,9 @@ from skewless.core.workspace import Workspace
 from skewless.monitoring.checks import check_drift, check_performance
 from skewless.monitoring.drift_job import Found, Span
 from skewless.monitoring.performance_figures import WEEKS
-from skewless.monitoring.place import open_log
+from skewless.monitoring.place import Window, open_log
 from skewless.monitoring.report import Onset, Report
-from skewless.monitoring.views import Window, open_views
+from skewless.monitoring.views import condition_sql, open_views
 from skewless.monitoring.words import alarms
 from skewless.registry.events import ALIASES, Event, fold
 from skewless.registry.registry import NEWEST, Registry
@@ -126,7 +126,7 @@ def _answers(
     with open_views(open_log(work), work.contract, window) as views:
         counted = views.ask(
             "SELECT time::DATE, tier, model_version, count(*) FROM predictions "
-            f"WHERE {window.condition} GROUP BY ALL ORDER BY ALL"
+            f"WHERE {condition_sql(window)} GROUP BY ALL ORDER BY ALL"
         )
     for day, tier, version, count in counted:
         days[day][str(tier)] += count

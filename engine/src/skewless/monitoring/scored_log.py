@@ -30,11 +30,10 @@ from skewless.core.settings import load_settings
 from skewless.core.workspace import Workspace
 from skewless.models.artifact import sha256
 from skewless.monitoring.line_log import private
-from skewless.monitoring.place import Database, find_database, open_log
+from skewless.monitoring.place import COMPACT, Database, find_database, open_log
 from skewless.monitoring.postgres import engine
 from skewless.monitoring.postgres_log import REFUSED, Part, insert_parts, make_tables
 from skewless.monitoring.prediction_log import PredictionLog
-from skewless.monitoring.views import COMPACT
 
 LOG: Final = logging.getLogger(__name__)
 SLICE: Final = 1000  # lines that go to the database at a time

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -24,9 +24,16 @@ import pyarrow.parquet
 from skewless.core.contract import Contract
 from skewless.core.errors import LogStoreError
 from skewless.monitoring.outcomes import OUTCOMES
-from skewless.monitoring.place import DAYS, Log, Stored, day_files
+from skewless.monitoring.place import (
+    COMPACT,
+    DAYS,
+    EVERY,
+    Log,
+    Stored,
+    Window,
+    day_files,
+)
 
-COMPACT: Final = "compact"  # folder of days that are closed, in the log's
 # In the name of a file that no process appends to; it is compacted under that name.
 CLOSED: Final = ".closed-"
 DIGEST: Final = ".sha256-"
@@ -37,7 +44,6 @@ DuckDB does not look at the checksums of pages.
 DIGEST_DIGITS: Final = 32
 LINE_BYTES: Final = 16 * 1024 * 1024  # of the longest line, as it seems at first
 BATCH_ROWS: Final = 500_000
-DAY: Final = timedelta(days=1)
 RELISTINGS: Final = 20  # of files that somebody else renames or removes meanwhile
 SHARED: Final = {
     "time": "TIMESTAMPTZ",
@@ -70,37 +76,6 @@ KINDS: Final = {
 Taken = TypeVar("Taken")
 
 
-class Window(NamedTuple):
-    """Which predictions to read; None is without an end, or any version."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    """Exclusive."""
-    version: str | None = None
-
-    @property
-    def condition(self) -> str:
-        """Say it in SQL, of a row of `predictions`."""
-        limits = []
-        if self.since is not None:
-            limits.append(f"time >= {literal(self.since)}")
-        if self.until is not None:
-            limits.append(f"time < {literal(self.until)}")
-        if self.version is not None:
-            limits.append(f"model_version = {literal(self.version)}")
-        return " AND ".join(limits) or "true"
-
-    def holds(self, day: date) -> bool:
-        """Tell whether predictions of a day (UTC) may lie in it."""
-        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        is_late_enough = self.since is None or self.since - begin < DAY
-        is_early_enough = self.until is None or begin < self.until
-        return is_late_enough and is_early_enough
-
-
-EVERY: Final = Window()
-
-
 class Files(NamedTuple):
     """The files that the views read."""
 
@@ -119,12 +94,9 @@ class Views:
         contract: Contract,
         *,
         window: Window,
-        folder: Path,
         stored: Stored | None,
     ) -> None:
         self.connection = connection
-        self.folder = folder
-        """Temporary; what the database holds is there."""
         self._log = log
         self._contract = contract
         self._window = window
@@ -176,7 +148,7 @@ class Views:
             except duckdb.IOException as error:
                 found = self._list()
                 if found == self.files:
-                    raise _unreadable("the log", str(error)) from error
+                    raise _unreadable(str(self._log.folder), str(error)) from error
                 self.files = found
                 self._define()
         msg = "the log's files change faster than they are read; try again"
@@ -243,12 +215,14 @@ class Views:
         try:
             described = self.connection.execute(f"DESCRIBE FROM {read}").fetchall()
         except duckdb.Error as error:
-            raise _unreadable("the log", str(error)) from error
+            raise _unreadable(str(self._log.folder), str(error)) from error
         return parquet_sql(read, {row[0] for row in described}, types)
 
 
 @contextlib.contextmanager
-def open_views(log: Log, contract: Contract, window: Window = EVERY) -> Iterator[Views]:
+def open_views(
+    log: Log, contract: Contract, window: Window = EVERY, *, locked: bool = False
+) -> Iterator[Views]:
     """Open the views of a log.
 
     Parameters
@@ -261,6 +235,8 @@ def open_views(log: Log, contract: Contract, window: Window = EVERY) -> Iterator
     window
         Which predictions will be asked for. Files of other days are not opened; within
         a day, all rows are there.
+    locked
+        Whether nothing but the log may be reached, whatever is asked.
 
     Raises
     ------
@@ -278,9 +254,20 @@ def open_views(log: Log, contract: Contract, window: Window = EVERY) -> Iterator
             )
 
             stored = copy_entries(log.database, window, Path(name))
-        yield Views(
-            made, log, contract, window=window, folder=Path(name), stored=stored
-        )
+        views = Views(made, log, contract, window=window, stored=stored)
+        if locked:
+            _lock(made, [log.folder.resolve(), log.folder, Path(name)])
+        yield views
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
+    """Let a connection reach these folders and nothing else, for ever."""
+    for setting in (
+        f"SET allowed_directories = {literals(list(map(str, folders)))}",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ):
+        connection.execute(setting)
 
 
 @contextlib.contextmanager
@@ -462,8 +449,21 @@ def struct(
     types: Mapping[str, str], suffix: str = "", others: Mapping[str, str] | None = None
 ) -> str:
     """Name a type of structs; the suffix makes lists of its fields."""
-    fields = {name: kind + suffix for name, kind in types.items()} | dict(others or {})
-    return f"STRUCT({', '.join(f'{quoted(name)} {kind}' for name, kind in fields.items())})"
+    fields = [f"{quoted(name)} {kind}{suffix}" for name, kind in types.items()]
+    fields += [f"{quoted(name)} {kind}" for name, kind in (others or {}).items()]
+    return f"STRUCT({', '.join(fields)})"
+
+
+def condition_sql(window: Window) -> str:
+    """Say in SQL whether a row of `predictions` is in a window."""
+    limits = []
+    if window.since is not None:
+        limits.append(f"time >= {literal(window.since)}")
+    if window.until is not None:
+        limits.append(f"time < {literal(window.until)}")
+    if window.version is not None:
+        limits.append(f"model_version = {literal(window.version)}")
+    return " AND ".join(limits) or "true"
 
 
 def quoted(name: str) -> str:
@@ -510,7 +510,8 @@ def verify(path: Path) -> None:
         if DIGEST not in path.stem:
             _verify_pages(path)
         elif path.stem.rpartition(DIGEST)[2] != _digest(path):
-            raise _unreadable(str(path), "it is not what was written")
+            why = "it is not what was written"
+            raise _unreadable(str(path), why)
     except FileNotFoundError:
         return  # somebody has just removed it; the next list lacks it
     except (OSError, ValueError, LookupError, pa.ArrowException) as error:

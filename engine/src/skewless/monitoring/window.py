@@ -17,7 +17,8 @@ from skewless.core.contract import Column, Contract
 from skewless.models.reference import Distribution, Reference
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.drift_figures import Rows
-from skewless.monitoring.views import Views, Window, literal, quoted
+from skewless.monitoring.place import Window
+from skewless.monitoring.views import Views, condition_sql, literal, quoted
 
 SAMPLE: Final = 10_000  # rows
 HASHES: Final = 2**64
@@ -44,8 +45,8 @@ def gather(
     views: Views,
     window: Window,
     reference: Reference,
-    columns: Sequence[Column],
     *,
+    columns: Sequence[Column],
     contract: Contract,
 ) -> Asked:
     """Count a window of the log.
@@ -81,7 +82,7 @@ def gather(
                 words=", ".join(f"{word} AS {name}" for name, word in words.items()),
                 kept=", ".join(f"{literal(name)}: {cell}" for name, cell in cells),
                 cut=cut,
-                condition=window.condition,
+                condition=condition_sql(window),
             )
         )
         latest = (f"arg_max({name}, {MOMENT}) AS {name}" for name in words)
@@ -165,7 +166,7 @@ def place_sql(bins: Distribution, cell: str) -> str:
     else:
         whens += [
             f"WHEN {cell} = {_value_sql(value)} THEN {min(place, len(bins.values))}"
-            for place, value in enumerate(bins.values + bins.rare)
+            for place, value in enumerate((*bins.values, *bins.rare))  # noqa: PD011 - no table
         ]
         others = bins.known_bins
     return f"CASE {' '.join(whens)} ELSE {others} END"
