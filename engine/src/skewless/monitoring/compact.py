@@ -38,10 +38,7 @@ from skewless.monitoring.views import (
 
 STILL_SECONDS = 60 * 60  # that nobody wrote to a file, before it counts as left
 COUNTED: Final = "SELECT CASE WHEN readable THEN model_version END, count(*)"
-STRUCTURE: Final = """
-    SELECT json_group_structure(record) FILTER (json_type(record) = 'OBJECT'),
-        json_group_structure(records) FILTER (json_type(records) = 'OBJECT')
-"""
+STRUCTURES: Final = "SELECT DISTINCT json_structure(record), json_structure(records)"
 KINDS_OF_JSON: Final = {
     "NULL": "NULL",
     "BOOLEAN": "BOOLEAN",
@@ -199,14 +196,21 @@ def _kinds(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     privacy turns a number into a hash.
     """
     read = read_json([str(path)], {"record": "JSON", "records": "JSON"})
-    (found,) = connection.execute(f"{STRUCTURE} FROM {read}").fetchall()
+    found = connection.execute(f"{STRUCTURES} FROM {read}").fetchall()
     kinds: dict[str, set[str]] = defaultdict(set)
-    one, several = (json.loads(structure or "{}") for structure in found)
-    for name, kind in one.items():
-        kinds[name].add(_kind(kind))
-    for name, kind in several.items():
-        kinds[name].add(_kind(kind[0] if isinstance(kind, list) else kind))
+    for structures in found:
+        one, several = map(_columns, structures)
+        for name, kind in one.items():
+            kinds[name].add(_kind(kind))
+        for name, kind in several.items():
+            kinds[name].add(_kind(kind[0] if isinstance(kind, list) else kind))
     return {name: _common(kinds[name] - {"NULL"}) for name in sorted(kinds)}
+
+
+def _columns(structure: str | None) -> dict[str, Any]:
+    """Read the kind of each column; what is no object has none."""
+    found = json.loads(structure or "{}")
+    return found if isinstance(found, dict) else {}
 
 
 def _kind(kind: Any) -> str:
