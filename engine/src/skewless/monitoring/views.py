@@ -392,7 +392,7 @@ def outcome_lines_sql(paths: Sequence[str]) -> str:
     """Read files of outcomes."""
     columns = {
         "recorded_at": "TIMESTAMPTZ",
-        "observed_at": "TIMESTAMPTZ",
+        "observed_at": "VARCHAR",
         "outcome": "JSON",
         "prediction_id": "VARCHAR",
         "record": "VARCHAR",
@@ -402,10 +402,12 @@ def outcome_lines_sql(paths: Sequence[str]) -> str:
 
 OUTCOMES_SQL: Final = """
     WITH told AS (
-        SELECT * REPLACE (outcome::VARCHAR::TINYINT AS outcome),
+        SELECT * REPLACE (outcome::VARCHAR::TINYINT AS outcome,
+                TRY_CAST(observed_at AS TIMESTAMPTZ) AS observed_at),
             coalesce(record, prediction_id) AS whom, record IS NOT NULL AS of_record
         FROM ({lines})
-        WHERE recorded_at IS NOT NULL AND outcome::VARCHAR IN ('0', '1')
+        WHERE isfinite(recorded_at) AND outcome::VARCHAR IN ('0', '1')
+            AND (observed_at IS NULL OR isfinite(TRY_CAST(observed_at AS TIMESTAMPTZ)))
             AND coalesce(record, prediction_id) IS NOT NULL
     ), ordered AS (
         SELECT *, lag(outcome) OVER said AS outcome_before,
