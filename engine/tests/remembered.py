@@ -1,17 +1,26 @@
 """Make up lines of the prediction log, and read a log as one table."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
 from own import CONTRACT, ID
 from skewless.core.contract import Contract
 from skewless.core.url import Url
-from skewless.monitoring.place import Database, Log, Window
-from skewless.monitoring.views import condition_sql, literal, open_views
+from skewless.monitoring.place import COMPACT, Database, Log, Window
+from skewless.monitoring.views import (
+    OF_BATCH,
+    condition_sql,
+    literal,
+    open_views,
+    version_folder,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSION = "0.1.0-00000000"
@@ -61,6 +70,57 @@ def log_file(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{day}.{name}.jsonl"
     path.write_bytes(b"".join(lines))
+    return path
+
+
+def batch(
+    *numbers: int, moment: datetime = NOON, version: str = VERSION, **shared: Any
+) -> bytes:
+    """Write the answers of `line` to these numbers as one line, in columns.
+
+    All have the time of the first.
+    """
+    rows = [json.loads(line(number, moment, version=version)) for number in numbers]
+    return in_columns(rows, **shared)
+
+
+def in_columns(rows: Sequence[dict[str, Any]], **shared: Any) -> bytes:
+    """Put lines of single answers into one line of a batch."""
+    records, answers = (
+        {name: [row[part][name] for row in rows] for name in rows[0][part]}
+        for part in ("record", "answer")
+    )
+    answers |= {name: rows[0]["answer"][name] for name in OF_BATCH}
+    entry = {
+        name: value
+        for name, value in rows[0].items()
+        if name not in {"record", "answer"}
+    }
+    entry |= {"source": "/predict/batch"} | shared
+    entry |= {"records": records, "answers": answers}
+    return json.dumps(entry).encode() + b"\n"
+
+
+def older_parquet(
+    folder: Path, *lines: bytes, name: str = "2026-03-01.host-1-a.000"
+) -> Path:
+    """Write Parquet as an older engine did: without a digest, with checksums of pages.
+
+    All lines are of one day and version.
+    """
+    frame = pd.json_normalize([json.loads(each) for each in lines], max_level=1)
+    frame["time"] = pd.to_datetime(frame["time"], utc=True).astype(
+        "datetime64[us, UTC]"
+    )
+    day = folder / COMPACT / f"date={name[:10]}"
+    path = day / version_folder(VERSION) / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(
+        pa.Table.from_pandas(frame, preserve_index=False),
+        path,
+        compression="zstd",
+        write_page_checksum=True,
+    )
     return path
 
 

@@ -8,18 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from conftest import Run
 from own import CONTRACT, ID
 from recorded import outcome
-from remembered import NOON, ids, line, log_file, remembered
+from remembered import NOON, ids, line, log_file, older_parquet, remembered, told
+from skewless.core.errors import LogStoreError
 from skewless.monitoring.compact import compact, prune
-from skewless.monitoring.views import COMPACT
 from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.outcome_file import read_file
-from skewless.monitoring.place import Log
+from skewless.monitoring.place import COMPACT, Log
+
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 GOOD = [f"p-{number}" for number in range(4)]
@@ -47,25 +49,37 @@ FOREIGN = {
     "deep field cut short": line(9)[:-2] + b',"x":' + b"[" * 5_000,
     "null": b"null",
     "number": b"5",
-    "week as time": changed(time="2026-W02-1x"),
-    "comma in time": changed(time="2026-03-01T12:00:00,5Zx"),
+    "week as time": changed(time="2026-W09-7T12:00:09Z"),
+    "comma in time": changed(time="2026-03-01T12:00:09,0Z"),
+    "time without end": changed(time="infinity"),
     "time of another kind": changed(time=5),
-    "score of text": changed("answer", probability="0.5"),
     "score of list": changed("answer", probability=[0.5]),
     "score of null": changed("answer", probability=None),
     "score absent": without("answer", "probability"),
     "score of 7": changed("answer", probability=7),
     "score not a number": changed("answer", probability=float("nan")),
-    "id of number": changed("answer", prediction_id=5),
-    "version of list": changed("answer", model_version=["a"]),
-    "cell of list": changed("record", **{ID: ["a"]}),
+    "batch of another shape": b'{"records":{"a":[1]},"answers":[1]}',
+    "batch without scores": b'{"records":{"a":[1]},"answers":{"decision":[true]}}',
     "not UTF-8": line(9).strip().replace(b'"r-9"', b'"r\xff"'),
     "half a character": line(9).strip().replace(b'"p-9"', b'"p\\ud800"'),
 }
 
+LENIENT = {
+    "score of text": (changed("answer", probability="0.5"), "probability", 0.5),
+    "id of number": (changed("answer", prediction_id=5), "prediction_id", "5"),
+    "version of list": (
+        changed("answer", model_version=["a"]),
+        "model_version",
+        '["a"]',
+    ),
+    "cell of list": (changed("record", **{ID: ["a"]}), ID, '["a"]'),
+    "cell of number": (changed("record", **{ID: 5}), ID, "5"),
+}
+"""A line, the field that is written in another way, and what it says all the same."""
+
 
 def compacted(folder: Path) -> list[Any]:
-    return list(compact(folder, before=date(2026, 4, 1), now=time.time() + 10**6))
+    return list(compact(Log(folder), before=date(2026, 4, 1), now=time.time() + 10**6))
 
 
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
@@ -76,7 +90,9 @@ def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(
     good = [line(number) for number in range(4)]
     log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
 
-    labelled = join_outcomes(Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90))
+    labelled = join_outcomes(
+        Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90)
+    )
     before = remembered(tmp_path)
     (done,) = compacted(tmp_path)
 
@@ -95,10 +111,31 @@ def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
 
     assert (ids(found), found.unreadable) == ([], 1)
     assert (
-        len(join_outcomes(Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90)))
+        len(
+            join_outcomes(
+                Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90)
+            )
+        )
         == 0
     )
     assert [(done.rows, done.unreadable) for done in compacted(tmp_path)] == [(0, 1)]
+
+
+@pytest.mark.parametrize(("foreign", "name", "value"), LENIENT.values(), ids=LENIENT)
+def test_a_value_of_another_kind_that_says_the_same_is_read_as_that(
+    tmp_path: Path, foreign: bytes, name: str, value: Any
+):
+    log_file(tmp_path, line(0), foreign + b"\n", line(1))
+
+    before = remembered(tmp_path)
+    (done,) = compacted(tmp_path)
+    after = remembered(tmp_path)
+
+    for found in (before, after):
+        told = found.answers if name in found.answers else found.records
+        assert told[name].tolist()[-1] == value
+        assert (len(told), found.unreadable) == (3, 0)
+    assert (done.rows, done.unreadable) == (3, 0)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +199,15 @@ def test_names_that_are_no_files_of_a_log_are_passed_over(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "time",
-    ["2026-W09-7T12:00:09Z", "2026-03-01T12:00:09,0Z", "2026-03-01 14:00:09+0200"],
+    [
+        "2026-03-01 14:00:09+0200",
+        "2026-03-01T14:00:09.000+02:00",
+        "2026-03-01T12:00:09",
+    ],
 )
-def test_a_time_that_is_written_otherwise_is_the_same_time(tmp_path: Path, time: str):
+def test_a_time_that_is_written_in_another_way_is_the_same_time(
+    tmp_path: Path, time: str
+):
     log_file(tmp_path, line(8), changed(time=time))
 
     assert remembered(tmp_path).answers["time"].tolist() == [
@@ -188,6 +231,9 @@ def test_what_is_no_outcome_is_ignored(tmp_path: Path):
         known | {"prediction_id": None},
         known | {"recorded_at": 5},
         known | {"observed_at": [1]},
+        known | {"observed_at": "x"},
+        known | {"observed_at": "infinity"},
+        known | {"recorded_at": "-infinity"},
     ]
     lines = [json.dumps(each).encode() + b"\n" for each in [*wrong, known]]
     log_file(
@@ -245,7 +291,7 @@ def test_what_is_written_while_it_is_compacted_is_not_lost(
 def test_a_file_that_somebody_else_takes_away_is_passed_over(tmp_path: Path):
     for name in "abc":
         log_file(tmp_path, line(ord(name)), name=name)
-    rest = compact(tmp_path, before=date(2026, 4, 1), now=time.time() + 10**6)
+    rest = compact(Log(tmp_path), before=date(2026, 4, 1), now=time.time() + 10**6)
     next(rest)
     other = compacted(tmp_path)
 
@@ -283,8 +329,39 @@ def test_damaged_parquet_is_named_with_what_to_do_and_never_read_as_something_el
     without = run(project, "performance", "--as-of", "2026-03-02")
 
     assert (done.returncode, f"{path} cannot be read (" in done.stderr) == (1, True)
-    assert "Put it back from a backup, or move it away" in done.stderr
+    assert "Put the file back from a backup, or move it away" in done.stderr
     assert (without.returncode, "nothing was predicted" in without.stdout) == (0, True)
+
+
+def test_parquet_of_an_older_engine_is_read_and_its_damage_is_found(tmp_path: Path):
+    lines = [line(number) for number in range(4)]
+    log_file(tmp_path / "lines", *lines)
+    path = older_parquet(tmp_path / "parquet", *lines)
+
+    known = remembered(tmp_path / "lines")
+    found = remembered(tmp_path / "parquet")
+
+    assert found.answers.equals(known.answers)
+    assert found.records.equals(known.records)
+    whole = path.read_bytes()
+    for how, content in damaged(whole).items():
+        path.write_bytes(content)
+        with pytest.raises(LogStoreError) as caught:
+            remembered(tmp_path / "parquet")
+        assert f"{path} cannot be read (" in str(caught.value), how
+
+
+def test_a_bit_that_a_disk_turned_anywhere_is_found(tmp_path: Path):
+    log_file(tmp_path, *(line(number) for number in range(4)))
+    compacted(tmp_path)
+    (path,) = tmp_path.rglob("*.parquet")
+    whole = path.read_bytes()
+
+    for place in np.linspace(0, len(whole) - 1, 30).astype(int).tolist():
+        turned = bytes([whole[place] ^ 1])
+        path.write_bytes(whole[:place] + turned + whole[place + 1 :])
+        with pytest.raises(LogStoreError, match="cannot be read"):
+            remembered(tmp_path)
 
 
 def test_lines_that_are_put_back_beside_their_parquet_are_counted_once(
@@ -333,6 +410,5 @@ def test_a_moment_at_the_ends_of_the_calendar_is_recorded_as_the_service_would(
         0,
         moment,
     ), done.stderr
-    known = told(project / "predictions", before=datetime.now(UTC) + timedelta(days=1)
-    )
+    known = told(project / "predictions", before=datetime.now(UTC) + timedelta(days=1))
     assert (known["observed_at"] <= known["recorded_at"]).tolist() == [True]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from own import ID
 from recorded import at, outcome, prediction, prediction_id, write, write_outcomes
 from skewless.monitoring.labels import join_outcomes, review
-from skewless.monitoring.place import Log
-from skewless.monitoring.views import Window
+from skewless.monitoring.place import Log, Window
+
 
 HORIZON = timedelta(days=10)
 LATE = at(100)
