@@ -22,7 +22,6 @@ from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.outcome_file import read_file
 from skewless.monitoring.place import COMPACT, Log
 
-
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 GOOD = [f"p-{number}" for number in range(4)]
 
