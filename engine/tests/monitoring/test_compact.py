@@ -12,11 +12,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from conftest import Run, make_project
+from fields import field
 from own import CONTRACT, ID
-from remembered import NOON, database_at, ids, line, log_file, remembered
+from remembered import NOON, database_at, ids, in_columns, line, log_file, remembered
 from skewless.monitoring import compact as compacting
 from skewless.monitoring.compact import compact, prune
 from skewless.monitoring.line_log import LineLog
@@ -35,7 +37,10 @@ class KilledError(Exception):
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Return a log of three days, two processes, two versions and a torn line."""
+    """Return a log of three days, two processes, two versions and a torn line.
+
+    Some of the answers are in a batch.
+    """
     folder = tmp_path / "predictions"
     for day in range(3):
         for number, process in enumerate("ab"):
@@ -44,6 +49,9 @@ def log(tmp_path: Path) -> Path:
                 line(first + n, NOON + day * DAY, version=f"0.{n % 2}.0-0")
                 for n in range(50)
             ]
+            rows = [json.loads(each) for each in lines[40:]]
+            batches = [in_columns(rows[start::2]) for start in range(2)]
+            lines = [*lines[:40], *batches]
             torn = [lines[0][:40] + b"\n"] if (day, process) == (0, "a") else []
             name = (NOON + day * DAY).date().isoformat()
             log_file(folder, *lines, *torn, day=name, name=f"host-{process}.000")
@@ -53,7 +61,7 @@ def log(tmp_path: Path) -> Path:
 def done(
     folder: Path, before: date = TODAY, now: float = LATER
 ) -> list[compacting.Compacted]:
-    return list(compact(folder, before=before, now=now))
+    return list(compact(Log(folder), before=before, now=now))
 
 
 def known(folder: Path, **asked: Any) -> list[dict[str, Any]]:
@@ -177,43 +185,31 @@ def test_a_file_that_becomes_parquet_while_it_is_about_to_be_read_is_read_as_tha
     assert known(log) == before
 
 
-def test_kinds_that_differ_between_the_blocks_of_a_file_come_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shape", ["alone", "together"])
+def test_kinds_that_differ_between_the_lines_of_a_file_come_together(
+    tmp_path: Path, shape: str
 ):
-    monkeypatch.setattr("skewless.monitoring.blocks.BYTES", 600)
-    name = CONTRACT.columns[0].name
-    values = [None, None, None, 3, 4, None, 1]
-    log_file(
-        tmp_path,
-        *(
-            line(n, record=CONTRACT.example() | {name: value})
-            for n, value in enumerate(values)
-        ),
-    )
+    name = field("number").name
+    values = [None, None, None, 3, 4.5, None, 1, "0a1b", "7"]
+    lines = [
+        line(n, record=CONTRACT.example() | {name: value})
+        for n, value in enumerate(values)
+    ]
+    if shape == "together":
+        rows = [json.loads(each) for each in lines]
+        lines = [in_columns(rows[:4]), in_columns(rows[4:])]
+    log_file(tmp_path, *lines)
+    before = remembered(tmp_path)
 
     (found,) = done(tmp_path)
+    after = remembered(tmp_path)
+    (path,) = tmp_path.rglob("*.parquet")
+    kept = pd.read_parquet(path, columns=[f"record.{name}"], partitioning=None)
 
-    assert found.left is None
-    assert [
-        None if value != value else value  # noqa: PLR0124 - NaN
-        for value in remembered(tmp_path).records[name]
-    ] == values
-
-
-def test_a_file_that_no_table_can_hold_stays_and_is_read_still(tmp_path: Path):
-    name = CONTRACT.columns[0].name
-    log_file(
-        tmp_path,
-        *(
-            line(n, record=CONTRACT.example() | {name: value})
-            for n, value in enumerate((7, "0a1b"))
-        ),
-    )
-
-    (found,) = done(tmp_path)
-
-    assert "no table can hold it" in str(found.left)
-    assert ids(remembered(tmp_path)) == ["p-0", "p-1"]
+    assert (found.left, found.rows) == (None, len(values))
+    assert after.answers.equals(before.answers)
+    assert after.records.equals(before.records)
+    assert sorted(kept[f"record.{name}"].dropna().tolist())[:2] == ["0a1b", "1"]
 
 
 def test_a_file_of_torn_lines_alone_is_told_of_and_removed(tmp_path: Path):
@@ -229,7 +225,9 @@ def test_columns_that_are_all_dropped_survive(tmp_path: Path):
 
     done(tmp_path)
 
-    assert remembered(tmp_path).records.shape == (2, 0)
+    found = remembered(tmp_path).records
+    assert len(found) == 2
+    assert found.isna().all(axis=None)
 
 
 def test_a_version_that_is_no_file_name_finds_its_folder(tmp_path: Path):

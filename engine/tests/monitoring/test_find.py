@@ -1,7 +1,8 @@
 """Which version answered this request, and what became of the customer."""
 
 import json
-from datetime import timedelta
+import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from conftest import Run, make_project
 from own import CONTRACT, ID
 from recorded import write_outcomes
-from remembered import NOON, VERSION, database_at, line, log_file
+from remembered import NOON, VERSION, database_at, in_columns, line, log_file
+from skewless.monitoring.compact import compact
+from skewless.monitoring.place import Log
 from skewless.monitoring.postgres import engine
 from skewless.monitoring.postgres_log import PREDICTIONS
 
@@ -67,16 +70,50 @@ def test_an_answer_is_found_with_its_record_its_version_and_its_outcomes(
 
 
 def test_a_whole_number_is_one_although_others_miss_it(own: Path, run: Run):
-    lines = [line(3), line(4, record=dict.fromkeys(CONTRACT.example()) | {ID: None})]
+    empty = dict.fromkeys(CONTRACT.example()) | {ID: None}
+    lines = [line(33), line(34, record=empty)]
     log_file(own / "predictions", *lines, day="2026-03-01", name="host-2-b.000")
 
-    found = json.loads(run(own, "log", "find", "p-3", "--json").stdout)
-    nobody = json.loads(run(own, "log", "find", "p-4", "--json").stdout)
+    found = json.loads(run(own, "log", "find", "p-33", "--json").stdout)
+    nobody = json.loads(run(own, "log", "find", "p-34", "--json").stdout)
 
     assert json.dumps(found["record"], sort_keys=True) == json.dumps(
-        CONTRACT.example() | {ID: "c-3"}, sort_keys=True
+        CONTRACT.example() | {ID: "c-33"}, sort_keys=True
     )
     assert set(nobody["record"].values()) == {None}
+
+
+@pytest.mark.parametrize("form", ["lines", "parquet"])
+def test_one_row_of_a_batch_is_found_as_if_it_had_been_asked_alone(
+    own: Path, run: Run, form: str
+):
+    rows = [json.loads(line(number, NOON)) for number in range(40, 44)]
+    rows[2]["answer"]["probability"] = 0.125
+    log_file(own / "predictions", in_columns(rows), name="host-2-b.000")
+    write_outcomes(own / "predictions", [recorded(1, 1, record="c-42")])
+    if form == "parquet":
+        log = Log(own / "predictions")
+        list(compact(log, before=date(2026, 4, 1), now=time.time() + 10**6))
+
+    found = json.loads(run(own, "log", "find", "p-42", "--json").stdout)
+
+    assert (found["prediction_id"], found["probability"]) == ("p-42", 0.125)
+    assert (found["model_version"], found["source"]) == (VERSION, "/predict/batch")
+    assert [each["outcome"] for each in found["outcomes"]] == [1]
+    assert json.dumps(found["record"], sort_keys=True) == json.dumps(
+        CONTRACT.example() | {ID: "c-42"}, sort_keys=True
+    )
+
+
+def test_a_column_that_privacy_hides_is_shown_as_it_is_kept(own: Path, run: Run):
+    name = CONTRACT.columns[0].name
+    row = json.loads(line(50, record=CONTRACT.example() | {name: "0a1b"}))
+    hidden = json.dumps(row | {"privacy": {name: "hash"}}).encode() + b"\n"
+    log_file(own / "predictions", hidden, name="host-2-b.000")
+
+    found = json.loads(run(own, "log", "find", "p-50", "--json").stdout)
+
+    assert (found["record"][name], found["privacy"]) == ("0a1b", {name: "hash"})
 
 
 def test_a_person_reads_a_line_per_fact(own: Path, run: Run):

@@ -1,24 +1,42 @@
 """The log gives back what was answered, whatever state its files are in."""
 
-import re
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
 
 from conftest import ROOT
 from own import CONTRACT, ID, PROJECT, neutral, service_of
 from remembered import NOON, VERSION, ids, line, log_file, remembered
+from skewless.core.answer import TIERS, Answer, Answered, Source
 from skewless.core.config_file import load_config
 from skewless.core.errors import LogStoreError
+from skewless.core.sections import DecisionConfig
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.predict import load_predictor
-from skewless.monitoring.place import Log
+from skewless.monitoring import prediction_log
+from skewless.monitoring.compact import compact
+from skewless.monitoring.line_log import LineLog
+from skewless.monitoring.place import Log, Window
+from skewless.monitoring.prediction_log import PredictionLog
+from skewless.monitoring.views import open_views
 from skewless.serving.follow import Models
+from skewless.serving.journal import Note
+from skewless.testing.strategies import records as records_of
+
+ALONE, TOGETHER = 5, 4  # rows, asked about one by one and in a batch
+WAYS = st.sampled_from(["keep", "drop", "hash"])
+DECISION = DecisionConfig(threshold=0.5, medium_risk=0.3, high_risk=0.7)
+SETTINGS = Settings(_env_file=None, hash_key=SecretStr("k" * 32))
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +53,10 @@ def asked(
         service.app, base_url="http://localhost", client=("127.0.0.1", 1)
     ) as client:
         answers = [
-            client.post("/predict", json=CONTRACT.example()).json() for _ in range(5)
+            client.post("/predict", json=CONTRACT.example()).json()
+            for _ in range(ALONE)
         ]
-        batch = {"customers": [CONTRACT.example()] * 4}
+        batch = {"customers": [CONTRACT.example()] * TOGETHER}
         answers += client.post("/predict/batch", json=batch).json()["predictions"]
     return root / "predictions", answers
 
@@ -47,8 +66,13 @@ def test_every_answer_comes_back_beside_what_was_asked(asked: tuple[Path, list[d
 
     history = remembered(folder)
 
+    found = history.answers[list(answers[0])].to_dict("records")
     assert history.unreadable == 0
-    assert history.answers[list(answers[0])].to_dict("records") == answers
+    assert found[:ALONE] == answers[:ALONE]
+    # Those of a batch have one time.
+    assert sorted(found, key=itemgetter("prediction_id")) == sorted(
+        answers, key=itemgetter("prediction_id")
+    )
     assert history.records[[column.name for column in CONTRACT.columns]].to_dict(
         "records"
     ) == [
@@ -67,21 +91,28 @@ def test_every_answer_comes_back_beside_what_was_asked(asked: tuple[Path, list[d
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
+    which=st.integers(0, ALONE),
     position=st.floats(0, 1),
     junk=st.binary(max_size=20).filter(lambda junk: b"\n" not in junk),
 )
 @pytest.mark.slow
 def test_a_torn_line_costs_itself_and_no_other(
-    asked: tuple[Path, list[dict]], tmp_path: Path, position: float, junk: bytes
+    asked: tuple[Path, list[dict]],
+    tmp_path: Path,
+    which: int,
+    position: float,
+    junk: bytes,
 ):
     (path,) = asked[0].iterdir()
-    first, *others = path.read_bytes().splitlines(keepends=True)
-    torn = first[: 1 + int(position * (len(first) - 3))] + junk + b"\n"
-    (tmp_path / path.name).write_bytes(b"".join([*others[:3], torn, *others[3:]]))
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = lines[which]
+    lost = TOGETHER if b'"records"' in whole else 1
+    lines[which] = whole[: 1 + int(position * (len(whole) - 3))] + junk + b"\n"
+    (tmp_path / path.name).write_bytes(b"".join(lines))
 
     history = remembered(tmp_path)
 
-    assert (len(history.answers), history.unreadable) == (len(others), 1)
+    assert (len(history.answers), history.unreadable) == (ALONE + TOGETHER - lost, 1)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +163,9 @@ def test_files_of_days_that_are_not_asked_for_are_not_opened(tmp_path: Path):
     )
     assert remembered(tmp_path, until=begin).unreadable == 1
     assert remembered(tmp_path).unreadable == 3
+    window = Window(begin, begin + timedelta(days=1))
+    with open_views(Log(tmp_path), CONTRACT, window) as opened:
+        assert [Path(path).name[:10] for path in opened.files.lines] == ["2026-03-02"]
 
 
 def test_only_answers_of_the_version_that_is_asked_for_are_returned(tmp_path: Path):
@@ -142,28 +176,6 @@ def test_only_answers_of_the_version_that_is_asked_for_are_returned(tmp_path: Pa
     assert ids(remembered(tmp_path, version="v1")) == [
         f"p-{number}" for number in range(1, 30, 3)
     ]
-
-
-def test_parts_come_newest_day_first_each_of_one_day_in_order_and_not_too_large(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(blocks, "BYTES", 9 * len(line(10)))
-    for day in (1, 2, 3):
-        for process in "ab":
-            moment = NOON + timedelta(days=day - 1)
-            lines = [line(number, moment) for number in reversed(range(20))]
-            log_file(
-                tmp_path, *lines, day=f"2026-03-0{day}", name=f"host-{process}.000"
-            )
-
-    parts = [part.answers["time"] for part in read_predictions(Log(tmp_path))]
-
-    days = [times.dt.date.unique().tolist() for times in parts]
-    assert sum(map(len, parts)) == 120
-    assert max(map(len, parts)) <= 9
-    assert all(times.is_monotonic_increasing for times in parts)
-    assert {len(each) for each in days} == {1}
-    assert days == sorted(days, reverse=True)
 
 
 def test_an_id_that_looks_like_a_time_stays_as_it_was(tmp_path: Path):
@@ -187,36 +199,24 @@ def test_a_column_that_was_hashed_from_some_line_on_costs_no_line(tmp_path: Path
 
     found = remembered(tmp_path)
 
-    assert (found.records[name].tolist(), found.unreadable) == ([7, "0a1b"], 0)
+    assert found.records[name].fillna(-1).tolist() == [7, -1]
+    assert found.unreadable == 0
     assert found.answers["time"].tolist() == [NOON, NOON + timedelta(seconds=1)]
 
 
-def test_columns_that_are_all_dropped_leave_rows_without_columns(tmp_path: Path):
+def test_columns_that_are_all_dropped_are_missing_in_every_row(tmp_path: Path):
     log_file(tmp_path, line(0, record={}), line(1, record={}))
 
     found = remembered(tmp_path, version=VERSION)
 
-    assert (len(found.answers), found.records.shape) == (2, (2, 0))
+    assert len(found.answers) == len(found.records) == 2
+    assert found.records.isna().all(axis=None)
 
 
 def test_without_a_log_there_is_an_empty_history(tmp_path: Path):
     history = remembered(tmp_path / "absent")
 
     assert (len(history.answers), len(history.records), history.unreadable) == (0, 0, 0)
-
-
-def test_the_example_on_the_page_reads_the_log(
-    asked: tuple[Path, list[dict]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
-):
-    page = (ROOT / "docs/service/operating.md").read_text()
-    monkeypatch.chdir(asked[0].parent)
-
-    example = re.search(r"(?ms)^```python\n(.*?)^```$", page)[1]
-    exec(example, {})  # noqa: S102 - the page's own words
-
-    assert capsys.readouterr().out == f"{len(asked[1])} answers, 0 torn lines\n"
 
 
 def test_a_folder_that_cannot_be_read_is_not_taken_for_a_log_of_nothing(
@@ -227,5 +227,65 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_a_log_of_nothing(
     with pytest.raises(
         LogStoreError, match="cannot be read, so nobody knows what was logged"
     ):
-        list(read_predictions(Log(tmp_path)))
-    assert list(read_predictions(Log(tmp_path / "not there yet"))) == []
+        remembered(tmp_path)
+    assert ids(remembered(tmp_path / "not there yet")) == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    records=st.lists(records_of(CONTRACT), min_size=2, max_size=12),
+    privacy=st.fixed_dictionaries(
+        dict.fromkeys([ID, *(column.name for column in CONTRACT.columns)], WAYS)
+    ),
+    line_rows=st.integers(1, 5),
+    seed=st.integers(0, 9),
+)
+@pytest.mark.slow
+def test_answers_that_were_logged_one_by_one_and_as_a_batch_are_the_same_rows(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: list[BaseModel],
+    privacy: dict[str, str],
+    line_rows: int,
+    seed: int,
+):
+    source = Source(VERSION, None, CONTRACT.columns, DECISION)
+    random = np.random.default_rng(seed)
+    answers = [
+        Answer(
+            probability=random.random(),
+            decision=bool(random.integers(2)),
+            tier=TIERS[random.integers(len(TIERS))],
+            model_version=source.version,
+            trained_at=source.trained_at,
+            prediction_id=f"p-{number}",
+        )
+        for number in range(len(records))
+    ]
+    note = Note(NOON.timestamp(), "r", "POST", "/predict", 200, 0.1, None, {}, None)
+    found = []
+    for in_columns in (False, True):
+        folder = tmp_path_factory.mktemp("log")
+        lines = LineLog(folder, 1, (lambda _: None, lambda *_, **__: None))
+        log = PredictionLog(lines, privacy, SETTINGS, in_columns=in_columns)
+        with patch.object(prediction_log, "MOST_ROWS", line_rows):
+            log.observe(note, Answered(records, answers, source, 1.5))
+        log.close()
+        with open_views(Log(folder), CONTRACT) as opened:
+            found.append(opened.ask("FROM entries ORDER BY prediction_id"))
+
+    alone, together = found
+    assert alone == together
+    assert len(alone) == len(records)
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "quoted" one', "a*[b]?", "per%20cent"])
+def test_a_folder_of_any_name_is_read(tmp_path: Path, name: str):
+    folder = tmp_path / name / "log"
+    log_file(folder, line(0), line(1))
+    log_file(folder, line(2), name=f"host-{name}.000")
+
+    before = ids(remembered(folder))
+    done = list(compact(Log(folder), before=date(2026, 4, 1), now=time.time() + 10**6))
+
+    assert before == ids(remembered(folder)) == ["p-0", "p-1", "p-2"]
+    assert [each.left for each in done] == [None, None]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from own import ID
+from own import CONTRACT
 from recorded import at, outcome, prediction, prediction_id, write, write_outcomes
+from remembered import told
 from skewless.monitoring.labels import join_outcomes, review
 from skewless.monitoring.place import Log, Window
-
 
 HORIZON = timedelta(days=10)
 LATE = at(100)
@@ -144,9 +144,9 @@ def test_what_is_recorded_later_changes_nothing_that_is_dated_earlier(
         folder, lines([((as_of + days, *rest), name) for (days, *rest), name in later])
     )
 
-    assert join_outcomes(Log(folder), CONTRACT, as_of=at(as_of), horizon=HORIZON).equals(
-        before
-    )
+    assert join_outcomes(
+        Log(folder), CONTRACT, as_of=at(as_of), horizon=HORIZON
+    ).equals(before)
 
 
 @quickly
@@ -252,7 +252,7 @@ def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(
 ):
     empty = join_outcomes(Log(tmp_path), CONTRACT, as_of=at(1), horizon=HORIZON)
     full = join_outcomes(
-        Log(written(tmp_path, [(0, "a")], [])), ID, as_of=at(1), horizon=HORIZON
+        Log(written(tmp_path, [(0, "a")], [])), CONTRACT, as_of=at(1), horizon=HORIZON
     )
 
     assert (len(empty), full["outcome"].tolist()) == (0, [-1])
@@ -296,12 +296,12 @@ def test_a_batch_is_counted_by_what_it_says(tmp_path: Path):
         ],
     )
 
-    assert review(Log(folder), ID, at(4)) == {
+    assert review(Log(folder), CONTRACT, at(4)) == {
         "duplicates": 1,
         "corrections": 1,
         "unknown": 2,
     }
-    assert review(Log(folder), ID, at(3)) == {
+    assert review(Log(folder), CONTRACT, at(3)) == {
         "duplicates": 0,
         "corrections": 0,
         "unknown": 0,
@@ -312,15 +312,18 @@ def test_only_the_window_and_version_that_are_asked_for_are_joined(tmp_path: Pat
     folder = written(tmp_path, [(0, "a"), (5, "a")], [])
     asked = {"as_of": at(9), "horizon": HORIZON}
 
-    assert len(join_outcomes(Log(folder), CONTRACT, which=Window(since=at(3)), **asked)) == 1
+    assert (
+        len(join_outcomes(Log(folder), CONTRACT, which=Window(since=at(3)), **asked))
+        == 1
+    )
     assert join_outcomes(
-        Log(folder), ID, which=Window(version="0.2.0-00000000"), **asked
+        Log(folder), CONTRACT, which=Window(version="0.2.0-00000000"), **asked
     ).empty
 
 
 def test_times_are_utc_whatever_offset_an_outcome_came_with(tmp_path: Path):
     # 23:00 the day before
     said = outcome(5, 1, record="a") | {"observed_at": "2026-01-06T01:00:00+02:00"}
-    table = read_outcomes(Log(written(tmp_path, [(0, "a")], [said])), before=at(9))
+    table = told(written(tmp_path, [(0, "a")], [said]), before=at(9))
 
     assert table["observed_at"].tolist() == [pd.Timestamp("2026-01-05T23:00:00Z")]

@@ -35,7 +35,6 @@ from skewless.monitoring.outcomes import (
     Outcomes,
     outcome_models,
 )
-from skewless.monitoring.place import Log
 from skewless.serving.access import new_key
 from skewless.serving.follow import Models
 from skewless.tables.table import write_table

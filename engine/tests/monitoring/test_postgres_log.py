@@ -228,7 +228,7 @@ def test_memory_does_not_grow_with_the_table(
 
 
 def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
-    
+
     return read_predictions(Log(folder, database_at(url)))
 
 

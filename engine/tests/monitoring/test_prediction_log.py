@@ -34,11 +34,13 @@ from skewless.models.predict import Predictor, load_predictor
 from skewless.monitoring import line_log
 from skewless.monitoring.line_log import LineLog
 from skewless.monitoring.prediction_log import PredictionLog, bucket
+from skewless.monitoring.views import OF_BATCH
 from skewless.serving.follow import Models
 from skewless.serving.journal import Note
 from steady import configure, until
 
 FIELDS = ["time", "request_id", "source", "threshold", "latency_ms", "record", "answer"]
+FIELDS_OF_BATCH = [*FIELDS[:-2], "records", "answers"]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 DAY = 24 * 60 * 60  # seconds
 KEY = SecretStr("k" * 32)
@@ -67,6 +69,25 @@ def lines(folder: Path) -> list[dict]:
         for path in paths
         for line in path.read_bytes().split(b"\n")[:-1]
     ]
+
+
+def in_rows(lines: list[dict]) -> list[dict]:
+    """Give each answer of a batch a line of its own, as a single answer has."""
+    rows = []
+    for whole in lines:
+        if "record" in whole:
+            rows.append(whole)
+            continue
+        line = dict(whole)
+        records, answers = line.pop("records"), line.pop("answers")
+        for row in range(len(answers["prediction_id"])):
+            record = {name: values[row] for name, values in records.items()}
+            answer = {
+                name: values if name in OF_BATCH else values[row]
+                for name, values in answers.items()
+            }
+            rows.append(line | {"record": record, "answer": answer})
+    return rows
 
 
 class Log:
@@ -102,7 +123,7 @@ class Log:
 
     def close(self) -> list[dict]:
         self._log.close()
-        return lines(self.root)
+        return in_rows(lines(self.root))
 
 
 @pytest.fixture
@@ -132,7 +153,7 @@ def recorded(payload: dict[str, Any]) -> dict[str, Any]:
     return Customer(**payload).model_dump(mode="json")
 
 
-def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
+def test_every_answer_is_in_a_line_with_what_was_asked_and_what_went_over_the_wire(
     tmp_path: Path, predictor: Predictor
 ):
     asked = [CONTRACT.example() | {ID: f"c-{number}"} for number in range(150)]
@@ -149,9 +170,10 @@ def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
         client.get("/model")
 
     # a batch is written before what waits
-    found = sorted(lines(tmp_path), key=itemgetter("time"))
+    written = sorted(lines(tmp_path), key=itemgetter("time"))
+    found = in_rows(written)
 
-    assert all(list(line) == FIELDS for line in found)
+    assert [list(line) for line in written] == [FIELDS] * 20 + [FIELDS_OF_BATCH]
     assert [line["answer"] for line in found] == [
         neutral(answer) for answer in alone + batch
     ]
@@ -166,6 +188,31 @@ def test_every_answer_is_one_line_of_what_was_asked_and_what_went_over_the_wire(
     assert {line["threshold"] for line in found} == {predictor.threshold}
     assert all(line["latency_ms"] > 0 for line in found)
     assert all(datetime.fromisoformat(line["time"]).tzinfo for line in found)
+
+
+def test_a_batch_is_lines_of_at_most_a_thousand_rows(log, tmp_path: Path):
+    own = log()
+    own.add(*[asked()] * 2_500)
+
+    rows = own.close()
+
+    counts = [len(line["answers"]["decision"]) for line in lines(tmp_path)]
+    assert (counts, len(rows)) == ([1_000, 1_000, 500], 2_500)
+
+
+def test_a_line_says_which_columns_it_does_not_hold_as_they_were(log):
+    column, other = CONTRACT.columns[:2]
+    own = log(privacy={column.name: "drop", other.name: "keep", ID: "hash"}, key=KEY)
+    plain = log()
+    for each in (own, plain):
+        each.add(asked())
+        each.add(asked(), asked())
+    own.close()
+
+    said = [line.get("privacy") for line in plain.close()]
+
+    assert said.count({column.name: "drop", ID: "hash"}) == 3
+    assert said.count(None) == 3
 
 
 def test_an_answer_by_a_named_version_is_a_line_whose_source_is_the_template(
@@ -239,7 +286,7 @@ def test_more_than_may_wait_for_a_disk_is_lost_counted_and_said_once(log, monkey
     own.close()
 
     assert sum(own.lost) == 4
-    assert [warning["lines"] for warning in own.warnings] == [2]
+    assert [warning["rows"] for warning in own.warnings] == [2]
 
 
 def test_a_folder_that_cannot_be_made_loses_lines_that_are_counted_with_one_warning(
