@@ -10,7 +10,7 @@ Parquet. A row of the views is one prediction wherever it comes from.
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -127,9 +127,7 @@ class Views:
         """Ask for a DataFrame; see `ask`."""
         return self._ask(lambda: self.connection.execute(sql).df())
 
-    def batches(
-        self, sql: str, take: Callable[[Iterable[pa.RecordBatch]], Taken]
-    ) -> Taken:
+    def batches(self, sql: str, take: Callable[[pa.RecordBatchReader], Taken]) -> Taken:
         """Ask for Arrow's batches, and return what is made of them; see `ask`."""
         return self._ask(
             lambda: take(self.connection.sql(sql).to_arrow_reader(BATCH_ROWS))

@@ -22,8 +22,9 @@ from skewless.monitoring.views import Views, condition_sql, literal, quoted
 
 SAMPLE: Final = 10_000  # rows
 HASHES: Final = 2**64
-LEAST_ROW_BYTES: Final = 40  # of a log's file, per row; compressed they take more
-SPARE: Final = 20  # times the rows of the sample are kept at first, in case ids repeat
+LEAST_LINE_BYTES: Final = 100  # of a file of lines, per row
+LEAST_PARQUET_BYTES: Final = 40
+SPARE: Final = 50  # times the sample: rows kept at first, as an id has several
 HIDDEN: Final = 255
 """Place of a cell that privacy did not keep as it was; no column has so many bins."""
 
@@ -178,12 +179,17 @@ def _value_sql(value: float | str) -> str:
 
 def _cuts(views: Views) -> Iterator[int]:
     """Guess the hash up to which rows must be kept for the sample, then keep all."""
-    paths = views.files.lines + views.files.parquet
-    most_rows = sum(Path(each).stat().st_size for each in paths) // LEAST_ROW_BYTES
+    files = views.files
+    most_rows = _bytes(files.lines) // LEAST_LINE_BYTES
+    most_rows += _bytes(files.parquet) // LEAST_PARQUET_BYTES
     guess = SAMPLE * SPARE * HASHES // max(most_rows, 1)
     if guess < HASHES:
         yield guess
     yield HASHES - 1
+
+
+def _bytes(paths: Sequence[str]) -> int:
+    return sum(Path(path).stat().st_size for path in paths)
 
 
 def _words(places: Sequence[str]) -> dict[str, str]:
