@@ -267,16 +267,17 @@ def test_what_is_written_while_it_is_compacted_is_not_lost(
 ):
     from skewless.monitoring import compact as compacting
 
-    real = compacting._write  # noqa: SLF001 - the moment before the end
+    real = compacting._copy  # noqa: SLF001 - the moment before the end
     path = log_file(tmp_path, line(0))
     with path.open("ab") as late:
 
-        def write(*words: Any) -> None:
-            real(*words)
+        def write(*words: Any) -> int:
+            count = real(*words)
             late.write(line(1))
             late.flush()
+            return count
 
-        monkeypatch.setattr(compacting, "_write", write)
+        monkeypatch.setattr(compacting, "_copy", write)
         (done,) = compacted(tmp_path)
     monkeypatch.undo()
 

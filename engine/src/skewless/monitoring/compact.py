@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time
 from glob import escape
 from pathlib import Path
@@ -37,8 +37,18 @@ from skewless.monitoring.views import (
 )
 
 STILL_SECONDS = 60 * 60  # that nobody wrote to a file, before it counts as left
-COUNTED: Final = "SELECT CASE WHEN readable THEN model_version END, count(*)"
-STRUCTURES: Final = "SELECT DISTINCT json_structure(record), json_structure(records)"
+LOOKED_AT: Final = {
+    "record": "JSON",
+    "records": "JSON",
+    "answer": "STRUCT(model_version VARCHAR)",
+    "answers": "STRUCT(model_version VARCHAR, probability DOUBLE[])",
+}
+LOOK: Final = """
+    SELECT json_structure(record), json_structure(records),
+        coalesce(answer.model_version, answers.model_version),
+        sum(coalesce(len(answers.probability), 1))::BIGINT
+    FROM {read} GROUP BY ALL
+"""
 KINDS_OF_JSON: Final = {
     "NULL": "NULL",
     "BOOLEAN": "BOOLEAN",
@@ -153,18 +163,23 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
 def _compact(path: Path, connection: duckdb.DuckDBPyConnection) -> Compacted:
     path = path if CLOSED in path.stem else _close(path)
     before = path.stat().st_size
-    kinds = _kinds(path, connection)
-    lines = lines_sql([str(path)], kinds)
-    counts = dict(connection.execute(f"{COUNTED} FROM ({lines}) GROUP BY 1").fetchall())
-    unreadable = counts.pop(None, 0)
+    found = _look_through(path, connection)
+    lines = lines_sql([str(path)], found.kinds)
     day = path.parent / COMPACT / f"date={path.name[:10]}"
     written = set()
-    for version in counts:
+    count = 0
+    for version in found.versions:
         rows = (
-            f"SELECT {flat_sql(kinds)} FROM ({lines}) "
-            f"WHERE readable AND model_version = {literal(version)} ORDER BY time"
+            f"SELECT {flat_sql(found.kinds)} FROM ({lines}) "
+            f"WHERE readable AND model_version = {literal(version)}"
         )
-        written.add(_write(rows, day / version_folder(version) / path.stem, connection))
+        target = day / version_folder(version) / path.stem
+        with _unfinished(target) as unfinished:
+            copied = _copy(rows, unfinished, connection)
+            if copied:
+                sealed = target.with_name(sealed_name(target.name, unfinished))
+                written.add(unfinished.replace(sealed))
+                count += copied
     # What a run that was killed had made of it, before more was written to it.
     for stale in set(day.glob(f"*/{escape(path.stem)}*.parquet")) - written:
         stale.unlink()
@@ -177,7 +192,7 @@ def _compact(path: Path, connection: duckdb.DuckDBPyConnection) -> Compacted:
         return Compacted(path.name, left="written to meanwhile")
     path.unlink()
     after = sum(each.stat().st_size for each in written)
-    return Compacted(path.name, sum(counts.values()), unreadable, before, after)
+    return Compacted(path.name, count, found.rows - count, before, after)
 
 
 def _close(path: Path) -> Path:
@@ -189,22 +204,36 @@ def _close(path: Path) -> Path:
     return path
 
 
-def _kinds(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Find the columns of a file's records, and the types that hold all their cells.
+class _Found(NamedTuple):
+    """What a file of lines holds."""
 
-    They need not be those of the contract: another version may have had others, and
-    privacy turns a number into a hash.
+    kinds: dict[str, str]
+    """Column of the records → the type that holds all its cells.
+
+    The columns need not be those of the contract: another version may have had others,
+    and privacy turns a number into a hash.
     """
-    read = read_json([str(path)], {"record": "JSON", "records": "JSON"})
-    found = connection.execute(f"{STRUCTURES} FROM {read}").fetchall()
+    versions: set[str]
+    rows: int
+    """Also those that cannot be read."""
+
+
+def _look_through(path: Path, connection: duckdb.DuckDBPyConnection) -> _Found:
+    read = read_json([str(path)], LOOKED_AT)
     kinds: dict[str, set[str]] = defaultdict(set)
-    for structures in found:
-        one, several = map(_columns, structures)
-        for name, kind in one.items():
+    versions = set()
+    rows = 0
+    for one, several, version, count in connection.execute(
+        LOOK.format(read=read)
+    ).fetchall():
+        for name, kind in _columns(one).items():
             kinds[name].add(_kind(kind))
-        for name, kind in several.items():
+        for name, kind in _columns(several).items():
             kinds[name].add(_kind(kind[0] if isinstance(kind, list) else kind))
-    return {name: _common(kinds[name] - {"NULL"}) for name in sorted(kinds)}
+        versions.add(version)
+        rows += count
+    common = {name: _common(kinds[name] - {"NULL"}) for name in sorted(kinds)}
+    return _Found(common, versions - {None}, rows)
 
 
 def _columns(structure: str | None) -> dict[str, Any]:
@@ -224,22 +253,25 @@ def _common(kinds: set[str]) -> str:
     return kinds.pop() if len(kinds) == 1 else "VARCHAR"
 
 
-def _write(rows: str, path: Path, connection: duckdb.DuckDBPyConnection) -> Path:
-    """Write a file that is whole, on disk and only its owner's, or is not there.
-
-    Its name ends in its digest.
-    """
+@contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """Give a name beside a path that is gone at the end, for a file of one's own."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{secrets.token_hex(8)}.parquet")
     try:
         with open(unfinished, "xb", opener=private):
             pass
-        connection.execute(
-            f"COPY ({rows}) TO {literal(str(unfinished))} "
-            "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
-        )
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        return unfinished.replace(path.with_name(sealed_name(path.name, unfinished)))
+        yield unfinished
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _copy(sql: str, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    """Put rows on disk as Parquet, and count them."""
+    ((count,),) = connection.execute(
+        f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, "
+        "COMPRESSION_LEVEL 1, USE_TMP_FILE false)"
+    ).fetchall()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return int(count)
