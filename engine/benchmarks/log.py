@@ -7,8 +7,8 @@ that is stopped. Throughput is that of 32 connections; p99 is taken at half of w
 service does without a log, the same rate for all. The service has one core; h2load and
 PostgreSQL share the other.
 
-Reading: rows per second and the highest memory of `read_predictions`, each in a process
-of its own.
+Reading: rows per second and the highest memory of all columns through the view
+`predictions`, each in a process of its own.
 
 Usage: python engine/benchmarks/log.py [--seconds 5] [--rows 200000]
            [--postgres-rows 200000] [--only serve|read]
@@ -27,10 +27,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import SecretStr
-
 from churn_service.project import project
 from skewless.monitoring.compact import compact
+from skewless.monitoring.place import Log
 from skewless.monitoring.postgres import engine
 from skewless.monitoring.postgres_log import INSERT, METADATA
 from skewless.serving.access import new_key
@@ -41,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from load import Load, service
 
 from postgres import Postgres
-from remembered import line
+from remembered import database_at, line
 from running import free_port
 
 ROUNDS = 3
@@ -163,16 +162,18 @@ def _line(parts: list[list[bytes]], number: int, day: datetime) -> bytes:
 READ = """
 import re, sys, time
 from pathlib import Path
+from churn_service.project import project
 from skewless.core.url import Url
-from skewless.monitoring.history import read_predictions
 from skewless.monitoring.place import Database, Log
+from skewless.monitoring.views import open_views
 database = Database(Url(sys.argv[2]), "the URL") if sys.argv[2] else None
 log = Log(Path(sys.argv[1]), database)
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", \
 Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 started = time.perf_counter()
-rows = sum(len(part.answers) for part in read_predictions(log))
+with open_views(log, project.contract) as views:
+    ((rows, _),) = views.ask("SELECT count(*), max(hash(p)) FROM predictions AS p")
 seconds = time.perf_counter() - started
 print(f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s, "
       f"at most {peak():,.0f} MB, of which {before:,.0f} MB to import")
@@ -191,7 +192,7 @@ def read(rows: int, postgres_rows: int) -> None:
         started = time.perf_counter()
         done = list(
             compact(
-                folder,
+                Log(folder),
                 before=NOON.date() + timedelta(days=365),
                 now=time.time() + 10**6,
             )
@@ -207,8 +208,8 @@ def read(rows: int, postgres_rows: int) -> None:
         )
         report("Parquet", folder)
     with postgres() as server:
-        url = SecretStr(server.new_database())
-        known = engine(url)
+        url = server.new_database()
+        known = engine(database_at(url))
         with known.begin() as connection:
             METADATA.create_all(connection)
         started = time.perf_counter()
@@ -226,7 +227,7 @@ def read(rows: int, postgres_rows: int) -> None:
         report(
             "PostgreSQL",
             Path(tempfile.gettempdir()) / "no-such-log",
-            url.get_secret_value(),
+            url,
         )
 
 

@@ -32,6 +32,7 @@ PUBLIC = {
         "one_hot",
     ],
     "skewless.cli": ["run"],
+    "skewless.monitoring": ["connect"],
     "skewless.notebook": [
         "Url",
         "beside_references",
