@@ -148,10 +148,9 @@ def remembered(
     return History(found, records, unreadable)
 
 
-def told(folder: Path, url: str | None = None, **bounds: datetime) -> pd.DataFrame:
+def told(log: Log | Path, **bounds: datetime) -> pd.DataFrame:
     """Read all outcomes that were recorded before a moment, in that order."""
-    log = Log(folder, database_at(url) if url else None)
-    with open_views(log, CONTRACT) as views:
+    with open_views(Log(log) if isinstance(log, Path) else log, CONTRACT) as views:
         return views.table(
             f"FROM outcomes WHERE recorded_at < {literal(bounds['before'])} "
             "ORDER BY recorded_at, observed_at, outcome"

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from conftest import ROOT, Run
 from own import CONTRACT, ID, PROJECT, TARGET, service_of
 from recorded import at, prediction, prediction_id, write
+from remembered import told
 from running import ask, serving
 from skewless.core.config_file import load_config
 from skewless.core.errors import LogStoreError
@@ -353,7 +354,8 @@ def test_a_killed_server_keeps_every_outcome_that_it_accepted(
         load.join()
 
     accepted = sum(answer.body["accepted"] for answer in load.answers)
-    known = told(own / "predictions", before=datetime.fromisoformat("9999-01-01T00:00:00Z")
+    known = told(
+        own / "predictions", before=datetime.fromisoformat("9999-01-01T00:00:00Z")
     )
     assert accepted >= 40 * 500
     assert len(known) >= accepted

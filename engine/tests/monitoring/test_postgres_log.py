@@ -3,11 +3,13 @@
 Also what happens while PostgreSQL is away.
 """
 
+import errno
+import io
 import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,10 +32,9 @@ from skewless.core.workspace import Workspace
 from skewless.monitoring import postgres_entries, postgres_log
 from skewless.monitoring.compact import prune
 from skewless.monitoring.line_log import LineLog
-from skewless.monitoring.place import Log
+from skewless.monitoring.place import EVERY, Log
 from skewless.monitoring.postgres import engine, refused_rows
-from skewless.monitoring.postgres_entries import Window, open_entries
-from skewless.monitoring.postgres_log import PostgresLog
+from skewless.monitoring.postgres_log import OUTCOMES, PREDICTIONS, PostgresLog
 from skewless.serving.follow import Models
 from steady import Load, configure, until
 
@@ -222,14 +223,18 @@ def test_memory_does_not_grow_with_the_table(
     own.add(*range(55))
     own.log.close()
 
-    parts = list(remembered_parts(tmp_path, database))
+    sizes = []
+    real = postgres_entries._next  # noqa: SLF001 - a part, as it comes
 
-    assert [len(part.answers) for part in parts] == [10] * 5 + [5]
+    def following(*words: Any) -> Sequence[str] | None:
+        part = real(*words)
+        sizes.append(len(part or ()))
+        return part
 
+    monkeypatch.setattr(postgres_entries, "_next", following)
 
-def remembered_parts(folder: Path, url: str) -> Iterator[Any]:
-
-    return read_predictions(Log(folder, database_at(url)))
+    assert len(ids(remembered(tmp_path, database))) == 55
+    assert [size for size in sizes if size] == [10] * 5 + [5]
 
 
 def test_a_database_that_was_never_written_to_reads_as_empty(
@@ -352,39 +357,25 @@ def test_a_reader_gives_up_a_database_that_hangs_while_it_reads(
     own = written()
     own.add(*range(55))
     own.log.close()
-    parts = remembered_parts(tmp_path, database)
-    next(parts)
+    real = postgres_entries._next  # noqa: SLF001 - the moment between two parts
 
-    server.signal(signal.SIGSTOP)
+    def hanging(*words: Any) -> Sequence[str] | None:
+        part = real(*words)
+        server.signal(signal.SIGSTOP)
+        return part
+
+    monkeypatch.setattr(postgres_entries, "_next", hanging)
     try:
         with pytest.raises(LogStoreError, match="does not answer"):
-            list(parts)
+            remembered(tmp_path, database)
     finally:
         server.signal(signal.SIGCONT)
 
 
 @pytest.mark.fault
 @pytest.mark.posix
-def test_a_reader_that_has_read_enough_does_not_wait_for_a_database_that_hangs(
-    written, server, database: str, tmp_path: Path
-):
-    own = written()
-    own.add(1)
-    own.log.close()
-    parts = remembered_parts(tmp_path, database)
-    next(parts)
-
-    server.signal(signal.SIGSTOP)
-    try:
-        parts.close()
-    finally:
-        server.signal(signal.SIGCONT)
-
-
-@pytest.mark.fault
-@pytest.mark.posix
-def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(
-    written, server, database: str
+def test_a_reader_whose_disk_is_full_does_not_wait_for_a_database_that_hangs(
+    written, server, database: str, tmp_path: Path, monkeypatch
 ):
     own = written()
     own.add(1)
@@ -392,15 +383,54 @@ def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(
     # so that this fails and does not hang
     wake = threading.Timer(20, server.signal, [signal.SIGCONT])
 
-    with open_entries(database_at(database)) as entries:
-        parts = list(entries.parts(Window()))
-        server.signal(signal.SIGSTOP)
-        wake.start()
+    class Full(io.StringIO):
+        def writelines(self, lines: Iterable[str]) -> None:
+            next(iter(lines))
+            server.signal(signal.SIGSTOP)
+            wake.start()
+            raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *_, **__: Full())
+        with pytest.raises(OSError, match="no space left"):
+            postgres_entries.copy_entries(database_at(database), EVERY, tmp_path)
     waited = not wake.is_alive()
     wake.cancel()
     server.signal(signal.SIGCONT)
 
-    assert (len(parts), waited) == (1, False)
+    assert not waited
+
+
+@pytest.mark.fault
+@pytest.mark.posix
+def test_a_reader_that_has_read_all_takes_no_leave_of_a_database_that_hangs(
+    written, server, database: str, tmp_path: Path, monkeypatch
+):
+    own = written()
+    own.add(1)
+    own.log.close()
+    # so that this fails and does not hang
+    wake = threading.Timer(20, server.signal, [signal.SIGCONT])
+    real = postgres_entries._parts  # noqa: SLF001 - the moment after all was read
+    left = [PREDICTIONS, OUTCOMES]
+
+    def hanging(*words: Any) -> Iterator[Sequence[str]]:
+        yield from real(*words)
+        left.pop()
+        if not left:
+            server.signal(signal.SIGSTOP)
+            wake.start()
+
+    monkeypatch.setattr(postgres_entries, "_parts", hanging)
+    stored = postgres_entries.copy_entries(database_at(database), EVERY, tmp_path)
+    waited = not wake.is_alive()
+    wake.cancel()
+    server.signal(signal.SIGCONT)
+
+    assert (len(Path(stored.predictions).read_text().splitlines()), waited) == (
+        1,
+        False,
+    )
 
 
 def test_a_user_without_a_right_is_told_which(
@@ -418,7 +448,7 @@ def test_a_user_without_a_right_is_told_which(
     with pytest.raises(
         LogStoreError, match=r"refuses.*permission denied.*needs SELECT"
     ):
-        remembered_parts(tmp_path, log.database.url.get_secret_value()).__next__()
+        remembered(tmp_path, log.database.url.get_secret_value())
     with server.connect(name) as connection:
         connection.execute(f"GRANT SELECT ON predictions TO {name}")
     assert ask(dry_run=True).rows == 1

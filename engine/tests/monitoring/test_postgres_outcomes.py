@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from own import CONTRACT, ID, PROJECT
 from postgres import Postgres
-from remembered import database_at
+from remembered import database_at, told
 from skewless.core.config_file import load_config
 from skewless.core.settings import Settings
 from skewless.monitoring import postgres_outcomes
@@ -55,10 +55,10 @@ def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(
         for outcome in (FIRST, SECOND, FIRST):
             opened(each).add([outcome])
 
-    kept, expected = (read_outcomes(each, before=later()) for each in (log, files))
+    kept, expected = (told(each, before=later()) for each in (log, files))
 
     assert not (log.folder / OUTCOMES).exists()
-    columns = ["of_record", "id", "outcome", "repeats", "corrects"]
+    columns = ["prediction_id", "record", "outcome", "repeats", "corrects"]
     assert kept[columns].equals(expected[columns])
     assert kept["repeats"].tolist() == [False, False, True]
 
@@ -79,7 +79,7 @@ def test_of_a_request_only_the_outcomes_that_the_table_refuses_go_to_a_file(
     with server.connect(database.rpartition("/")[2]) as connection:
         assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (3,)
     assert aside.read_bytes().count(b"\n") == 1
-    assert len(read_outcomes(log, before=later())) == 4
+    assert len(told(log, before=later())) == 4
     assert "CheckViolation" in caplog.text
     assert "eve" not in caplog.text
 
@@ -117,7 +117,7 @@ def test_while_the_database_is_away_files_take_them_and_nothing_is_lost(
     sink.add([FIRST])
 
     assert len(aside) == 1
-    assert len(read_outcomes(log, before=later())) == 3
+    assert len(told(log, before=later())) == 3
 
 
 def test_what_was_not_known_at_a_moment_does_not_count(log: Log):
@@ -125,8 +125,8 @@ def test_what_was_not_known_at_a_moment_does_not_count(log: Log):
     moment = sink.add([FIRST])
     sink.add([SECOND])
 
-    assert len(read_outcomes(log, before=moment + timedelta(microseconds=1))) == 1
-    assert len(read_outcomes(log, before=moment)) == 0
+    assert len(told(log, before=moment + timedelta(microseconds=1))) == 1
+    assert len(told(log, before=moment)) == 0
 
 
 @pytest.mark.fault
@@ -154,8 +154,8 @@ def test_they_are_pruned_only_if_that_is_asked_for(log: Log):
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
 
     kept = prune(log, before=tomorrow, outcomes=False, dry_run=False)
-    told = prune(log, before=tomorrow, outcomes=True, dry_run=True)
+    planned = prune(log, before=tomorrow, outcomes=True, dry_run=True)
     removed = prune(log, before=tomorrow, outcomes=True, dry_run=False)
 
-    assert (kept.rows, told.rows, removed.rows) == (0, 1, 1)
-    assert read_outcomes(log, before=later()).empty
+    assert (kept.rows, planned.rows, removed.rows) == (0, 1, 1)
+    assert told(log, before=later()).empty
