@@ -6,6 +6,7 @@ a byte per column.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -93,8 +94,9 @@ def gather(
         if len(sample) >= min(SAMPLE, facts["rows"]):
             break
     counts = views.batches(
-        f"SELECT {', '.join(words)} FROM latest WHERE who IS NOT NULL", _count
-    )[: len(bins)]
+        f"SELECT {', '.join(words)} FROM latest WHERE who IS NOT NULL",
+        partial(_count, len(words)),
+    )
     return Asked(
         counts={
             name: counts[place, : each.bins]
@@ -204,12 +206,12 @@ def _words(places: Sequence[str]) -> dict[str, str]:
     return words
 
 
-def _count(batches: Iterable[pa.RecordBatch]) -> np.ndarray:
+def _count(words: int, batches: Iterable[pa.RecordBatch]) -> np.ndarray:
     """Count what is in each byte of the words of rows, (bytes of all words, 256)."""
-    counts = np.zeros((0, HIDDEN + 1), np.int64)
+    counts = np.zeros((words * PLACES, HIDDEN + 1), np.int64)
     for batch in batches:
-        words = np.column_stack([column.to_numpy() for column in batch.columns])
-        places = words.astype("<u8", order="C").view(np.uint8)
+        rows = np.column_stack([column.to_numpy() for column in batch.columns])
+        places = rows.astype("<u8", order="C").view(np.uint8)
         found = [np.bincount(column, minlength=HIDDEN + 1) for column in places.T]
-        counts = np.stack(found) + (counts if len(counts) else 0)
+        counts += np.stack(found)
     return counts
