@@ -140,6 +140,9 @@ def _print(figures: "Figures", record: Noun) -> None:
         say(f"unreadable lines in the log: {figures.rows_unreadable:,}")
     if figures.hidden:
         say(f"not judged, as monitoring.privacy hides it: {', '.join(figures.hidden)}")
+    for name, rows in figures.left_out.items():
+        hid = f"privacy hid {name} in {rows:,} of {record.count(figures.rows)}"
+        say(f"{hid}: judged without them")
     say(
         f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}"
         f"{'points':>9}{'tier':>9}{'needs':>9}"
