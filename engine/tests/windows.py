@@ -5,7 +5,7 @@ The drift rule is calibrated with them.
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,11 +73,17 @@ def _counts(places: np.ndarray, bins: int) -> np.ndarray:
 
 
 def write_log(
-    folder: Path, version: str, values: Values, *, time: datetime, ids: Iterable[Any]
+    folder: Path,
+    version: str,
+    values: Values,
+    *,
+    time: datetime,
+    ids: Iterable[Any],
+    privacy: Mapping[str, str] | None = None,
 ) -> None:
     """Write answers as the service logs them, a second apart.
 
-    They hold the columns in `values`, and the score.
+    They hold the columns in `values`, and the score; `privacy` is said in each line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -90,10 +96,8 @@ def write_log(
             "prediction_id": uuid.uuid4().hex,
         }
         moment = (time + timedelta(seconds=row)).isoformat()
-        lines.append(
-            json.dumps(
-                {"time": moment, "record": {ID: id_, **customer}, "answer": answer}
-            )
-        )
+        entry = {"time": moment} | ({"privacy": privacy} if privacy else {})
+        entry |= {"record": {ID: id_, **customer}, "answer": answer}
+        lines.append(json.dumps(entry))
     path = folder / f"{time.date()}.host-{uuid.uuid4().hex}.000.jsonl"
     path.write_text("".join(line + "\n" for line in lines))

@@ -14,11 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import Run
 from fields import movable, moved
@@ -32,14 +29,13 @@ from skewless.core.workspace import Workspace
 from skewless.models.artifact import read_artifact
 from skewless.models.predict import Predictor, load_predictor
 from skewless.models.reference import Reference, freeze, is_missing, psi
-from skewless.monitoring import window
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.drift_figures import FILE, Figures, drift_gauges
 from skewless.monitoring.drift_job import Span, find_drift
 from skewless.monitoring.file_gauges import MOST_BYTES
-from skewless.monitoring.history import History
 from skewless.monitoring.impact import column_effects, map_back
-from skewless.monitoring.window import gather
+from skewless.monitoring.place import Log
+from skewless.monitoring.views import open_views
 from skewless.serving.follow import find_models as models
 from steady import configure
 from versions import put
@@ -76,9 +72,18 @@ def ask(own: Path, predictor: Predictor) -> Callable[..., Values]:
     Some columns are changed; None leaves one out.
     """
 
-    def asked(seed: int = 5, rows: int = ROWS, **changed: Any) -> Values:
+    def asked(
+        seed: int = 5,
+        rows: int = ROWS,
+        privacy: dict[str, str] | None = None,
+        **changed: Any,
+    ) -> Values:
         values = customers(rows, seed)
-        answers = {name: each for name, each in changed.items() if each is not None}
+        answers = {
+            name: each
+            for name, each in changed.items()
+            if each is not None and name not in (privacy or {})
+        }
         values[SCORE] = predictor.probabilities({**values, **answers})
         values = {
             name: each for name, each in (values | changed).items() if each is not None
@@ -90,6 +95,7 @@ def ask(own: Path, predictor: Predictor) -> Callable[..., Values]:
             values,
             time=NOW - timedelta(hours=2),
             ids=ids,
+            privacy=privacy,
         )
         return values
 
@@ -98,22 +104,6 @@ def ask(own: Path, predictor: Predictor) -> Callable[..., Values]:
 
 def states(found: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["state"] for each in found["findings"]}
-
-
-def part(
-    ids: list[Any],
-    seconds: list[int],
-    values: dict[str, list[Any]],
-    scores: list[float],
-) -> History:
-    answers = pd.DataFrame(
-        {
-            "time": pd.to_datetime(np.array(seconds) * 10**9, utc=True),
-            "prediction_id": [f"p{row}-{second}" for row, second in enumerate(seconds)],
-            SCORE: scores,
-        }
-    )
-    return History(answers, pd.DataFrame({ID: ids, **values}), 0)
 
 
 def test_healthy_traffic_is_no_alarm_and_its_figures_are_kept(
@@ -192,6 +182,43 @@ def test_what_privacy_hides_is_not_judged_and_that_is_said(
     )
     assert {each["mean_change"] for each in found["findings"]} == {None}
     assert f"not judged, as monitoring.privacy hides it: {MOVED}" in said
+
+
+def test_a_column_that_privacy_hid_for_a_while_is_judged_by_the_other_rows_alone(
+    own: Path, ask: Callable[..., Values], run: Run
+):
+    ask()
+    text = np.array(["0a1b"] * (ROWS // 2), dtype=object)
+    ask(seed=6, rows=ROWS // 2, privacy={MOVED: "hash"}, **{MOVED: text})
+
+    done, said = run(own, "drift", "--json"), run(own, "drift").stdout
+
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["rows"]) == (0, ROWS * 3 // 2), done.stderr
+    assert (found["hidden"], found["left_out"]) == ([], {MOVED: ROWS // 2})
+    assert states(found)[MOVED] == "ok"
+    assert {each["mean_change"] for each in found["findings"]} == {None}
+    hid = f"privacy hid {MOVED} in {ROWS // 2} of {ROWS * 3 // 2} records"
+    assert f"{hid}: judged without them" in said
+
+
+@pytest.mark.parametrize(
+    "time", ['"x"', "5", "null", '["2026"]', '"2026-02-30T00:00:00Z"', '"infinity"']
+)
+def test_an_odd_time_in_a_line_is_counted_and_ends_nothing_in_a_traceback(
+    own: Path, ask: Callable[..., Values], run: Run, time: str
+):
+    ask()
+    (path,) = (own / "predictions").glob("*.jsonl")
+    line, *_ = path.read_text().splitlines()
+    known = json.loads(line)["time"]
+    with path.open("a") as file:
+        file.write(line.replace(json.dumps(known), time) + "\n")
+
+    done = run(own, "drift", "--json")
+
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert json.loads(done.stdout)["rows_unreadable"] == 1
 
 
 def test_few_customers_are_no_alarm_and_the_number_that_is_needed_is_said(
@@ -284,76 +311,6 @@ def test_moments_are_utc_unless_they_say_otherwise():
     assert moment("2026-01-31", NOW) == datetime(2026, 1, 31, tzinfo=UTC)
     assert moment("2026-01-31T08:00+01:00", NOW) == datetime(2026, 1, 31, 7, tzinfo=UTC)
     assert moment("7d", NOW) == NOW - timedelta(days=7)
-
-
-def test_who_is_asked_about_again_and_again_counts_once_with_the_latest_row(
-    reference: Reference,
-):
-    # a number of many values has none
-    known = reference.columns[MOVED].values  # noqa: PD011 - no table
-    low, high = (
-        (known[0], "never seen" if isinstance(known[0], str) else 1e9)
-        if known
-        else (-1e9, 1e9)
-    )
-    parts = [
-        part(["a", "b", None], [9, 1, 1], {MOVED: [high, low, low]}, [0.9, 0.1, 0.1]),
-        part(["a", "b", None], [5, 2, 2], {MOVED: [low, high, low]}, [0.1, 0.9, 0.1]),
-    ]
-
-    found = [
-        gather(order, reference, [movable()], contract=CONTRACT)
-        for order in (parts, parts[::-1])
-    ]
-
-    for each in found:
-        counts = each.counts[MOVED]
-        # two without an id; the latest of a and b
-        assert (counts[0], counts[-2], counts.sum()) == (2, 2, 4)
-        assert list(each.rows.model_dump().values()) == [4, 2, 6, 0]
-        assert len(each.sample) == 4
-
-
-@given(
-    asked=st.lists(
-        st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=40
-    ),
-    size=st.integers(1, 7),
-    merge=st.integers(1, 10),
-)
-@pytest.mark.slow
-def test_the_latest_row_counts_whatever_the_order_and_size_of_the_parts(
-    asked: list[tuple[int, float]], size: int, merge: int
-):
-    score = freeze(np.linspace(0, 1, 100))
-    reference = Reference(columns={}, score=score)
-    rows = [(f"c{who}", time, value) for time, (who, value) in enumerate(asked)]
-    shuffled = [
-        rows[place] for place in np.random.default_rng(len(rows)).permutation(len(rows))
-    ]
-    cut = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
-    parts = [
-        part(
-            [row[0] for row in one],
-            [row[1] for row in one],
-            {},
-            [row[2] for row in one],
-        )
-        for one in cut
-    ]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window, "MERGE_ROWS", merge)
-        patch.setattr(window, "SAMPLE", 3)
-        found = gather(parts, reference, [], contract=CONTRACT)
-
-    latest = {who: value for who, _, value in rows}
-    assert (
-        found.counts[SCORE].tolist()
-        == score.count(np.array(list(latest.values()))).tolist()
-    )
-    assert len(found.sample) == min(3, len(latest))
-    assert set(found.sample[SCORE]) <= set(latest.values())
 
 
 @pytest.mark.parametrize(("seed", "factor"), [(1, 1.0), (2, 1.5), (3, 0.1)])
@@ -522,11 +479,16 @@ def test_the_command_has_help_with_an_example(own: Path, run: Run):
     assert "Example: " in run(own, "drift", "--help").stdout
 
 
-def test_a_version_without_a_reference_cannot_be_compared(version: Path):
+def test_a_version_without_a_reference_cannot_be_compared(
+    version: Path, tmp_path: Path, predictor: Predictor
+):
     old = read_artifact(version).metadata.model_copy(update={"reference": None})
 
-    with pytest.raises(ConfigError, match="holds no reference; train again"):
-        find_drift([], old, lambda _: np.zeros(0), hidden=(), span=Span(NOW, NOW, NOW))
+    with (
+        open_views(Log(tmp_path), CONTRACT) as views,
+        pytest.raises(ConfigError, match="holds no reference; train again"),
+    ):
+        find_drift(views, old, predictor, hidden=(), span=Span(NOW, NOW, NOW))
 
 
 def test_the_gauges_follow_the_file_and_a_damaged_one_is_no_error(
