@@ -153,7 +153,8 @@ def cell_sql(column: Column) -> str:
         return cell
     if column.kind == "date":
         return f"date_diff('day', DATE '1970-01-01', {cell})::DOUBLE"
-    return f"{cell}::DOUBLE"
+    # NaN is missing, as it is to the features; to DuckDB it is the largest number.
+    return f"nullif({cell}::DOUBLE, 'NaN'::DOUBLE)"
 
 
 def place_sql(bins: Distribution, cell: str) -> str:
