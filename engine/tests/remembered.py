@@ -1,7 +1,7 @@
 """Make up lines of the prediction log, and read a log as one table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,25 @@ def in_columns(rows: Sequence[dict[str, Any]], **shared: Any) -> bytes:
     entry |= {"source": "/predict/batch"} | shared
     entry |= {"records": records, "answers": answers}
     return json.dumps(entry).encode() + b"\n"
+
+
+def in_rows(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each answer of a batch a line of its own, as a single answer has."""
+    rows = []
+    for whole in lines:
+        if "record" in whole:
+            rows.append(whole)
+            continue
+        line = dict(whole)
+        records, answers = line.pop("records"), line.pop("answers")
+        for row in range(len(answers["prediction_id"])):
+            record = {name: values[row] for name, values in records.items()}
+            answer = {
+                name: values if name in OF_BATCH else values[row]
+                for name, values in answers.items()
+            }
+            rows.append(line | {"record": record, "answer": answer})
+    return rows
 
 
 def older_parquet(

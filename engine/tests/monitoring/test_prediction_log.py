@@ -22,6 +22,7 @@ from churn_service.schema import Customer
 from conftest import ROOT, make_project
 from fields import NUMBERS, field, fields
 from own import CONTRACT, ID, PROJECT, neutral, service_of
+from remembered import in_rows
 from skewless.core import background
 from skewless.core.answer import Answer, Answered
 from skewless.core.config_file import load_config
@@ -34,7 +35,6 @@ from skewless.models.predict import Predictor, load_predictor
 from skewless.monitoring import line_log
 from skewless.monitoring.line_log import LineLog
 from skewless.monitoring.prediction_log import PredictionLog, bucket
-from skewless.monitoring.views import OF_BATCH
 from skewless.serving.follow import Models
 from skewless.serving.journal import Note
 from steady import configure, until
@@ -69,25 +69,6 @@ def lines(folder: Path) -> list[dict]:
         for path in paths
         for line in path.read_bytes().split(b"\n")[:-1]
     ]
-
-
-def in_rows(lines: list[dict]) -> list[dict]:
-    """Give each answer of a batch a line of its own, as a single answer has."""
-    rows = []
-    for whole in lines:
-        if "record" in whole:
-            rows.append(whole)
-            continue
-        line = dict(whole)
-        records, answers = line.pop("records"), line.pop("answers")
-        for row in range(len(answers["prediction_id"])):
-            record = {name: values[row] for name, values in records.items()}
-            answer = {
-                name: values if name in OF_BATCH else values[row]
-                for name, values in answers.items()
-            }
-            rows.append(line | {"record": record, "answer": answer})
-    return rows
 
 
 class Log:

@@ -18,11 +18,12 @@ import pytest
 from churn_service.schema import Customer
 from conftest import Done, Run
 from own import CONTRACT, ID, PROJECT, TARGET
-from remembered import ids, remembered
+from remembered import ids, in_rows, remembered
 from skewless.core.arrays import to_json
 from skewless.models.predict import load_predictor
 from skewless.monitoring import scored_log
 from skewless.monitoring.compact import compact
+from skewless.monitoring.place import Log
 from skewless.monitoring.scored_log import Keeper
 from skewless.scoring import score as score_module
 from skewless.tables.simulate import simulate
@@ -87,7 +88,7 @@ def test_a_scored_customer_is_logged_as_one_that_was_asked_about(
     assert score(source / "0.parquet", tmp_path / "out.csv").returncode == 0
 
     (path,) = (owned / "predictions").glob("*.jsonl")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = in_rows(map(json.loads, path.read_text().splitlines()))
     assert [line["record"] for line in lines] == [
         json.loads(each.model_dump_json()) for each in customers
     ]
@@ -115,7 +116,7 @@ def test_a_table_is_logged_once_however_often_and_however_it_is_scored(
     assert score(source, tmp_path / "elsewhere", "--threads", "1").returncode == 0
     later = datetime.now(UTC) + timedelta(days=2)
     done = list(
-        compact(owned / "predictions", before=later.date(), now=later.timestamp())
+        compact(Log(owned / "predictions"), before=later.date(), now=later.timestamp())
     )
     assert {each.left for each in done} == {None}
     assert score(source, tmp_path / "after", "--json").returncode == 0
@@ -193,8 +194,10 @@ def test_privacy_holds_for_scored_tables_too(
 
     (path,) = (owned / "predictions").glob("*.jsonl")
     assert path.stat().st_mode & 0o077 == 0
-    logged = json.loads(path.read_text().splitlines()[0])["record"]
-    assert set(logged) == {each.name for each in CONTRACT.columns} - {first.name}
+    logged = json.loads(path.read_text().splitlines()[0])
+    kept = {each.name for each in CONTRACT.columns} - {first.name}
+    assert set(logged["records"]) == kept
+    assert logged["privacy"] == {ID: "drop", first.name: "drop"}
 
 
 def test_without_a_log_to_write_to_nothing_is_scored(
