@@ -129,6 +129,20 @@ def _print(figures: "Figures", record: Noun) -> None:
         f"{figures.version}: {record.count(figures.rows)} "
         f"in {ANSWER.count(figures.rows_logged)}, {span}"
     )
+    _print_limits(figures, record)
+    say(
+        f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}"
+        f"{'points':>9}{'tier':>9}{'needs':>9}"
+    )
+    for each in figures.findings:
+        if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
+            continue
+        say(f"{each.name:32}{each.state:18}{_cells(each, figures.rows)}")
+    say(f"what to do: {DOINGS[figures.findings[0].state]}")
+
+
+def _print_limits(figures: "Figures", record: Noun) -> None:
+    """Say what the figures do not tell of, if anything."""
     if figures.rows_without_id:
         count = figures.rows_without_id
         verbs = ("has", "counts") if count == 1 else ("have", "count")
@@ -143,15 +157,6 @@ def _print(figures: "Figures", record: Noun) -> None:
     for name, rows in figures.left_out.items():
         hid = f"privacy hid {name} in {rows:,} of {record.count(figures.rows)}"
         say(f"{hid}: judged without them")
-    say(
-        f"{'':32}{'state':18}{'PSI':>9}{'p':>9}{'impact':>9}"
-        f"{'points':>9}{'tier':>9}{'needs':>9}"
-    )
-    for each in figures.findings:
-        if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
-            continue
-        say(f"{each.name:32}{each.state:18}{_cells(each, figures.rows)}")
-    say(f"what to do: {DOINGS[figures.findings[0].state]}")
 
 
 def _cells(finding: "Finding", rows: int) -> str:
