@@ -19,11 +19,11 @@ from remembered import NOON, VERSION, ids, line, log_file, remembered
 from skewless.core.answer import TIERS, Answer, Answered, Source
 from skewless.core.config_file import load_config
 from skewless.core.errors import LogStoreError
-from skewless.core.sections import DecisionConfig
+from skewless.core.sections import DecisionConfig, Privacy
 from skewless.core.settings import Settings
 from skewless.core.workspace import Workspace
 from skewless.models.predict import load_predictor
-from skewless.monitoring import prediction_log
+from skewless.monitoring import prediction_log, views
 from skewless.monitoring.compact import compact
 from skewless.monitoring.line_log import LineLog
 from skewless.monitoring.place import Log, Window
@@ -231,6 +231,21 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_a_log_of_nothing(
     assert ids(remembered(tmp_path / "not there yet")) == []
 
 
+def logged(
+    folder: Path,
+    answered: Answered,
+    privacy: dict[str, Privacy],
+    *,
+    in_columns: bool = True,
+) -> None:
+    """Log the answers of one request, at noon."""
+    note = Note(NOON.timestamp(), "r", "POST", "/predict", 200, 0.1, None, {}, None)
+    lines = LineLog(folder, 1, (lambda _: None, lambda *_, **__: None))
+    log = PredictionLog(lines, privacy, SETTINGS, in_columns=in_columns)
+    log.observe(note, answered)
+    log.close()
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     records=st.lists(records_of(CONTRACT), min_size=2, max_size=12),
@@ -244,7 +259,7 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_a_log_of_nothing(
 def test_answers_that_were_logged_one_by_one_and_as_a_batch_are_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory,
     records: list[BaseModel],
-    privacy: dict[str, str],
+    privacy: dict[str, Privacy],
     line_rows: int,
     seed: int,
 ):
@@ -261,21 +276,58 @@ def test_answers_that_were_logged_one_by_one_and_as_a_batch_are_the_same_rows(
         )
         for number in range(len(records))
     ]
-    note = Note(NOON.timestamp(), "r", "POST", "/predict", 200, 0.1, None, {}, None)
     found = []
     for in_columns in (False, True):
         folder = tmp_path_factory.mktemp("log")
-        lines = LineLog(folder, 1, (lambda _: None, lambda *_, **__: None))
-        log = PredictionLog(lines, privacy, SETTINGS, in_columns=in_columns)
+        answered = Answered(records, answers, source, 1.5)
         with patch.object(prediction_log, "MOST_ROWS", line_rows):
-            log.observe(note, Answered(records, answers, source, 1.5))
-        log.close()
+            logged(folder, answered, privacy, in_columns=in_columns)
         with open_views(Log(folder), CONTRACT) as opened:
             found.append(opened.ask("FROM entries ORDER BY prediction_id"))
 
     alone, together = found
     assert alone == together
     assert len(alone) == len(records)
+
+
+@pytest.mark.parametrize("form", ["whole", "torn", "zeros"])
+@pytest.mark.parametrize("last", [b"\n", b""], ids=["ended", "at the end"])
+def test_a_line_that_is_too_long_to_read_is_counted_and_shifts_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, last: bytes
+):
+    monkeypatch.setattr(views, "LINE_BYTES", 64 * 1024)
+    size = 200 * 1024
+    whole = line(1).strip()[:-1] + b',"extra":"' + b"a" * size + b'"}'
+    long = {"whole": whole, "torn": b"[" * size, "zeros": b"\0" * size}[form]
+    good = [line(0), line(2)]
+    log_file(
+        tmp_path, *good[: 2 if not last else 1], long + last, *good[1:] * bool(last)
+    )
+
+    before = remembered(tmp_path)
+    (done,) = compact(Log(tmp_path), before=date(2026, 4, 1), now=time.time() + 10**6)
+
+    assert (ids(before), before.unreadable) == (["p-0", "p-2"], 1)
+    assert (done.rows, done.unreadable, done.left) == (2, 1, None)
+    assert ids(remembered(tmp_path)) == ["p-0", "p-2"]
+
+
+@pytest.mark.slow
+def test_a_batch_whose_line_would_be_too_long_is_several_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(prediction_log, "MOST_LINE_BYTES", 10_000)
+    records = [CONTRACT.record.model_validate(CONTRACT.example())] * 300
+    source = Source(VERSION, None, CONTRACT.columns, DECISION)
+    answers = [
+        Answer(0.5, True, "LOW", VERSION, None, f"p-{row:03}")  # noqa: FBT003 - as in answer.py
+        for row in range(300)
+    ]
+    logged(tmp_path, Answered(records, answers, source, 1.5), {})
+    (path,) = tmp_path.iterdir()
+
+    assert max(map(len, path.read_bytes().splitlines())) <= 10_000
+    assert ids(remembered(tmp_path)) == [f"p-{row:03}" for row in range(300)]
 
 
 @pytest.mark.parametrize("name", ["it's", 'a "quoted" one', "a*[b]?", "per%20cent"])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from skewless.monitoring.line_log import SHADOW
 from skewless.monitoring.place import Log, day_files
-from skewless.monitoring.views import connected, literal, read_json
+from skewless.monitoring.views import connected, literal, read_json, readable
 
 COLUMNS: Final = {
     "prediction_id": "VARCHAR",
@@ -36,11 +36,12 @@ def read_challenges(log: Log, version: str) -> pd.DataFrame:
         production, challenger_probability and challenger_decision. Lines that were cut
         short are left out.
     """
-    paths = [str(path) for _, path in day_files(log.folder / SHADOW)]
     with (
         tempfile.TemporaryDirectory() as name,
         connected(log, Path(name)) as connection,
     ):
+        files = (path for _, path in day_files(log.folder / SHADOW))
+        paths = [str(readable(path, Path(name))) for path in files]
         return connection.execute(
             "SELECT prediction_id, model_version, probability, decision, "
             "challenger.probability AS challenger_probability, "

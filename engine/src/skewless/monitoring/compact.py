@@ -32,6 +32,7 @@ from skewless.monitoring.views import (
     lines_sql,
     literal,
     read_json,
+    readable,
     sealed_name,
     version_folder,
 )
@@ -108,7 +109,7 @@ def compact(log: Log, *, before: date, now: float) -> Iterator[Compacted]:
                 if now - path.stat().st_mtime <= STILL_SECONDS:
                     yield Compacted(path.name, left="written to within the hour")
                 else:
-                    yield _compact(path, connection)
+                    yield _compact(path, connection, Path(name))
 
 
 def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
@@ -160,11 +161,14 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     return Pruned(first, len(old), size, rows, dry_run)
 
 
-def _compact(path: Path, connection: duckdb.DuckDBPyConnection) -> Compacted:
+def _compact(
+    path: Path, connection: duckdb.DuckDBPyConnection, scratch: Path
+) -> Compacted:
     path = path if CLOSED in path.stem else _close(path)
     before = path.stat().st_size
-    found = _look_through(path, connection)
-    lines = lines_sql([str(path)], found.kinds)
+    read = readable(path, scratch)
+    found = _look_through(read, connection)
+    lines = lines_sql([str(read)], found.kinds)
     day = path.parent / COMPACT / f"date={path.name[:10]}"
     written = set()
     count = 0

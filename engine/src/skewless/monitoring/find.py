@@ -10,6 +10,7 @@ from skewless.core.contract import Contract
 from skewless.monitoring.place import Log
 from skewless.monitoring.views import (
     ANSWER,
+    LINE_BYTES,
     OF_BATCH,
     SHARED,
     Views,
@@ -81,7 +82,8 @@ def _in_lines(views: Views, prediction_id: str) -> dict[str, Any] | None:
         return None
     sql = (
         f"SELECT json FROM read_json_objects({literals(paths)}, "
-        "format='newline_delimited', ignore_errors=true) "
+        "format='newline_delimited', ignore_errors=true, "
+        f"maximum_object_size={LINE_BYTES}) "
         f"WHERE contains(json::VARCHAR, {literal(prediction_id)})"
     )
     for (line,) in views.ask(sql):

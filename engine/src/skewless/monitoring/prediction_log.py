@@ -19,6 +19,7 @@ FACTS: Final = TypeAdapter(dict[str, Any]).serializer
 ANSWER: Final = TypeAdapter(Answer).serializer
 
 MOST_ROWS: Final = 1_000  # in a line: what a reader has to hold at once
+MOST_LINE_BYTES: Final = 8 * 1024 * 1024  # of a batch; a reader takes twice as many
 
 Hide = Callable[[Any], Any]
 
@@ -118,21 +119,40 @@ class PredictionLog:
     def _lines_of_columns(self, head: bytes, answer: Answered) -> Iterator[bytes]:
         """Write lines of many rows, whose fields are lists."""
         for start in range(0, len(answer.answers), MOST_ROWS):
-            records = answer.records[start : start + MOST_ROWS]
-            answers = answer.answers[start : start + MOST_ROWS]
-            said = {
-                "model_version": answer.source.version,
-                "trained_at": answer.source.trained_at,
-                "probability": [given.probability for given in answers],
-                "decision": [given.decision for given in answers],
-                "tier": [given.tier for given in answers],
-                "prediction_id": [given.prediction_id for given in answers],
-            }
-            yield b'%s,"records":%s,"answers":%s}\n' % (
-                head,
-                FACTS.to_json(self._columns(records)),
-                FACTS.to_json(said),
+            rows = slice(start, start + MOST_ROWS)
+            part = answer._replace(
+                records=answer.records[rows], answers=answer.answers[rows]
             )
+            yield from self._short_lines(head, part)
+
+    def _short_lines(self, head: bytes, answer: Answered) -> Iterator[bytes]:
+        """Write one line, or two of half the rows each if that is too long."""
+        line = self._line_of_columns(head, answer)
+        half = len(answer.answers) // 2
+        if len(line) <= MOST_LINE_BYTES or not half:
+            yield line
+            return
+        for rows in (slice(half), slice(half, None)):
+            part = answer._replace(
+                records=answer.records[rows], answers=answer.answers[rows]
+            )
+            yield from self._short_lines(head, part)
+
+    def _line_of_columns(self, head: bytes, answer: Answered) -> bytes:
+        answers = answer.answers
+        said = {
+            "model_version": answer.source.version,
+            "trained_at": answer.source.trained_at,
+            "probability": [given.probability for given in answers],
+            "decision": [given.decision for given in answers],
+            "tier": [given.tier for given in answers],
+            "prediction_id": [given.prediction_id for given in answers],
+        }
+        return b'%s,"records":%s,"answers":%s}\n' % (
+            head,
+            FACTS.to_json(self._columns(answer.records)),
+            FACTS.to_json(said),
+        )
 
     def _columns(self, records: Sequence[BaseModel]) -> dict[str, list[Any]]:
         cells = [record.__dict__ for record in records]

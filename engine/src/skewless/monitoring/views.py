@@ -9,6 +9,7 @@ Parquet. A row of the views is one prediction wherever it comes from.
 
 import contextlib
 import hashlib
+import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -42,7 +43,8 @@ DIGEST: Final = ".sha256-"
 DuckDB does not look at the checksums of pages.
 """
 DIGEST_DIGITS: Final = 32
-LINE_BYTES: Final = 16 * 1024 * 1024  # of the longest line, as it seems at first
+LINE_BYTES: Final = 16 * 1024 * 1024
+"""Of the longest line that is read; the service writes none half as long."""
 BATCH_ROWS: Final = 500_000
 RELISTINGS: Final = 20  # of files that somebody else renames or removes meanwhile
 SHARED: Final = {
@@ -95,21 +97,27 @@ class Views:
         *,
         window: Window,
         stored: Stored | None,
+        folder: Path,
     ) -> None:
         self.connection = connection
         self._log = log
         self._contract = contract
         self._window = window
         self._stored = stored
-        self._line_bytes = LINE_BYTES
+        self._folder = folder  # for what is needed meanwhile
+        self._readable = dict[str, str]()
         self.files = self._list()
         self._define()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The files of lines, that of the database among them."""
+        """The files of lines, that of the database among them.
+
+        Of a file with a line that is too long it is a copy.
+        """
         stored = self._stored
-        return self.files.lines + ((stored.predictions,) if stored else ())
+        paths = self.files.lines + ((stored.predictions,) if stored else ())
+        return self._read(paths)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask for rows.
@@ -137,12 +145,6 @@ class Views:
         for _ in range(RELISTINGS):
             try:
                 return fetch()
-            except duckdb.InvalidInputException as error:
-                # A line of which nobody knows the end: look further.
-                if "maximum_object_size" not in str(error):
-                    raise
-                self._line_bytes *= 8
-                self._define()
             except duckdb.IOException as error:
                 found = self._list()
                 if found == self.files:
@@ -151,6 +153,13 @@ class Views:
                 self._define()
         msg = "the log's files change faster than they are read; try again"
         raise LogStoreError(msg)
+
+    def _read(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Name files that can be read: themselves, or copies; see `readable`."""
+        for path in paths:
+            if path not in self._readable:
+                self._readable[path] = str(readable(Path(path), self._folder))
+        return tuple(self._readable[path] for path in paths)
 
     def _list(self) -> Files:
         """List the files, until two lists are the same: they may be being renamed."""
@@ -184,21 +193,19 @@ class Views:
         types |= {column.name: KINDS[column.kind] for column in contract.columns}
         files = self.files
         stored = self._stored
-        parts = [lines_sql(files.lines, types, self._line_bytes)]
+        parts = [lines_sql(self._read(files.lines), types)]
         if files.parquet:
             parts.append(self._parquet_sql(files.parquet, types))
         logged = " UNION ALL BY NAME ".join(parts)
-        outcomes = outcome_lines_sql(files.outcomes)
+        outcomes = outcome_lines_sql(self._read(files.outcomes))
         if stored is not None:
-            self._create(
-                "stored", lines_sql([stored.predictions], types, self._line_bytes)
-            )
+            self._create("stored", lines_sql(self._read([stored.predictions]), types))
             is_stored = "prediction_id IN (SELECT prediction_id FROM stored)"
             logged = (
                 f"FROM ({logged}) WHERE NOT readable OR NOT {is_stored} "
                 "UNION ALL BY NAME FROM stored"
             )
-            outcomes += f" UNION ALL {outcome_lines_sql([stored.outcomes])}"
+            outcomes += f" UNION ALL {outcome_lines_sql(self._read([stored.outcomes]))}"
         self._create("entries", logged)
         self._create(
             "predictions", "SELECT * EXCLUDE (readable) FROM entries WHERE readable"
@@ -252,7 +259,8 @@ def open_views(
             )
 
             stored = copy_entries(log.database, window, Path(name))
-        views = Views(made, log, contract, window=window, stored=stored)
+        folder = Path(name)
+        views = Views(made, log, contract, window=window, stored=stored, folder=folder)
         if locked:
             _lock(made, [log.folder.resolve(), log.folder, Path(name)])
         yield views
@@ -288,9 +296,7 @@ def connected(log: Log, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 # none: then `readable` is false.
 
 
-def lines_sql(
-    paths: Sequence[str], types: Mapping[str, str], line_bytes: int = LINE_BYTES
-) -> str:
+def lines_sql(paths: Sequence[str], types: Mapping[str, str]) -> str:
     """Read files of lines.
 
     Parameters
@@ -299,8 +305,6 @@ def lines_sql(
         The files; none is a table without rows.
     types
         Column of the record → its type; a cell of another type is NULL.
-    line_bytes
-        Of the longest line.
     """
     of_batch = {name: kind for name, kind in ANSWER.items() if name in OF_BATCH}
     of_row = {name: kind for name, kind in ANSWER.items() if name not in OF_BATCH}
@@ -331,7 +335,7 @@ def lines_sql(
         f"SELECT * EXCLUDE (has_record), coalesce({is_readable}, false) AS readable "
         f"FROM (SELECT {', '.join(fields)}, "
         "coalesce(record IS NOT NULL OR records IS NOT NULL, false) AS has_record "
-        f"FROM ({ROWS} FROM {read_json(paths, columns, line_bytes)}))"
+        f"FROM ({ROWS} FROM {read_json(paths, columns)}))"
     )
 
 
@@ -430,9 +434,41 @@ OUTCOMES_SQL: Final = """
 """Lines that tell of no outcome are left out."""
 
 
-def read_json(
-    paths: Sequence[str], columns: Mapping[str, str], line_bytes: int = LINE_BYTES
-) -> str:
+def readable(path: Path, folder: Path) -> Path:
+    """Return a file of lines, or a copy of it if it holds a line that is too long.
+
+    DuckDB would read nothing of the file. In the copy that line is none of a prediction
+    or an outcome, so that it is counted.
+    """
+    with contextlib.suppress(FileNotFoundError):  # somebody has just removed it
+        if _may_hold_long_line(path):
+            return _shortened(path, folder / f"{secrets.token_hex(8)}.jsonl")
+    return path
+
+
+def _may_hold_long_line(path: Path) -> bool:
+    """Look into each block of half a line's bytes: a long line fills one of them."""
+    block = LINE_BYTES // 2
+    with path.open("rb") as file:
+        for start in range(0, path.stat().st_size - block + 1, block):
+            file.seek(start)
+            if not file.readline(block).endswith(b"\n"):
+                return True
+    return False
+
+
+def _shortened(path: Path, copy: Path) -> Path:
+    with path.open("rb") as file, copy.open("wb") as made:
+        while line := file.readline(LINE_BYTES):
+            is_whole = line.endswith(b"\n") or len(line) < LINE_BYTES
+            made.write(line if is_whole else b"null\n")
+            while not is_whole:
+                rest = file.readline(LINE_BYTES)
+                is_whole = rest.endswith(b"\n") or len(rest) < LINE_BYTES
+    return copy
+
+
+def read_json(paths: Sequence[str], columns: Mapping[str, str]) -> str:
     """Read lines of JSON; one that cannot be read is a row of NULLs."""
     if not paths:
         nulls = (f"NULL::{kind} AS {quoted(name)}" for name, kind in columns.items())
@@ -440,7 +476,7 @@ def read_json(
     kinds = (f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
     return (
         f"read_json({literals(paths)}, format='newline_delimited', "
-        f"ignore_errors=true, maximum_object_size={line_bytes}, "
+        f"ignore_errors=true, maximum_object_size={LINE_BYTES}, "
         f"columns={{{', '.join(kinds)}}})"
     )
 
