@@ -91,23 +91,22 @@ class Views:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        opened: tuple[duckdb.DuckDBPyConnection, Path],
         log: Log,
         contract: Contract,
         *,
         window: Window,
         stored: Stored | None,
-        folder: Path,
     ) -> None:
-        self.connection = connection
+        self.connection, self._folder = opened
         self._log = log
         self._contract = contract
         self._window = window
         self._stored = stored
-        self._folder = folder  # for what is needed meanwhile
         self._readable = dict[str, str]()
         self.files = self._list()
-        self._define()
+        self._is_defined = False
+        self._ask(lambda: None)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -144,17 +143,19 @@ class Views:
     def _ask(self, fetch: Callable[[], Taken]) -> Taken:
         for _ in range(RELISTINGS):
             try:
+                if not self._is_defined:
+                    self._define()
                 return fetch()
             except duckdb.IOException as error:
                 found = self._list()
                 if found == self.files:
                     raise _unreadable(str(self._log.folder), str(error)) from error
                 self.files = found
-                self._define()
+                self._is_defined = False
         msg = "the log's files change faster than they are read; try again"
         raise LogStoreError(msg)
 
-    def _read(self, paths: Iterable[str]) -> tuple[str, ...]:
+    def _read(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Name files that can be read: themselves, or copies; see `readable`."""
         for path in paths:
             if path not in self._readable:
@@ -211,6 +212,7 @@ class Views:
             "predictions", "SELECT * EXCLUDE (readable) FROM entries WHERE readable"
         )
         self._create("outcomes", OUTCOMES_SQL.format(lines=outcomes))
+        self._is_defined = True
 
     def _create(self, name: str, sql: str) -> None:
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
@@ -219,6 +221,8 @@ class Views:
         read = f"read_parquet({literals(paths)}, union_by_name=true)"
         try:
             described = self.connection.execute(f"DESCRIBE FROM {read}").fetchall()
+        except duckdb.IOException:
+            raise  # somebody may just have removed it
         except duckdb.Error as error:
             raise _unreadable(str(self._log.folder), str(error)) from error
         return parquet_sql(read, {row[0] for row in described}, types)
@@ -259,8 +263,8 @@ def open_views(
             )
 
             stored = copy_entries(log.database, window, Path(name))
-        folder = Path(name)
-        views = Views(made, log, contract, window=window, stored=stored, folder=folder)
+        opened = made, Path(name)
+        views = Views(opened, log, contract, window=window, stored=stored)
         if locked:
             _lock(made, [log.folder.resolve(), log.folder, Path(name)])
         yield views
