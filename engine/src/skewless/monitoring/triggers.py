@@ -243,7 +243,7 @@ def _refused_try(path: Path) -> Iterator[tuple[datetime, str]]:
         record = json.loads(path.read_bytes())
         result = record["result"]
         time = datetime.fromisoformat(record["time"]).astimezone(UTC)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
         try:
             moment = datetime.strptime(path.stem, STAMP).replace(tzinfo=UTC)
         except ValueError:
