@@ -591,6 +591,45 @@ def test_a_try_whose_record_is_damaged_counts_for_the_cool_down(
     assert re.match(r"tried, with a record that cannot be read, 1 days ago", said)
 
 
+ODD = ["", "x", "2026-02-30T00:00:00Z", "2026-01-01", "infinity", 5, None]
+ODD += ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", ["2026"]]
+
+
+@pytest.mark.parametrize("time", ODD, ids=str)
+@pytest.mark.usefixtures("shifted")
+@pytest.mark.slow
+def test_an_odd_time_in_the_log_or_in_a_record_of_a_try_ends_nothing_in_a_traceback(
+    own: Path, run: Run, now: datetime, time: Any
+):
+    for path in (own / "predictions").rglob("*.jsonl"):
+        entry = json.loads(path.read_text().splitlines()[0])
+        name = "time" if "time" in entry else "recorded_at"
+        with path.open("a") as file:
+            file.write(json.dumps(entry | {name: time}) + "\n")
+    tries = own / "predictions/retrain"
+    tries.mkdir()
+    record = json.dumps({"result": "refused", "time": time})
+    (tries / f"{now - timedelta(days=100):{STAMP}}.json").write_text(record)
+
+    drift, dry = run(own, "drift"), run(own, "retrain", "--dry-run")
+
+    assert (drift.returncode, "Traceback" in drift.stderr) == (3, False), drift.stderr
+    assert (dry.returncode, "Traceback" in dry.stderr) == (0, False), dry.stderr
+
+
+@pytest.mark.parametrize("time", ODD, ids=str)
+def test_an_odd_time_in_an_event_is_named_and_ends_nothing_in_a_traceback(
+    own: Path, run: Run, time: Any
+):
+    path = max((own / "models/events").glob("*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"time": time}))
+
+    for words in (["drift"], ["retrain", "--dry-run"]):
+        done = run(own, *words)
+        assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+        assert f"events/{path.name}" in done.stderr
+
+
 def log_of_nobody(own: Path, ask: Callable[..., Any], now: datetime) -> None:
     """Let a column drift in both windows, with answers that name nobody.
 
