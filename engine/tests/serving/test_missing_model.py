@@ -15,6 +15,7 @@ import pytest
 
 from churn_service.schema import Customer
 from own import CONTRACT, PROJECT
+from remembered import in_rows
 from running import COMMAND, ask, free_port, serving
 from skewless.core.arrays import as_columns
 from skewless.core.config_file import load_config
@@ -113,10 +114,13 @@ def test_a_damaged_model_opens_no_port_and_ends_with_three(own: Path):
 
 
 def written(folder: Path) -> int:
-    """Count the lines of the prediction log that can be read."""
-    return sum(
-        path.read_bytes().count(b"\n") for path in folder.glob("predictions/*.jsonl")
+    """Count the answers in the lines of the prediction log that can be read."""
+    lines = (
+        line
+        for path in folder.glob("predictions/*.jsonl")
+        for line in path.read_bytes().splitlines(keepends=True)
     )
+    return len(in_rows(json.loads(line) for line in lines if line.endswith(b"\n")))
 
 
 def occupied(folder: Path) -> None:
