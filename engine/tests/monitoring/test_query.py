@@ -151,7 +151,7 @@ def test_a_person_reads_a_table_and_a_program_csv_or_json(own: Path, run: Run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["SELEC 1"], "syntax error"),
+        (["SELECT FROM FROM"], "syntax error"),
         (["SELECT nope FROM predictions"], "nope"),
         (["COPY predictions TO 'x.csv'"], "only one statement is taken, which reads"),
         (["SELECT error('x')"], "x"),
