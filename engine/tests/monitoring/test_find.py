@@ -11,6 +11,7 @@ from conftest import Run, make_project
 from own import CONTRACT, ID
 from recorded import write_outcomes
 from remembered import NOON, VERSION, database_at, in_columns, line, log_file
+from skewless.monitoring import find as finding
 from skewless.monitoring.compact import compact
 from skewless.monitoring.place import Log
 from skewless.monitoring.postgres import engine
@@ -163,3 +164,25 @@ def test_an_answer_is_found_in_the_database(
 
 def test_the_command_has_help_with_an_example(own: Path, run: Run):
     assert "Example: " in run(own, "log", "find", "--help").stdout
+
+
+@pytest.mark.fault
+def test_an_answer_is_found_although_its_file_is_compacted_meanwhile(
+    own: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    log = Log(own / "predictions")
+    real = finding._in_lines  # noqa: SLF001 - the moment after the files were listed
+    looks = []
+
+    def in_lines(*words: object) -> object:
+        if not looks:
+            list(compact(log, before=date(2026, 4, 1), now=time.time() + 10**6))
+        looks.append(words)
+        return real(*words)
+
+    monkeypatch.setattr(finding, "_in_lines", in_lines)
+
+    done = run(own, "log", "find", "p-13", "--json")
+
+    assert (done.returncode, len(looks)) == (0, 2), done.stderr
+    assert json.loads(done.stdout)["prediction_id"] == "p-13"

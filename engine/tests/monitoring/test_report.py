@@ -569,6 +569,20 @@ def test_a_version_put_into_production_is_marked_where_it_was():
     assert scale.left <= places[0] <= places[-1] <= scale.right
 
 
+def test_a_reader_is_told_which_rows_privacy_left_out(told: Path):
+    metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
+    figures = figured(finding()).model_copy(update={"left_out": {MOVED: 40}})
+    counts = {MOVED: np.array(metadata.reference.columns[MOVED].counts)}
+    found = Found(figures, counts, metadata, metadata.reference)
+
+    said = Outline(render(reported(found))).said
+
+    assert (
+        f"monitoring.privacy hid {MOVED} in 40 of 100 customers, "
+        "so it is judged without those." in " ".join(said.split())
+    )
+
+
 def test_a_name_cannot_become_markup_or_a_formula(told: Path):
     metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
     evil = "<script>alert('$x$')</script>"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from skewless.core.contract import Contract
@@ -49,7 +49,9 @@ def find(
         counts.
     """
     with open_views(log, contract) as views:
-        found = _in_lines(views, prediction_id) or _in_parquet(views, prediction_id)
+        found = views.retry(
+            lambda: _in_lines(views, prediction_id) or _in_parquet(views, prediction_id)
+        )
         if found is None:
             return None
         condition = f"record IS NULL AND prediction_id = {literal(prediction_id)}"
@@ -86,7 +88,7 @@ def _in_lines(views: Views, prediction_id: str) -> dict[str, Any] | None:
         f"maximum_object_size={LINE_BYTES}) "
         f"WHERE contains(json::VARCHAR, {literal(prediction_id)})"
     )
-    for (line,) in views.ask(sql):
+    for (line,) in views.connection.execute(sql).fetchall():
         # What is no prediction is not what is looked for.
         with suppress(ValueError, LookupError, TypeError, AttributeError):
             found = _row(json.loads(line), prediction_id)
@@ -139,5 +141,6 @@ def _found(facts: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any
     names = [name for name in (*SHARED, *ANSWER) if facts.get(name) is not None]
     found = {name: facts[name] for name in names}
     if isinstance(found["time"], str):
-        found["time"] = datetime.fromisoformat(found["time"])
+        moment = datetime.fromisoformat(found["time"])
+        found["time"] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return found | {"record": dict(record)}

@@ -106,7 +106,7 @@ class Views:
         self._readable = dict[str, str]()
         self.files = self._list()
         self._is_defined = False
-        self._ask(lambda: None)
+        self.retry(lambda: None)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -119,28 +119,27 @@ class Views:
         return self._read(paths)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """Ask for rows.
+        """Ask for rows; see `retry`."""
+        return self.retry(lambda: self.connection.execute(sql).fetchall())
 
-        Asked again if somebody compacted or removed a file meanwhile.
+    def table(self, sql: str) -> pd.DataFrame:
+        """Ask for a DataFrame; see `retry`."""
+        return self.retry(lambda: self.connection.execute(sql).df())
+
+    def batches(self, sql: str, take: Callable[[pa.RecordBatchReader], Taken]) -> Taken:
+        """Ask for Arrow's batches, and return what is made of them; see `retry`."""
+        return self.retry(
+            lambda: take(self.connection.sql(sql).to_arrow_reader(BATCH_ROWS))
+        )
+
+    def retry(self, fetch: Callable[[], Taken]) -> Taken:
+        """Fetch something, again if somebody compacted or removed a file meanwhile.
 
         Raises
         ------
         LogStoreError
             A file cannot be read.
         """
-        return self._ask(lambda: self.connection.execute(sql).fetchall())
-
-    def table(self, sql: str) -> pd.DataFrame:
-        """Ask for a DataFrame; see `ask`."""
-        return self._ask(lambda: self.connection.execute(sql).df())
-
-    def batches(self, sql: str, take: Callable[[pa.RecordBatchReader], Taken]) -> Taken:
-        """Ask for Arrow's batches, and return what is made of them; see `ask`."""
-        return self._ask(
-            lambda: take(self.connection.sql(sql).to_arrow_reader(BATCH_ROWS))
-        )
-
-    def _ask(self, fetch: Callable[[], Taken]) -> Taken:
         for _ in range(RELISTINGS):
             try:
                 if not self._is_defined:
@@ -366,11 +365,6 @@ def flat_sql(names: Collection[str]) -> str:
 
 def _struct_sql(fields: Sequence[str]) -> str:
     return f"{{{', '.join(fields)}}}" if fields else "NULL"
-
-
-def _each(one: str, several: str, name: str) -> str:
-    """Give a row to each answer of a batch, and one to a single answer."""
-    return f"unnest(coalesce({several}.{name}, [{one}.{name}]))"
 
 
 def parquet_sql(read: str, present: Collection[str], types: Mapping[str, str]) -> str:
