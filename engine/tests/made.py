@@ -19,6 +19,7 @@ from conftest import ROOT
 WITHOUT_NOTEBOOKS = [
     "--ignore=tests/test_notebooks.py",
     "--ignore=tests/test_notebook_service.py",
+    "--ignore=tests/test_notebook_production.py",
 ]
 GIT = ["git", "-c", "user.name=Owner", "-c", "user.email=owner@example.org"]
 

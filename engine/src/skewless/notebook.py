@@ -11,6 +11,7 @@ from skewless.models.plots import (
     draw_target_by_column,
 )
 from skewless.models.predict import load_predictor, open_predictor
+from skewless.monitoring.made_up import log_or_simulate
 from skewless.registry.remote import open_registry
 from skewless.tables.faults import check_table, find_faults
 from skewless.tables.simulate import simulate
@@ -36,6 +37,7 @@ __all__ = [
     "find_faults",
     "is_holdout",
     "load_predictor",
+    "log_or_simulate",
     "measure",
     "open_predictor",
     "open_registry",

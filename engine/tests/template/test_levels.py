@@ -24,8 +24,14 @@ LACKS = {  # some of what a level has no use for
         "src/lapse_model/api.py",
         "make/service.mk",
         "make/monitored.mk",
+        "notebooks/03_from_notebook_to_service.ipynb",
+        "notebooks/04_what_production_looks_like.ipynb",
     },
-    "service": {"make/monitored.mk", ".github/workflows/retrain.yml"},
+    "service": {
+        "make/monitored.mk",
+        ".github/workflows/retrain.yml",
+        "notebooks/04_what_production_looks_like.ipynb",
+    },
     "monitored": set(),
 }
 DESCRIPTION, HOLDER = 'Whether a "policy" lapses', "Jane Doe"

@@ -47,6 +47,7 @@ PUBLIC = {
         "find_faults",
         "is_holdout",
         "load_predictor",
+        "log_or_simulate",
         "measure",
         "open_predictor",
         "open_registry",

@@ -88,7 +88,7 @@ class Keeper:
         file = _File(self.folder, f"score-{name}-{answers['row'][0]}")
         place = file if database is None else _Table(database, contract.id, file)
         predictions = _predictions(answers, source, name)
-        answered = Answered(_records(records, contract), predictions, source, None)
+        answered = Answered(records_of(records, contract), predictions, source, None)
         log = PredictionLog(place, self.privacy, settings, in_columns=database is None)
         log.observe(Batch(time.time(), f"score-{name}"), answered)
 
@@ -190,7 +190,8 @@ def _slices(time: datetime, lines: bytes) -> Iterator[list[Part]]:
         yield [(time, line, 1) for line in split[start : start + SLICE]]
 
 
-def _records(records: pd.DataFrame, contract: Contract) -> list[BaseModel]:
+def records_of(records: pd.DataFrame, contract: Contract) -> list[BaseModel]:
+    """Turn checked rows into records as a request holds them."""
     cells = {column.name: _values(records, column) for column in contract.columns}
     ids = records[contract.id]
     cells[contract.id] = ids.astype(object).where(ids.notna(), None).tolist()
