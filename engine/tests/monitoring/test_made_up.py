@@ -17,8 +17,8 @@ from steady import configure
 
 ASKED = "SELECT * EXCLUDE time FROM predictions ORDER BY time, prediction_id"
 TOLD = """
-    SELECT outcome, prediction_id, record FROM outcomes
-    ORDER BY prediction_id, record
+    SELECT outcome, prediction_id, record_id FROM outcomes
+    ORDER BY prediction_id, record_id
 """
 BY_WEEK = """
     SELECT time < (SELECT max(time) FROM predictions) - INTERVAL 7 DAYS AS is_first,
@@ -74,8 +74,8 @@ def test_without_one_answers_are_made_up_in_both_shapes_and_it_says_so(
     assert any(b'"record":' in each and b'"answer":' in each for each in lines)
     known = outcomes.merge(answers, on="prediction_id")
     assert 0 < len(known) < len(answers)
-    asked = {record[CONTRACT.id] for record in answers["record"]}
-    assert set(outcomes["record"].dropna()) < asked
+    asked = {record[CONTRACT.id] for record in answers["record_id"]}
+    assert set(outcomes["record_id"].dropna()) < asked
 
 
 def test_they_are_spread_over_two_weeks_and_the_second_differs(

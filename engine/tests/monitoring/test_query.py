@@ -56,7 +56,7 @@ def test_both_views_are_there_with_a_row_for_each_answer_and_outcome(views: View
     assert rows(
         views, f"SELECT record.{ID} FROM predictions ORDER BY time LIMIT 1"
     ) == [["c-0"]]
-    assert rows(views, "SELECT record, outcome, repeats FROM outcomes") == [
+    assert rows(views, "SELECT record_id, outcome, repeats FROM outcomes") == [
         ["c-1", 1, False]
     ]
 

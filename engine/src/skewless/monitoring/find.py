@@ -54,12 +54,12 @@ def find(
         )
         if found is None:
             return None
-        condition = f"record IS NULL AND prediction_id = {literal(prediction_id)}"
+        condition = f"record_id IS NULL AND prediction_id = {literal(prediction_id)}"
         named = found["record"].get(contract.id)
         if named is not None:
             first = found["time"]
             condition = (
-                f"{condition} OR record = {literal(str(named))} AND observed_at "
+                f"{condition} OR record_id = {literal(str(named))} AND observed_at "
                 f"BETWEEN {literal(first)} AND {literal(first + horizon)}"
             )
         told = views.ask(

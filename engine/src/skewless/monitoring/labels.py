@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from skewless.core.contract import Contract
 from skewless.monitoring.place import EVERY, Log, Window
-from skewless.monitoring.views import condition_sql, literal, open_views, quoted
+from skewless.monitoring.views import condition_sql, literal, open_views
 
 UNKNOWN: Final = -1  # as an outcome
 KNOWN: Final = """
     CREATE OR REPLACE TEMP TABLE known AS
-    SELECT record IS NOT NULL AS of_record, hash(coalesce(record, prediction_id)) AS id,
+    SELECT record_id IS NOT NULL AS of_record,
+        hash(coalesce(record_id, prediction_id)) AS id,
         outcome, observed_at,
         row_number() OVER (ORDER BY recorded_at, observed_at, outcome, id) AS place
     FROM outcomes WHERE recorded_at < {before} AND NOT repeats
@@ -30,7 +31,7 @@ KNOWN: Final = """
 PREDICTED: Final = """
     CREATE OR REPLACE TEMP TABLE predicted AS
     SELECT hash(prediction_id) AS prediction,
-        hash(coalesce(record.{id}, prediction_id)) AS record,
+        hash(coalesce(record_id, prediction_id)) AS record,
         time, model_version AS version, probability, decision AS predicted
     FROM predictions WHERE {condition}
 """
@@ -58,11 +59,11 @@ REVIEWED: Final = """
     WITH new AS (SELECT * FROM outcomes WHERE recorded_at = {moment})
     SELECT count(*) FILTER (WHERE repeats) AS duplicates,
         count(*) FILTER (WHERE corrects) AS corrections,
-        (SELECT count(DISTINCT record) FROM new
-            WHERE record NOT IN (SELECT record.{id} FROM predictions
-                WHERE record.{id} IS NOT NULL))
+        (SELECT count(DISTINCT record_id) FROM new
+            WHERE record_id NOT IN (SELECT record_id FROM predictions
+                WHERE record_id IS NOT NULL))
         + (SELECT count(DISTINCT prediction_id) FROM new
-            WHERE record IS NULL
+            WHERE record_id IS NULL
                 AND prediction_id NOT IN (SELECT prediction_id FROM predictions)
         ) AS unknown
     FROM new
@@ -103,9 +104,7 @@ def join_outcomes(
     window = which._replace(until=as_of)
     with open_views(log, contract, window) as views:
         views.ask(KNOWN.format(before=literal(as_of)))
-        views.ask(
-            PREDICTED.format(id=quoted(contract.id), condition=condition_sql(window))
-        )
+        views.ask(PREDICTED.format(condition=condition_sql(window)))
         seconds = int(horizon.total_seconds())
         joined = views.batches(
             LABELLED.format(seconds=seconds, unknown=UNKNOWN), _together
@@ -138,7 +137,7 @@ def review(log: Log, contract: Contract, recorded_at: datetime) -> dict[str, int
         duplicates and corrections (outcomes; see the view `outcomes`), unknown (ids
         that no prediction has).
     """
-    asked = REVIEWED.format(moment=literal(recorded_at), id=quoted(contract.id))
+    asked = REVIEWED.format(moment=literal(recorded_at))
     with open_views(log, contract) as views:
         (row,) = views.table(asked).to_dict("records")
     return {str(name): int(count) for name, count in row.items()}

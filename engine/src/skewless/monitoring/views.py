@@ -208,7 +208,10 @@ class Views:
             outcomes += f" UNION ALL {outcome_lines_sql(self._read([stored.outcomes]))}"
         self._create("entries", logged)
         self._create(
-            "predictions", "SELECT * EXCLUDE (readable) FROM entries WHERE readable"
+            "predictions",
+            "SELECT * EXCLUDE (readable, record), "
+            f"record.{quoted(contract.id)} AS record_id, record "
+            "FROM entries WHERE readable",
         )
         self._create("outcomes", OUTCOMES_SQL.format(lines=outcomes))
         self._is_defined = True
@@ -420,7 +423,7 @@ OUTCOMES_SQL: Final = """
     )
     SELECT recorded_at,
         least(coalesce(observed_at, recorded_at), recorded_at) AS observed_at,
-        outcome, prediction_id, record,
+        outcome, prediction_id, record AS record_id,
         coalesce(again AND outcome = outcome_before AND (
             observed_at = observed_before OR (
                 observed_at IS NULL AND observed_before IS NULL AND NOT of_record
