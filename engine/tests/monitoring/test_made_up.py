@@ -74,7 +74,7 @@ def test_without_one_answers_are_made_up_in_both_shapes_and_it_says_so(
     assert any(b'"record":' in each and b'"answer":' in each for each in lines)
     known = outcomes.merge(answers, on="prediction_id")
     assert 0 < len(known) < len(answers)
-    asked = {record[CONTRACT.id] for record in answers["record_id"]}
+    asked = {record[CONTRACT.id] for record in answers["record"]}
     assert set(outcomes["record_id"].dropna()) < asked
 
 
