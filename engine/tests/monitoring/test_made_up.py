@@ -13,6 +13,8 @@ from skewless.core.errors import LogStoreError
 from skewless.core.workspace import Workspace, open_workspace
 from skewless.monitoring import connect
 from skewless.monitoring.made_up import DAYS, log_or_simulate
+from skewless.tables.faults import find_faults
+from small_projects import SMALL, Small
 from steady import configure
 
 ASKED = "SELECT * EXCLUDE time FROM predictions ORDER BY time, prediction_id"
@@ -103,6 +105,18 @@ def test_without_a_version_or_a_table_both_are_made_up_in_the_folder(
     assert contents(project) == before
     assert len(ask(work, ASKED))
     assert list((tmp_path / "made" / "models").glob("*-*"))
+
+
+@pytest.mark.parametrize("small", SMALL, ids=lambda small: small.name)
+def test_for_any_table_the_records_keep_the_contract(small: Small, tmp_path: Path):
+    folder = small.make(tmp_path / "own")
+    own = open_workspace(small.project, folder / "config.yaml")
+
+    work = log_or_simulate(own, tmp_path / "made", say=lambda _: None)
+
+    asked = ask(work, "SELECT unnest(record) FROM predictions")
+    assert len(asked)
+    assert find_faults(asked, small.project.contract).empty
 
 
 def test_a_seed_makes_the_same_answers_and_outcomes_again(
