@@ -267,7 +267,7 @@ def test_what_is_written_while_it_is_compacted_is_not_lost(
 ):
     from skewless.monitoring import compact as compacting
 
-    real = compacting._copy  # noqa: SLF001 - the moment before the end
+    real = compacting.copy_parquet  # the moment before the end
     path = log_file(tmp_path, line(0))
     with path.open("ab") as late:
 
@@ -277,7 +277,7 @@ def test_what_is_written_while_it_is_compacted_is_not_lost(
             late.flush()
             return count
 
-        monkeypatch.setattr(compacting, "_copy", write)
+        monkeypatch.setattr(compacting, "copy_parquet", write)
         (done,) = compacted(tmp_path)
     monkeypatch.undo()
 

@@ -1,4 +1,4 @@
-"""The commands `log`: query, find, compact, prune."""
+"""The commands `log`: query, find, compact, prune, forget."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from skewless.monitoring.views import Views
 
 log_commands = typer.Typer(
-    help="The prediction log: ask it, compact it, prune it.", no_args_is_help=True
+    help="The prediction log: ask it, compact it, prune it, forget a record.",
+    no_args_is_help=True,
 )
 
 
@@ -224,6 +225,41 @@ def prune_log(
     log = open_log(open_workspace(context, config))
     pruned = prune(log, before=first, outcomes=outcomes, dry_run=dry_run)
     _show(pruned._asdict(), as_json=as_json)
+
+
+@log_commands.command("forget")
+def forget_record(
+    context: typer.Context,
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Of the record, as it was asked with")
+    ],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed")
+    ] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Remove everything that the log holds of one record.
+
+    Its predictions, a challenger's answers to the same requests, and its outcomes go
+    from files and PostgreSQL. May be interrupted and repeated. Exit 1: a service may
+    still write to a file that holds something of it, so run this again tomorrow.
+    Exit 3: the log holds nothing of it.
+
+    Example: log forget C-000042 --dry-run
+    """
+    from skewless.monitoring.forget import forget, names_of
+
+    work = open_workspace(context, config)
+    privacy = work.config.monitoring.privacy
+    names = names_of(record_id, work.contract, privacy=privacy, key=work.settings)
+    done = forget(
+        open_log(work), work.contract, names, now=datetime.now(UTC), dry_run=dry_run
+    )
+    _show(done._asdict(), as_json=as_json)
+    if done.left and not dry_run:
+        raise typer.Exit(LogStoreError.exit_code)
 
 
 def _show(result: dict[str, Any], *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import duckdb
+from filelock import FileLock
 
 from skewless.core.atomic import flush_folder
 from skewless.monitoring.line_log import SHADOW, private
@@ -34,6 +35,7 @@ from skewless.monitoring.views import (
     read_json,
     readable,
     sealed_name,
+    stem_of,
     version_folder,
 )
 
@@ -106,10 +108,12 @@ def compact(log: Log, *, before: date, now: float) -> Iterator[Compacted]:
         for path in closed:
             # Somebody else may just have compacted or pruned it.
             with suppress(FileNotFoundError):
-                if now - path.stat().st_mtime <= STILL_SECONDS:
+                if not is_still(path, now):
                     yield Compacted(path.name, left="written to within the hour")
-                else:
-                    yield _compact(path, connection, Path(name))
+                    continue
+                with alone(log.folder):
+                    compacted = _compact(path, connection, Path(name))
+                yield compacted
 
 
 def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
@@ -161,15 +165,38 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     return Pruned(first, len(old), size, rows, dry_run)
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else rewrites files of a log, and keep others waiting."""
+    if not folder.is_dir():
+        yield
+        return
+    with FileLock(folder / ".lock", mode=0o600):
+        yield
+
+
+def is_still(path: Path, now: float) -> bool:
+    """Tell whether nobody wrote to a file within the last hour."""
+    return now - path.stat().st_mtime > STILL_SECONDS
+
+
+def parquet_of(day: Path, stem: str) -> list[Path]:
+    """List the Parquet that a file of lines became, in the folder of its day."""
+    found = day.glob(f"*/{escape(stem)}*.parquet")
+    return sorted(path for path in found if stem_of(path) == stem)
+
+
 def _compact(
     path: Path, connection: duckdb.DuckDBPyConnection, scratch: Path
 ) -> Compacted:
-    path = path if CLOSED in path.stem else _close(path)
+    day = path.parent / COMPACT / f"date={path.name[:10]}"
+    # An empty file that hides Parquet of its name goes on doing so; see `forget`.
+    hides = not path.stat().st_size and parquet_of(day, path.stem)
+    path = path if CLOSED in path.stem or hides else close_lines(path)
     before = path.stat().st_size
     read = readable(path, scratch)
     found = _look_through(read, connection)
     lines = lines_sql([str(read)], found.kinds)
-    day = path.parent / COMPACT / f"date={path.name[:10]}"
     written = set()
     count = 0
     for version in found.versions:
@@ -178,14 +205,14 @@ def _compact(
             f"WHERE readable AND model_version = {literal(version)}"
         )
         target = day / version_folder(version) / path.stem
-        with _unfinished(target) as unfinished:
-            copied = _copy(rows, unfinished, connection)
+        with unfinished_parquet(target) as unfinished:
+            copied = copy_parquet(rows, unfinished, connection)
             if copied:
                 sealed = target.with_name(sealed_name(target.name, unfinished))
                 written.add(unfinished.replace(sealed))
                 count += copied
     # What a run that was killed had made of it, before more was written to it.
-    for stale in set(day.glob(f"*/{escape(path.stem)}*.parquet")) - written:
+    for stale in set(parquet_of(day, path.stem)) - written:
         stale.unlink()
     for folder in filter(
         Path.exists, (*day.glob("version=*"), day, day.parent, path.parent)
@@ -199,7 +226,8 @@ def _compact(
     return Compacted(path.name, count, found.rows - count, before, after)
 
 
-def _close(path: Path) -> Path:
+def close_lines(path: Path) -> Path:
+    """Give a file of lines a name that no process appends to."""
     path = path.rename(
         path.with_name(f"{path.stem}{CLOSED}{secrets.token_hex(8)}.jsonl")
     )
@@ -258,7 +286,7 @@ def _common(kinds: set[str]) -> str:
 
 
 @contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
+def unfinished_parquet(path: Path) -> Iterator[Path]:
     """Give a name beside a path that is gone at the end, for a file of one's own."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{secrets.token_hex(8)}.parquet")
@@ -270,7 +298,7 @@ def _unfinished(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def _copy(sql: str, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
+def copy_parquet(sql: str, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
     """Put rows on disk as Parquet, and count them."""
     ((count,),) = connection.execute(
         f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, "

@@ -3,11 +3,11 @@
 Old entries are deleted here, too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -15,12 +15,16 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    all_,
+    any_,
     cast,
     delete,
     func,
     inspect,
+    literal,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from skewless.core.errors import LogStoreError
@@ -104,15 +108,110 @@ def delete_entries(
         if not _has(asked, PREDICTIONS):
             return 0
         if dry_run:
-            counted = (
-                select(func.count()).select_from(table).where(rows)
-                for table, rows in old.items()
-            )
-            return sum(asked.scalars(counts).one() for counts in counted)
+            return sum(_count(asked, table, rows) for table, rows in old.items())
         return sum(
             asked.execute(delete(table).where(rows)).rowcount
             for table, rows in old.items()
         )
+
+
+def find_predictions(
+    database: Database, id_name: str, names: Collection[str]
+) -> set[str]:
+    """Name the predictions of a record, by any of its names.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    LogStoreError
+        The database cannot be asked.
+    """
+    wanted = select(PREDICTIONS.c.prediction_id).where(_is_of(id_name, names))
+    with (
+        _asking(database, "READ COMMITTED") as asked,
+        bounded(asked, 60 * READ_SECONDS),
+    ):
+        return set(asked.scalars(wanted)) if _has(asked, PREDICTIONS) else set()
+
+
+def forget_entries(
+    database: Database,
+    whom: tuple[str, Collection[str]],
+    *,
+    ids: Collection[str],
+    held: Collection[str],
+    dry_run: bool,
+) -> tuple[int, int]:
+    """Delete a record's predictions and outcomes, all or none; return their numbers.
+
+    Parameters
+    ----------
+    database
+        Where they are.
+    whom
+        Name of the id, and what it is.
+    ids
+        Of the record's predictions, wherever they are kept.
+    held
+        Of the predictions that stay.
+    dry_run
+        Only count.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed.
+    LogStoreError
+        The database cannot be asked.
+    """
+    said = OUTCOMES.c.entry
+    is_of_record = _text(said["record"]) == any_(_array(_storable(whom[1])))
+    is_of_prediction = _text(said["prediction_id"]) == any_(_array(ids))
+    gone = {
+        PREDICTIONS: _is_of(*whom)
+        & (PREDICTIONS.c.prediction_id != all_(_array(held))),
+        OUTCOMES: is_of_record | (_text(said["record"]).is_(None) & is_of_prediction),
+    }
+    with (
+        _asking(database, "READ COMMITTED") as asked,
+        bounded(asked, 60 * READ_SECONDS),
+        asked.begin(),
+    ):
+        if not _has(asked, PREDICTIONS):
+            return 0, 0
+        predictions, outcomes = (
+            _count(asked, table, rows)
+            if dry_run
+            else asked.execute(delete(table).where(rows)).rowcount
+            for table, rows in gone.items()
+        )
+        return predictions, outcomes
+
+
+def _is_of(id_name: str, names: Collection[str]) -> ColumnElement[bool]:
+    wanted = _array(_storable(names))
+    # The column is that of the id's name when the row was written.
+    cell = _text(PREDICTIONS.c.entry["record"][id_name])
+    return (PREDICTIONS.c.record == any_(wanted)) | (cell == any_(wanted))
+
+
+def _storable(names: Collection[str]) -> list[str]:
+    """Leave out what PostgreSQL cannot hold as text."""
+    return [name for name in names if "\0" not in name]
+
+
+def _array(values: Collection[str]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(Text))
+
+
+def _text(cell: Any) -> ColumnElement[str]:
+    text: ColumnElement[str] = cell.astext
+    return text
+
+
+def _count(connection: Connection, table: Table, rows: ColumnElement[bool]) -> int:
+    return connection.scalars(select(func.count()).select_from(table).where(rows)).one()
 
 
 def _has(connection: Connection, table: Table) -> bool:
@@ -155,7 +254,7 @@ def _asking(database: Database, isolation: str) -> Iterator[Connection]:
         why = type(error.orig).__name__ if database.url.shows_secret(why) else why
         msg = (
             f"{database.variable}: the database {did} ({why}); "
-            "its user needs SELECT, to prune DELETE"
+            "its user needs SELECT, to prune or to forget DELETE"
         )
         raise LogStoreError(msg) from None
     finally:

@@ -181,7 +181,7 @@ class Views:
         parquet = [
             path
             for day, path in day_files(folder, pattern)
-            if window.holds(day) and _stem(path) not in known
+            if window.holds(day) and stem_of(path) not in known
         ]
         outcomes = [path for _, path in day_files(folder / OUTCOMES)]
         return Files(*(tuple(map(str, paths)) for paths in (lines, parquet, outcomes)))
@@ -567,7 +567,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_DIGITS]
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
     """Name the file of lines that a file of Parquet was made of."""
     return path.stem.partition(DIGEST)[0]
 
