@@ -86,6 +86,7 @@ def log(tmp_path: Path) -> Path:
     closed = [again(207, moment=NOON - DAY)]
     closed += [line(200 + n, NOON - DAY, version=f"0.{n}.0-0") for n in range(3)]
     log_file(folder, *closed, day="2026-02-28")
+    settle(folder)
     list(compact(Log(folder), before=date(2026, 3, 1), now=LATER.timestamp()))
     write_outcomes(
         folder,

@@ -278,12 +278,12 @@ class _Job:
         self._hold(held)
         self._stored = self._ask_database(dry_run=False)
         self._rewrite_all("predictions")
-        stems = defaultdict[tuple[Path, str], int](int)
-        for path, count in self._parquet:
-            stems[path.parent.parent, stem_of(path)] += count
-        for (day, stem), count in stems.items():
-            self._files += len(self._rewrite_parquet(day, stem))
-            self._counts["predictions"] += count
+        for day, stem in {
+            (path.parents[1], stem_of(path)) for path, _ in self._parquet
+        }:
+            self._rewrite_parquet(day, stem)
+        self._files += len(self._parquet)
+        self._counts["predictions"] += sum(count for _, count in self._parquet)
 
     def result(self, *, dry_run: bool) -> Forgotten:
         """Say what was done, or would be."""
@@ -466,7 +466,7 @@ class _Job:
         flush_folder(path.parent)
         return True
 
-    def _rewrite_parquet(self, day: Path, stem: str) -> list[Path]:
+    def _rewrite_parquet(self, day: Path, stem: str) -> None:
         """Put all Parquet that a file of lines became under another name.
 
         A file of lines hides the Parquet of its name. Renaming an empty one from the
@@ -477,14 +477,12 @@ class _Job:
         curtain = folder / f"{fresh}.jsonl"
         _write(curtain, ())
         flush_folder(folder)
-        old = parquet_of(day, stem)
-        for path in old:
+        for path in parquet_of(day, stem):
             self._copy_parquet(path, path.with_name(fresh))
             flush_folder(path.parent)
         curtain = curtain.replace(folder / f"{stem}.jsonl")
         flush_folder(folder)
         _remove_hidden(curtain)
-        return old
 
     def _copy_parquet(self, path: Path, target: Path) -> None:
         described = self._connection.execute(
