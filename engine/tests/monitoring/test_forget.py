@@ -296,10 +296,11 @@ def killed_after(count: int, real: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@pytest.mark.parametrize(
-    "step", ["replace", "rename", "flush_folder", "unlink", "fsync"]
-)
-@pytest.mark.parametrize("after", range(0, 12, 2))
+MOMENTS = {"replace": 8, "rename": 4, "flush_folder": 14, "unlink": 20, "fsync": 24}
+KILLED = [(step, after) for step, most in MOMENTS.items() for after in range(most)]
+
+
+@pytest.mark.parametrize(("step", "after"), KILLED)
 @pytest.mark.parametrize("then", ["forget", "compact"])
 @pytest.mark.slow
 def test_killed_at_any_moment_it_loses_and_doubles_nothing_and_can_be_finished(
