@@ -126,7 +126,7 @@ def views(folder: Path, url: str | None = None, without: str = "") -> tuple[Any,
     outcomes = [
         row
         for row in _dicts(told(log, before=LATER))
-        if row["record"] != without and row["prediction_id"] not in gone
+        if row["record_id"] != without and row["prediction_id"] not in gone
     ]
     challenges = [
         json.loads(each)
