@@ -453,12 +453,12 @@ def test_a_user_without_a_right_is_told_which(
         connection.execute(f"GRANT SELECT ON predictions TO {name}")
     assert ask(dry_run=True).rows == 1
     with pytest.raises(
-        LogStoreError, match=r"refuses.*permission denied.*prune DELETE"
+        LogStoreError, match=r"refuses.*permission denied.*to forget DELETE"
     ):
         ask(dry_run=False)
     with server.connect(name) as connection:
         connection.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
-    with pytest.raises(LogStoreError, match=r"refuses.*read-only.*prune DELETE"):
+    with pytest.raises(LogStoreError, match=r"refuses.*read-only.*to forget DELETE"):
         ask(dry_run=False)
 
 

@@ -58,7 +58,7 @@ def test_what_is_recorded_is_in_the_database_and_reads_as_from_files(
     kept, expected = (told(each, before=later()) for each in (log, files))
 
     assert not (log.folder / OUTCOMES).exists()
-    columns = ["prediction_id", "record", "outcome", "repeats", "corrects"]
+    columns = ["prediction_id", "record_id", "outcome", "repeats", "corrects"]
     assert kept[columns].equals(expected[columns])
     assert kept["repeats"].tolist() == [False, False, True]
 
