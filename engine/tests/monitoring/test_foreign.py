@@ -196,6 +196,17 @@ def test_names_that_are_no_files_of_a_log_are_passed_over(tmp_path: Path):
     assert ids(remembered(tmp_path)) == []
 
 
+@pytest.mark.posix
+@pytest.mark.parametrize("where", ["a file", "the folder"])
+def test_a_name_that_is_not_utf_8_is_told_of(tmp_path: Path, where: str):
+    odd = os.fsdecode(b"host-\xff")
+    folder = tmp_path / odd if where == "the folder" else tmp_path
+    log_file(folder, line(0), name="host-1-a" if where == "the folder" else odd)
+
+    with pytest.raises(LogStoreError, match="its name is not UTF-8"):
+        remembered(folder)
+
+
 @pytest.mark.parametrize(
     "time",
     [

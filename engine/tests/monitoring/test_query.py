@@ -152,6 +152,7 @@ def test_a_person_reads_a_table_and_a_program_csv_or_json(own: Path, run: Run):
     ("words", "said"),
     [
         (["SELECT FROM FROM"], "syntax error"),
+        (["SELECT '\udcff'"], "the question is not UTF-8"),
         (["SELECT nope FROM predictions"], "nope"),
         (["COPY predictions TO 'x.csv'"], "only one statement is taken, which reads"),
         (["SELECT error('x')"], "x"),

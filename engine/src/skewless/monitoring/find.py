@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from skewless.core.contract import Contract
+from skewless.core.contract import HALF, Contract
 from skewless.monitoring.place import Log
 from skewless.monitoring.views import (
     ANSWER,
@@ -48,6 +48,8 @@ def find(
         it be kept; `outcomes`, in the order in which they were recorded: the last one
         counts.
     """
+    if HALF.search(prediction_id):  # it is no text, so no answer has it
+        return None
     with open_views(log, contract) as views:
         found = views.retry(
             lambda: _in_lines(views, prediction_id) or _in_parquet(views, prediction_id)

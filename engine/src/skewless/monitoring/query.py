@@ -13,6 +13,7 @@ from weakref import finalize
 
 import duckdb
 
+from skewless.core.contract import HALF
 from skewless.core.errors import ConfigError
 from skewless.core.workspace import Workspace
 from skewless.monitoring.place import open_log
@@ -105,6 +106,9 @@ def _refused() -> Iterator[None]:
 
 
 def _check(sql: str) -> None:
+    if HALF.search(sql):
+        msg = "the question is not UTF-8"
+        raise ConfigError(msg)
     kinds = [statement.type for statement in duckdb.extract_statements(sql)]
     if kinds != [duckdb.StatementType.SELECT]:
         raise ConfigError(ONLY_SELECT)

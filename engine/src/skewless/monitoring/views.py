@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from skewless.core.contract import Contract
+from skewless.core.contract import HALF, Contract
 from skewless.core.errors import LogStoreError
 from skewless.monitoring.outcomes import OUTCOMES
 from skewless.monitoring.place import (
@@ -515,9 +515,19 @@ def literal(value: str | datetime) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def literals(values: Sequence[str]) -> str:
-    """Write a list of texts in SQL."""
-    return f"[{', '.join(map(literal, values))}]"
+def literals(paths: Sequence[str]) -> str:
+    """Write a list of paths in SQL.
+
+    Raises
+    ------
+    LogStoreError
+        A name is not UTF-8, as it has to be for DuckDB.
+    """
+    for path in paths:
+        if HALF.search(path):
+            msg = f"{path} cannot be read, as its name is not UTF-8. Rename it"
+            raise LogStoreError(msg)
+    return f"[{', '.join(map(literal, paths))}]"
 
 
 # Files of Parquet.
