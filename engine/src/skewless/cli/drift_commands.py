@@ -71,7 +71,7 @@ def read_span(since: str, until: str | None) -> "Span":
     Raises
     ------
     ConfigError
-        One of the moments is none, or ahead; or the span would be empty.
+        A moment cannot be read or lies ahead, or the span would be empty.
     """
     from skewless.monitoring.drift_job import Span
 

@@ -11,8 +11,28 @@ __all__ = ["connect"]
 
 
 def connect(work: Workspace) -> "DuckDBPyConnection":
-    """Connect to a project's log, as SQL sees it: see `query.connect`."""
-    # A service imports this package, and no DuckDB.
-    from skewless.monitoring import query  # noqa: PLC0415
+    """Connect to a project's log, for a notebook.
 
-    return query.connect(work)
+    Parameters
+    ----------
+    work
+        The project and where it is, from `open_workspace`.
+
+    Returns
+    -------
+    DuckDBPyConnection
+        With the views `predictions` (a row per answer; `record` is a struct of what was
+        asked) and `outcomes`. It can read nothing else. Its files are those that were
+        there when it was made; connect again to see newer ones.
+
+    Raises
+    ------
+    ConfigError
+        No log is kept, or the database's URL is malformed.
+    LogStoreError
+        The log cannot be read.
+    """
+    # A service imports this package, and no DuckDB.
+    from skewless.monitoring.query import open_connection  # noqa: PLC0415
+
+    return open_connection(work)

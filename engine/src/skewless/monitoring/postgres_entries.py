@@ -3,7 +3,7 @@
 Old entries are deleted here, too.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -100,19 +100,7 @@ def delete_entries(
     """
     old = {PREDICTIONS: PREDICTIONS.c.time < before}
     old |= {OUTCOMES: OUTCOMES.c.recorded_at < before} if outcomes else {}
-    with (
-        _asking(database, "READ COMMITTED") as asked,
-        bounded(asked, 60 * READ_SECONDS),
-        asked.begin(),
-    ):
-        if not _has(asked, PREDICTIONS):
-            return 0
-        if dry_run:
-            return sum(_count(asked, table, rows) for table, rows in old.items())
-        return sum(
-            asked.execute(delete(table).where(rows)).rowcount
-            for table, rows in old.items()
-        )
+    return sum(_delete(database, old, dry_run=dry_run))
 
 
 def find_predictions(
@@ -173,20 +161,27 @@ def forget_entries(
         & (PREDICTIONS.c.prediction_id != all_(_array(held))),
         OUTCOMES: is_of_record | (_text(said["record"]).is_(None) & is_of_prediction),
     }
+    predictions, outcomes = _delete(database, gone, dry_run=dry_run)
+    return predictions, outcomes
+
+
+def _delete(
+    database: Database, gone: Mapping[Table, ColumnElement[bool]], *, dry_run: bool
+) -> list[int]:
+    """Delete rows of tables, all or none; return how many of each they are."""
     with (
         _asking(database, "READ COMMITTED") as asked,
         bounded(asked, 60 * READ_SECONDS),
         asked.begin(),
     ):
         if not _has(asked, PREDICTIONS):
-            return 0, 0
-        predictions, outcomes = (
-            _count(asked, table, rows)
-            if dry_run
-            else asked.execute(delete(table).where(rows)).rowcount
+            return [0] * len(gone)
+        if dry_run:
+            return [_count(asked, table, rows) for table, rows in gone.items()]
+        return [
+            asked.execute(delete(table).where(rows)).rowcount
             for table, rows in gone.items()
-        )
-        return predictions, outcomes
+        ]
 
 
 def _is_of(id_name: str, names: Collection[str]) -> ColumnElement[bool]:

@@ -41,28 +41,8 @@ def open_questions(work: Workspace) -> Iterator[Views]:
         yield views
 
 
-def connect(work: Workspace) -> duckdb.DuckDBPyConnection:
-    """Connect to a project's log, for a notebook.
-
-    Parameters
-    ----------
-    work
-        The project and where it is, from `open_workspace`.
-
-    Returns
-    -------
-    DuckDBPyConnection
-        With the views `predictions` (a row per answer; `record` is a struct of what was
-        asked) and `outcomes`. It can read nothing else. The files are those that were
-        there now; connect again to see newer ones.
-
-    Raises
-    ------
-    ConfigError
-        No log is kept, or the database's URL is malformed.
-    LogStoreError
-        The log cannot be read.
-    """
+def open_connection(work: Workspace) -> duckdb.DuckDBPyConnection:
+    """Open what `skewless.monitoring.connect` gives; it is closed with it."""
     with ExitStack() as opened:
         views = opened.enter_context(open_questions(work))
         finalize(views.connection, opened.pop_all().close)
