@@ -31,7 +31,7 @@ from skewless.models.predict import Predictor, load_predictor
 from skewless.models.reference import Reference, freeze, is_missing, psi
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.drift_figures import FILE, Figures, drift_gauges
-from skewless.monitoring.drift_job import Span, find_drift
+from skewless.monitoring.drift_job import Scope, Span, find_drift
 from skewless.monitoring.file_gauges import MOST_BYTES
 from skewless.monitoring.impact import column_effects, map_back
 from skewless.monitoring.place import Log
@@ -411,7 +411,7 @@ def test_what_is_no_small_file_is_not_read_as_figures_and_nobody_waits_for_it(
     else:
         path.mkdir()
 
-    assert (before, list(gauges.collect()), list(gauges.collect())) == (4, [], [])
+    assert (before, list(gauges.collect()), list(gauges.collect())) == (5, [], [])
 
 
 @pytest.mark.posix
@@ -488,7 +488,7 @@ def test_a_version_without_a_reference_cannot_be_compared(
         open_views(Log(tmp_path), CONTRACT) as views,
         pytest.raises(ConfigError, match="holds no reference; train again"),
     ):
-        find_drift(views, old, predictor, hidden=(), span=Span(NOW, NOW, NOW))
+        find_drift(views, old, predictor, scope=Scope(()), span=Span(NOW, NOW, NOW))
 
 
 def test_the_gauges_follow_the_file_and_a_damaged_one_is_no_error(

@@ -20,7 +20,7 @@ from skewless.core.errors import LogStoreError
 from skewless.monitoring.compact import compact, prune
 from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.outcome_file import read_file
-from skewless.monitoring.place import COMPACT, Log
+from skewless.monitoring.place import COMPACT, Log, Window
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 GOOD = [f"p-{number}" for number in range(4)]
@@ -90,7 +90,7 @@ def test_a_line_that_tells_of_no_prediction_is_counted_and_shifts_no_other(
     log_file(tmp_path, *good[:2], foreign + b"\n", *good[2:])
 
     labelled = join_outcomes(
-        Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90)
+        Log(tmp_path), CONTRACT, Window(until=LATER), horizon=timedelta(days=90)
     )
     before = remembered(tmp_path)
     (done,) = compacted(tmp_path)
@@ -112,7 +112,7 @@ def test_a_file_of_nothing_else_is_no_obstacle(tmp_path: Path, foreign: bytes):
     assert (
         len(
             join_outcomes(
-                Log(tmp_path), CONTRACT, as_of=LATER, horizon=timedelta(days=90)
+                Log(tmp_path), CONTRACT, Window(until=LATER), horizon=timedelta(days=90)
             )
         )
         == 0

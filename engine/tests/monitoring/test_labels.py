@@ -36,7 +36,7 @@ quickly = settings(max_examples=30, deadline=None)
 
 def labels(folder: Path, as_of: datetime = LATE) -> list[int]:
     """Join, and list the outcomes in the order of the predictions' times."""
-    return join_outcomes(Log(folder), CONTRACT, as_of=as_of, horizon=HORIZON)[
+    return join_outcomes(Log(folder), CONTRACT, Window(until=as_of), horizon=HORIZON)[
         "outcome"
     ].tolist()
 
@@ -139,13 +139,15 @@ def test_what_is_recorded_later_changes_nothing_that_is_dated_earlier(
     as_of: int,
 ):
     folder = written(tmp_path_factory.mktemp("log"), predictions, lines(said))
-    before = join_outcomes(Log(folder), CONTRACT, as_of=at(as_of), horizon=HORIZON)
+    before = join_outcomes(
+        Log(folder), CONTRACT, Window(until=at(as_of)), horizon=HORIZON
+    )
     write_outcomes(
         folder, lines([((as_of + days, *rest), name) for (days, *rest), name in later])
     )
 
     assert join_outcomes(
-        Log(folder), CONTRACT, as_of=at(as_of), horizon=HORIZON
+        Log(folder), CONTRACT, Window(until=at(as_of)), horizon=HORIZON
     ).equals(before)
 
 
@@ -162,7 +164,7 @@ def test_neither_the_order_of_arrival_nor_repetition_changes_a_label(
     write_outcomes(second, shuffled[:1], process="host-2")
 
     one, other = (
-        join_outcomes(Log(folder), CONTRACT, as_of=LATE, horizon=HORIZON)
+        join_outcomes(Log(folder), CONTRACT, Window(until=LATE), horizon=HORIZON)
         for folder in (first, second)
     )
 
@@ -179,7 +181,7 @@ def test_a_repetition_that_is_recorded_later_keeps_label_and_lag(tmp_path: Path)
 
     folder = written(tmp_path, [(0, "a"), (1, "b")], said)
 
-    joined = join_outcomes(Log(folder), CONTRACT, as_of=LATE, horizon=HORIZON)
+    joined = join_outcomes(Log(folder), CONTRACT, Window(until=LATE), horizon=HORIZON)
 
     assert joined["outcome"].tolist() == [1, 0]
     assert joined["lag_days"].tolist() == pytest.approx([5, 3], abs=0.01)
@@ -250,9 +252,12 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path):
 def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(
     tmp_path: Path,
 ):
-    empty = join_outcomes(Log(tmp_path), CONTRACT, as_of=at(1), horizon=HORIZON)
+    empty = join_outcomes(Log(tmp_path), CONTRACT, Window(until=at(1)), horizon=HORIZON)
     full = join_outcomes(
-        Log(written(tmp_path, [(0, "a")], [])), CONTRACT, as_of=at(1), horizon=HORIZON
+        Log(written(tmp_path, [(0, "a")], [])),
+        CONTRACT,
+        Window(until=at(1)),
+        horizon=HORIZON,
     )
 
     assert (len(empty), full["outcome"].tolist()) == (0, [-1])
@@ -263,7 +268,7 @@ def test_without_predictions_or_outcomes_the_table_is_empty_and_has_its_types(
 def test_a_prediction_of_nobody_is_its_own_customer(tmp_path: Path):
     folder = written(tmp_path, [(0, None), (1, None), (2, "a"), (3, "a")], [])
 
-    joined = join_outcomes(Log(folder), CONTRACT, as_of=at(9), horizon=HORIZON)
+    joined = join_outcomes(Log(folder), CONTRACT, Window(until=at(9)), horizon=HORIZON)
 
     assert joined["record"].nunique() == 3
 
@@ -310,14 +315,14 @@ def test_a_batch_is_counted_by_what_it_says(tmp_path: Path):
 
 def test_only_the_window_and_version_that_are_asked_for_are_joined(tmp_path: Path):
     folder = written(tmp_path, [(0, "a"), (5, "a")], [])
-    asked = {"as_of": at(9), "horizon": HORIZON}
+    until = at(9)
 
     assert (
-        len(join_outcomes(Log(folder), CONTRACT, which=Window(since=at(3)), **asked))
+        len(join_outcomes(Log(folder), CONTRACT, Window(at(3), until), horizon=HORIZON))
         == 1
     )
     assert join_outcomes(
-        Log(folder), CONTRACT, which=Window(version="0.2.0-00000000"), **asked
+        Log(folder), CONTRACT, Window(None, until, "0.2.0-00000000"), horizon=HORIZON
     ).empty
 
 

@@ -30,7 +30,7 @@ from skewless.models.predict import load_predictor
 from skewless.models.reference import Reference, freeze
 from skewless.monitoring.charts import Scale
 from skewless.monitoring.drift_figures import Figures, Finding
-from skewless.monitoring.drift_job import Found
+from skewless.monitoring.drift_job import Compared, Found
 from skewless.monitoring.performance import Band, Measures, Week
 from skewless.monitoring.report import Onset, Report, summarise, verdict
 from skewless.monitoring.report_page import render
@@ -147,6 +147,7 @@ def weeks(*states: str) -> list[Week]:
 def reported(found: Found, made: Sequence[Week] = (), **known: Any) -> Report:
     """Make a report of these findings and weeks."""
     others = {
+        "segments": [],
         "onsets": {},
         "production": [],
         "answers": {found.figures.until.date(): Counter()},
@@ -398,7 +399,7 @@ def test_each_state_has_its_words(
     }
     counts[SCORE] = np.array(reference.score.counts)[::-1]
     made = weeks(*states)
-    found = Found(figures, counts, metadata, reference)
+    found = Found(figures, metadata, Compared(reference, counts), {})
     page = render(reported(found, made))
 
     said = Outline(page).said
@@ -425,12 +426,9 @@ def headline(
     """Summarise findings, and weeks of these states: the headline, and since when."""
     figures = figured(*findings).model_copy(update={"rows": rows})
     score = freeze(np.linspace(0, 1, 100))
-    found = Found(
-        figures,
-        {SCORE: np.array(score.counts)[::-1]},
-        None,
-        Reference(columns={}, score=score),
-    )
+    reference = Reference(columns={}, score=score)
+    counts = {SCORE: np.array(score.counts)[::-1]}
+    found = Found(figures, None, Compared(reference, counts), {})
     summary = summarise(reported(found, weeks(*states), **known))
     return summary.headline, summary.since
 
@@ -573,7 +571,7 @@ def test_a_reader_is_told_which_rows_privacy_left_out(told: Path):
     metadata = read_artifact(next((told / "models").glob("*-*"))).metadata
     figures = figured(finding()).model_copy(update={"left_out": {MOVED: 40}})
     counts = {MOVED: np.array(metadata.reference.columns[MOVED].counts)}
-    found = Found(figures, counts, metadata, metadata.reference)
+    found = Found(figures, metadata, Compared(metadata.reference, counts), {})
 
     said = Outline(render(reported(found))).said
 
@@ -596,7 +594,10 @@ def test_a_name_cannot_become_markup_or_a_formula(told: Path):
     figures = figured(finding("kind", state="drift"))
     counts = {"kind": np.array([90, 10, 0, 0, 0])}
     found = Found(
-        figures, counts, metadata.model_copy(update={"identity": identity}), reference
+        figures,
+        metadata.model_copy(update={"identity": identity}),
+        Compared(reference, counts),
+        {},
     )
 
     page = render(reported(found))
@@ -666,9 +667,9 @@ def test_the_share_that_changed_most_is_named(
         columns={"x": freeze(np.array(values, dtype=kind))},
         score=freeze(np.arange(9.0)),
     )
-    found = Found(figured(), {"x": np.array(counts)}, None, reference)
+    compared = Compared(reference, {"x": np.array(counts)})
 
-    assert describe(finding("x", state="drift"), found, CUSTOMER) == said
+    assert describe(finding("x", state="drift"), compared, CUSTOMER) == said
 
 
 def test_every_text_stands_out_from_its_ground_in_light_and_dark(page: Path):

@@ -53,7 +53,7 @@ def request(number: int, second: int, rows: list[Row], *, together: bool) -> byt
 
 def gathered(folder: Path, reference: Reference, columns: list[Column]) -> Asked:
     with open_views(Log(folder), CONTRACT) as views:
-        return gather(views, EVERY, reference, columns=columns, contract=CONTRACT)
+        return gather(views, EVERY, reference, columns=columns)
 
 
 @pytest.mark.parametrize("shape", ["alone", "together"])

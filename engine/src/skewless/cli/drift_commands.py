@@ -27,6 +27,14 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     str | None, typer.Option(help="The same; default: now", show_default=False)
 ]
+ByOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Look at each value of this column as well; may be repeated",
+        show_default=False,
+    ),
+]
 # Files of a log are of days from then on.
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 UNITS: Final = {"d": "days", "h": "hours"}
@@ -38,10 +46,14 @@ def drift(
     since: SinceOption = "7d",
     until: UntilOption = None,
     version: VersionOption = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Compare what a version was asked with what it was trained on.
+
+    With --by also within each value of a column: a change in one of them is seen
+    although the whole looks as it did.
 
     Exit 3: something drifts or is broken. Without --version and --until, what is found
     of the version in production also goes to drift.json in the prediction log, where a
@@ -54,7 +66,7 @@ def drift(
     span = read_span(since, until)
     work = open_workspace(context, config)
     registry = open_registry(work)
-    found = check_drift(work, registry, span=span, version=version)
+    found = check_drift(work, registry, span=span, version=version, by=by or ())
     if version is None and until is None:
         publish_drift(work, registry, found)
     if as_json:
@@ -138,7 +150,19 @@ def _print(figures: "Figures", record: Noun) -> None:
         if each.kind == "missing" and each.state in {"ok", "insufficient_data"}:
             continue
         say(f"{each.name:32}{each.state:18}{_cells(each, figures.rows)}")
-    say(f"what to do: {DOINGS[figures.findings[0].state]}")
+    _print_segments(figures, record)
+    say(f"what to do: {DOINGS[figures.worst]}")
+
+
+def _print_segments(figures: "Figures", record: Noun) -> None:
+    from skewless.monitoring.words import alarms, listed
+
+    if figures.segments:
+        say("", f"{'':32}{'state':18}{record.many:>9}  moved (PSI)")
+    for each in figures.segments:
+        moved = [f"{one.name} {one.psi:.2f}" for one in alarms(each.findings)]
+        said = f"{each.name:32}{each.state:18}{each.rows:9,}  {listed(moved)}"
+        say(said.rstrip())
 
 
 def _print_limits(figures: "Figures", record: Noun) -> None:

@@ -1,6 +1,6 @@
 """The commands about what became of records: outcomes, performance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skewless.cli.drift_commands import moment
+from skewless.cli.drift_commands import ByOption, moment
 from skewless.cli.terminal import (
     ConfigOption,
     JsonOption,
@@ -25,6 +25,7 @@ from skewless.monitoring.place import Log, open_log
 
 if TYPE_CHECKING:
     from skewless.monitoring.performance import Band, Week
+    from skewless.monitoring.performance_figures import SegmentFigures
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -113,12 +114,17 @@ def performance(
     version: Annotated[
         str | None, typer.Option(help="A version or an alias; default: of all")
     ] = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Compare outcomes with what was predicted, week by week.
 
-    Exit 3: in some week the outcomes contradict the predictions. Without options, what
+    With --by also within each value of a column, over all those weeks: a segment may
+    end differently although the whole ends as predicted.
+
+    Exit 3: in some week, or segment, the outcomes contradict the predictions. Without
+    options, what
     is found also goes to performance.json in the prediction log, where a service reads
     it for its metrics.
 
@@ -132,17 +138,22 @@ def performance(
     as_of_moment = moment(as_of or "0h", now)
     if version:
         version = open_registry(work).load(version).metadata.version
-    found = check_performance(
-        work, as_of=as_of_moment, weeks=weeks or WEEKS, version=version
+    found, segments = check_performance(
+        work, as_of=as_of_moment, weeks=weeks or WEEKS, version=version, by=by or ()
     )
     # Of fewer weeks, or of a version, an alarm of the others would be lost.
     if as_of is None and weeks is None and version is None:
-        publish_performance(work, found, checked_at=now)
-    states = {week.state for week in found}
+        publish_performance(work, found, segments, checked_at=now)
+    states = {week.state for week in found} | {each.state for each in segments}
     if as_json:
         told = [{**asdict(week), "coverage": week.coverage} for week in found]
         print_json(
-            {"as_of": as_of_moment.isoformat(), "version": version, "weeks": told}
+            {
+                "as_of": as_of_moment.isoformat(),
+                "version": version,
+                "weeks": told,
+                "segments": [each.model_dump(mode="json") for each in segments],
+            }
         )
     else:
         names = "".join(
@@ -152,10 +163,32 @@ def performance(
         say(f"{'week':9}{'answers':>9}{'outcomes':>9}{'lag, days':>10}  {names}")
         for week in found:
             say(_line(week))
+        _print_segments(segments)
         advice = [said for state, said in ADVICE.items() if state in states]
         say(advice[0] if advice else "nothing was predicted")
     if "concept_drift" in states:
         raise typer.Exit(RefusedError.exit_code)
+
+
+def _print_segments(segments: "Sequence[SegmentFigures]") -> None:
+    if segments:
+        names = "".join(
+            f"{name:>11}"
+            for name in ("log loss", "expected", "event rate", "expected", "p")
+        )
+        say("", f"{'':32}{'answers':>9}{'outcomes':>9}{names}")
+    for each in segments:
+        cells = "".join(
+            f"{measured.realised:11.2f}{measured.expected:11.2f}"
+            if measured
+            else f"{'-':>11}{'-':>11}"
+            for measured in (each.log_loss, each.event_rate)
+        )
+        share = each.labelled / each.predicted
+        say(
+            f"{each.name:32}{each.predicted:9,}{share:9.0%}{cells}{each.p:11.2g}  "
+            f"{each.state}"
+        )
 
 
 def _line(week: "Week") -> str:

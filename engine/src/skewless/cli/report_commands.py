@@ -55,7 +55,7 @@ def report(
 
     Example: report --since 30d
     """
-    from skewless.monitoring.report import ALARMS, summarise
+    from skewless.monitoring.report import ALARMING, summarise
     from skewless.monitoring.report_job import gather_report
     from skewless.monitoring.report_page import render
 
@@ -74,7 +74,7 @@ def report(
         print_json({"page": str(place), **summary._asdict()})
     else:
         say(f"{summary.verdict}: {summary.headline}", f"page: {place}")
-    if summary.verdict in ALARMS:
+    if summary.verdict in ALARMING:
         raise typer.Exit(RefusedError.exit_code)
 
 
@@ -83,4 +83,4 @@ def _publish(work: "Workspace", report: "Report") -> None:
 
     publish_drift(work, open_registry(work), report.found)
     checked_at = report.found.figures.checked_at
-    publish_performance(work, report.weeks, checked_at=checked_at)
+    publish_performance(work, report.weeks, report.segments, checked_at=checked_at)

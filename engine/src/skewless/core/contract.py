@@ -56,6 +56,14 @@ class Column(BaseModel, frozen=True, extra="ignore"):
         return np.dtype(np.int64 if self.kind == "integer" else np.bool_)
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """Values that it takes one of, as text; none of a number or date.
+
+        The records of each are a segment, as those without a value are.
+        """
+        return ("false", "true") if self.kind == "boolean" else self.categories
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """Lowest and highest value of a number, or of a date as days.
 

@@ -3,7 +3,7 @@
 Live rows are compared with these.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ LEVELS: Final = (0.005, *TENTHS, 0.995)
 """Shares of the rows below each of a number's quantiles."""
 MOST_VALUES = 20  # distinct, of a number whose values are bins
 SMALLEST_SHARE = 0.01  # of the rows, of a value that is a bin of its own
+MOST_COUNTS: Final = 100_000
+"""Numbers that `count_segments` keeps, as a service loads them with the model."""
 # Rows added to each bin, so that an empty one does not make the index infinite.
 SMOOTHING = 0.5
 SHUFFLES = 5
@@ -49,6 +51,11 @@ class Distribution(BaseModel, frozen=True, extra="ignore"):
         """Number of bins that hold values which training saw: the first ones."""
         return self.bins - (1 if self.edges else 2)
 
+    @property
+    def segments(self) -> tuple[int, ...]:
+        """Bins whose records share a value, or have none."""
+        return (*range(len(self.values)), self.bins - 1)
+
     def place(self, values: np.ndarray) -> np.ndarray:
         """Return the bin of each value, uint8 (n,).
 
@@ -72,6 +79,15 @@ class Distribution(BaseModel, frozen=True, extra="ignore"):
         return np.bincount(self.place(values), minlength=self.bins)
 
 
+class SegmentCounts(BaseModel, frozen=True, extra="ignore"):
+    """How the records that share a value lay in the bins of all records."""
+
+    columns: dict[str, tuple[int, ...]]
+    """Column, but for the one whose value they share → rows per bin."""
+    score: tuple[int, ...]
+    """Rows per bin, of the records held out."""
+
+
 class Reference(BaseModel, frozen=True, extra="ignore"):
     """What a version was trained on, as far as drift has to know it."""
 
@@ -82,6 +98,22 @@ class Reference(BaseModel, frozen=True, extra="ignore"):
 
     Those of the other records are fitted to them.
     """
+    segments: dict[str, dict[int, SegmentCounts]] = {}
+    """Column of choices → its bin → the records in it.
+
+    Bins of rare and new values are no segments. Earlier versions kept none.
+    """
+
+    def of_segment(self, column: str, place: int) -> "Reference":
+        """Return what the records in a bin of a column were trained on."""
+        counts = self.segments[column][place]
+        return Reference(
+            columns={
+                name: self.columns[name].model_copy(update={"counts": rows})
+                for name, rows in counts.columns.items()
+            },
+            score=self.score.model_copy(update={"counts": counts.score}),
+        )
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
@@ -120,6 +152,60 @@ def freeze(values: np.ndarray, importance: float = 0.0) -> Distribution:
 def _plain(values: np.ndarray) -> np.ndarray:
     """Read truth values and whole numbers as numbers; text stays objects."""
     return values if values.dtype.kind == "O" else values.astype(np.float64)
+
+
+def count_segments(
+    reference: Reference,
+    records: Mapping[str, np.ndarray],
+    scores: np.ndarray,
+    *,
+    is_held_out: np.ndarray,
+    by: Sequence[str],
+) -> Reference:
+    """Add the records of each value of some columns to a reference.
+
+    Parameters
+    ----------
+    reference
+        What it is without them.
+    records
+        The columns, each (n,).
+    scores
+        Of the records held out, (h,).
+    is_held_out
+        Which those are, bool (n,).
+    by
+        The columns whose values are segments, the most important first. From the one
+        on that would make it more than `MOST_COUNTS` numbers, none is counted.
+    """
+    columns = reference.columns
+    places = {name: columns[name].place(values) for name, values in records.items()}
+    held_out = reference.score.place(scores)
+    bins = sum(each.bins for each in columns.values()) + reference.score.bins
+    segments = dict[str, dict[int, SegmentCounts]]()
+    left = MOST_COUNTS
+    for name in by:
+        left -= bins * columns[name].bins
+        if left < 0:
+            break
+        segments[name] = {}
+        for place in columns[name].segments:
+            inside = places[name] == place
+            if not inside.any():
+                continue
+            segments[name][place] = SegmentCounts(
+                columns={
+                    other: _count(found[inside], columns[other].bins)
+                    for other, found in places.items()
+                    if other != name
+                },
+                score=_count(held_out[inside[is_held_out]], reference.score.bins),
+            )
+    return reference.model_copy(update={"segments": segments})
+
+
+def _count(places: np.ndarray, bins: int) -> tuple[int, ...]:
+    return tuple(np.bincount(places, minlength=bins).tolist())
 
 
 def importances(

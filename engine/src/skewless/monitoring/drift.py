@@ -8,7 +8,8 @@ window.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -113,16 +114,31 @@ def judge(reference: Reference, counts: Mapping[str, np.ndarray]) -> list[Findin
     list of Finding
         The worst first.
     """
-    family, shift = compare(reference, counts)
-    found = [
+    (found,) = judge_all([(reference, counts)])
+    return found
+
+
+def judge_all(
+    parts: Sequence[tuple[Reference, Mapping[str, np.ndarray]]],
+) -> list[list[Finding]]:
+    """Judge parts of a window as `judge` does, as one family.
+
+    The chance of any alarm without drift, in any part, is at most `LEVEL`.
+    """
+    family = [list(_family(*part)) for part in parts]
+    together = [member for members in family for member in members]
+    if not together:
+        return [[] for _ in parts]
+    shift = _measure_all(together)
+    found = iter(
         _finding(
             member,
             Shift(*(values[place] for values in shift)),
-            family=len(family),
+            family=len(together),
         )
-        for place, member in enumerate(family)
-    ]
-    return sorted(found, key=lambda each: (STATES.index(each.state), -_weight(each)))
+        for place, member in enumerate(together)
+    )
+    return [sorted(islice(found, len(members)), key=_urgency) for members in family]
 
 
 def compare(
@@ -135,14 +151,21 @@ def compare(
     tuple of list of Member and Shift
         All that is looked at, and its figures, each (..., members); p is adjusted.
     """
-    family = [
-        member for name in counts for member in _members(reference, name, counts[name])
-    ]
+    family = list(_family(reference, counts))
+    return family, _measure_all(family)
+
+
+def _family(reference: Reference, counts: Mapping[str, np.ndarray]) -> Iterator[Member]:
+    for name, actual in counts.items():
+        yield from _members(reference, name, actual)
+
+
+def _measure_all(family: Sequence[Member]) -> Shift:
     shifts = [measure(member.expected, member.actual) for member in family]
     found, corrected, p = (
         np.stack(figures, axis=-1) for figures in zip(*shifts, strict=True)
     )
-    return family, Shift(found, corrected, holm(p))
+    return Shift(found, corrected, holm(p))
 
 
 def _members(reference: Reference, name: str, actual: np.ndarray) -> Iterator[Member]:
@@ -209,6 +232,10 @@ def _is_lost(member: Member, rows: int, level: float) -> bool:
     return bool(known == 0 and rows > 0 and lost_share**rows < level)
 
 
-def _weight(finding: Finding) -> float:
-    """Rank by impact; the score, in which all impacts meet, comes first."""
-    return math.inf if finding.impact is None else finding.impact
+def _urgency(finding: Finding) -> tuple[int, float]:
+    """Put the worst state first, then the largest impact.
+
+    The score, in which all impacts meet, comes before the columns.
+    """
+    impact = math.inf if finding.impact is None else finding.impact
+    return STATES.index(finding.state), -impact

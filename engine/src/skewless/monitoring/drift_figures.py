@@ -12,12 +12,14 @@ from prometheus_client.core import GaugeMetricFamily
 from pydantic import AwareDatetime, BaseModel
 
 from skewless.core.atomic import replace_file
+from skewless.core.segment import Segment
 from skewless.monitoring.file_gauges import FileGauges
 
 FILE: Final = "drift.json"
 State = Literal["broken", "drift", "insufficient_data", "ok"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 """The worst first."""
+ALARMS: Final[frozenset[State]] = frozenset({"broken", "drift"})
 
 
 class Finding(BaseModel, frozen=True):
@@ -54,6 +56,19 @@ class Finding(BaseModel, frozen=True):
         )
 
 
+class SegmentFindings(Segment, frozen=True):
+    """What became of the records that share a value."""
+
+    rows: int
+    findings: tuple[Finding, ...]
+    """The worst first; their p is adjusted for all segments that were looked at."""
+
+    @property
+    def state(self) -> State:
+        """Say how the worst of it stands."""
+        return self.findings[0].state
+
+
 class Rows(BaseModel, frozen=True):
     """How much a window holds."""
 
@@ -79,11 +94,34 @@ class Figures(Rows, frozen=True):
     monitoring.privacy was changed inside the window.
     """
     findings: tuple[Finding, ...]
+    segments: tuple[SegmentFindings, ...] = ()
+    """Of the columns that were asked for, the worst first."""
 
     @property
     def is_alarm(self) -> bool:
-        """Tell whether anything drifts or is broken."""
-        return any(each.state in {"broken", "drift"} for each in self.findings)
+        """Tell whether anything drifts or is broken, on the whole or in a segment."""
+        return self.worst in ALARMS
+
+    @property
+    def worst(self) -> State:
+        """Say how the worst alarm stands; without one, how the whole does.
+
+        A segment with too few records to tell says nothing about the whole.
+        """
+        states = [self.findings[0].state, *(each.state for each in self.segments)]
+        alarmed = [state for state in states if state in ALARMS]
+        return min(alarmed, key=STATES.index, default=states[0])
+
+    @property
+    def own_alarms(self) -> list[tuple[SegmentFindings, Finding]]:
+        """List what drifts or is broken in a segment, and not on the whole."""
+        known = {each.column for each in self.findings if each.state in ALARMS}
+        return [
+            (segment, finding)
+            for segment in self.segments
+            for finding in segment.findings
+            if finding.state in ALARMS and finding.column not in known
+        ]
 
     def write(self, folder: Path) -> None:
         """Put the figures where the service reads them."""
@@ -125,4 +163,11 @@ def _gauges(figures: Figures) -> Iterator[Metric]:
         "drift_checked_timestamp_seconds", "When that was done", labels=labels[:1]
     )
     checked.add_metric([version], figures.checked_at.timestamp())
-    yield from (psi, states, rows, checked)
+    segments = GaugeMetricFamily(
+        "drift_segment_alarm",
+        "1 for what drifts or is broken in a segment, and not on the whole",
+        labels=["version", "segment", "column"],
+    )
+    for segment, finding in figures.own_alarms:
+        segments.add_metric([version, segment.name, finding.name], 1.0)
+    yield from (psi, states, segments, rows, checked)

@@ -6,6 +6,7 @@ horizon after it. A mere repetition does not count as recorded again. What is re
 later changes nothing that is dated earlier.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from skewless.core.contract import Contract
-from skewless.monitoring.place import EVERY, Log, Window
-from skewless.monitoring.views import condition_sql, literal, open_views
+from skewless.core.contract import Column, Contract
+from skewless.monitoring.place import Log, Window
+from skewless.monitoring.views import condition_sql, literal, open_views, quoted
 
 UNKNOWN: Final = -1  # as an outcome
 KNOWN: Final = """
@@ -32,7 +33,7 @@ PREDICTED: Final = """
     CREATE OR REPLACE TEMP TABLE predicted AS
     SELECT hash(prediction_id) AS prediction,
         hash(coalesce(record_id, prediction_id)) AS record,
-        time, model_version AS version, probability, decision AS predicted
+        time, model_version AS version, probability, decision AS predicted{segments}
     FROM predictions WHERE {condition}
 """
 LABELLED: Final = """
@@ -50,6 +51,7 @@ LABELLED: Final = """
     SELECT prediction, record, time::TIMESTAMP AS time, version, probability, predicted,
         coalesce(outcome, {unknown})::TINYINT AS outcome,
         ((epoch_us(observed_at) - epoch_us(time)) / 86400e6)::FLOAT AS lag_days
+        {segments}
     FROM predicted
         LEFT JOIN newest USING (prediction) LEFT JOIN known USING (place)
     ORDER BY time, prediction
@@ -73,10 +75,10 @@ REVIEWED: Final = """
 def join_outcomes(
     log: Log,
     contract: Contract,
+    window: Window,
     *,
-    as_of: datetime,
     horizon: timedelta,
-    which: Window = EVERY,
+    by: Sequence[Column] = (),
 ) -> pd.DataFrame:
     """Label predictions by what was known at a moment, in 40 bytes a prediction.
 
@@ -86,12 +88,17 @@ def join_outcomes(
         Where both are kept.
     contract
         What a record is.
-    as_of
-        Only what was answered and recorded before this moment counts.
+    window
+        Which predictions. It has an end: what was recorded from then on does not count.
     horizon
         `monitoring.outcome_days`.
-    which
-        Which predictions; default: all.
+    by
+        Columns of choices, whose values the segments are.
+
+    Raises
+    ------
+    ValueError
+        The window has no end.
 
     Returns
     -------
@@ -99,15 +106,28 @@ def join_outcomes(
         prediction and record (64-bit hashes; without a record's id each prediction is
         its own), time (UTC without an offset), version, probability, predicted (bool),
         outcome (1, 0, or -1: not known), lag_days (from the answer until the outcome
-        was observed; NaN if it is not known). Each prediction once.
+        was observed; NaN if it is not known). Each prediction once. For each column of
+        `by` also its `segment_name`: the place of the value in `Column.choices`, one
+        more than the last if it has none, or -1 if privacy hid it or it is no such
+        value.
     """
-    window = which._replace(until=as_of)
+    if window.until is None:
+        msg = "the window has no end"
+        raise ValueError(msg)
     with open_views(log, contract, window) as views:
-        views.ask(KNOWN.format(before=literal(as_of)))
-        views.ask(PREDICTED.format(condition=condition_sql(window)))
+        views.ask(KNOWN.format(before=literal(window.until)))
+        places = [f", {_place_sql(each)} AS {_segment_sql(each)}" for each in by]
+        views.ask(
+            PREDICTED.format(condition=condition_sql(window), segments="".join(places))
+        )
         seconds = int(horizon.total_seconds())
         joined = views.batches(
-            LABELLED.format(seconds=seconds, unknown=UNKNOWN), _together
+            LABELLED.format(
+                seconds=seconds,
+                unknown=UNKNOWN,
+                segments="".join(f", {_segment_sql(each)}" for each in by),
+            ),
+            _together,
         )
     predictions = joined["prediction"].to_numpy()
     # A file of the log may be there twice.
@@ -115,6 +135,26 @@ def join_outcomes(
     if again.any():
         joined = joined[np.append([True], ~again)].reset_index(drop=True)
     return joined
+
+
+def segment_name(column: Column) -> str:
+    """Name what tells the segment of a prediction by a column's value."""
+    return f"segment {column.name}"
+
+
+def _segment_sql(column: Column) -> str:
+    return quoted(segment_name(column))
+
+
+def _place_sql(column: Column) -> str:
+    cell = f"record.{quoted(column.name)}"
+    choices = ", ".join(map(literal, column.choices))
+    return (
+        f"(CASE WHEN privacy[{literal(column.name)}] IS NOT NULL THEN -1 "
+        f"WHEN {cell} IS NULL THEN {len(column.choices)} "
+        f"ELSE coalesce(list_position([{choices}], {cell}::VARCHAR), 0) - 1 "
+        "END)::SMALLINT"
+    )
 
 
 def _together(batches: pa.RecordBatchReader) -> pd.DataFrame:

@@ -96,7 +96,7 @@ def _labelled(
     log: Log, contract: Contract, *, now: datetime, horizon: timedelta
 ) -> pd.DataFrame:
     """Find each id's latest record that has a label."""
-    joined = join_outcomes(log, contract, as_of=now, horizon=horizon)
+    joined = join_outcomes(log, contract, Window(until=now), horizon=horizon)
     joined = joined[joined["outcome"] >= 0].drop_duplicates("record", keep="last")
     columns = _nobody(contract).columns
     if joined.empty:

@@ -20,6 +20,7 @@ from skewless.monitoring.performance_figures import (
     JUDGED,
     Measured,
     PerformanceFigures,
+    SegmentFigures,
     State,
     WeekFigures,
 )
@@ -102,11 +103,14 @@ def weekly(joined: pd.DataFrame, *, as_of: datetime, horizon: timedelta) -> list
         the outcome known; else those that are known early would speak for all.
     """
     due = np.datetime64((as_of - horizon).replace(tzinfo=None), "us")
-    return [_week(name, rows, due) for name, rows in _by_week(joined)]
+    return [_week(name, rows, due) for name, rows in by_week(joined)]
 
 
 def latest_figures(
-    weeks: Sequence[Week], *, checked_at: datetime
+    weeks: Sequence[Week],
+    segments: Sequence[SegmentFigures] = (),
+    *,
+    checked_at: datetime,
 ) -> PerformanceFigures:
     """Choose what the service shows: the latest week that is judged, else the latest.
 
@@ -114,13 +118,17 @@ def latest_figures(
     ----------
     weeks
         Of all versions, the latest last.
+    segments
+        Of those weeks.
     checked_at
         When they were measured, with an offset.
     """
     judged = [week for week in weeks if week.state in JUDGED]
     latest = (judged or weeks)[-1:]
     return PerformanceFigures(
-        checked_at=checked_at, week=_week_figures(latest[0]) if latest else None
+        checked_at=checked_at,
+        week=_week_figures(latest[0]) if latest else None,
+        segments=tuple(segments),
     )
 
 
@@ -167,7 +175,8 @@ def measure(rows: pd.DataFrame, chances: np.ndarray) -> Measures:
     )
 
 
-def _by_week(joined: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def by_week(joined: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the ISO weeks (UTC) that have predictions, and those."""
     days = joined["time"].to_numpy("datetime64[D]").astype(np.int64)
     numbers, starts = np.unique((days - MONDAY) // 7, return_index=True)
     for number, start, end in zip(

@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from skewless.core.atomic import replace_file
+from skewless.core.segment import Segment
 from skewless.monitoring.file_gauges import FileGauges
 
 FILE: Final = "performance.json"
@@ -26,6 +27,8 @@ they are as expected; some are still due; too few came.
 """
 STATES: Final[tuple[State, ...]] = get_args(State)
 """The most urgent first."""
+WRONG: Final[frozenset[State]] = frozenset({"concept_drift", "one_sided"})
+"""The states of outcomes that are not what they should be."""
 JUDGED: Final[frozenset[State]] = frozenset({"concept_drift", "one_sided", "ok"})
 """The states of a week whose outcomes tell something."""
 
@@ -58,12 +61,33 @@ class WeekFigures(BaseModel, frozen=True):
     """Share of answers with the event; None unless the week is judged."""
 
 
+class SegmentFigures(Segment, frozen=True):
+    """Answers about the records that share a value, in weeks that wait for nothing."""
+
+    state: State
+    predicted: int
+    """Answers."""
+    labelled: int
+    """Answers whose outcome is known."""
+    log_loss: Measured | None
+    """Nats per answer; None if no outcome is known."""
+    event_rate: Measured | None
+    """Share of answers with the event; None likewise."""
+    p: float
+    """Chance of so large a difference of either where there is none.
+
+    It is adjusted for all segments that were looked at (Holm 1979).
+    """
+
+
 class PerformanceFigures(BaseModel, frozen=True):
     """What the job found."""
 
     checked_at: AwareDatetime
     week: WeekFigures | None
     """The latest that is judged, else the latest; None if nothing was predicted."""
+    segments: tuple[SegmentFigures, ...] = ()
+    """Of the columns that were asked for."""
 
     def write(self, folder: Path) -> None:
         """Put the figures where the service reads them."""
@@ -119,6 +143,15 @@ def _gauges(figures: PerformanceFigures) -> Iterator[Metric]:
         "Share of that week's answers with the event",
         week.event_rate,
     )
+    segments = GaugeMetricFamily(
+        "performance_segment_alarm",
+        "1 for a segment whose outcomes contradict the predictions",
+        labels=["segment"],
+    )
+    for segment in figures.segments:
+        if segment.state == "concept_drift":
+            segments.add_metric([segment.name], 1.0)
+    yield segments
 
 
 def _measured(name: str, said: str, values: Measured | None) -> Iterator[Metric]:

@@ -6,14 +6,20 @@ Is the model healthy, since when is it so, what does it mean, and what is to be 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import Final, Literal, NamedTuple
 
 from skewless.core.nouns import ANSWER, WEEK, Noun
 from skewless.monitoring.drift import SCORE
-from skewless.monitoring.drift_figures import Figures, Finding
+from skewless.monitoring.drift_figures import ALARMS, Figures, Finding
 from skewless.monitoring.drift_job import Found
 from skewless.monitoring.performance import MIN_RECORDS, Measures, Week
-from skewless.monitoring.performance_figures import JUDGED
+from skewless.monitoring.performance_figures import JUDGED, WRONG, SegmentFigures
+from skewless.monitoring.report_segments import (
+    contradicted_sentence,
+    contradicting,
+    moved_sentences,
+)
 from skewless.monitoring.words import (
     about,
     alarms,
@@ -25,8 +31,9 @@ from skewless.monitoring.words import (
 from skewless.registry.events import Event
 
 Verdict = Literal["healthy", "watch", "act", "not enough data"]
-ALARMS: Final[frozenset[Verdict]] = frozenset({"watch", "act"})
+ALARMING: Final[frozenset[Verdict]] = frozenset({"watch", "act"})
 COLUMN: Final = Noun.of("column")
+SEGMENT: Final = Noun.of("segment")
 TIME: Final = Noun.of("time")
 
 
@@ -58,6 +65,8 @@ class Report(NamedTuple):
     found: Found
     weeks: Sequence[Week]
     """Of all versions, the latest last."""
+    segments: Sequence[SegmentFigures]
+    """How well those weeks' predictions came true, by segment."""
     onsets: Mapping[str, Onset]
     """Finding → when it began; of one that is left out nobody can tell."""
     production: Sequence[Event]
@@ -71,25 +80,38 @@ class Report(NamedTuple):
     """What is predicted, as the table calls it."""
 
 
-def verdict(figures: Figures, weeks: Sequence[Week]) -> Verdict:
-    """Sum up what was found.
+def verdict(
+    figures: Figures, weeks: Sequence[Week], segments: Sequence[SegmentFigures] = ()
+) -> Verdict:
+    """Sum up what was found, on the whole and in segments.
 
     Act where answers moved or are wrong; watch where only what they are made of did.
     """
+    looked_at = [
+        *figures.findings,
+        *(each for segment in figures.segments for each in segment.findings),
+    ]
+    is_broken = any(each.state == "broken" for each in looked_at)
+    moved = {each.state for each in looked_at if each.kind == "score"}
     judged = [week.state for week in weeks if week.state in JUDGED]
-    states = {each.state for each in figures.findings}
-    scores = {each.state for each in figures.findings if each.kind == "score"}
-    if "broken" in states or "drift" in scores or judged[-1:] == ["concept_drift"]:
+    latest = {*judged[-1:], *(each.state for each in segments)}
+    if is_broken or "drift" in moved or "concept_drift" in latest:
         return "act"
-    if figures.is_alarm or not {"concept_drift", "one_sided"}.isdisjoint(judged):
+    ended = {*judged, *latest}
+    if figures.is_alarm or not WRONG.isdisjoint(ended):
         return "watch"
+    states = {each.state for each in figures.findings}
     return "not enough data" if "insufficient_data" in states else "healthy"
+
+
+def _verdict(report: Report) -> Verdict:
+    return verdict(report.found.figures, report.weeks, report.segments)
 
 
 def summarise(report: Report) -> Summary:
     """Say what was found to somebody who reads nothing else."""
     return Summary(
-        verdict=verdict(report.found.figures, report.weeks),
+        verdict=_verdict(report),
         headline=_headline(report),
         since=" ".join(_since(report)),
         meaning=tuple(_meaning(report)),
@@ -99,32 +121,56 @@ def summarise(report: Report) -> Summary:
 
 def _headline(report: Report) -> str:
     """Name the most urgent thing; the order is that of the verdict."""
+    urgent = chain(_wrong_headlines(report), _moved_headlines(report))
+    return next(urgent, None) or _calm_headline(report)
+
+
+def _wrong_headlines(report: Report) -> Iterator[str]:
+    """Say it where answers moved or are wrong, the most urgent first."""
     figures = report.found.figures
     broken = _columns(figures, "broken")
     if broken:
-        return (
+        yield (
             f"{_of_all(broken, figures)} {_verb(broken, 'brings', 'bring')} no value "
             f"that the model knows from training: {listed(broken)}."
         )
-    score = next((each for each in figures.findings if each.kind == "score"), None)
-    if score is not None and score.state in {"drift", "broken"}:
-        said = describe(score, report.found, report.record)
-        return f"The model answers differently from training: {said}."
-    judged = _judged(report.weeks)
-    if judged and judged[-1].state == "concept_drift":
-        said = _contradiction(judged[-1], report.target)
-        return f"Outcomes contradict the predictions: {said}."
+    score = _score(figures)
+    if score is not None and score.state in ALARMS:
+        said = describe(score, report.found.whole, report.record)
+        yield f"The model answers differently from training: {said}."
+    if _streak(report.weeks):
+        said = _contradiction(_judged(report.weeks)[-1], report.target)
+        yield f"Outcomes contradict the predictions: {said}."
+    for segment in contradicting(report.segments):
+        said = contradicted_sentence(segment, report.target)
+        yield f"Outcomes contradict the predictions of a segment: {said}."
+
+
+def _moved_headlines(report: Report) -> Iterator[str]:
+    """Say it where only what answers are made of moved."""
+    figures = report.found.figures
     drifting = _columns(figures, "drift")
     if drifting:
-        moved = f"{_of_all(drifting, figures)} moved since training"
-        if score is not None and score.state == "ok":
-            return f"{moved}; the predicted probabilities did not, so far."
-        return f"{moved}."
-    return _calm_headline(report, judged)
+        score = _score(figures)
+        calm = score is not None and score.state == "ok"
+        but = "; the predicted probabilities did not, so far" if calm else ""
+        yield f"{_of_all(drifting, figures)} moved since training{but}."
+    own = figures.own_alarms
+    if own:
+        places = len({segment.name for segment, _ in own})
+        yield (
+            f"All {report.record.many} together are like those of training, but those "
+            f"of {SEGMENT.count(places)} are not."
+        )
 
 
-def _calm_headline(report: Report, judged: Sequence[Week]) -> str:
+def _score(figures: Figures) -> Finding | None:
+    return next((each for each in figures.findings if each.kind == "score"), None)
+
+
+def _calm_headline(report: Report) -> str:
     """Say it where nothing drifts and the latest outcomes contradict nothing."""
+    judged = _judged(report.weeks)
     wrong = [week for week in judged if week.state == "concept_drift"]
     if wrong:
         return (
@@ -140,7 +186,7 @@ def _calm_headline(report: Report, judged: Sequence[Week]) -> str:
     figures, record = report.found.figures, report.record
     if not figures.rows:
         return f"No {record.one} was asked about, so nothing can be told."
-    if verdict(figures, report.weeks) == "not enough data":
+    if _verdict(report) == "not enough data":
         if _rows_needed(figures) is None:
             return "The training table is too small to show every change that matters."
         return (
@@ -166,7 +212,7 @@ def _since(report: Report) -> Iterator[str]:
         )
     if moved:
         yield _began(moved, report)
-    calm = verdict(figures, report.weeks) != "not enough data"
+    calm = _verdict(report) != "not enough data"
     if calm and not moved and figures.rows:
         yield (
             "No column moved enough to matter "
@@ -222,6 +268,7 @@ def _meaning(report: Report) -> Iterator[str]:
             if number
             else f"No changed column alone puts any of {whom} into another tier."
         )
+    yield from moved_sentences(report.found, record)
     yield _outcomes(report)
 
 
@@ -302,6 +349,16 @@ def _doing(report: Report) -> Iterator[str]:
             "Look where the columns below come from, the first one first, and what "
             "changed there. If the change will stay, train on newer rows."
         )
+    if contradicting(report.segments) and not _streak(report.weeks):
+        yield (
+            "Check how outcomes of that segment are recorded. If that is right, train "
+            "on newer outcomes."
+        )
+    if figures.own_alarms:
+        yield (
+            "Ask what changed for those segments alone: a source, a form or a price, "
+            "for example."
+        )
     yield from _doing_about_weeks(report)
     yield from _calm_doing(report)
 
@@ -320,7 +377,7 @@ def _doing_about_weeks(report: Report) -> Iterator[str]:
 
 def _calm_doing(report: Report) -> Iterator[str]:
     figures = report.found.figures
-    said = verdict(figures, report.weeks)
+    said = _verdict(report)
     if said == "healthy":
         yield "Nothing. Look again in a week."
     if said == "not enough data":

@@ -54,11 +54,14 @@ def gather_report(
             registry.events(),
         )
     )
-    found = check_drift(work, registry, span=span, version=_standing(events, version))
+    standing = _standing(events, version)
+    found = check_drift(work, registry, span=span, version=standing, by=None)
+    weeks, segments = check_performance(work, as_of=span.until, weeks=WEEKS, by=None)
     answers, versions = _answers(work, span)
     return Report(
         found=found,
-        weeks=check_performance(work, as_of=span.until, weeks=WEEKS),
+        weeks=weeks,
+        segments=segments,
         onsets=_onsets(work, registry, found),
         production=[
             each

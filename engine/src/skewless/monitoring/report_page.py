@@ -5,14 +5,15 @@ It begins with words for the product's owner; the figures are below.
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from skewless.core.bootstrap import LEVEL
 from skewless.core.nouns import ANSWER, WEEK, Noun
 from skewless.models.page import render_page
 from skewless.monitoring import charts, drift, performance, words
 from skewless.monitoring.charts import Mark
-from skewless.monitoring.drift_figures import Figures, Finding
+from skewless.monitoring.drift_figures import ALARMS, Figures, Finding, SegmentFindings
+from skewless.monitoring.performance_figures import WRONG, SegmentFigures
 from skewless.monitoring.report import Report, summarise
 from skewless.registry.events import Event
 
@@ -41,13 +42,14 @@ def render(report: Report) -> str:
         summary=summarise(report),
         columns={column.name: column for column in found.metadata.identity.columns},
         changes=words.changes(found, report.record),
-        describe=partial(words.describe, found=found, record=report.record),
+        describe=partial(words.describe, compared=found.whole, record=report.record),
         words=words,
         rules=drift,
         weekly=performance,
         nouns={"answer": ANSWER, "week": WEEK, "day": DAY},
         band_level=LEVEL,
         most_bins=charts.MOST_BINS,
+        segments=_segments(report)[:MOST_ROWS],
         shown=shown[:MOST_ROWS],
         left_out=len(shown[MOST_ROWS:]),
         moves=moves[::-1],
@@ -55,6 +57,32 @@ def render(report: Report) -> str:
         pictures=pictures,
         drawn=_drawn(report, shown),
     )
+
+
+class SegmentRow(NamedTuple):
+    """A segment, as the page lists it."""
+
+    name: str
+    drift: SegmentFindings | None
+    """None: training had none of it, or nobody asked about it."""
+    outcomes: SegmentFigures | None
+    """None: none of its answers is old enough."""
+
+
+def _segments(report: Report) -> list[SegmentRow]:
+    """Put together what drifted and what came true, the most urgent first."""
+    drifted = {each.name: each for each in report.found.figures.segments}
+    came = {each.name: each for each in report.segments}
+    rows = [
+        SegmentRow(name, drifted.get(name), came.get(name)) for name in drifted | came
+    ]
+    return sorted(rows, key=_is_calm)
+
+
+def _is_calm(row: SegmentRow) -> bool:
+    is_drifting = row.drift is not None and row.drift.state in ALARMS
+    ends_otherwise = row.outcomes is not None and row.outcomes.state in WRONG
+    return not (is_drifting or ends_otherwise)
 
 
 def _shown(figures: Figures) -> list[Finding]:
@@ -73,12 +101,13 @@ def _drawn(report: Report, shown: list[Finding]) -> list[tuple[Finding, str]]:
         return []
     score = [each for each in shown if each.kind == "score"]
     columns = [each for each in shown if each.kind == "column"][:MOST_COLUMNS]
-    known = {**found.reference.columns, drift.SCORE: found.reference.score}
+    trained = found.whole.reference
+    known = {**trained.columns, drift.SCORE: trained.score}
     return [
         (
             each,
             charts.bins_chart(
-                f"bins-{place}", known[each.name], found.counts[each.name]
+                f"bins-{place}", known[each.name], found.whole.counts[each.name]
             ),
         )
         for place, each in enumerate(score + columns)

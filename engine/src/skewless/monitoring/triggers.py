@@ -16,7 +16,7 @@ from skewless.monitoring.drift_figures import Figures
 from skewless.monitoring.drift_job import Span
 from skewless.monitoring.labels import join_outcomes
 from skewless.monitoring.performance import Week
-from skewless.monitoring.place import open_log
+from skewless.monitoring.place import Window, open_log
 from skewless.registry.registry import Registry
 from skewless.tables.faults import check_table
 from skewless.tables.table import data_hash, read_table
@@ -84,7 +84,7 @@ def judge(work: Workspace, registry: Registry, *, now: datetime) -> Verdict:
         ]
         windows = [each.figures for each in found]
     count = max(int(age / 7), 0) + 2  # of weeks, so all are seen in which it answered
-    weeks = check_performance(work, as_of=now, weeks=count, version=metadata.version)
+    weeks, _ = check_performance(work, as_of=now, weeks=count, version=metadata.version)
     new = _new_outcomes(work, (datetime.fromisoformat(metadata.trained_at), now))
     aged = f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}"
     few = (
@@ -167,7 +167,7 @@ def _new_outcomes(work: Workspace, moments: tuple[datetime, datetime]) -> int:
     """Count the records of which something became known between two moments."""
     log, horizon = open_log(work), timedelta(days=work.config.monitoring.outcome_days)
     joined = [
-        join_outcomes(log, work.contract, as_of=moment, horizon=horizon)
+        join_outcomes(log, work.contract, Window(until=moment), horizon=horizon)
         for moment in moments
     ]
     before, now = (each[each["outcome"] >= 0] for each in joined)

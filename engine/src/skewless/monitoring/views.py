@@ -100,7 +100,7 @@ class Views:
     ) -> None:
         self.connection, self._folder = opened
         self._log = log
-        self._contract = contract
+        self.contract = contract
         self._window = window
         self._stored = stored
         self._readable = dict[str, str]()
@@ -188,7 +188,7 @@ class Views:
 
     def _define(self) -> None:
         """Make the views anew."""
-        contract = self._contract
+        contract = self.contract
         types = {contract.id: "VARCHAR"}
         types |= {column.name: KINDS[column.kind] for column in contract.columns}
         files = self.files

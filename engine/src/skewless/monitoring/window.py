@@ -5,7 +5,7 @@ hour. A row without an id stands for itself. What is kept of an id is a 64-bit h
 a byte per column.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from skewless.core.contract import Column, Contract
+from skewless.core.contract import Column
 from skewless.models.reference import Distribution, Reference
 from skewless.monitoring.drift import SCORE
 from skewless.monitoring.drift_figures import Rows
@@ -38,6 +38,8 @@ class Asked(NamedTuple):
     left_out: dict[str, int]
     """Column → records that privacy hid while others were kept; none left out: absent.
     """
+    segments: dict[tuple[str, int], dict[str, np.ndarray]]
+    """Column whose values are segments, and its bin → such counts of the others."""
     sample: pd.DataFrame
     """The columns of at most 10,000 records, drawn by chance, the same each time."""
     rows: Rows
@@ -49,7 +51,7 @@ def gather(
     reference: Reference,
     *,
     columns: Sequence[Column],
-    contract: Contract,
+    by: Sequence[str] = (),
 ) -> Asked:
     """Count a window of the log.
 
@@ -63,8 +65,8 @@ def gather(
         Whose bins are counted in.
     columns
         The columns to count; privacy may have hidden others.
-    contract
-        What a record is.
+    by
+        Columns, of those, whose values are segments.
     """
     bins = {column.name: reference.columns[column.name] for column in columns}
     places = [
@@ -80,7 +82,7 @@ def gather(
     for cut in _cuts(views):
         views.ask(
             ROWS.format(
-                id=f"record.{quoted(contract.id)}",
+                id=f"record.{quoted(views.contract.id)}",
                 words=", ".join(f"{word} AS {name}" for name, word in words.items()),
                 kept=", ".join(f"{literal(name)}: {cell}" for name, cell in cells),
                 cut=cut,
@@ -93,19 +95,23 @@ def gather(
         sample = views.table(SAMPLED.format(moment=MOMENT, rows=SAMPLE))
         if len(sample) >= min(SAMPLE, facts["rows"]):
             break
-    counts = views.batches(
+    names = list(bins)
+    parts = {names.index(name): bins[name].bins for name in by}
+    counts, within = views.batches(
         f"SELECT {', '.join(words)} FROM latest WHERE who IS NOT NULL",
-        partial(_count, len(words)),
+        partial(_count, len(words), parts),
     )
     return Asked(
-        counts={
-            name: counts[place, : each.bins]
-            for place, (name, each) in enumerate(bins.items())
-        },
+        counts=_by_name(counts, bins),
         left_out={
             column.name: int(counts[place, HIDDEN])
             for place, column in enumerate(columns)
             if counts[place, HIDDEN]
+        },
+        segments={
+            (names[place], value): _by_name(found[value], bins, but=names[place])
+            for place, found in within.items()
+            for value in bins[names[place]].segments
         },
         sample=sample,
         rows=Rows.model_validate(facts),
@@ -207,12 +213,51 @@ def _words(places: Sequence[str]) -> dict[str, str]:
     return words
 
 
-def _count(words: int, batches: Iterable[pa.RecordBatch]) -> np.ndarray:
-    """Count what is in each byte of the words of rows, (bytes of all words, 256)."""
-    counts = np.zeros((words * PLACES, HIDDEN + 1), np.int64)
+def _count(
+    words: int, parts: Mapping[int, int], batches: Iterable[pa.RecordBatch]
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Count what is in each byte of the words of rows.
+
+    Parameters
+    ----------
+    words
+        How many there are.
+    parts
+        Byte whose values are segments → how many values.
+    batches
+        The rows.
+
+    Returns
+    -------
+    tuple
+        Rows by byte and its value, (bytes of all words, 256); the same of each segment,
+        by the byte that it is of, each (values, bytes of all words, 256).
+    """
+    shape = words * PLACES, HIDDEN + 1
+    counts = np.zeros(shape, np.int64)
+    within = {
+        byte: np.zeros((values, *shape), np.int64) for byte, values in parts.items()
+    }
     for batch in batches:
         rows = np.column_stack([column.to_numpy() for column in batch.columns])
         places = rows.astype("<u8", order="C").view(np.uint8)
-        found = [np.bincount(column, minlength=HIDDEN + 1) for column in places.T]
-        counts += np.stack(found)
-    return counts
+        counts += _count_bytes(places)
+        for byte, found in within.items():
+            for value in range(len(found)):
+                found[value] += _count_bytes(places[places[:, byte] == value])
+    return counts, within
+
+
+def _count_bytes(places: np.ndarray) -> np.ndarray:
+    return np.stack([np.bincount(column, minlength=HIDDEN + 1) for column in places.T])
+
+
+def _by_name(
+    counts: np.ndarray, bins: Mapping[str, Distribution], but: str | None = None
+) -> dict[str, np.ndarray]:
+    """Give each column, but one, and the score the counts of its byte."""
+    return {
+        name: counts[place, : each.bins]
+        for place, (name, each) in enumerate(bins.items())
+        if name != but
+    }

@@ -13,8 +13,8 @@ import numpy as np
 from skewless.core.escaping import printable
 from skewless.core.nouns import Noun
 from skewless.models.reference import Distribution
-from skewless.monitoring.drift_figures import Finding, State
-from skewless.monitoring.drift_job import Found
+from skewless.monitoring.drift_figures import ALARMS, Finding, State
+from skewless.monitoring.drift_job import Compared, Found
 from skewless.monitoring.performance_figures import State as WeekState
 
 DOINGS: Final[dict[State, str]] = {
@@ -88,7 +88,7 @@ def changes(found: Found, record: Noun) -> list[Change]:
             each.column,
             Change(
                 column=each.column,
-                said=describe(each, found, record),
+                said=describe(each, found.whole, record),
                 finding=each,
                 mean_change=effect.mean_change,
                 tier_change=effect.tier_change,
@@ -99,20 +99,20 @@ def changes(found: Found, record: Noun) -> list[Change]:
 
 def alarms(findings: Sequence[Finding]) -> list[Finding]:
     """Keep what drifts or is broken."""
-    return [each for each in findings if each.state in {"drift", "broken"}]
+    return [each for each in findings if each.state in ALARMS]
 
 
-def describe(finding: Finding, found: Found, record: Noun) -> str:
+def describe(finding: Finding, compared: Compared, record: Noun) -> str:
     """Say which share of records changed most, now and in training."""
     if finding.state == "broken" and finding.kind != "score":
         return BROKEN
     name = finding.column
     trained = (
-        found.reference.score
+        compared.reference.score
         if finding.kind == "score"
-        else found.reference.columns[name]
+        else compared.reference.columns[name]
     )
-    parts = list(_parts(trained, np.array(trained.counts), found.counts[name]))
+    parts = list(_parts(trained, np.array(trained.counts), compared.counts[name]))
     if finding.kind == "missing":
         parts = parts[-1:]
     phrase, was, now = max(parts, key=_difference)

@@ -41,7 +41,7 @@ from skewless.models.predict import (
     onnx_scorer,
     open_predictor,
 )
-from skewless.models.reference import Reference, freeze
+from skewless.models.reference import Reference, count_segments, freeze
 from skewless.models.signing import SigningKey
 from skewless.registry.registry import Registry
 from skewless.registry.remote import open_registry
@@ -202,8 +202,16 @@ def _reference(
 ) -> Reference:
     """Freeze the table's columns and the holdout's scores; live rows are compared."""
     worth = column_importances(data, work.contract, score)
-    frozen = {name: freeze(data.table[name].to_numpy(), worth[name]) for name in worth}
-    return Reference(columns=frozen, score=freeze(scores))
+    records = {name: data.table[name].to_numpy() for name in worth}
+    columns = {name: freeze(values, worth[name]) for name, values in records.items()}
+    choices = [column.name for column in work.contract.columns if column.choices]
+    return count_segments(
+        Reference(columns=columns, score=freeze(scores)),
+        records,
+        scores,
+        is_held_out=data.is_held_out,
+        by=sorted(choices, key=lambda name: -worth[name]),
+    )
 
 
 def write_models(
