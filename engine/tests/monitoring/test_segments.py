@@ -318,6 +318,8 @@ def test_the_report_looks_at_segments_without_being_asked(told: Path, run: Run):
     assert "Outcomes contradict the predictions of a segment" in summary["headline"]
     assert any(f"Where {name}, {MOVED} moved: " in each for each in summary["meaning"])
     assert "By segment" in said
+    assert "On the whole, no column moved by enough to matter; within segments" in said
+    assert summary["since"].startswith("On the whole, no column moved enough")
     assert name in said
 
 

@@ -166,7 +166,13 @@ def _judge_segments(
         )
         for (segment, compared), findings in zip(segments.items(), judged, strict=True)
     ]
-    return tuple(sorted(found, key=lambda each: STATES.index(each.state)))
+    return tuple(sorted(found, key=_urgency))
+
+
+def _urgency(segment: SegmentFindings) -> tuple[int, float]:
+    """Put the worst state first, then what lies furthest from training."""
+    furthest = max(each.psi for each in segment.findings)
+    return STATES.index(segment.state), -furthest
 
 
 def _value(trained: Distribution, place: int, kind: Kind) -> str | None:

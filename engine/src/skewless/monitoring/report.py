@@ -214,8 +214,9 @@ def _since(report: Report) -> Iterator[str]:
         yield _began(moved, report)
     calm = _verdict(report) != "not enough data"
     if calm and not moved and figures.rows:
+        whole = "On the whole, no" if figures.own_alarms else "No"
         yield (
-            "No column moved enough to matter "
+            f"{whole} column moved enough to matter "
             f"from {_moment(figures.since)} to {_moment(figures.until)}."
         )
     yield from _came_true_since(report.weeks)
