@@ -6,7 +6,10 @@ Also what it learns from, and what is left to read.
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +49,8 @@ from windows import Values, customers, write_log
 ROWS = 300
 MOVED = movable().name
 OTHERS = [column.name for column in CONTRACT.columns if column.name != MOVED]
+TIMES = 3
+LONGEST_SECONDS = 8.0
 NEVER = {
     "max_flip_share": 1.0,
     "max_psi": 10.0,
@@ -373,6 +378,43 @@ def test_of_two_at_once_the_second_does_nothing_and_says_who_is_about_it(
     assert (done.returncode, found["result"]) == (0, "busy")
     assert found["said"] == f"{said} is about it; nothing was done"
     assert holder(own, "staging") is None
+
+
+@pytest.mark.usefixtures("shifted")
+@pytest.mark.fault
+@pytest.mark.posix
+@pytest.mark.slow
+def test_killed_at_any_moment_it_loses_nothing_and_the_next_run_goes_on(
+    own: Path, version: Path, run: Run, tmp_path: Path
+):
+    random = np.random.default_rng(1)
+    lines = {path: path.read_bytes() for path in own.glob("predictions/*.jsonl")}
+
+    for attempt in range(TIMES):
+        place = Path(shutil.copytree(own, tmp_path / f"{attempt}"))
+        killed = subprocess.Popen(
+            [sys.executable, "-m", "churn_service", "retrain"],
+            cwd=place,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with suppress(subprocess.TimeoutExpired):
+            killed.wait(random.uniform(0, LONGEST_SECONDS))
+        killed.kill()
+        killed.wait()
+
+        verified = run(place, "registry", "verify")
+        again = run(place, "retrain", "--json")
+
+        assert verified.returncode == 0, verified.stderr
+        assert again.returncode == 0, again.stderr
+        result = json.loads(again.stdout)["result"]
+        assert result == "staging" or holder(place, "staging")
+        assert holder(place) == version.name
+        assert run(place, "registry", "verify").returncode == 0
+        for path, written in lines.items():
+            assert (place / path.relative_to(own)).read_bytes() == written
+        shutil.rmtree(place)
 
 
 @pytest.mark.usefixtures("shifted")
