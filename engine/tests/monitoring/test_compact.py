@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from fields import field
 from own import CONTRACT, ID
 from remembered import NOON, database_at, ids, in_columns, line, log_file, remembered
 from skewless.monitoring import compact as compacting
-from skewless.monitoring.compact import compact, prune
+from skewless.monitoring.compact import alone, compact, prune
 from skewless.monitoring.line_log import LineLog
 from skewless.monitoring.place import Log
 from skewless.monitoring.postgres_log import PostgresLog
@@ -266,6 +267,22 @@ def test_outcomes_go_when_that_is_asked_for(log: Path):
     prune(Log(log), before=TODAY, outcomes=True, dry_run=False)
 
     assert not outcome.exists()
+
+
+def test_pruning_waits_until_nobody_else_rewrites_files(log: Path):
+    def pruned() -> None:
+        prune(Log(log), before=TODAY, outcomes=False, dry_run=False)
+
+    with ThreadPoolExecutor() as threads:
+        with alone(log):
+            told = prune(Log(log), before=TODAY, outcomes=False, dry_run=True)
+            running = threads.submit(pruned)
+            done_early = wait([running], timeout=0.3).done
+            there = len(known(log))
+        running.result(60)
+
+    assert (told.dry_run, done_early, there) == (True, set(), 300)
+    assert {row["time"].date() for row in known(log)} == {TODAY}
 
 
 @pytest.mark.needs("postgres", "initdb")

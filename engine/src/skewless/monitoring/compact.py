@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime, time
 from glob import escape
 from pathlib import Path
@@ -135,6 +135,11 @@ def prune(log: Log, *, before: date, outcomes: bool, dry_run: bool) -> Pruned:
     LogStoreError
         The database cannot be asked; no file was removed then.
     """
+    with nullcontext() if dry_run else alone(log.folder):
+        return _prune(log, before, outcomes=outcomes, dry_run=dry_run)
+
+
+def _prune(log: Log, before: date, *, outcomes: bool, dry_run: bool) -> Pruned:
     first, folders = before.isoformat(), [log.folder, log.folder / SHADOW]
     folders += [log.folder / OUTCOMES] if outcomes else []
     days = [
