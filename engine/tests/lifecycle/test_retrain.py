@@ -47,6 +47,7 @@ from versions import holder, put
 from windows import Values, customers, write_log
 
 ROWS = 300
+NOUN = CONTRACT.noun
 MOVED = movable().name
 OTHERS = [column.name for column in CONTRACT.columns if column.name != MOVED]
 TIMES = 3
@@ -189,10 +190,10 @@ def test_without_a_reason_nothing_is_done_and_the_figures_are_told(
     ), done.stderr
     assert (
         "trigger  no  drift: nothing in both windows "
-        f"(PSI of {ROWS} records: -; then {ROWS}" in said
+        f"(PSI: nothing in {ROWS} {NOUN.many}, then nothing in {ROWS}" in said
     )
     assert "trigger  no  outcomes: as expected in" in said
-    assert f"brake    no  too few outcomes: of {2 * ROWS} records" in said
+    assert f"brake    no  too few outcomes: {2 * ROWS} {NOUN.many} with" in said
     assert "cool-down: never retrained" in said
 
 
@@ -252,7 +253,10 @@ def test_drift_in_one_window_could_be_a_campaign_and_is_no_reason(
         "nothing to do",
         [],
     )
-    assert f"then {ROWS} records: " in found["verdict"]["triggers"][0]["said"]
+    said = found["verdict"]["triggers"][0]["said"]
+    assert said.startswith("nothing in both windows (PSI: nothing in ")
+    assert f"then {MOVED} " in said
+    assert said.endswith(f" in {ROWS} {NOUN.many})")
 
 
 def test_outcomes_that_contradict_the_probabilities_are_a_reason(
@@ -284,7 +288,7 @@ def test_age_is_a_reason_and_too_few_new_outcomes_hold_it_back(
         ["age"],
     )
     assert applying(found, "brakes") == ["too few outcomes"]
-    assert found["verdict"]["brakes"][0]["said"].startswith("of 0 records")
+    assert found["verdict"]["brakes"][0]["said"].startswith(f"0 {NOUN.many} ")
 
 
 def test_outcomes_that_were_known_before_the_version_was_trained_are_not_new(
@@ -297,7 +301,7 @@ def test_outcomes_that_were_known_before_the_version_was_trained_are_not_new(
 
     _, found = retrain()
 
-    assert found["verdict"]["brakes"][0]["said"].startswith("of 0 records")
+    assert found["verdict"]["brakes"][0]["said"].startswith(f"0 {NOUN.many} ")
 
 
 @pytest.mark.usefixtures("shifted")
@@ -630,7 +634,7 @@ def test_a_try_whose_record_is_damaged_counts_for_the_cool_down(
         "held back",
         ["cool-down"],
     )
-    assert re.match(r"tried, with a record that cannot be read, 1 days ago", said)
+    assert re.match(r"tried, with a record that cannot be read, 1.0 days ago", said)
 
 
 ODD = ["", "x", "2026-02-30T00:00:00Z", "2026-01-01", "infinity", 5, None]

@@ -71,10 +71,10 @@ def outcomes(
         )
     elif None not in counts.values():
         say(
-            f"  said before: {counts['duplicates']:,}; "
-            f"other than before: {counts['corrections']:,}"
+            f"  already known: {counts['duplicates']:,}; "
+            f"corrections: {counts['corrections']:,}"
         )
-        say(f"  ids that no logged prediction has: {counts['unknown']:,}")
+        say(f"  ids of no prediction in the log: {counts['unknown']:,}")
 
 
 def _review(

@@ -55,6 +55,10 @@ from skewless.monitoring.views import (
 )
 
 RECORD: Final = "forgotten.jsonl"  # that it was done, in the log's folder
+BUSY: Final = (
+    "a service may still write to it: run this again on another day (UTC), "
+    "an hour after its last line"
+)
 UNFINISHED: Final = ".forget-"  # begins the name of a file that is being written
 PARQUET: Final = f"{COMPACT}/date={DAYS}/*/{DAYS}.*.parquet"
 
@@ -255,7 +259,7 @@ class _Job:
         for day, path in day_files(kind.folder):
             count = len(self._ids_in(kind, path))
             if count and _is_busy(day, path, now):
-                self._leave(path, "a service may still write to it")
+                self._leave(path, BUSY)
                 busy.append(path)
             elif count:
                 self._found[name].append((path, count))

@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from skewless.core.errors import SkewlessError, TableError
+from skewless.core.nouns import WEEK, Noun
 from skewless.core.workspace import Workspace
 from skewless.monitoring.checks import check_drift, check_performance
 from skewless.monitoring.drift_figures import Figures
@@ -71,6 +72,7 @@ def judge(work: Workspace, registry: Registry, *, now: datetime) -> Verdict:
         With an offset.
     """
     metadata, rules = registry.load().metadata, work.config.retrain
+    record = work.contract.noun
     age = (now - datetime.fromisoformat(metadata.trained_at)) / DAY
     windows = list[Figures]()
     if metadata.reference is not None:
@@ -86,15 +88,15 @@ def judge(work: Workspace, registry: Registry, *, now: datetime) -> Verdict:
     count = max(int(age / 7), 0) + 2  # of weeks, so all are seen in which it answered
     weeks, _ = check_performance(work, as_of=now, weeks=count, version=metadata.version)
     new = _new_outcomes(work, (datetime.fromisoformat(metadata.trained_at), now))
-    aged = f"trained {age:.3g} days ago; retrain.max_age_days is {rules.max_age_days:g}"
+    aged = f"trained {age:.1f} days ago; retrain.max_age_days is {rules.max_age_days:g}"
     few = (
-        f"of {new:,} records since it was trained; "
+        f"{record.count(new)} with a new outcome since it was trained; "
         f"retrain.min_new_outcomes is {rules.min_new_outcomes:,}"
     )
     return Verdict(
         version=metadata.version,
         triggers=(
-            _drift(windows),
+            _drift(windows, record),
             _outcomes(weeks),
             _reason("age", aged, applies=age > rules.max_age_days),
         ),
@@ -113,7 +115,7 @@ def _reason(name: str, said: str, *, applies: bool) -> Reason:
     return Reason(name=name, applies=applies, said=said)
 
 
-def _drift(windows: Sequence[Figures]) -> Reason:
+def _drift(windows: Sequence[Figures], record: Noun) -> Reason:
     if not windows:
         return _reason(
             "drift", "the version holds no reference to compare with", applies=False
@@ -127,10 +129,9 @@ def _drift(windows: Sequence[Figures]) -> Reason:
     told = []
     for figures, found in zip(windows, drifting, strict=True):
         named = ", ".join(f"{each.name} {each.psi:.2f}" for each in found)
-        told.append(f"{figures.rows:,} records: {named or '-'}")
+        told.append(f"{named or 'nothing'} in {record.count(figures.rows)}")
     said = (
-        f"{', '.join(both) or 'nothing'} in both windows "
-        f"(PSI of {'; then '.join(told)})"
+        f"{', '.join(both) or 'nothing'} in both windows (PSI: {', then '.join(told)})"
     )
     return _reason("drift", said, applies=bool(both))
 
@@ -147,10 +148,9 @@ def _outcomes(weeks: Sequence[Week]) -> Reason:
         and (expected := week.expected)
     ]
     mature = sum(week.state in {"ok", "concept_drift"} for week in weeks)
-    calm = (
-        f"as expected in {mature} of {len(weeks)} weeks; "
-        "the others cannot be judged yet"
-    )
+    calm = f"as expected in {mature} of {WEEK.count(len(weeks))}"
+    if mature < len(weeks):
+        calm += "; the others cannot be judged yet"
     return _reason("outcomes", "; ".join(told) or calm, applies=bool(told))
 
 
@@ -260,7 +260,7 @@ def _cool_down(
     days, what = min(
         (((now - time) / DAY, what) for time, what in tries), default=(math.inf, "")
     )
-    last = f"{what} {days:.3g} days ago" if what else "never retrained"
+    last = f"{what} {days:.1f} days ago" if what else "never retrained"
     return _reason(
         "cool-down",
         f"{last}; retrain.cool_down_days is {needed:g}",
