@@ -4,9 +4,10 @@ All of it is in the engine's own words; a project says it in its own
 (`to_response`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, get_args
+from itertools import repeat
+from typing import Any, Final, Literal, NamedTuple, Self, get_args, overload
 
 import numpy as np
 from pydantic import BaseModel
@@ -80,6 +81,67 @@ class Answer:
     """None if no model answered but the baseline."""
     prediction_id: str
     """Unique to this answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers(Sequence[Answer]):
+    """Answers of one version as columns; each is built when somebody asks for it."""
+
+    source: Source
+    probability: list[float]
+    decision: list[bool]
+    tier: list[RiskTier]
+    prediction_id: list[str]
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer], source: Source) -> Self:
+        """Turn answers into columns; columns are returned as they are."""
+        if isinstance(answers, cls):
+            return answers
+        return cls(
+            source,
+            [each.probability for each in answers],
+            [each.decision for each in answers],
+            [each.tier for each in answers],
+            [each.prediction_id for each in answers],
+        )
+
+    def __len__(self) -> int:
+        """Count the answers."""
+        return len(self.probability)
+
+    @overload
+    def __getitem__(self, place: int) -> Answer: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Answers": ...
+    def __getitem__(self, place: int | slice) -> "Answer | Answers":
+        """Return an answer, or some of them as columns."""
+        if isinstance(place, slice):
+            return Answers(self.source, *(cells[place] for cells in self._columns))
+        return Answer(
+            self.probability[place],
+            self.decision[place],
+            self.tier[place],
+            self.source.version,
+            self.source.trained_at,
+            self.prediction_id[place],
+        )
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Build one answer after the other."""
+        return map(
+            Answer,
+            self.probability,
+            self.decision,
+            self.tier,
+            repeat(self.source.version),
+            repeat(self.source.trained_at),
+            self.prediction_id,
+        )
+
+    @property
+    def _columns(self) -> tuple[Any, ...]:
+        return self.probability, self.decision, self.tier, self.prediction_id
 
 
 class Answered(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from skewless.core.contract import Column, Contract, Kind
+from skewless.core.record_columns import RecordColumns
 
 # 1970-01-01 as days since the year 1, which is what a date counts in
 EPOCH: Final = 719_163
@@ -22,11 +23,7 @@ def as_columns(
     records: Sequence[BaseModel], contract: Contract
 ) -> dict[str, np.ndarray]:
     """Turn n validated records into arrays of shape (n,)."""
-    rows = [record.__dict__ for record in records]
-    values = {
-        column.name: [row[column.name] for row in rows] for column in contract.columns
-    }
-    return to_arrays(values, contract)
+    return to_arrays(RecordColumns.of(records).lists, contract)
 
 
 def to_arrays(

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ValidationError
 
-from skewless.core.answer import Decision, Source, decide
+from skewless.core.answer import Decision, RiskTier, Source, decide
 from skewless.core.arrays import as_columns, as_scalars, to_arrays
 from skewless.core.contract import Columns, Contract
 from skewless.core.errors import (
@@ -84,15 +84,22 @@ class Predictor:
         """
         if not records:
             return []
+        return list(map(Decision, *self.predict_columns(records)))
+
+    def predict_columns(
+        self, records: Sequence[BaseModel]
+    ) -> tuple[list[float], list[bool], list[RiskTier]]:
+        """Score at least one record; answer with a list of each part of a `Decision`.
+
+        It raises what `predict` does.
+        """
         if len(records) == 1:
             columns: Columns = as_scalars(records[0], self.contract)
         else:
             columns = as_columns(records, self.contract)
         probabilities = self.probabilities(columns)
         decisions, tiers = decide(probabilities, self.source)
-        return list(
-            map(Decision, probabilities.tolist(), decisions.tolist(), tiers.tolist())
-        )
+        return probabilities.tolist(), decisions.tolist(), tiers.tolist()
 
 
 def predictor_of(

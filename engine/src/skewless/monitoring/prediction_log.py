@@ -8,8 +8,9 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
-from skewless.core.answer import Answer, Answered
+from skewless.core.answer import Answer, Answered, Answers
 from skewless.core.errors import ConfigError
+from skewless.core.record_columns import RecordColumns
 from skewless.core.sections import Privacy
 from skewless.core.settings import Settings
 
@@ -139,14 +140,14 @@ class PredictionLog:
             yield from self._short_lines(head, part)
 
     def _line_of_columns(self, head: bytes, answer: Answered) -> bytes:
-        answers = answer.answers
+        answers = Answers.of(answer.answers, answer.source)
         said = {
             "model_version": answer.source.version,
             "trained_at": answer.source.trained_at,
-            "probability": [given.probability for given in answers],
-            "decision": [given.decision for given in answers],
-            "tier": [given.tier for given in answers],
-            "prediction_id": [given.prediction_id for given in answers],
+            "probability": answers.probability,
+            "decision": answers.decision,
+            "tier": answers.tier,
+            "prediction_id": answers.prediction_id,
         }
         return b'%s,"records":%s,"answers":%s}\n' % (
             head,
@@ -155,12 +156,11 @@ class PredictionLog:
         )
 
     def _columns(self, records: Sequence[BaseModel]) -> dict[str, list[Any]]:
-        cells = [record.__dict__ for record in records]
         columns = {}
-        for name in type(records[0]).model_fields:
+        for name, cells in RecordColumns.of(records).lists.items():
             hide = self._hide.get(name, keep)
             if hide is not None:
-                columns[name] = [hide(row[name]) for row in cells]
+                columns[name] = cells if hide is keep else list(map(hide, cells))
         return columns
 
     def _record(self, record: BaseModel) -> bytes:

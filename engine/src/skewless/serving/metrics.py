@@ -25,7 +25,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from skewless.core.answer import Answered
+from skewless.core.answer import Answered, Answers
 
 SECONDS: Final = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -129,7 +129,8 @@ class Meter:
             self._prediction(answer.answers[0].tier, version).inc()
             return
         self._rows.observe(len(answer.answers))
-        for tier, count in Tally(each.tier for each in answer.answers).items():
+        tiers = Answers.of(answer.answers, answer.source).tier
+        for tier, count in Tally(tiers).items():
             self._prediction(tier, version).inc(count)
 
     def collect(self) -> Iterable[Metric]:

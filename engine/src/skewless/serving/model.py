@@ -8,7 +8,15 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from skewless.core.answer import ID_DIGITS, Answer, Answered, Decision
+from skewless.core.answer import (
+    ID_DIGITS,
+    Answer,
+    Answered,
+    Answers,
+    Decision,
+    RiskTier,
+)
+from skewless.core.record_columns import RecordColumns
 from skewless.models.predict import Predictor
 from skewless.serving.state import REQUEST, SERVICE, RequestState, ServiceState
 
@@ -39,45 +47,72 @@ class ServedModel:
         DeadlineError
             It took longer than `serving.deadline_seconds`.
         """
-        (answer,) = await self.predict_batch([record])
+        started = time.perf_counter()
+        decision = await self._decide(record)
+        source = self._predictor.source
+        answer = Answer(
+            *decision,
+            model_version=source.version,
+            trained_at=source.trained_at,
+            prediction_id=os.urandom(ID_DIGITS // 2).hex(),
+        )
+        self._note([record], [answer], started=started)
         return answer
 
-    async def predict_batch(self, records: Sequence[BaseModel]) -> list[Answer]:
+    async def predict_batch(self, records: Sequence[BaseModel]) -> Sequence[Answer]:
         """Answer several records, exactly as one by one and in their order.
 
         It raises what `predict` does.
         """
+        if len(records) == 1:
+            return [await self.predict(records[0])]
+        if not records:
+            return []
         started = time.perf_counter()
-        source = self._predictor.source
-        decisions = await self._decisions(records)
+        columns = RecordColumns.of(records)
+        decisions = await self._decide_columns(columns)
         ids = os.urandom(ID_DIGITS // 2 * len(records)).hex()
         cuts = range(0, len(ids), ID_DIGITS)
-        answers = [
-            Answer(
-                probability,
-                decision,
-                tier,
-                source.version,
-                source.trained_at,
-                ids[cut : cut + ID_DIGITS],
-            )
-            for cut, (probability, decision, tier) in zip(cuts, decisions, strict=True)
-        ]
-        latency_ms = round((time.perf_counter() - started) * 1000, 3)
-        seen: RequestState = self._request.scope[REQUEST]
-        seen.answered = Answered(records, answers, source, latency_ms)
+        answers = Answers(
+            self._predictor.source,
+            *decisions,
+            prediction_id=[ids[cut : cut + ID_DIGITS] for cut in cuts],
+        )
+        self._note(columns, answers, started=started)
         return answers
 
-    async def _decisions(self, records: Sequence[BaseModel]) -> Sequence[Decision]:
+    async def _decide(self, record: BaseModel) -> Decision:
         """Predict at once, together with others that are there, or by a thread."""
         state = self._state
         predictor = self._predictor
+        if state.serving.runtime == "scikit-learn":
+            decisions: list[Decision]
+            decisions = await state.pool.run(predictor.predict, [record])
+            return decisions[0]
+        if _is_accompanied(self._request):
+            return await state.micro_batch.predict(predictor, record)
+        return predictor.predict([record])[0]
+
+    async def _decide_columns(
+        self, records: RecordColumns
+    ) -> tuple[list[float], list[bool], list[RiskTier]]:
+        """Predict at once or, what takes longer, by a thread."""
+        state = self._state
+        predict = self._predictor.predict_columns
         if state.serving.runtime == "scikit-learn" or len(records) > INLINE_ROWS:
-            decisions: list[Decision] = await state.pool.run(predictor.predict, records)
+            decisions: tuple[list[float], list[bool], list[RiskTier]]
+            decisions = await state.pool.run(predict, records)
             return decisions
-        if len(records) == 1 and _is_accompanied(self._request):
-            return [await state.micro_batch.predict(predictor, records[0])]
-        return predictor.predict(records)
+        return predict(records)
+
+    def _note(
+        self, records: Sequence[BaseModel], answers: Sequence[Answer], *, started: float
+    ) -> None:
+        """Leave with the request what is to be logged and counted."""
+        latency_ms = round((time.perf_counter() - started) * 1000, 3)
+        seen: RequestState = self._request.scope[REQUEST]
+        source = self._predictor.source
+        seen.answered = Answered(records, answers, source, latency_ms)
 
 
 def _is_accompanied(request: Request) -> bool:
