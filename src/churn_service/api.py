@@ -1,11 +1,21 @@
 """The HTTP contract: what callers send, and what they get back."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, Field
-from skewless.serving import Answer, Model, RiskTier, create_app
+from skewless.serving import (
+    FROM_COLUMNS,
+    FROM_RECORDS,
+    TO_COLUMNS,
+    Answer,
+    Model,
+    OneField,
+    RiskTier,
+    create_app,
+)
 
 from churn_service.project import project
 from churn_service.schema import Customer
@@ -25,10 +35,14 @@ class Prediction:
     ]
 
 
-class BatchRequest(BaseModel, extra="forbid", strict=True):
-    """Several customers in one request; order does not matter to the answers."""
+class BatchRequest(OneField, extra="forbid", strict=True):
+    """Several customers in one request, as records or as columns.
 
-    customers: Annotated[list[Customer], Field(min_length=1)]
+    Order does not matter to the answers.
+    """
+
+    customers: Annotated[Sequence[Customer], Field(default_factory=list), FROM_RECORDS]
+    columns: Annotated[Sequence[Customer], Field(default_factory=list), FROM_COLUMNS]
 
 
 class BatchPrediction(BaseModel):
@@ -39,6 +53,12 @@ class BatchPrediction(BaseModel):
     latency_ms: Annotated[
         float, Field(description="From the parsed request to the answer")
     ]
+
+
+class BatchColumns(BatchPrediction):
+    """The same, with a list for each field of a prediction."""
+
+    predictions: Annotated[list[Prediction], TO_COLUMNS]
 
 
 def to_response(answer: Answer) -> Prediction:
@@ -63,11 +83,17 @@ async def predict(customer: Customer, model: Model) -> Prediction:
 
 
 @app.post("/predict/batch")
-async def predict_batch(batch: BatchRequest, model: Model) -> BatchPrediction:
-    """Predict many customers' churn: the same answers as one by one."""
+async def predict_batch(
+    batch: BatchRequest, model: Model
+) -> BatchColumns | BatchPrediction:
+    """Predict many customers' churn: the same answers as one by one.
+
+    Who sends columns is answered in columns.
+    """
     started = time.perf_counter()
-    answers = await model.predict_batch(batch.customers)
-    return BatchPrediction(
+    answers = await model.predict_batch(batch.customers or batch.columns)
+    form = BatchPrediction if batch.customers else BatchColumns
+    return form(
         predictions=[to_response(answer) for answer in answers],
         batch_size=len(answers),
         latency_ms=round((time.perf_counter() - started) * 1000, 3),

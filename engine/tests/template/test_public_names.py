@@ -62,8 +62,12 @@ PUBLIC = {
         "write_table",
     ],
     "skewless.serving": [
+        "FROM_COLUMNS",
+        "FROM_RECORDS",
+        "TO_COLUMNS",
         "Answer",
         "Model",
+        "OneField",
         "RiskTier",
         "ServedModel",
         "create_app",

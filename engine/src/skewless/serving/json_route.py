@@ -33,6 +33,7 @@ from pydantic.fields import FieldInfo
 from starlette.types import Receive, Scope
 
 from skewless.core.errors import BatchTooLargeError
+from skewless.serving.columns import FROM_COLUMNS
 from skewless.serving.problems import MOST_FAULTS, UNKNOWN
 from skewless.serving.state import SERVICE, ServiceState
 
@@ -443,6 +444,8 @@ class BodyBounds(NamedTuple):
     """
     rows: Mapping[str, frozenset[str] | None]
     """Field that lists rows → a row's fields; None if a row may have others."""
+    columns: frozenset[str] = frozenset()
+    """Fields that hold rows as columns."""
 
     async def check(self, request: JsonRequest) -> None:
         """Refuse a body that is no JSON, or that holds too much.
@@ -472,23 +475,46 @@ class BodyBounds(NamedTuple):
         listed = {
             name: body[name] for name in self.rows if isinstance(body.get(name), list)
         }
+        tables = [
+            body[name] for name in self.columns if isinstance(body.get(name), dict)
+        ]
+        cells = chain.from_iterable(map(dict.values, tables))
         state: ServiceState = request.scope[SERVICE]
         limit = state.serving.max_batch_rows
-        if any(len(rows) > limit for rows in listed.values()):
+        if any(
+            isinstance(rows, list) and len(rows) > limit
+            for rows in chain(listed.values(), cells)
+        ):
             msg = f"a batch holds at most {limit} rows; send several"
             raise BatchTooLargeError(msg)
+        unusual = [
+            name for name, rows in listed.items() if not self._are_known(name, rows)
+        ]
+        rows = chain.from_iterable(listed[name] for name in unusual)
+        self._refuse_wide(body, *tables, *rows)
+        for name in unusual:
+            self._refuse_unknown(name, listed[name])
+
+    def _are_known(self, name: str, rows: Sequence[Any]) -> bool:
+        """Tell quickly whether all rows have known fields alone, as nearly always."""
+        known = self.rows[name]
+        if known is None:
+            return False
+        try:
+            return all(map(known.issuperset, rows))
+        except TypeError:  # one is no row
+            return False
+
+    def _refuse_wide(self, *held: Any) -> None:
         most = self.fields
         if most is not None and any(
-            isinstance(each, dict) and len(each) > most
-            for each in chain([body], *listed.values())
+            isinstance(each, dict) and len(each) > most for each in held
         ):
             msg = (
                 f"the body and each row in it have at most {most} fields, "
                 "unknown ones included"
             )
             raise BatchTooLargeError(msg)
-        for name, rows in listed.items():
-            self._refuse_unknown(name, rows)
 
     def _refuse_unknown(self, name: str, rows: Sequence[Any]) -> None:
         known = self.rows[name]
@@ -516,19 +542,27 @@ def find_bounds(field: Any) -> BodyBounds | None:
     if len(models) != 1:  # any JSON, or one of several models
         return BodyBounds(None, {})
     (model,) = models
+    columns = {
+        name: _models(*get_args(each.annotation))
+        for name, each in model.model_fields.items()
+        if FROM_COLUMNS in each.metadata
+    }
     lists = {name: each for name, each in model.model_fields.items() if _is_list(each)}
     listed = {name: _models(*get_args(each.annotation)) for name, each in lists.items()}
     rows = {name: several for name, several in listed.items() if several}
     known = {name: _known_fields(several) for name, several in rows.items()}
-    if _known_fields(models) is None or None in known.values():
-        return BodyBounds(None, known)
-    everything = [model, *chain.from_iterable(rows.values())]
+    tables = frozenset(columns)
+    takes_any = any(_known_fields(each) is None for each in columns.values())
+    if _known_fields(models) is None or None in known.values() or takes_any:
+        return BodyBounds(None, known, tables)
+    everything = [model, *chain(*rows.values(), *columns.values())]
     most = max(len(each.model_fields) for each in everything)
-    return BodyBounds(2 * most + FIELDS, known)
+    return BodyBounds(2 * most + FIELDS, known, tables)
 
 
 def _is_list(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is list
+    is_sequence = get_origin(field.annotation) in {list, Sequence}
+    return is_sequence and FROM_COLUMNS not in field.metadata
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
