@@ -785,10 +785,12 @@ def bodies(draw: st.DrawFn) -> bytes:
         )
     if draw(st.booleans()):
         rows = draw(st.sampled_from([1, 2, SMALL["max_batch_rows"] + 1]))
-        text = f'{{"customers": [{", ".join([text] * rows)}]}}'
-        if draw(st.booleans()):
-            columns = {name: [value] * rows for name, value in record.items()}
-            text = json.dumps({"columns": columns})
+        columns = {name: [value] * rows for name, value in record.items()}
+        forms = [
+            f'{{"customers": [{", ".join([text] * rows)}]}}',
+            json.dumps({"columns": columns}),
+        ]
+        text = draw(st.sampled_from(forms))
     body = text.encode("utf-8", "surrogatepass")
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 3]))):
         position = draw(st.integers(0, len(body)))
