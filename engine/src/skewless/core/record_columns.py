@@ -9,7 +9,14 @@ from functools import cached_property, partial
 from types import GenericAlias
 from typing import Annotated, Any, Final, Self, cast, overload
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
@@ -233,7 +240,7 @@ def _is_plain(field: FieldInfo) -> bool:
 def _lists(record: type[BaseModel], *, but: Any) -> type[BaseModel]:
     """Make a model of which each field is a list of what the record's field may hold.
 
-    One kind of mark is left out.
+    One kind of mark is left out. It tells no more than a list's first fault.
     """
     config = {
         name: value
@@ -244,8 +251,8 @@ def _lists(record: type[BaseModel], *, but: Any) -> type[BaseModel]:
     for name, field in record.model_fields.items():
         marks = [mark for mark in field.metadata if mark is not but]
         cell = Annotated[(field.annotation, *marks)] if marks else field.annotation
-        cells = GenericAlias(list, (cell,))
-        fields[name] = (cells, ... if field.is_required() else None)
+        default = ... if field.is_required() else None
+        fields[name] = (GenericAlias(list, (cell,)), Field(default, fail_fast=True))
     return create_model(
         f"{record.__name__}Lists", __config__=cast("ConfigDict", config), **fields
     )
