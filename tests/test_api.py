@@ -33,7 +33,7 @@ def client(trained: Path) -> Iterator[TestClient]:
 
 
 @given(customers=st.lists(payloads(CONTRACT), min_size=1, max_size=5))
-def test_one_by_one_in_a_batch_and_in_python_the_answer_is_the_same(
+def test_one_by_one_in_a_batch_of_either_form_and_in_python_the_answer_is_the_same(
     customers: list[dict[str, Any]], client: TestClient, version: Path
 ):
     here = load_predictor(version, project).predict(
@@ -43,11 +43,17 @@ def test_one_by_one_in_a_batch_and_in_python_the_answer_is_the_same(
     alone = [client.post("/predict", json=each).json() for each in customers]
     sent = {"customers": customers}
     batch = client.post("/predict/batch", json=sent).json()
+    columns = {
+        name: [customer.get(name) for customer in customers]
+        for name in Customer.model_fields
+    }
+    lists = client.post("/predict/batch", json={"columns": columns}).json()
 
     expected = pytest.approx([each.probability for each in here], abs=LAST_DIGITS)
     assert [answer["churn_probability"] for answer in alone] == expected
     assert [answer["churn_probability"] for answer in batch["predictions"]] == expected
-    assert batch["batch_size"] == len(customers)
+    assert lists["predictions"]["churn_probability"] == expected
+    assert batch["batch_size"] == lists["batch_size"] == len(customers)
 
 
 def test_an_answer_has_every_field_and_names_its_model(
