@@ -5,6 +5,7 @@ It is tried against the running application.
 
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 import schemathesis
@@ -42,6 +43,17 @@ generously = settings(
 )
 
 
+def cut_to_one_length(body: Any) -> None:
+    """Cut the columns of a batch to the shortest.
+
+    JSON Schema has no word for lists that are equally long.
+    """
+    columns = body.get("columns") if isinstance(body, dict) else None
+    if columns:
+        rows = min(map(len, columns.values()))
+        body["columns"] = {name: cells[:rows] for name, cells in columns.items()}
+
+
 def check_every_case(
     build: Build, path: str, method: str, mode: GenerationMode
 ) -> set[int]:
@@ -58,6 +70,8 @@ def check_every_case(
     @generously
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case) -> None:
+        if mode is GenerationMode.POSITIVE:
+            cut_to_one_length(case.body)
         response = case.call(headers={"X-API-Key": key})
         # status, content type and body as declared, and no 5xx
         case.validate_response(response)
