@@ -19,9 +19,9 @@ from churn_service.project import project
 from churn_service.schema import Customer
 from fields import wrong
 from own import CONTRACT, ID, fresh_app
+from skewless.core.record_columns import MOST_FAULTS
 from skewless.core.workspace import open_workspace
 from skewless.serving import TO_COLUMNS, Model
-from skewless.serving.problems import MOST_FAULTS
 from skewless.testing import connect as connect_app
 from skewless.testing import payloads
 

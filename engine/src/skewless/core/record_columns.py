@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from skewless.core.record import WHOLE
 
+MOST_FAULTS: Final = 100  # that an answer lists; a client has to mend those first
 ABOUT_A_ROW: Final = ("json_schema_extra", "title")
 """Keys of a record's configuration that say nothing about its columns."""
 
@@ -142,7 +143,7 @@ class BatchReader:
         ------
         ValidationError
             The rows break the contract. A fault of a cell has the location (name, row),
-            one of a whole column (name,).
+            one of a whole column (name,); at most `MOST_FAULTS` of cells are told.
         """
         lists = self._read_lists(sent)
         if lists is None:
@@ -296,10 +297,12 @@ def _faults_of_lengths(
 def _faults_of_cells(
     error: ValidationError, told: Collection[tuple[int | str, ...]]
 ) -> list[InitErrorDetails]:
-    """Tell rows' faults by column, without those of whole columns that were told."""
-    faults = []
+    """Tell the first of rows' faults by column, but for columns that were told."""
+    faults: list[InitErrorDetails] = []
     for each in error.errors(include_url=False):
         row, *rest = each["loc"]
+        if len(faults) == MOST_FAULTS:
+            break
         if tuple(rest[:1]) not in told:
             place = (*rest[:1], row, *rest[1:])
             faults.append(_again(each, place))

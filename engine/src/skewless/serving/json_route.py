@@ -33,8 +33,9 @@ from pydantic.fields import FieldInfo
 from starlette.types import Receive, Scope
 
 from skewless.core.errors import BatchTooLargeError
+from skewless.core.record_columns import MOST_FAULTS
 from skewless.serving.columns import FROM_COLUMNS
-from skewless.serving.problems import MOST_FAULTS, UNKNOWN
+from skewless.serving.problems import UNKNOWN
 from skewless.serving.state import SERVICE, ServiceState
 
 JSON: Final = "application/json"

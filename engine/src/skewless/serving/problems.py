@@ -19,6 +19,7 @@ from skewless.core.errors import (
     NotReadyError,
     SkewlessError,
 )
+from skewless.core.record_columns import MOST_FAULTS
 from skewless.serving.messages import FieldError, Problem
 from skewless.serving.state import REQUEST, RequestState
 
@@ -37,7 +38,6 @@ SERVER_ERROR: Final = 500
 UNAVAILABLE: Final = 503
 RETRY = {"Retry-After": "1"}  # seconds
 MOST_DIGITS = 19  # of an announced length; int() takes a few thousand and then raises
-MOST_FAULTS = 100  # that an answer lists; a client has to mend those first
 MOST_TOLD = 3  # of them, that a log line names
 UNKNOWN: Final = "extra_forbidden"
 ABOUT_A_BODY: Final = ("400", "413", "415", "422")
