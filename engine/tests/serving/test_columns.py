@@ -1,6 +1,7 @@
 """A batch sent as columns is the batch sent as records: answers, faults, log."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from churn_service.schema import Customer
 from fields import wrong
 from own import CONTRACT, ID, fresh_app
 from skewless.core.record_columns import MOST_FAULTS
-from skewless.core.workspace import open_workspace
+from skewless.core.workspace import Workspace, open_workspace
 from skewless.serving import TO_COLUMNS, Model
 from skewless.testing import connect as connect_app
 from skewless.testing import payloads
@@ -354,7 +355,14 @@ def test_the_documented_example_is_answered(forms: Forms):
 # What an owner declares.
 
 
-def test_what_an_owner_declares_on_a_row_holds_in_both_forms(trained: Path):
+@pytest.fixture
+def own(trained: Path, tmp_path: Path) -> Workspace:
+    """Return the trained project's settings in a copy, which may be logged to."""
+    folder = Path(shutil.copytree(trained, tmp_path / "own"))
+    return open_workspace(project, folder / "config.yaml")
+
+
+def test_what_an_owner_declares_on_a_row_holds_in_both_forms(own: Workspace):
     class Advised(BaseModel):
         probability: Annotated[float, PlainSerializer(lambda p: f"{p:.0%}")]
         tier: Annotated[str, Field(serialization_alias="risk")]
@@ -385,7 +393,7 @@ def test_what_an_owner_declares_on_a_row_holds_in_both_forms(trained: Path):
             ]
         )
 
-    with connect_app(app, open_workspace(project, trained / "config.yaml")) as client:
+    with connect_app(app, own) as client:
         rows = client.post("/advice", json={"customers": as_rows(FEW)}).json()
         lists = client.post("/advice", json={"columns": FEW}).json()
 
@@ -394,17 +402,17 @@ def test_what_an_owner_declares_on_a_row_holds_in_both_forms(trained: Path):
     assert lists["predictions"] == {n: [row[n] for row in said] for n in said[0]}
 
 
-def test_a_dependency_that_an_owner_declares_holds_for_both_forms(trained: Path):
+def test_a_dependency_that_an_owner_declares_holds_for_both_forms(own: Workspace):
     def deny() -> None:
         raise HTTPException(403, "denied")
 
     app = fresh_app()
 
     @app.post("/own", dependencies=[Depends(deny)])
-    async def own(batch: BatchRequest, model: Model) -> int:
+    async def count(batch: BatchRequest, model: Model) -> int:
         return len(await model.predict_batch(batch.columns))
 
-    with connect_app(app, open_workspace(project, trained / "config.yaml")) as client:
+    with connect_app(app, own) as client:
         answer = client.post("/own", json={"columns": FEW})
 
     assert answer.status_code == 403
