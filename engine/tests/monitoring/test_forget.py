@@ -353,18 +353,37 @@ def test_damaged_parquet_ends_it_before_anything_is_removed(log: Path):
 
 
 def test_a_line_that_cannot_be_taken_apart_is_told_of(tmp_path: Path):
-    entry = json.loads(batch(1, 7))
-    entry["records"][ID] = json.dumps(entry["records"][ID])
-    log_file(tmp_path, json.dumps(entry).encode() + b"\n")
+    named = f'"{ID}": "{WHOM}"'
+    twice = again(7).decode().replace(f'"{ID}":"{WHOM}"', named)
+    assert named in twice
+    log_file(tmp_path, twice.replace(named, f'{named}, "{ID}": "c-1"').encode())
     settle(tmp_path)
     before = ids(remembered(tmp_path))
 
-    try:
+    with pytest.raises(LogStoreError, match="cannot be taken apart"):
         removed(tmp_path)
-    except (LogStoreError, RefusedError):
-        assert ids(remembered(tmp_path)) == before
-    else:
-        assert ids(remembered(tmp_path)) == ["p-1"]
+
+    assert ids(remembered(tmp_path)) == before
+    states = (tmp_path / "forgotten.jsonl").read_text().splitlines()
+    assert [json.loads(each)["state"] for each in states] == ["begun"]
+
+
+@pytest.mark.parametrize("odd", [5, [1], {"a": []}, True, None, "p"])
+def test_lines_with_ids_of_another_kind_end_nothing(tmp_path: Path, odd: Any):
+    outcome = {"recorded_at": NOON.isoformat(), "outcome": 1}
+    entries = [json.loads(line(1)), json.loads(batch(2, 3))]
+    entries[0]["record"][ID] = entries[0]["answer"]["prediction_id"] = odd
+    entries[1]["records"][ID][0] = entries[1]["answers"]["prediction_id"][0] = odd
+    entries += [outcome | {"record": odd}, outcome | {"prediction_id": odd}]
+    log_file(tmp_path, *(json.dumps(each).encode() + b"\n" for each in entries[:2]))
+    log_file(
+        tmp_path / "outcomes",
+        *(json.dumps(each).encode() + b"\n" for each in entries[2:]),
+    )
+    log_file(tmp_path, line(7), day="2026-03-02")
+    settle(tmp_path)
+
+    assert removed(tmp_path).predictions == 1
 
 
 PEOPLE = st.lists(st.lists(st.sampled_from(["a", "b", 'ü"']), min_size=1, max_size=4))

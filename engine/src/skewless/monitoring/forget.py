@@ -1,23 +1,23 @@
 """An id → everything that the log holds of it is removed.
 
-What hangs on a prediction's id goes first, the predictions last: they alone say which
-ids those are. So a run that is killed is finished by running it again.
+The views say which predictions are the record's. What hangs on a prediction's id goes
+first, the predictions last: they alone say whose that is. So a run that is killed is
+finished by running it again, and at the end the views are asked once more.
 
 A file of lines is replaced by one without the record's rows. Parquet has its digest in
 its name, so it cannot be replaced. What it becomes is hidden behind an empty file of
-lines, which is then renamed to hide the old Parquet instead: see `_rewrite_parquet`.
+lines, which is then renamed to hide the old Parquet instead: see `_replace_parquet`.
 """
 
 import json
 import os
 import secrets
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import duckdb
 
@@ -35,35 +35,33 @@ from skewless.monitoring.compact import (
     parquet_of,
     unfinished_parquet,
 )
+from skewless.monitoring.forgotten_lines import (
+    Split,
+    Whose,
+    split_answers,
+    split_hanging,
+)
 from skewless.monitoring.line_log import SHADOW, last_byte, private
 from skewless.monitoring.outcomes import OUTCOMES
-from skewless.monitoring.place import COMPACT, DAYS, Log, day_files
+from skewless.monitoring.place import COMPACT, Log, day_files
 from skewless.monitoring.prediction_log import hiding
 from skewless.monitoring.views import (
     CLOSED,
     LINE_BYTES,
-    connected,
-    lines_sql,
+    Views,
     literal,
-    outcome_lines_sql,
+    open_views,
     quoted,
-    read_json,
-    readable,
     sealed_name,
     stem_of,
-    verify,
 )
 
 RECORD: Final = "forgotten.jsonl"  # that it was done, in the log's folder
+UNFINISHED: Final = ".forget-"  # begins the name of a file that is being written
 BUSY: Final = (
     "a service may still write to it: run this again on another day (UTC), "
     "an hour after its last line"
 )
-UNFINISHED: Final = ".forget-"  # begins the name of a file that is being written
-PARQUET: Final = f"{COMPACT}/date={DAYS}/*/{DAYS}.*.parquet"
-
-Edit = Callable[[bytes], bytes]
-"""Takes a line, and returns what is left of it."""
 
 
 class Forgotten(NamedTuple):
@@ -145,34 +143,31 @@ def forget(
     RefusedError
         The log holds nothing of it.
     LogStoreError
-        A file or the database cannot be read.
+        A file or the database cannot be read, or something is still there at the end.
     """
-    with (
-        nullcontext() if dry_run else alone(log.folder),
-        TemporaryDirectory() as scratch,
-        connected(log, Path(scratch)) as connection,
-    ):
+    with nullcontext() if dry_run else alone(log.folder):
         if not dry_run:
             _tidy(log.folder, now)
-        job = _Job(log, contract.id, names=names, opened=(connection, Path(scratch)))
-        try:
-            return _run(job, contract, now, dry_run=dry_run)
-        except duckdb.Error as error:
-            msg = f"{log.folder} cannot be read ({error}). Try again"
-            raise LogStoreError(msg) from error
-
-
-def _run(job: "_Job", contract: Contract, now: datetime, *, dry_run: bool) -> Forgotten:
-    job.look(now)
-    planned = job.result(dry_run=True)
-    if not any(planned[:3]) and not planned.left:
-        raise _nobody(contract)
-    if dry_run:
-        return planned
-    _note(job.log.folder, "begun", planned, now=now)
-    job.remove()
-    done = job.result(dry_run=False)
-    _note(job.log.folder, "unfinished" if done.left else "finished", done, now=now)
+        with open_views(log, contract) as views:
+            try:
+                whose = _find(views, contract.id, names)
+                job = _Job(log, whose, views.connection)
+                job.look(now, map(Path, views.files.parquet))
+                planned = job.done(dry_run=True)
+                if not any(planned[:3]) and not planned.left and not whose.ids:
+                    raise _nobody(contract)
+                if dry_run:
+                    return planned
+                _note(log.folder, "begun", planned, now=now)
+                job.remove()
+            except duckdb.Error as error:
+                msg = f"{log.folder} cannot be read ({error}). Try again"
+                raise LogStoreError(msg) from error
+        done = job.done(dry_run=False)
+        if not done.left:
+            _refuse_rest(log, contract, names)
+        state = "unfinished" if done.left else "finished"
+        _note(log.folder, state, done, now=now)
     return done
 
 
@@ -180,303 +175,199 @@ def _nobody(contract: Contract) -> RefusedError:
     return RefusedError(f"the log holds nothing of that {contract.noun.one}")
 
 
-class _Kind(NamedTuple):
-    """What a folder's lines are."""
+def _find(views: Views, id_name: str, names: frozenset[str]) -> Whose:
+    """Ask the views which predictions are a record's."""
+    _put(views.connection, "person", names)
+    found = views.ask(
+        "SELECT DISTINCT prediction_id FROM predictions "
+        "WHERE record_id IN (SELECT id FROM person)"
+    )
+    return Whose(id_name, names, frozenset(each for (each,) in found))
 
-    folder: Path
-    rows: Callable[[str], str]
-    """File → SQL for the prediction ids of the rows to remove."""
-    edit: Edit
+
+def _refuse_rest(log: Log, contract: Contract, names: frozenset[str]) -> None:
+    """Make sure that nothing is left."""
+    with open_views(log, contract) as views:
+        whose = _find(views, contract.id, names)
+        outcomes = views.ask(
+            "SELECT count(*) FROM outcomes WHERE record_id IN (SELECT id FROM person)"
+        )
+    if whose.ids or outcomes != [(0,)]:
+        msg = (
+            f"{log.folder} still holds something of that {contract.noun.one}: it came "
+            "meanwhile, or it stands in a line that cannot be taken apart. Run this "
+            "again; if it stays, take the line out yourself"
+        )
+        raise LogStoreError(msg)
+
+
+class _Kind(NamedTuple):
+    """A kind of files of lines."""
+
+    name: str
+    """As `Forgotten` counts it."""
+    folder: str
+    """In the log's."""
+    split: Callable[[bytes, Whose], Split]
+
+
+HANGING: Final = (
+    _Kind("outcomes", OUTCOMES, split_hanging),
+    _Kind("challenges", SHADOW, split_hanging),
+)
+ANSWERS: Final = _Kind("predictions", "", split_answers)
 
 
 class _Job:
     """The files that hold something of a record, and what becomes of them."""
 
     def __init__(
-        self,
-        log: Log,
-        id_name: str,
-        *,
-        names: frozenset[str],
-        opened: tuple[duckdb.DuckDBPyConnection, Path],
+        self, log: Log, whose: Whose, connection: duckdb.DuckDBPyConnection
     ) -> None:
-        self.log, self._id, self._names = log, id_name, names
-        self._connection, self._scratch = opened
-        self._ids = frozenset[str]()  # of the record's predictions
-        self._held = frozenset[str]()  # of those that something left behind hangs on
+        self._log, self._whose, self._connection = log, whose, connection
+        self._hold(())
+        self._lines: dict[_Kind, list[Path]] = defaultdict(list)
+        self._parquet = list[tuple[Path, int]]()
+        self._counts = Counter[str]()
         self._left = dict[str, str]()
-        self._counts = dict.fromkeys(("predictions", "outcomes", "challenges"), 0)
-        self._files = 0
-        self._table("person", names)
-        self._table("theirs", ())
-        self._table("held", ())
-        folder = log.folder
-        self._kinds = {
-            "outcomes": _Kind(folder / OUTCOMES, self._outcomes, self._edit_outcome),
-            "challenges": _Kind(folder / SHADOW, self._challenges, self._edit_shadow),
-            "predictions": _Kind(folder, self._predictions, self._edit_prediction),
-        }
-        self._found: dict[str, list[tuple[Path, int]]] = defaultdict(list)
-        self._parquet: list[tuple[Path, int]] = []
-        self._stored = (0, 0)
 
-    def look(self, now: datetime) -> None:
+    def look(self, now: datetime, parquet: Iterable[Path]) -> None:
         """Find what holds something, and what of it has to stay for now."""
-        predictions = self._kinds["predictions"]
-        ids = set[str | None]()
-        for _, path in day_files(self.log.folder):
-            ids.update(self._ids_in(predictions, path))
-        known = {path.stem for _, path in day_files(self.log.folder)}
-        visible = [
-            path
-            for _, path in day_files(self.log.folder, PARQUET)
-            if stem_of(path) not in known
-        ]
-        for path in visible:
-            verify(path)
-            ids.update(self._ids_in_parquet(path))
-        if self.log.database is not None:
-            ids |= self._postgres().find_predictions(
-                self.log.database, self._id, self._names
-            )
-        self._ids = frozenset(each for each in ids if each is not None)
-        self._table("theirs", self._ids)
-        held = set[str | None]()
-        for name in ("outcomes", "challenges"):
-            for path in self._look_at(name, now):
-                held.update(self._ids_in(self._kinds[name], path))
-        self._hold(held)
-        self._look_at("predictions", now)
-        self._parquet = [(path, len(self._ids_in_parquet(path))) for path in visible]
-        self._parquet = [(path, count) for path, count in self._parquet if count]
-        self._count_found()
-        self._stored = self._ask_database(dry_run=True)
-
-    def _look_at(self, name: str, now: datetime) -> Iterator[Path]:
-        """Find the files of a kind; return those that have to stay."""
-        kind = self._kinds[name]
-        busy = []
-        for day, path in day_files(kind.folder):
-            count = len(self._ids_in(kind, path))
-            if count and _is_busy(day, path, now):
-                self._leave(path, BUSY)
-                busy.append(path)
-            elif count:
-                self._found[name].append((path, count))
-        return iter(busy)
-
-    def _count_found(self) -> None:
-        for name in self._kinds:
-            self._counts[name] = sum(count for _, count in self._found[name])
-        self._counts["predictions"] += sum(count for _, count in self._parquet)
-        self._files = sum(map(len, self._found.values())) + len(self._parquet)
+        self._hold(self._look_through(HANGING, now))
+        self._look_through((ANSWERS,), now)
+        for path in parquet:
+            count = self._count_rows(path)
+            if count:
+                self._parquet.append((path, count))
+                self._count(ANSWERS, count)
+        self._ask_database(dry_run=True)
 
     def remove(self) -> None:
         """Remove what was found: what hangs on predictions first."""
-        self._files = 0
-        self._counts = dict.fromkeys(self._counts, 0)
-        held = set[str | None](self._held)
-        for name in ("outcomes", "challenges"):
-            for path in self._rewrite_all(name):
-                held.update(self._ids_in(self._kinds[name], path))
-        self._hold(held)
-        self._stored = self._ask_database(dry_run=False)
-        self._rewrite_all("predictions")
-        for day, stem in {
-            (path.parents[1], stem_of(path)) for path, _ in self._parquet
-        }:
-            self._rewrite_parquet(day, stem)
-        self._files += len(self._parquet)
-        self._counts["predictions"] += sum(count for _, count in self._parquet)
+        self._counts.clear()
+        self._hold(self._whose.held.union(*map(self._replace, HANGING)))
+        self._ask_database(dry_run=False)
+        self._replace(ANSWERS)
+        stems = {(path.parents[1], stem_of(path)) for path, _ in self._parquet}
+        for day, stem in stems:
+            self._replace_parquet(day, stem)
+        for _, count in self._parquet:
+            self._count(ANSWERS, count)
 
-    def result(self, *, dry_run: bool) -> Forgotten:
+    def done(self, *, dry_run: bool) -> Forgotten:
         """Say what was done, or would be."""
-        counts = dict(self._counts)
-        counts["predictions"] += self._stored[0]
-        counts["outcomes"] += self._stored[1]
-        return Forgotten(**counts, files=self._files, left=self._left, dry_run=dry_run)
+        names = ("predictions", "outcomes", "challenges", "files")
+        counts = {name: self._counts[name] for name in names}
+        return Forgotten(**counts, left=self._left, dry_run=dry_run)
+
+    def _look_through(self, kinds: Iterable[_Kind], now: datetime) -> set[str | None]:
+        """Find files of lines; return the predictions that busy ones speak of."""
+        held = set[str | None]()
+        for kind in kinds:
+            for day, path in day_files(self._log.folder / kind.folder):
+                with path.open("rb") as file:
+                    gone = [
+                        each
+                        for line in _lines_of(file)
+                        for each in kind.split(line, self._whose)[1]
+                    ]
+                if gone and _is_busy(day, path, now):
+                    self._leave(path, BUSY)
+                    held.update(gone)
+                elif gone:
+                    self._lines[kind].append(path)
+                    self._count(kind, len(gone))
+        return held
 
     def _hold(self, ids: Iterable[str | None]) -> None:
-        self._held = frozenset(each for each in ids if each is not None) & self._ids
-        self._table("held", self._held)
+        held = self._whose.ids.intersection(each for each in ids if each is not None)
+        self._whose = self._whose._replace(held=held)
+        _put(self._connection, "held", held)
 
     def _leave(self, path: Path, why: str) -> None:
-        self._left[path.relative_to(self.log.folder).as_posix()] = why
+        self._left[path.relative_to(self._log.folder).as_posix()] = why
 
-    def _table(self, name: str, values: Iterable[str]) -> None:
-        """Give SQL a set of texts, which are in no SQL and so in no error."""
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} (id VARCHAR)")
-        self._connection.execute(
-            f"INSERT INTO {name} SELECT unnest($1::VARCHAR[])", [list(values)]
+    def _count(self, kind: _Kind, rows: int) -> None:
+        self._counts.update({kind.name: rows, "files": 1})
+
+    def _ask_database(self, *, dry_run: bool) -> None:
+        if self._log.database is None:
+            return
+        # Not always needed.
+        from skewless.monitoring.postgres_entries import (  # noqa: PLC0415 - slow
+            forget_entries,
         )
 
-    def _postgres(self) -> Any:
-        # Not always needed.
-        from skewless.monitoring import postgres_entries  # noqa: PLC0415 - slow
-
-        return postgres_entries
-
-    def _ask_database(self, *, dry_run: bool) -> tuple[int, int]:
-        if self.log.database is None:
-            return 0, 0
-        found: tuple[int, int] = self._postgres().forget_entries(
-            self.log.database,
-            (self._id, self._names),
-            ids=self._ids,
-            held=self._held,
+        whose = self._whose
+        predictions, outcomes = forget_entries(
+            self._log.database,
+            (whose.id_name, whose.names),
+            ids=whose.ids,
+            held=whose.held,
             dry_run=dry_run,
         )
-        return found
+        self._counts.update(predictions=predictions, outcomes=outcomes)
 
-    # What a file holds of the record, in SQL.
+    def _replace(self, kind: _Kind) -> set[str | None]:
+        """Replace the files of a kind; return predictions of which some still speak."""
+        held = set[str | None]()
+        for path in self._lines[kind]:
+            held.update(self._replace_file(kind, path))
+        return held
 
-    def _ids_in(self, kind: _Kind, path: Path) -> list[str | None]:
-        rows = kind.rows(str(readable(path, self._scratch)))
-        return [found for (found,) in self._connection.execute(rows).fetchall()]
+    def _replace_file(self, kind: _Kind, path: Path) -> list[str | None]:
+        """Put a file without the rows in a file's place, unless somebody writes to it.
 
-    def _predictions(self, path: str) -> str:
-        return (
-            f"SELECT prediction_id FROM ({lines_sql([path], {self._id: 'VARCHAR'})}) "
-            f"WHERE {_theirs(f'record.{quoted(self._id)}', 'prediction_id')}"
-        )
-
-    def _outcomes(self, path: str) -> str:
-        return (
-            f"SELECT prediction_id FROM ({outcome_lines_sql([path])}) "
-            "WHERE record IN (SELECT id FROM person) OR "
-            "(record IS NULL AND prediction_id IN (SELECT id FROM theirs))"
-        )
-
-    def _challenges(self, path: str) -> str:
-        read = read_json([path], {"prediction_id": "VARCHAR"})
-        return (
-            f"SELECT prediction_id FROM {read} "
-            "WHERE prediction_id IN (SELECT id FROM theirs)"
-        )
-
-    def _ids_in_parquet(self, path: Path) -> list[str | None]:
-        read = _parquet_sql(path)
-        column = f"record.{self._id}"
-        described = self._connection.execute(f"DESCRIBE FROM {read}").fetchall()
-        if column not in {row[0] for row in described}:
-            return []
-        rows = (
-            f'SELECT "answer.prediction_id" FROM {read} '
-            f"WHERE {self._theirs_in_parquet()}"
-        )
-        return [found for (found,) in self._connection.execute(rows).fetchall()]
-
-    def _theirs_in_parquet(self) -> str:
-        cell = f"CAST({quoted(f'record.{self._id}')} AS VARCHAR)"
-        return _theirs(cell, '"answer.prediction_id"')
-
-    # What is left of a line.
-
-    def _edit_outcome(self, line: bytes) -> bytes:
-        entry = _entry(line)
-        record = entry.get("record")
-        if record is None:
-            return b"" if entry.get("prediction_id") in self._ids else line
-        return b"" if _text(record) in self._names else line
-
-    def _edit_shadow(self, line: bytes) -> bytes:
-        return b"" if _entry(line).get("prediction_id") in self._ids else line
-
-    def _edit_prediction(self, line: bytes) -> bytes:
-        # Without a backslash, an id stands in a line as it is.
-        if b"\\" not in line and not any(name.encode() in line for name in self._names):
-            return line
-        entry = _entry(line)
-        records, answers = entry.get("records"), entry.get("answers")
-        if isinstance(records, dict) and isinstance(answers, dict):
-            return self._without_rows(line, entry)
-        record, answer = entry.get("record"), entry.get("answer")
-        if not isinstance(record, dict):
-            return line
-        prediction = answer.get("prediction_id") if isinstance(answer, dict) else None
-        return b"" if self._is_theirs(record.get(self._id), prediction) else line
-
-    def _without_rows(self, line: bytes, entry: dict[str, Any]) -> bytes:
-        """Take rows out of a line of many."""
-        ids = _list(entry["records"].get(self._id))
-        predictions = _list(entry["answers"].get("prediction_id"))
-        predictions += [None] * (len(ids) - len(predictions))
-        gone = {
-            row
-            for row, (named, prediction) in enumerate(
-                zip(ids, predictions, strict=False)
-            )
-            if self._is_theirs(named, prediction)
-        }
-        if not gone:
-            return line
-        if len(gone) == len(ids):
-            return b""
-        for part in ("records", "answers"):
-            entry[part] = {
-                name: _without(values, gone) if isinstance(values, list) else values
-                for name, values in entry[part].items()
-            }
-        try:
-            text = json.dumps(
-                entry, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-            )
-            return text.encode() + b"\n"
-        except ValueError:  # what JSON cannot hold; `_check` finds the row still there
-            return line
-
-    def _is_theirs(self, named: Any, prediction: Any) -> bool:
-        return (
-            named is not None
-            and _text(named) in self._names
-            and (prediction is None or _text(prediction) not in self._held)
-        )
-
-    # What becomes of a file.
-
-    def _rewrite_all(self, name: str) -> list[Path]:
-        """Rewrite the files of a kind; return those that somebody wrote to."""
-        changed = []
-        for path, count in self._found[name]:
-            closed = path if CLOSED in path.stem else close_lines(path)
-            if self._rewrite(closed, self._kinds[name]):
-                self._counts[name] += count
-                self._files += 1
-            else:
-                self._leave(closed, "it was written to meanwhile")
-                changed.append(closed)
-        return changed
-
-    def _rewrite(self, path: Path, kind: _Kind) -> bool:
-        """Put a file without the rows in its place, unless somebody writes to it."""
+        Return the predictions of which it still speaks.
+        """
+        path = path if CLOSED in path.stem else close_lines(path)
         before = path.stat()
         unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
+        gone = list[str | None]()
         try:
-            with path.open("rb") as lines:
-                _write(unfinished, map(kind.edit, lines_of(lines)))
-            if self._ids_in(kind, unfinished):
-                msg = (
-                    f"{path} holds a line that cannot be taken apart, so it stays as "
-                    "it is. Take the line out yourself, and run this again"
-                )
-                raise LogStoreError(msg)
+            with path.open("rb") as file:
+                splits = (kind.split(line, self._whose) for line in _lines_of(file))
+                _write(unfinished, _noting(splits, gone))
             # Else it would count as written to just now.
             os.utime(unfinished, ns=(before.st_atime_ns, before.st_mtime_ns))
             if path.stat().st_size != before.st_size:
-                return False
+                self._leave(path, "it was written to meanwhile")
+                return gone
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
         flush_folder(path.parent)
-        return True
+        self._count(kind, len(gone))
+        return []
 
-    def _rewrite_parquet(self, day: Path, stem: str) -> None:
+    # Parquet.
+
+    def _count_rows(self, path: Path) -> int:
+        condition = self._theirs(path)
+        if condition is None:
+            return 0
+        asked = f"SELECT count(*) FROM {_parquet_sql(path)} WHERE {condition}"
+        ((count,),) = self._connection.execute(asked).fetchall()
+        return int(count)
+
+    def _theirs(self, path: Path) -> str | None:
+        """Say in SQL which rows go; None if the file names no record."""
+        described = self._connection.execute(f"DESCRIBE FROM {_parquet_sql(path)}")
+        column = f"record.{self._whose.id_name}"
+        if column not in {row[0] for row in described.fetchall()}:
+            return None
+        return (
+            f"coalesce({quoted(column)}::VARCHAR IN (SELECT id FROM person), false) "
+            'AND coalesce("answer.prediction_id" NOT IN (SELECT id FROM held), true)'
+        )
+
+    def _replace_parquet(self, day: Path, stem: str) -> None:
         """Put all Parquet that a file of lines became under another name.
 
         A file of lines hides the Parquet of its name. Renaming an empty one from the
         new name to the old one shows the new files and hides the old ones at once.
         """
-        folder = self.log.folder
+        folder = self._log.folder
         fresh = f"{stem.partition(CLOSED)[0]}{CLOSED}{secrets.token_hex(8)}"
         curtain = folder / f"{fresh}.jsonl"
         _write(curtain, ())
@@ -489,24 +380,21 @@ class _Job:
         _remove_hidden(curtain)
 
     def _copy_parquet(self, path: Path, target: Path) -> None:
-        described = self._connection.execute(
-            f"DESCRIBE FROM {_parquet_sql(path)}"
-        ).fetchall()
-        rows = f"SELECT * FROM {_parquet_sql(path)}"
-        if f"record.{self._id}" in {row[0] for row in described}:
-            rows += f" WHERE NOT {self._theirs_in_parquet()}"
+        condition = self._theirs(path) or "false"
+        rows = f"SELECT * FROM {_parquet_sql(path)} WHERE NOT ({condition})"
         with unfinished_parquet(target) as unfinished:
             if copy_parquet(rows, unfinished, self._connection):
-                unfinished.replace(
-                    target.with_name(sealed_name(target.name, unfinished))
-                )
+                sealed = sealed_name(target.name, unfinished)
+                unfinished.replace(target.with_name(sealed))
 
 
-def _theirs(name: str, prediction: str) -> str:
-    """Say in SQL whether a row is one to remove."""
-    return (
-        f"(coalesce({name} IN (SELECT id FROM person), false) "
-        f"AND coalesce({prediction} NOT IN (SELECT id FROM held), true))"
+def _put(
+    connection: duckdb.DuckDBPyConnection, name: str, values: Iterable[str]
+) -> None:
+    """Give SQL a set of texts, which are in no SQL and so in no error."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} (id VARCHAR)")
+    connection.execute(
+        f"INSERT INTO {name} SELECT unnest($1::VARCHAR[])", [list(values)]
     )
 
 
@@ -519,32 +407,17 @@ def _is_busy(day: date, path: Path, now: datetime) -> bool:
     return day >= now.date() or not is_still(path, now.timestamp())
 
 
-def _entry(line: bytes) -> dict[str, Any]:
-    """Read a line; one that is none has no field."""
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: Any) -> str:
-    """Write a cell as the views read it."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _without(values: Sequence[Any], gone: set[int]) -> list[Any]:
-    return [value for row, value in enumerate(values) if row not in gone]
-
-
-def lines_of(file: Any) -> Iterator[bytes]:
+def _lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Read lines; one that is too long for a reader comes in pieces."""
     while line := file.readline(LINE_BYTES):
         yield line
+
+
+def _noting(splits: Iterable[Split], gone: list[str | None]) -> Iterator[bytes]:
+    """Pass on what is left of lines, and note what goes."""
+    for left, ids in splits:
+        gone += ids
+        yield left
 
 
 def _write(path: Path, lines: Iterable[bytes]) -> None:

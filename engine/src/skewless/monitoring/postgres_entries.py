@@ -103,26 +103,6 @@ def delete_entries(
     return sum(_delete(database, old, dry_run=dry_run))
 
 
-def find_predictions(
-    database: Database, id_name: str, names: Collection[str]
-) -> set[str]:
-    """Name the predictions of a record, by any of its names.
-
-    Raises
-    ------
-    ConfigError
-        The URL is malformed.
-    LogStoreError
-        The database cannot be asked.
-    """
-    wanted = select(PREDICTIONS.c.prediction_id).where(_is_of(id_name, names))
-    with (
-        _asking(database, "READ COMMITTED") as asked,
-        bounded(asked, 60 * READ_SECONDS),
-    ):
-        return set(asked.scalars(wanted)) if _has(asked, PREDICTIONS) else set()
-
-
 def forget_entries(
     database: Database,
     whom: tuple[str, Collection[str]],
