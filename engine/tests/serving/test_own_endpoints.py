@@ -5,6 +5,7 @@ It does so behind the engine's layers.
 
 import contextlib
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -77,6 +78,13 @@ def extend(app: FastAPI) -> None:
         return answer
 
     app.include_router(router)
+
+
+@pytest.fixture(scope="module")
+def trained(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy, as what is asked here is logged."""
+    folder = tmp_path_factory.mktemp("asked") / "project"
+    return Path(shutil.copytree(trained, folder))
 
 
 @pytest.fixture(scope="module")
