@@ -81,17 +81,17 @@ def extend(app: FastAPI) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy, as what is asked here is logged."""
+def copied(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the trained project, as what is asked here is logged."""
     folder = tmp_path_factory.mktemp("asked") / "project"
     return Path(shutil.copytree(trained, folder))
 
 
 @pytest.fixture(scope="module")
-def client(trained: Path) -> Iterator[TestClient]:
+def client(copied: Path) -> Iterator[TestClient]:
     app = fresh_app()
     extend(app)
-    with connect(app, open_workspace(project, trained / "config.yaml")) as started:
+    with connect(app, open_workspace(project, copied / "config.yaml")) as started:
         yield started
 
 
@@ -117,7 +117,7 @@ def test_an_own_endpoint_answers_as_the_service_does(client: TestClient):
     assert own == {"score": service, "ticket": "7"}
 
 
-def test_own_endpoints_are_found_first_and_in_their_order(trained: Path):
+def test_own_endpoints_are_found_first_and_in_their_order(copied: Path):
     app = fresh_app()
 
     async def nothing() -> None:
@@ -126,7 +126,7 @@ def test_own_endpoints_are_found_first_and_in_their_order(trained: Path):
     for path in ("/fixed", "/health", "/after", "/{any}", "/late"):
         app.get(path)(nothing)
     before = [route.path for route in app.router.routes]
-    with connect(app, open_workspace(project, trained / "config.yaml")):
+    with connect(app, open_workspace(project, copied / "config.yaml")):
         after = [route.path for route in app.router.routes]
 
     moved = ["/predict", "/predict/batch", "/fixed"]
@@ -134,7 +134,7 @@ def test_own_endpoints_are_found_first_and_in_their_order(trained: Path):
 
 
 @pytest.mark.parametrize("path", ["/health", "/model", "/metrics", "/docs"])
-def test_no_own_endpoint_takes_a_path_of_the_engine(path: str, trained: Path):
+def test_no_own_endpoint_takes_a_path_of_the_engine(path: str, copied: Path):
     app = fresh_app()
 
     @app.get(path)
@@ -142,7 +142,7 @@ def test_no_own_endpoint_takes_a_path_of_the_engine(path: str, trained: Path):
     async def other() -> str:
         return "other"
 
-    with connect(app, open_workspace(project, trained / "config.yaml")) as client:
+    with connect(app, open_workspace(project, copied / "config.yaml")) as client:
         assert client.get(path).text != '"other"'
 
 
@@ -186,11 +186,11 @@ def test_a_request_of_an_own_endpoint_has_an_id_and_counts_under_its_path(
 @pytest.mark.posix
 @pytest.mark.slow
 def test_uvicorn_serves_the_application_by_its_import_string(
-    trained: Path, version: Path
+    copied: Path, version: Path
 ):
     command = [sys.executable, "-W", "error", "-m", "uvicorn", "churn_service.api:app"]
 
-    with serving(trained, command=command) as (url, _):
+    with serving(copied, command=command) as (url, _):
         answer = ask(f"{url}/predict", EXAMPLE)
 
     assert answer["model_version"] == version.name
@@ -206,8 +206,8 @@ def test_an_application_that_has_not_started_says_so():
 
 
 @pytest.mark.parametrize("app", [None, "churn_service.absent:app"])
-def test_a_project_without_an_application_is_told_so(trained: Path, app: str | None):
-    done = run_command(replace(project, app=app), trained, "serve")
+def test_a_project_without_an_application_is_told_so(copied: Path, app: str | None):
+    done = run_command(replace(project, app=app), copied, "serve")
 
     assert (done.returncode, "churn-service has no service: " in done.stderr) == (
         2,
@@ -216,7 +216,7 @@ def test_a_project_without_an_application_is_told_so(trained: Path, app: str | N
     assert [line for line in done.stderr.splitlines() if "Traceback" in line] == []
 
 
-def test_the_model_can_be_replaced_for_a_test_as_any_dependency(trained: Path):
+def test_the_model_can_be_replaced_for_a_test_as_any_dependency(copied: Path):
     class Fixed(ServedModel):
         def __init__(self) -> None: ...
 
@@ -227,12 +227,12 @@ def test_the_model_can_be_replaced_for_a_test_as_any_dependency(trained: Path):
 
     app = fresh_app()
     app.dependency_overrides[served_model] = Fixed
-    with connect(app, open_workspace(project, trained / "config.yaml")) as client:
+    with connect(app, open_workspace(project, copied / "config.yaml")) as client:
         assert client.post("/predict", json=EXAMPLE).status_code == 418
 
 
-def test_a_service_that_is_mounted_answers_as_its_own(trained: Path):
-    work = open_workspace(project, trained / "config.yaml")
+def test_a_service_that_is_mounted_answers_as_its_own(copied: Path):
+    work = open_workspace(project, copied / "config.yaml")
     inner, beside = fresh_app(), fresh_app()
     connect(inner, work)
 
@@ -257,7 +257,7 @@ def test_a_service_that_is_mounted_answers_as_its_own(trained: Path):
 
 
 def test_what_an_owner_calls_service_is_the_owners_and_a_crash_of_theirs_a_problem(
-    trained: Path,
+    copied: Path,
 ):
     app = fresh_app()
 
@@ -268,7 +268,7 @@ def test_what_an_owner_calls_service_is_the_owners_and_a_crash_of_theirs_a_probl
             raise RuntimeError
         return await call_next(request)
 
-    with connect(app, open_workspace(project, trained / "config.yaml")) as client:
+    with connect(app, open_workspace(project, copied / "config.yaml")) as client:
         health = client.get("/health")
         crash = client.get("/crash")
 
@@ -280,8 +280,8 @@ def test_what_an_owner_calls_service_is_the_owners_and_a_crash_of_theirs_a_probl
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_a_probe_that_is_asked_otherwise_names_get(trained: Path, path: str):
-    work = open_workspace(project, trained / "config.yaml")
+def test_a_probe_that_is_asked_otherwise_names_get(copied: Path, path: str):
+    work = open_workspace(project, copied / "config.yaml")
     with connect(fresh_app(), work) as client:
         answer = client.post(path)
 
